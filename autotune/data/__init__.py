@@ -1,0 +1,22 @@
+"""Named datasets as arrays, where they come from, and who trains on which rows."""
+
+from autotune.data.dataset import Dataset
+from autotune.data.folds import Fold, Folds, Holdout, KFold, split, split_digest
+from autotune.data.sources import DatasetStatus, available, load_development, load_test
+from autotune.data.store import open_stored, store
+
+__all__ = [
+    "Dataset",
+    "DatasetStatus",
+    "Fold",
+    "Folds",
+    "Holdout",
+    "KFold",
+    "available",
+    "load_development",
+    "load_test",
+    "open_stored",
+    "split",
+    "split_digest",
+    "store",
+]

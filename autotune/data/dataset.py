@@ -1,0 +1,203 @@
+"""Labelled rows as arrays, and parts of them without a copy.
+
+Shapes: n rows; x is (n, ...), y is (n,). `rows` are positions in the arrays given, `positions` are positions
+among this dataset's own rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from autotune.errors import DataError
+
+_CHUNK_BYTES = 2**24
+
+
+@final
+class Dataset:
+    """Inputs and targets of one learning problem, in memory or mapped from disk.
+
+    Args:
+        x: Inputs, shape (n, ...), any dtype without Python objects; may be a `np.memmap`.
+        y: Targets, shape (n,): integer labels in [0, n_classes - 1], or floats for regression.
+        name: What reports call the data.
+        n_classes: Number of classes; None for the largest label + 1, or for float targets.
+        rows: Positions in x and y that belong to this dataset, shape (m,), integers in [0, n - 1]; None for
+            all.
+        digest: The digest, when it is already known, so that the arrays need not be read for it.
+
+    Raises:
+        DataError: The lengths differ, there are fewer than two rows, or the labels cannot be used.
+
+    Example:
+        >>> import numpy as np
+        >>> data = Dataset(np.zeros((4, 8, 8, 1)), np.array([0, 1, 0, 1]))
+        >>> len(data), data.input_shape, data.n_classes
+        (4, (8, 8, 1), 2)
+        >>> len(data.subset([0, 3]))
+        2
+    """
+
+    def __init__(
+        self,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        *,
+        name: str = "custom",
+        n_classes: int | None = None,
+        rows: npt.ArrayLike | None = None,
+        digest: str | None = None,
+    ) -> None:
+        self._all_x = np.asanyarray(x)
+        self._all_y = np.asanyarray(y)
+        _check_arrays(self._all_x, self._all_y)
+        self._rows = None if rows is None else _as_positions(rows, len(self._all_x))
+        if self._rows is None and len(self._all_x) < 2:
+            raise DataError(
+                f"the dataset {name!r} has {len(self._all_x)} row(s).",
+                "At least two are needed: one to train on and one to validate on.",
+                "Give x and y with more rows.",
+            )
+        self._known_digest = digest
+        self.name = name
+        self.n_classes = _count_classes(self._all_y, n_classes)
+
+    def __len__(self) -> int:
+        return len(self._all_x) if self._rows is None else len(self._rows)
+
+    def __repr__(self) -> str:
+        shape, classes = self.input_shape, self.n_classes
+        return f"Dataset({self.name!r}, rows={len(self)}, input_shape={shape}, n_classes={classes})"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input: x without its first axis."""
+        return self._all_x.shape[1:]
+
+    @cached_property
+    def x(self) -> npt.NDArray[Any]:
+        """Inputs of this dataset's rows, shape (len(self), ...).
+
+        A part of a larger dataset is copied when first asked for, and only then: a layer that adapts to
+        `data.x` sees the training rows only.
+        """
+        return self._all_x if self._rows is None else self._all_x[self._rows]
+
+    @cached_property
+    def y(self) -> npt.NDArray[Any]:
+        """Targets of this dataset's rows, shape (len(self),); copied like `x`."""
+        return self._all_y if self._rows is None else self._all_y[self._rows]
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex SHA-256 of the rows' dtypes, shapes and bytes, and of `n_classes`; the name does not count."""
+        if self._known_digest is not None:
+            return self._known_digest
+        x_hash, y_hash = hashlib.sha256(), hashlib.sha256()
+        for x, y in self.chunks():
+            x_hash.update(x.tobytes())
+            y_hash.update(y.tobytes())
+        form = (len(self), self.input_shape, self._all_x.dtype.str, self._all_y.dtype.str, self.n_classes)
+        return hashlib.sha256(f"{form}:{x_hash.hexdigest()}:{y_hash.hexdigest()}".encode()).hexdigest()
+
+    def take(self, positions: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Copy some rows, e.g. one batch.
+
+        Args:
+            positions: Shape (b,), integers in [0, len(self) - 1], in any order.
+
+        Returns:
+            Inputs of shape (b, ...) and targets of shape (b,), in the order of `positions`.
+
+        Raises:
+            DataError: `positions` are not integers in that range.
+        """
+        rows = self._rows_at(positions)
+        return self._all_x[rows], self._all_y[rows]
+
+    def subset(self, positions: npt.ArrayLike) -> Dataset:
+        """Return a dataset of some rows that shares this one's arrays.
+
+        Args:
+            positions: Shape (m,), integers in [0, len(self) - 1].
+
+        Returns:
+            A dataset with the same name and number of classes. Nothing is copied.
+
+        Raises:
+            DataError: `positions` are not integers in that range.
+        """
+        rows = self._rows_at(positions)
+        return Dataset(self._all_x, self._all_y, name=self.name, n_classes=self.n_classes, rows=rows)
+
+    def chunks(self) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+        """Yield all rows in order as (x, y) of about 16 MiB, so that no mapped array is copied whole."""
+        row_bytes = self._all_x.itemsize * int(np.prod(self.input_shape)) + self._all_y.itemsize
+        step = max(1, _CHUNK_BYTES // row_bytes)
+        for start in range(0, len(self), step):
+            stop = min(start + step, len(self))
+            rows = slice(start, stop) if self._rows is None else self._rows[start:stop]
+            yield self._all_x[rows], self._all_y[rows]
+
+    def _rows_at(self, positions: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        own = _as_positions(positions, len(self))
+        return own if self._rows is None else self._rows[own]
+
+
+def _as_positions(positions: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
+    array = np.asarray(positions)
+    if array.size == 0 and array.ndim == 1:
+        return array.astype(np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= n:
+        raise DataError(
+            f"rows of a dataset were chosen by {array.dtype} positions of shape {array.shape}.",
+            f"Positions are a one-dimensional array of integers from 0 to {n - 1}.",
+            "Turn a boolean mask into positions with np.flatnonzero(mask).",
+        )
+    return array.astype(np.int64)
+
+
+def _check_arrays(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> None:
+    if x.ndim == 0 or y.ndim != 1 or len(x) != len(y):
+        raise DataError(
+            f"x has the shape {x.shape} and y has the shape {y.shape}.",
+            "x has one row per example, (n, ...), and y one target per example, (n,).",
+            "Give as many targets as inputs; turn one-hot labels into integers with np.argmax(y, axis=1).",
+        )
+    if x.dtype.hasobject or y.dtype.kind not in "iuf":
+        raise DataError(
+            f"x has the dtype {x.dtype} and y has the dtype {y.dtype}.",
+            "x has no Python objects in it, and y holds integers (labels) or floats (regression targets).",
+            "Convert them: x.astype('float32'), texts with np.array(texts, dtype=str), y.astype('int64').",
+        )
+
+
+def _count_classes(y: npt.NDArray[Any], n_classes: int | None) -> int | None:
+    if y.dtype.kind == "f":
+        _check_no_classes(n_classes)
+        return None
+    if len(y) == 0:
+        return n_classes
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or (n_classes is not None and high >= n_classes):
+        raise DataError(
+            f"the labels in y run from {low} to {high}.",
+            "Labels are integers from 0" + ("." if n_classes is None else f" to {n_classes - 1}."),
+            "Number the classes from 0 (np.unique(y, return_inverse=True)[1]) or give a larger n_classes.",
+        )
+    return high + 1 if n_classes is None else n_classes
+
+
+def _check_no_classes(n_classes: int | None) -> None:
+    if n_classes is not None:
+        raise DataError(
+            f"n_classes is {n_classes}, but y holds floats.",
+            "Classes are numbered by integer labels; float targets are for regression and have no classes.",
+            "Use y.astype('int64') for labels, or leave n_classes out.",
+        )

@@ -1,0 +1,59 @@
+"""Every error raised on purpose, under one base class.
+
+An error answers three questions, each in a line or two: what happened, what was expected, how to fix it.
+"""
+
+from __future__ import annotations
+
+
+class AutotuneError(Exception):
+    """Base class of all errors raised on purpose.
+
+    Args:
+        happened: What happened, with the offending value in it.
+        expected: What was expected instead, with the choices there are.
+        fix: What the reader can do about it.
+    """
+
+    def __init__(self, happened: str, expected: str, fix: str) -> None:
+        super().__init__(happened, expected, fix)
+        self.happened = happened
+        self.expected = expected
+        self.fix = fix
+
+    def __str__(self) -> str:
+        lines = [f"{type(self).__name__}: {self.happened}"]
+        lines += [f"  {line}" for part in (self.expected, self.fix) for line in part.splitlines()]
+        return "\n".join(lines)
+
+
+class UsageError(AutotuneError):
+    """Something the person who started the command can put right. The command line exits with 2."""
+
+
+class StudyFileError(UsageError):
+    """A study file that is missing, cannot be run, or declares something that cannot work."""
+
+
+class DataError(UsageError):
+    """A dataset that is missing, damaged, or cannot be split as asked."""
+
+
+class StorageError(UsageError):
+    """A storage URL or a run directory that cannot be used."""
+
+
+class StudyChangedError(UsageError):
+    """The study file asks for another search space, split or score than the stored study has."""
+
+
+class TrainingError(UsageError):
+    """A study file whose training cannot be scored: an unknown metric, an unusable `fit` argument."""
+
+
+class StudyFailedError(AutotuneError):
+    """The study stopped because its trials kept failing. The command line exits with 1."""
+
+
+class DivergedError(AutotuneError):
+    """The loss or the monitored metric became NaN or infinite; the trial fails with the reason "nan"."""

@@ -1,0 +1,1 @@
+"""Where and when trials run: storage, slots, trial processes, recovery."""

@@ -1,0 +1,71 @@
+"""Which trial a slot runs next: an exact budget over all slots and all parents.
+
+The trials that count are the first N that have not failed. A slot takes the first WAITING one of those, or has Optuna
+make a new one while there are fewer than N. A trial that turns out to be one too many (a parent elsewhere was faster)
+is put back and waits for a larger budget.
+"""
+
+from __future__ import annotations
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.running.ownership import Owner
+
+
+class Claims:
+    """The way to trials for the slots of one parent.
+
+    Args:
+        study: The study.
+        storage: Its storage.
+        owner: This parent.
+        n_trials: How many finished trials the study is to have.
+    """
+
+    def __init__(
+        self, study: optuna.Study, storage: optuna.storages.BaseStorage, owner: Owner, n_trials: int
+    ) -> None:
+        self._study = study
+        self._storage = storage
+        self._owner = owner
+        self._n_trials = n_trials
+        self._study_id = storage.get_study_id_from_name(study.study_name)
+
+    def next_trial(self) -> optuna.Trial | None:
+        """Claim a trial, or return None if there is none to run at the moment."""
+        with self._owner.alone():
+            self._recover()
+            if not self._is_work_left():
+                return None
+            trial = self._study.ask()
+            self._owner.claim(self._storage, self._id(trial.number))
+            if trial.number not in {t.number for t in self._counted()}:
+                self.put_back(trial.number)
+                return None
+            return trial
+
+    def put_back(self, number: int) -> None:
+        """Let a RUNNING trial wait, as itself: with its number, parameters and reports."""
+        self._storage.set_trial_state_values(self._id(number), TrialState.WAITING)
+
+    def is_complete(self) -> bool:
+        """Say whether the study has all its finished trials."""
+        finished = (TrialState.COMPLETE, TrialState.PRUNED)
+        return len(self._study.get_trials(deepcopy=False, states=finished)) >= self._n_trials
+
+    def _recover(self) -> None:
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if self._owner.is_dead(trial):
+                self.put_back(trial.number)
+
+    def _is_work_left(self) -> bool:
+        counted = self._counted()
+        return len(counted) < self._n_trials or any(t.state == TrialState.WAITING for t in counted)
+
+    def _counted(self) -> list[FrozenTrial]:
+        trials = self._study.get_trials(deepcopy=False)
+        return [t for t in trials if t.state != TrialState.FAIL][: self._n_trials]
+
+    def _id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)

@@ -1,0 +1,112 @@
+"""The process that has TensorFlow imported and gives birth to trial processes.
+
+It imports what trials need, touches no device, and forks on request: a trial process starts in milliseconds where
+importing TensorFlow takes seconds. It is the parent of all trial processes, so it knows how each of them ended; when
+the process that started it dies, it kills them all and ends.
+
+Run as `python -m autotune.running.fork_server SOCKET_FD MODULE ...`. A request is nine bytes on the socket: b"f" and
+zeros with two file descriptors (the trial's connection, and a pipe to which the process id and later the exit status
+are written), or b"k" and a process id to kill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+import warnings
+
+REQUEST = struct.Struct("!cq")  # b"f" or b"k", process id
+NUMBER = struct.Struct("!q")  # a process id or an exit status
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Serve requests until the socket is closed by the other side."""
+    requests = socket.socket(fileno=int(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for module in sys.argv[2:]:
+        # A module that cannot be imported is reported by the trial that needs it.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    children: dict[int, int] = {}  # process id -> where its exit status is awaited
+    deaths, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    try:
+        while True:
+            ready, _, _ = select.select([requests, deaths], [], [])
+            if deaths in ready:
+                os.read(deaths, 4096)
+                _reap(children)
+            if requests in ready and not _serve(requests, children, inherited=(deaths, wakeup)):
+                return
+    finally:
+        for pid in children:
+            os.kill(pid, signal.SIGKILL)
+
+
+def _serve(requests: socket.socket, children: dict[int, int], inherited: tuple[int, int]) -> bool:
+    message, descriptors, _, _ = socket.recv_fds(requests, REQUEST.size, 2)
+    if len(message) < REQUEST.size:
+        return False
+    kind, pid = REQUEST.unpack(message)
+    if kind == b"k":
+        if pid in children:
+            os.kill(pid, signal.SIGKILL)
+        return True
+    connection, status = descriptors
+    pid = _fork()
+    if pid == 0:
+        for descriptor in (requests.fileno(), status, *inherited, *children.values()):
+            os.close(descriptor)
+        requests.detach()
+        _become_trial(connection)
+    os.close(connection)
+    children[pid] = status
+    _tell(status, pid)
+    return True
+
+
+def _fork() -> int:
+    with warnings.catch_warnings():
+        # reason: TensorFlow's import leaves idle threads behind, of which Python 3.12 warns; no lock of theirs is
+        # held here, and none of their work is used in the child.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _become_trial(connection: int) -> None:
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if sys.platform == "linux":
+        # The server is never killed without its children, whoever does it.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    from autotune.running.trial_process import serve_one
+
+    serve_one(connection)
+
+
+def _reap(children: dict[int, int]) -> None:
+    for pid in list(children):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            descriptor = children.pop(pid)
+            _tell(descriptor, os.waitstatus_to_exitcode(status))
+            os.close(descriptor)
+
+
+def _tell(descriptor: int, number: int) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the other side has lost interest
+        os.write(descriptor, NUMBER.pack(number))
+
+
+if __name__ == "__main__":
+    main()

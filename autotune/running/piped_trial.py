@@ -1,0 +1,198 @@
+"""Optuna's trial, at both ends of a pipe.
+
+In the trial process `PipedTrial` looks like `optuna.Trial`; in the parent `answer` asks the real one. Every request
+is a tuple (method or property, arguments); every answer is ("value", value) or ("error", exception).
+"""
+
+from __future__ import annotations
+
+import datetime
+import pickle
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import BaseTrial
+
+_METHODS = {
+    "suggest_float",
+    "suggest_int",
+    "suggest_categorical",
+    "suggest_uniform",
+    "suggest_loguniform",
+    "suggest_discrete_uniform",
+    "report",
+    "should_prune",
+    "set_user_attr",
+    "set_constraint",
+}
+_PROPERTIES = {"params", "distributions", "user_attrs", "datetime_start", "number", "constraints"}
+
+
+class Request(NamedTuple):
+    """A question of the trial process to the parent."""
+
+    name: str
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}  # noqa: RUF012 -- reason: never changed
+
+
+class PipedTrial(BaseTrial):  # type: ignore[misc]  # reason: some of Optuna's own methods are untyped
+    """A trial that looks like Optuna's and asks the real one in the parent process.
+
+    What is covered: everything a trial offers to an objective. What is not: `trial.study`, which would bring the
+    storage into the trial process; sampler, pruner and study belong to the parent.
+
+    Args:
+        connection: The pipe to the parent.
+    """
+
+    def __init__(self, connection: Connection | Replay) -> None:
+        self._connection = connection
+        self._number: int = self._ask("number")
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        return float(self._ask("suggest_float", name, low, high, step=step, log=log))
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return int(self._ask("suggest_int", name, low, high, step=step, log=log))
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        return self._ask("suggest_categorical", name, choices)
+
+    def suggest_uniform(self, name: str, low: float, high: float) -> float:
+        return float(self._ask("suggest_uniform", name, low, high))
+
+    def suggest_loguniform(self, name: str, low: float, high: float) -> float:
+        return float(self._ask("suggest_loguniform", name, low, high))
+
+    def suggest_discrete_uniform(self, name: str, low: float, high: float, q: float) -> float:
+        return float(self._ask("suggest_discrete_uniform", name, low, high, q))
+
+    def report(self, value: float, step: int) -> None:
+        self._ask("report", float(value), step)
+
+    def should_prune(self) -> bool:
+        return bool(self._ask("should_prune"))
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        self._ask("set_user_attr", key, value)
+
+    def set_constraint(self, key: str, value: float) -> None:
+        self._ask("set_constraint", key, value)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return dict(self._ask("params"))
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        return dict(self._ask("distributions"))
+
+    @property
+    def user_attrs(self) -> dict[str, Any]:
+        return dict(self._ask("user_attrs"))
+
+    @property
+    def datetime_start(self) -> datetime.datetime | None:
+        started: datetime.datetime | None = self._ask("datetime_start")
+        return started
+
+    @property
+    def number(self) -> int:
+        return self._number
+
+    @property
+    def constraints(self) -> dict[str, float]:
+        return dict(self._ask("constraints"))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"trial.{name} is not available in a trial process: it has suggest_*, report, should_prune, "
+            f"set_user_attr, set_constraint and {', '.join(sorted(_PROPERTIES))}."
+        )
+
+    def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        self._connection.send(Request(name, args, kwargs))
+        kind, value = self._connection.recv()
+        if kind == "error":
+            raise value
+        return value
+
+
+def answer(trial: optuna.Trial, request: Request) -> tuple[str, Any]:
+    """Ask the real trial; an exception it raises on the study file's account goes back to the study file."""
+    try:
+        if request.name in _PROPERTIES:
+            return "value", getattr(trial, request.name)
+        if request.name not in _METHODS:
+            raise AttributeError(f"trial.{request.name} is not available in a trial process.")
+        method: Callable[..., Any] = getattr(trial, request.name)
+        return "value", method(*request.args, **request.kwargs)
+    except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
+        return "error", _picklable(error)
+
+
+def asked_distribution(request: Request) -> tuple[str, BaseDistribution] | None:
+    """Return the parameter and the distribution that a `suggest_*` request names; None for other requests."""
+    if not request.name.startswith("suggest_"):
+        return None
+    name, *args = request.args
+    if request.name == "suggest_categorical":
+        return name, CategoricalDistribution(*args)
+    if request.name == "suggest_int":
+        return name, IntDistribution(*args, **request.kwargs)
+    if request.name == "suggest_loguniform":
+        return name, FloatDistribution(*args, log=True)
+    if request.name == "suggest_discrete_uniform":
+        return name, FloatDistribution(*args[:2], step=args[2])
+    return name, FloatDistribution(*args, **request.kwargs)
+
+
+class Replay:
+    """The parent's end of a pipe, played from a stored trial: what a study file asks for, given those parameters.
+
+    Parameters that the stored trial lacks get a value at the edge of their range. Reports are not kept.
+
+    Args:
+        params: The stored trial's parameters.
+        number: Its number.
+    """
+
+    def __init__(self, params: dict[str, Any], number: int) -> None:
+        self.distributions: dict[str, BaseDistribution] = {}
+        self._params = params
+        self._number = number
+        self._request = Request("number")
+
+    def send(self, request: Request) -> None:
+        """Take a request, as the parent does."""
+        self._request = request
+
+    def recv(self) -> tuple[str, Any]:
+        """Answer the last request, as the parent does."""
+        asked = asked_distribution(self._request)
+        if asked is None:
+            known = {"number": self._number, "params": self._params, "should_prune": False, "user_attrs": {}}
+            return "value", known.get(self._request.name)
+        name, distribution = asked
+        self.distributions[name] = distribution
+        edge = distribution.to_external_repr(getattr(distribution, "low", 0))
+        return "value", self._params.get(name, edge)
+
+
+def _picklable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

@@ -1,0 +1,72 @@
+"""Where a study's records and files are: the one place that reads environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from autotune.errors import DataError, StorageError
+from autotune.running.storage import sqlite_url
+
+
+@dataclass(frozen=True)
+class Places:
+    """The storage, the folder for files, and the folder with data.
+
+    Attributes:
+        storage: The storage's URL.
+        run_dir: Where studies keep their files, absolute.
+        data_dir: Where datasets are looked for first, absolute; None for Keras's own cache.
+    """
+
+    storage: str
+    run_dir: Path
+    data_dir: Path | None
+
+    def study_folder(self, name: str) -> Path:
+        """Return the folder of the study `name`."""
+        return self.run_dir / name
+
+
+def find_places(
+    storage: str | None = None,
+    run_dir: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Places:
+    """Fill in what is not given: from `OPTUNA_STORAGE`, `AUTOTUNE_RUN_DIR`, `AUTOTUNE_DATA`, else the defaults.
+
+    Raises:
+        DataError: If the data dir is named but not there.
+    """
+    folder = Path(run_dir or environment.get("AUTOTUNE_RUN_DIR") or "runs").absolute()
+    url = storage or environment.get("OPTUNA_STORAGE") or sqlite_url(folder / "autotune.db")
+    data = data_dir or environment.get("AUTOTUNE_DATA")
+    if data is not None and not Path(data).is_dir():
+        raise DataError(
+            f"the data dir {data} is not a folder.",
+            "It holds datasets in their official layout, e.g. mnist.npz.",
+            "Correct --data-dir or AUTOTUNE_DATA, or leave it out to use Keras's own cache.",
+        )
+    return Places(url, folder, Path(data).absolute() if data else None)
+
+
+def make_writable(folder: Path) -> None:
+    """Create `folder` and make sure that files can be written in it.
+
+    Raises:
+        StorageError: If they cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StorageError(
+            f"the run dir {folder} cannot be written: {error.strerror}.",
+            "It holds the database, checkpoints, logs and models of your studies.",
+            "Choose another with --run-dir or AUTOTUNE_RUN_DIR, or change its permissions.",
+        ) from error

@@ -1,0 +1,184 @@
+"""What is done once before the trials of a run, in a process of its own: load the study, store and split the data.
+
+The parent never imports Keras: what it needs to know of a study comes back as a `Declaration`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import optuna
+
+from autotune.data import Dataset, Fold, load_development, split, split_digest, store
+from autotune.errors import AutotuneError, StudyFileError
+from autotune.running.piped_trial import PipedTrial, Replay
+from autotune.running.source import StudySource
+from autotune.search import differences
+from autotune.study import Direction, EpochPolicy, StudySpec
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A `StudySpec` without the functions that only trial processes call."""
+
+    name: str
+    direction: Direction
+    monitor: str | None
+    epochs: int
+    epoch_policy: EpochPolicy
+    n_trials: int
+    seed: int
+    sampler: Callable[[int], optuna.samplers.BaseSampler] | None
+    pruner: optuna.pruners.BasePruner | None
+    keep_models: int
+    max_failures_in_a_row: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The development rows on disk, and who trains on which.
+
+    Attributes:
+        dataset: The folder of the stored dataset, memory-mapped by trial processes.
+        folds: An `.npz` file with the positions of each fold.
+        digest: A hash of data and folds.
+    """
+
+    dataset: Path
+    folds: Path
+    digest: str
+
+
+@dataclass(frozen=True)
+class PastTrial:
+    """What a stored trial was asked, to see whether the study file still asks the same."""
+
+    number: int
+    params: dict[str, Any]
+    distributions: dict[str, optuna.distributions.BaseDistribution]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What preparing a study came to.
+
+    Attributes:
+        rows: Where the data are; None for a plain objective.
+        space_changes: How the search space differs from that of the stored trials, a line for each parameter.
+    """
+
+    rows: Rows | None
+    space_changes: list[str]
+
+
+@dataclass(frozen=True)
+class Declare:
+    """Task: load the study and send back its `Declaration`."""
+
+    source: StudySource
+
+    def __call__(self, connection: Connection) -> None:
+        _send_result(connection, lambda: _declaration(self.source.load()))
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Task: put the data where trial processes find it, split it, replay stored trials; send a `Preparation`."""
+
+    source: StudySource
+    data_dir: Path | None
+    run_dir: Path
+    study_folder: Path
+    past: list[PastTrial]
+
+    def __call__(self, connection: Connection) -> None:
+        _send_result(connection, self._prepare)
+
+    def _prepare(self) -> Preparation:
+        spec = self.source.load()
+        if spec.objective is not None:
+            return Preparation(None, [])
+        data = _load_data(spec, self.data_dir)
+        folds = split(spec.folds, data.y, spec.seed)
+        digest = split_digest(data, folds)
+        rows = Rows(
+            store(data, self.run_dir / "datasets"), self.study_folder / f"folds-{digest[:12]}.npz", digest
+        )
+        _save_folds(folds, rows.folds)
+        return Preparation(rows, _space_changes(spec, data.subset(folds[0].train), self.past))
+
+
+def load_folds(path: Path) -> tuple[Fold, ...]:
+    """Read the folds that a `Prepare` task has stored."""
+    with np.load(path) as archive:
+        return tuple(Fold(archive[f"train_{i}"], archive[f"validation_{i}"]) for i in range(len(archive) // 2))
+
+
+def _save_folds(folds: tuple[Fold, ...], path: Path) -> None:
+    if path.exists():
+        return
+    arrays = {f"train_{i}": fold.train for i, fold in enumerate(folds)}
+    arrays |= {f"validation_{i}": fold.validation for i, fold in enumerate(folds)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".tmp")
+    with beside.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # reason: NumPy types the names as its own arguments
+    beside.replace(path)
+
+
+def _send_result(connection: Connection, work: Callable[[], object]) -> None:
+    result: tuple[str, object]
+    try:
+        result = ("value", work())
+    except AutotuneError as error:
+        result = ("error", error)
+    connection.send_bytes(cloudpickle.dumps(result))  # what a study file defines cannot be pickled by name
+
+
+def _declaration(spec: StudySpec) -> Declaration:
+    return Declaration(**{name: getattr(spec, name) for name in Declaration.__dataclass_fields__})
+
+
+def _load_data(spec: StudySpec, data_dir: Path | None) -> Dataset:
+    if isinstance(spec.dataset, str):
+        return load_development(spec.dataset, data_dir)
+    assert spec.dataset is not None
+    try:
+        data = spec.dataset()
+    except AutotuneError:
+        raise
+    except Exception as error:
+        raise StudyFileError(
+            f"the study's dataset function stopped with {type(error).__name__}: {error}.",
+            "It returns a Dataset of development rows.",
+            "Call it by hand to see the whole traceback.",
+        ) from error
+    if not isinstance(data, Dataset):
+        raise StudyFileError(
+            f"the study's dataset function returned {type(data).__name__}.",
+            "It returns a Dataset of development rows.",
+            "Return autotune.Dataset(x, y).",
+        )
+    return data
+
+
+def _space_changes(spec: StudySpec, data: Dataset, past: list[PastTrial]) -> list[str]:
+    for trial in past:
+        replay = Replay(trial.params, trial.number)
+        piped: Any = PipedTrial(replay)
+        try:
+            if spec.build is not None:
+                spec.build(piped, data)
+            if spec.fit is not None:
+                spec.fit(piped)
+        except Exception:
+            continue  # a configuration that cannot be built has failed as a trial, too
+        if changes := differences(trial.distributions, replay.distributions):
+            return changes
+    return []

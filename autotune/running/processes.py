@@ -1,0 +1,220 @@
+"""Starting, killing and awaiting trial processes."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from typing import Protocol
+
+import cloudpickle
+
+from autotune.running.fork_server import NUMBER, REQUEST
+from autotune.running.trial_process import Task, serve_one
+
+
+class LauncherClosedError(Exception):
+    """A process was asked for after everything had been ended."""
+
+
+class TrialProcess(Protocol):
+    """A process of its own for one trial."""
+
+    pid: int
+    connection: Connection
+
+    def kill(self) -> None:
+        """End the process at once, whatever it is doing. Safe at any time."""
+
+    def exit_status(self) -> int | None:
+        """Wait for the end: 0 or more an exit code, negative the signal, None if nobody knows."""
+
+
+class Launcher(Protocol):
+    """Something that starts trial processes."""
+
+    def start(self, task: Task) -> TrialProcess:
+        """Start a fresh process that does `task`.
+
+        Raises:
+            LauncherClosedError: If `close` has been called.
+        """
+
+    def close(self) -> None:
+        """End every process that is left, at once. Safe at any time, from any thread."""
+
+    def last_words(self) -> str:
+        """Return the end of what processes without a log have printed."""
+
+
+def new_launcher(preload: tuple[str, ...], environment: Mapping[str, str]) -> Launcher:
+    """Return the fastest launcher this platform has: a fork server on Linux, fresh interpreters elsewhere.
+
+    Args:
+        preload: Modules that every trial needs.
+        environment: Environment variables of the trial processes.
+    """
+    if sys.platform == "linux":  # elsewhere forking after TensorFlow's import is not safe, or not there
+        return ForkServer(preload, environment)
+    return Spawner(environment)
+
+
+class ForkServer:
+    """Starts trial processes by forking a process that has imported what they need.
+
+    A server that dies (out of memory, killed by hand) is started again by the next `start`.
+    """
+
+    def __init__(self, preload: tuple[str, ...], environment: Mapping[str, str]) -> None:
+        self._preload = preload
+        self._environment = dict(environment)
+        self._lock = threading.Lock()
+        self._errors = tempfile.TemporaryFile()
+        self._server: subprocess.Popen[bytes] | None = None
+        self._requests: socket.socket | None = None
+        self._closed = False
+
+    def start(self, task: Task) -> TrialProcess:
+        payload = cloudpickle.dumps(task)
+        ours, theirs = multiprocessing.Pipe()
+        status, status_of_theirs = os.pipe()
+        with theirs, self._lock:
+            try:
+                self._request_fork(theirs, status_of_theirs)
+            finally:
+                os.close(status_of_theirs)
+        process = _Forked(self, ours, status)
+        with contextlib.suppress(OSError):  # a process that is already dead says so by its exit status
+            ours.send_bytes(payload)
+        return process
+
+    def kill(self, pid: int) -> None:
+        """Kill a process of this server; one that has ended is left alone."""
+        with self._lock, contextlib.suppress(OSError):
+            if self._requests is not None:
+                self._requests.sendall(REQUEST.pack(b"k", pid))
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._stop_server()
+
+    def _request_fork(self, connection: Connection, status: int) -> None:
+        if self._closed:
+            raise LauncherClosedError
+        request = [REQUEST.pack(b"f", 0)]
+        if self._requests is not None:
+            with contextlib.suppress(OSError):
+                socket.send_fds(self._requests, request, [connection.fileno(), status])
+                return
+        self._stop_server()
+        self._start_server()
+        assert self._requests is not None
+        socket.send_fds(self._requests, request, [connection.fileno(), status])
+
+    def _start_server(self) -> None:
+        self._requests, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "autotune.running.fork_server", str(theirs.fileno()), *self._preload]
+        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        with theirs:
+            self._server = subprocess.Popen(
+                command,
+                env={**os.environ, **self._environment, "PYTHONPATH": paths},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                start_new_session=True,  # a Ctrl-C in the terminal reaches the parent alone
+            )
+
+    def _stop_server(self) -> None:
+        if self._requests is not None:
+            self._requests.close()
+        if self._server is not None:
+            self._server.kill()  # the kernel ends its children with it
+            self._server.wait()
+        self._requests = self._server = None
+
+    def last_words(self) -> str:
+        size = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, size - 2000))
+        return self._errors.read().decode(errors="replace").strip()
+
+
+class _Forked:
+    def __init__(self, server: ForkServer, connection: Connection, status: int) -> None:
+        self.connection = connection
+        self._server = server
+        self._status = os.fdopen(status, "rb", buffering=0)
+        self.pid = self._read_number() or 0
+
+    def kill(self) -> None:
+        self._server.kill(self.pid)
+
+    def exit_status(self) -> int | None:
+        self.connection.close()
+        with self._status:
+            return self._read_number()
+
+    def _read_number(self) -> int | None:
+        data = self._status.read(NUMBER.size)
+        return NUMBER.unpack(data)[0] if data else None
+
+
+class Spawner:
+    """Starts each trial process as a fresh interpreter: slower, on every platform."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self._context = multiprocessing.get_context("spawn")
+        self._processes: list[_Spawned] = []
+        self._closed = False
+
+    def start(self, task: Task) -> TrialProcess:
+        if self._closed:
+            raise LauncherClosedError
+        ours, theirs = multiprocessing.Pipe()
+        with theirs:
+            process = self._context.Process(target=_serve_spawned, args=(theirs, self._environment), daemon=True)
+            process.start()
+        ours.send_bytes(cloudpickle.dumps(task))
+        spawned = _Spawned(process, ours)
+        self._processes.append(spawned)
+        return spawned
+
+    def close(self) -> None:
+        self._closed = True
+        for process in self._processes:
+            process.kill()
+
+    def last_words(self) -> str:
+        return ""  # they print where the parent prints
+
+
+class _Spawned:
+    def __init__(self, process: multiprocessing.context.SpawnProcess, connection: Connection) -> None:
+        self.connection = connection
+        self._process = process
+        self.pid = process.pid or 0
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def exit_status(self) -> int | None:
+        self.connection.close()
+        self._process.join()
+        return self._process.exitcode
+
+
+def _serve_spawned(connection: Connection, environment: Mapping[str, str]) -> None:
+    os.environ.update(environment)
+    serve_one(connection.fileno())
+
+

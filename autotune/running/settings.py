@@ -1,0 +1,98 @@
+"""What a study remembers of its runs, in one user attribute of the Optuna study."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import optuna
+
+from autotune.errors import StudyChangedError
+from autotune.study import Overrides
+
+ATTRIBUTE = "autotune"
+
+# A trial's value cannot be compared with that of a trial for which one of these was different.
+_DECISIVE = {
+    "split": "the data or their split",
+    "seed": "the seed",
+    "epochs": "the number of epochs",
+    "monitor": "the monitored metric",
+    "epoch_policy": "the epoch policy",
+}
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """What is needed to go on with a study by its name alone, and to see whether it is still the same study.
+
+    Attributes:
+        study_file: The study file, absolute; None for a study made in Python.
+        n_trials: How many finished trials the study is to have.
+        n_trials_given: Whether that came from the command line rather than the study file.
+        overrides: What the command line said in place of the study file.
+        seed: The study's seed.
+        epochs: Epochs of each fold.
+        monitor: The monitored metric; None for a plain objective.
+        epoch_policy: Which epoch counts.
+        split: A hash of the data and its split; None for a plain objective.
+        threads: Threads of each trial; the same in every run, since they decide the last bits of its numbers.
+        data_dir: Where datasets are looked for first.
+        run_dir: Where the study's files are.
+    """
+
+    study_file: str | None
+    n_trials: int
+    n_trials_given: bool
+    overrides: Overrides
+    seed: int
+    epochs: int
+    monitor: str | None
+    epoch_policy: str
+    split: str | None
+    threads: int
+    data_dir: str | None
+    run_dir: str
+
+
+def read_settings(study: optuna.Study) -> StudySettings | None:
+    """Return what a study remembers; None if it was never run by this package."""
+    stored: Mapping[str, Any] | None = study.user_attrs.get(ATTRIBUTE)
+    if stored is None:
+        return None
+    return StudySettings(**{**stored, "overrides": Overrides(**stored["overrides"])})
+
+
+def write_settings(study: optuna.Study, settings: StudySettings) -> None:
+    """Make the study remember `settings`."""
+    as_dict = dataclasses.asdict(settings)
+    if study.user_attrs.get(ATTRIBUTE) != as_dict:
+        study.set_user_attr(ATTRIBUTE, as_dict)
+
+
+def refuse_changes(name: str, before: StudySettings, now: StudySettings, space_changes: list[str]) -> None:
+    """Refuse to add trials that could not be compared with the study's own.
+
+    Raises:
+        StudyChangedError: If the search space, the split, or what a value means is not what it was.
+    """
+    lines = list(space_changes)
+    for attribute, words in _DECISIVE.items():
+        old, new = getattr(before, attribute), getattr(now, attribute)
+        if old != new:
+            shown = attribute != "split"
+            lines.append(f"{words}: was {old!r}, is now {new!r}" if shown else f"{words} changed")
+    if lines:
+        refuse(name, lines)
+
+
+def refuse(name: str, lines: list[str]) -> NoReturn:
+    """Refuse to go on with a study that is not what it was, saying in `lines` what is different."""
+    raise StudyChangedError(
+        f"the study {name!r} was started with other settings than it has now:",
+        "\n".join(lines),
+        "Its trials could not be compared. Change the study file or the options back, or start a new study with "
+        "--name NEW_NAME.",
+    )

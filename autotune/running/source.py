@@ -1,0 +1,61 @@
+"""How a study's code reaches the processes that run it."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import cloudpickle
+
+from autotune.errors import StudyFileError
+from autotune.study import Overrides, StudySpec, check_study_file, imports_keras, load_study_file
+
+
+@dataclass(frozen=True)
+class StudySource:
+    """A study file to be run, or a `StudySpec` made in a script or a notebook, with what overrides it.
+
+    Attributes:
+        path: The study file, absolute; None if there is none.
+        pickled: The pickled `StudySpec`; None if there is a file.
+        needs_keras: Whether its trials will need TensorFlow, as far as one can tell without running it.
+        overrides: What the command line says in place of the study.
+    """
+
+    path: Path | None
+    pickled: bytes | None
+    needs_keras: bool
+    overrides: Overrides = Overrides()  # noqa: RUF009 -- reason: frozen, and equal to every other Overrides()
+
+    def load(self) -> StudySpec:
+        """Make the study anew in this process, as overridden.
+
+        Raises:
+            StudyFileError: If the study file cannot be run.
+        """
+        if self.path is not None:
+            spec = load_study_file(self.path)
+        else:
+            assert self.pickled is not None
+            spec = pickle.loads(self.pickled)
+        return self.overrides.apply(spec)
+
+
+def study_source(study: StudySpec | str | Path) -> StudySource:
+    """Return the source of a study file's path, or of a study made in Python.
+
+    Raises:
+        StudyFileError: If the file cannot be read or is not Python, or the study cannot be pickled.
+    """
+    if not isinstance(study, StudySpec):
+        path = Path(study).absolute()
+        return StudySource(path, None, imports_keras(check_study_file(path)))
+    try:
+        return StudySource(None, cloudpickle.dumps(study), study.objective is None)
+    except Exception as error:
+        raise StudyFileError(
+            f"the study {study.name!r} cannot be sent to trial processes: {error}.",
+            "Its functions must not hold on to things like open files, locks or models.",
+            "Create such things inside build or objective, or put the study in a file and give its path.",
+        ) from error

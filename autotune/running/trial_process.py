@@ -1,0 +1,50 @@
+"""What a trial process does: receive a task, do it, end.
+
+A task is a picklable function that takes the connection to the parent. It arrives over that connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+Task = Callable[[Connection], None]
+
+
+def serve_one(descriptor: int) -> None:
+    """Do the task that comes over the connection `descriptor`, and end this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    status = 1
+    try:
+        connection = Connection(descriptor)
+        task: Task = pickle.loads(connection.recv_bytes())
+        task(connection)
+        status = 0
+    except EOFError:
+        pass  # the parent is gone, and with it whoever wants to know
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(status)  # TensorFlow's own clean-up takes longer than the trial's last epoch
+
+
+@contextlib.contextmanager
+def output_to(log: Path) -> Iterator[None]:
+    """Append what this process prints, native code included, to `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", buffering=1, encoding="utf-8", errors="backslashreplace") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+        sys.stdout = sys.stderr = file
+        faulthandler.enable(file)
+        yield

@@ -1,0 +1,124 @@
+"""What happens in the process of one trial: load the study, run the trial, say how it ended."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any, Literal
+
+import numpy as np
+import optuna
+
+from autotune.data import open_stored
+from autotune.errors import DivergedError, StudyFileError, TrainingError, UsageError
+from autotune.running.piped_trial import PipedTrial
+from autotune.running.preparing import Rows, load_folds
+from autotune.running.source import StudySource
+from autotune.running.trial_process import output_to
+from autotune.seeds import derive_seed
+from autotune.study import StudySpec
+from autotune.training.folder import TrialFolder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial process ended its trial.
+
+    Attributes:
+        kind: "complete", "pruned", "failed", or "unusable" if no trial of this study file can work.
+        value: The trial's value, finite, if it is complete.
+        reason: Why it failed: "nan" or "error".
+        message: What to tell about a failure, its traceback if there is one.
+        error: The user's mistake, if the study file is unusable.
+    """
+
+    kind: Literal["complete", "pruned", "failed", "unusable"]
+    value: float | None = None
+    reason: str = ""
+    message: str = ""
+    error: UsageError | None = None
+
+
+@dataclass(frozen=True)
+class RunTrial:
+    """Task: run one trial and send its `Outcome`.
+
+    Attributes:
+        source: The study.
+        rows: Where the data are; None for a plain objective.
+        folder: Where the trial keeps its files.
+        threads: How many threads TensorFlow may use.
+        environment: Environment variables of the slot, set before any device is touched.
+    """
+
+    source: StudySource
+    rows: Rows | None
+    folder: TrialFolder
+    threads: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, connection: Connection) -> None:
+        os.environ.update(self.environment)
+        with output_to(self.folder.log):
+            outcome = self._outcome(connection)
+            if outcome.message:
+                print(outcome.message)
+            connection.send(outcome)
+
+    def _outcome(self, connection: Connection) -> Outcome:
+        try:
+            spec = self.source.load()
+        except StudyFileError as error:
+            return Outcome("unusable", message=str(error), error=error)
+        try:
+            value = self._value(spec, PipedTrial(connection))
+        except optuna.TrialPruned:
+            return Outcome("pruned")
+        except TrainingError as error:
+            return Outcome("unusable", message=str(error), error=error)
+        except DivergedError as error:
+            return Outcome("failed", reason="nan", message=str(error))
+        except (EOFError, ConnectionError):
+            raise  # the parent is gone: nobody to tell
+        except BaseException:  # whatever the study file does, sys.exit() included, ends its own trial only
+            return Outcome("failed", reason="error", message=traceback.format_exc())
+        if math.isfinite(value):
+            return Outcome("complete", value)
+        return Outcome("failed", reason="nan", message=f"The objective returned {value}.")
+
+    def _value(self, spec: StudySpec, trial: PipedTrial) -> float:
+        seed = derive_seed(spec.seed, "trial", trial.number, "process")
+        random.seed(seed)
+        np.random.seed(seed)
+        looks_like_optunas: Any = trial
+        if spec.objective is not None:
+            return _as_number(spec.objective(looks_like_optunas))
+        return self._train(spec, looks_like_optunas)
+
+    def _train(self, spec: StudySpec, trial: optuna.Trial) -> float:
+        from autotune.training.device import configure_tensorflow  # Keras studies alone need TensorFlow
+        from autotune.training.trial import train_trial
+
+        configure_tensorflow(self.threads)
+        assert self.rows is not None
+        data, folds = open_stored(self.rows.dataset), load_folds(self.rows.folds)
+        score = train_trial(spec, trial, data, folds, self.rows.digest, self.folder)
+        trial.set_user_attr("best_epoch", _one_or_all([fold.best_epoch for fold in score.folds]))
+        if len(score.folds) > 1:
+            trial.set_user_attr("fold_values", [fold.value for fold in score.folds])
+        return score.value
+
+
+def _one_or_all(values: list[int]) -> int | list[int]:
+    return values[0] if len(values) == 1 else values
+
+
+def _as_number(value: object) -> float:
+    if isinstance(value, (int, float, np.number)):
+        return float(value)
+    raise TypeError(f"the objective returned {value!r}; it is to return a number.")

@@ -1,0 +1,243 @@
+"""What a study file declares, loaded and checked."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import cloudpickle
+import optuna
+
+from autotune.data import Dataset, Folds, Holdout, KFold
+from autotune.errors import StudyFileError, UsageError
+
+Direction = Literal["maximize", "minimize"]
+EpochPolicy = Literal["best", "last"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySpec:
+    """A question to a network, or to any Optuna objective, and how to search for its answer.
+
+    Either `build`, `dataset` and `monitor` are given (a Keras study) or `objective` alone (a plain Optuna study).
+
+    Args:
+        name: The study's name in the storage and its folder in the run dir.
+        direction: Whether a larger ("maximize") or a smaller ("minimize") value is better.
+        build: `build(trial, data) -> keras.Model`, compiled. `data` holds the training rows of one fold.
+        dataset: The name of a dataset (see `autotune datasets`), or a function without arguments that returns a
+            `Dataset` of development rows.
+        monitor: The metric that is the trial's value, as Keras names it, e.g. "val_accuracy".
+        folds: Who trains on which rows: `Holdout(fraction)` or `KFold(k)`.
+        fit: Optional `fit(trial) -> dict` of arguments for `keras.Model.fit`: batch_size, callbacks, class_weight ...
+        epochs: Epochs of training of each fold, at least 1.
+        objective: A plain Optuna objective, `objective(trial) -> float`.
+        n_trials: How many finished (complete or pruned) trials the study is to have, at least 1.
+        seed: The one seed that all chance in the study comes from, at least 0.
+        epoch_policy: Which epoch's value and weights count: "best" or "last".
+        sampler: A function from a seed to an Optuna sampler, e.g.
+            `lambda seed: optuna.samplers.TPESampler(seed=seed)`. It is called anew for every suggestion, with a
+            seed from (study seed, trial, parameter), so that a search that was interrupted suggests the same.
+            None for TPE as in `autotune.search.tpe`.
+        pruner: An Optuna pruner; reports are made after each epoch, counted from 1. None for a median of at least
+            five peers after three epochs of grace, as in `autotune.search.patient_median`.
+        keep_models: How many of the best trials keep their `model.keras`, at least 0.
+        max_failures_in_a_row: The study stops when so many trials fail one after another, at least 1.
+
+    Raises:
+        StudyFileError: If the arguments contradict each other or are out of range.
+    """
+
+    name: str
+    direction: Direction
+    build: Callable[[optuna.Trial, Dataset], Any] | None = None
+    dataset: str | Callable[[], Dataset] | None = None
+    monitor: str | None = None
+    folds: Folds = Holdout(0.1)  # noqa: RUF009 -- reason: frozen, and equal to every other Holdout(0.1)
+    fit: Callable[[optuna.Trial], Mapping[str, Any]] | None = None
+    epochs: int = 10
+    objective: Callable[[optuna.Trial], float] | None = None
+    n_trials: int = 50
+    seed: int = 0
+    epoch_policy: EpochPolicy = "best"
+    sampler: Callable[[int], optuna.samplers.BaseSampler] | None = None
+    pruner: optuna.pruners.BasePruner | None = None
+    keep_models: int = 3
+    max_failures_in_a_row: int = 5
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        _check_kind(self)
+        _check_choice("direction", self.direction, ("maximize", "minimize"))
+        _check_choice("epoch_policy", self.epoch_policy, ("best", "last"))
+        _check_at_least("epochs", self.epochs, 1)
+        _check_at_least("n_trials", self.n_trials, 1)
+        _check_at_least("seed", self.seed, 0)
+        _check_at_least("keep_models", self.keep_models, 0)
+        _check_at_least("max_failures_in_a_row", self.max_failures_in_a_row, 1)
+        _check_search(self)
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line says in place of the study file. None leaves the study file's word."""
+
+    name: str | None = None
+    epochs: int | None = None
+    folds: int | None = None
+    seed: int | None = None
+
+    def apply(self, spec: StudySpec) -> StudySpec:
+        """Return `spec` with what is given here in place of its own."""
+        changes: dict[str, Any] = {
+            "name": self.name,
+            "epochs": self.epochs,
+            "folds": KFold(self.folds) if self.folds is not None else None,
+            "seed": self.seed,
+        }
+        return dataclasses.replace(spec, **{key: value for key, value in changes.items() if value is not None})
+
+
+def load_study_file(path: str | Path) -> StudySpec:
+    """Run a study file and return the `study` it declares.
+
+    Its folder is put on `sys.path`, as Python does for a script, so that it can import its neighbours.
+
+    Raises:
+        StudyFileError: If the file is missing, cannot be run, or declares no `study`.
+    """
+    path = Path(path).resolve()
+    tree = check_study_file(path)
+    module = ModuleType(f"autotune_study_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses and pickle look their module up
+    sys.path.insert(0, str(path.parent))
+    try:
+        exec(compile(tree, str(path), "exec"), module.__dict__)
+    except UsageError:
+        raise
+    except Exception as error:
+        raise StudyFileError(
+            f"{path} stopped with {type(error).__name__}: {error}{_where(error, path)}.",
+            "A study file runs from top to bottom without an error.",
+            f"Run it alone to see the whole traceback: python {path}",
+        ) from error
+    # A sampler or pruner that the file defines travels to the parent, which cannot import the file.
+    cloudpickle.register_pickle_by_value(module)
+    return _declared_study(vars(module), path)
+
+
+def check_study_file(path: Path) -> ast.Module:
+    """Parse a study file without running it.
+
+    Raises:
+        StudyFileError: If it cannot be read or is not Python.
+    """
+    try:
+        return ast.parse(path.read_bytes(), filename=str(path))
+    except (OSError, ValueError) as error:
+        raise StudyFileError(
+            f"the study file {path} cannot be read: {getattr(error, 'strerror', None) or error}.",
+            "A study file is a Python file that declares `study = StudySpec(...)`.",
+            "Check the path; README.md shows a study file of one screen.",
+        ) from error
+    except SyntaxError as error:
+        raise StudyFileError(
+            f"{path}, line {error.lineno}: {error.msg}.",
+            f"A study file is Python {sys.version_info.major}.{sys.version_info.minor}: {(error.text or '').strip()!r} is not.",
+            "Correct that line and run the same command again.",
+        ) from error
+
+
+def imports_keras(tree: ast.Module) -> bool:
+    """Say whether a parsed study file looks as if its trials need TensorFlow (wrong only costs time)."""
+    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+    heavy = ("keras", "tensorflow", "autotune.models")
+    return any(name == root or name.startswith(root + ".") for name in names for root in heavy)
+
+
+def _declared_study(namespace: Mapping[str, Any], path: Path) -> StudySpec:
+    spec = namespace.get("study")
+    if isinstance(spec, StudySpec):
+        return spec
+    raise StudyFileError(
+        f"{path} declares no study: `study` is {'missing' if spec is None else type(spec).__name__}.",
+        "A study file ends with `study = StudySpec(name=..., direction=..., ...)`.",
+        "Add that line; README.md shows a study file of one screen.",
+    )
+
+
+def _where(error: Exception, path: Path) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return f" (line {lines[-1]})" if lines else ""
+
+
+def _check_name(name: str) -> None:
+    if isinstance(name, str) and name.strip() and not set(name) & set('/\\\0') and name not in {".", ".."}:
+        return
+    raise StudyFileError(
+        f"name={name!r} cannot name a study.",
+        "The name is also a folder: at least one character, no slash or backslash.",
+        "Choose a name like 'mnist-cnn'.",
+    )
+
+
+def _check_kind(spec: StudySpec) -> None:
+    keras_parts = {"build": spec.build, "dataset": spec.dataset, "monitor": spec.monitor}
+    given = [name for name, value in keras_parts.items() if value is not None]
+    missing = [name for name, value in keras_parts.items() if value is None]
+    if spec.objective is not None and given:
+        raise StudyFileError(
+            f"the study has an objective and also {', '.join(given)}.",
+            "A study is either a Keras study (build, dataset, monitor) or an Optuna objective.",
+            "Remove one of the two.",
+        )
+    if spec.objective is None and missing:
+        raise StudyFileError(
+            f"the study has no {' and no '.join(missing)}.",
+            "A Keras study needs build, dataset and monitor; a plain Optuna study needs objective.",
+            f"Give StudySpec {', '.join(f'{name}=...' for name in missing)}.",
+        )
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise StudyFileError(
+            f"{name}={value!r} is unknown.", f"Choices: {', '.join(choices)}.", f"Set `{name}` in the study file."
+        )
+
+
+def _check_at_least(name: str, value: object, least: int) -> None:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        return
+    raise StudyFileError(
+        f"{name}={value!r} is out of range.",
+        f"`{name}` is an integer of at least {least}.",
+        f"Set `{name}` in the study file or on the command line.",
+    )
+
+
+def _check_search(spec: StudySpec) -> None:
+    if isinstance(spec.sampler, optuna.samplers.BaseSampler) or (spec.sampler and not callable(spec.sampler)):
+        kind = type(spec.sampler).__name__
+        raise StudyFileError(
+            f"sampler is a {kind} object.",
+            "It is to be a function from a seed to a sampler: seeds come from (study seed, trial).",
+            f"Write sampler=lambda seed: optuna.samplers.{kind}(seed=seed).",
+        )
+    if spec.pruner is not None and not isinstance(spec.pruner, optuna.pruners.BasePruner):
+        raise StudyFileError(
+            f"pruner={spec.pruner!r} is no Optuna pruner.",
+            "It is an object such as optuna.pruners.MedianPruner(n_warmup_steps=3).",
+            "Use optuna.pruners.NopPruner() to prune nothing, or leave it out.",
+        )

@@ -1,0 +1,162 @@
+"""Everything a trial needs to go on after an epoch as if nothing had happened, in one file.
+
+What is covered: the variables of model and optimizer, seed generators among them (Keras's own files leave those
+out); the plain state of callbacks; history; best epoch and its weights; the folds already finished.
+What is not covered: attributes of callbacks that are neither numbers, text, arrays nor containers of those.
+
+The file is a sha256 digest followed by an `.npz` archive. It is written beside its place and moved there, so that
+a process killed at any moment leaves the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True)
+class FoldScore:
+    """What training on one fold came to.
+
+    Attributes:
+        value: The monitored metric at `best_epoch`.
+        best_epoch: The epoch whose value and weights count, from 1.
+        history: Every metric Keras reported, a value for each epoch.
+    """
+
+    value: float
+    best_epoch: int
+    history: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a trial after an epoch.
+
+    Attributes:
+        identity: What the trial is: parameters, seed, split. A checkpoint of something else is not used.
+        finished: The scores of the folds before the one in training.
+        history: Every metric of the fold in training, a value for each finished epoch.
+        best_epoch: The best finished epoch of this fold, from 1.
+        stopped: Whether a callback has ended the training of this fold.
+        callbacks: For each callback its plain attributes.
+        variables: The variables of model and optimizer, in Keras's order.
+        best_weights: The model's weights at `best_epoch`.
+    """
+
+    identity: str
+    finished: tuple[FoldScore, ...]
+    history: dict[str, list[float]]
+    best_epoch: int
+    stopped: bool
+    callbacks: list[dict[str, Any]]
+    variables: list[np.ndarray]
+    best_weights: list[np.ndarray]
+
+    @property
+    def epochs(self) -> int:
+        """Finished epochs of the fold in training."""
+        return max((len(values) for values in self.history.values()), default=0)
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write `checkpoint` to `path`, atomically.
+
+    Raises:
+        OSError: If the disk is full or the folder cannot be written.
+    """
+    arrays: list[np.ndarray] = []
+    fields = {name: _pack(value, arrays) for name, value in vars(checkpoint).items() if name != "finished"}
+    fields["finished"] = [_pack(vars(score), arrays) for score in checkpoint.finished]
+    buffer = io.BytesIO()
+    meta = np.frombuffer(json.dumps(fields).encode(), dtype=np.uint8)
+    np.savez(buffer, meta=meta, **{f"array_{i}": array for i, array in enumerate(arrays)})
+    payload = buffer.getbuffer()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(hashlib.sha256(payload).digest())
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path, identity: str) -> Checkpoint | None:
+    """Read the checkpoint at `path`.
+
+    Returns:
+        None if there is none, if its digest does not fit its content, or if it belongs to another trial.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    if hashlib.sha256(payload).digest() != digest:
+        print(f"The checkpoint {path} is damaged; the trial starts over.")
+        return None
+    checkpoint = _read(payload)
+    if checkpoint.identity != identity:
+        print(f"The checkpoint {path} is of another trial or another version of it; the trial starts over.")
+        return None
+    return checkpoint
+
+
+def _read(payload: bytes) -> Checkpoint:
+    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+        fields = json.loads(archive["meta"].tobytes())
+        fields = {name: _unpack(value, archive) for name, value in fields.items()}
+    finished = tuple(FoldScore(**score) for score in fields.pop("finished"))
+    return Checkpoint(finished=finished, **fields)
+
+
+def is_plain(value: Any) -> bool:
+    """Say whether a checkpoint can hold `value`: numbers, text, arrays, None, and containers of those."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(map(is_plain, value))
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.dtype.kind in "biufcUS"
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def _pack(value: Any, arrays: list[np.ndarray]) -> Any:
+    """Turn `value` into JSON that refers to `arrays` by position; NumPy numbers keep their dtype that way."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        arrays.append(np.asarray(value))
+        return {"kind": "array" if isinstance(value, np.ndarray) else "scalar", "at": len(arrays) - 1}
+    if isinstance(value, dict):
+        return {"kind": "dict", "items": {key: _pack(item, arrays) for key, item in value.items()}}
+    if isinstance(value, (list, tuple)):
+        return {"kind": type(value).__name__, "items": [_pack(item, arrays) for item in value]}
+    return value
+
+
+def _unpack(value: Any, archive: Any) -> Any:
+    if isinstance(value, list):
+        return [_unpack(item, archive) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value["kind"] in {"array", "scalar"}:
+        array = archive[f"array_{value['at']}"]
+        return array if value["kind"] == "array" else array[()]
+    if value["kind"] == "dict":
+        return {key: _unpack(item, archive) for key, item in value["items"].items()}
+    items = [_unpack(item, archive) for item in value["items"]]
+    return tuple(items) if value["kind"] == "tuple" else items
+
+

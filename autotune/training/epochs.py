@@ -1,0 +1,159 @@
+"""What happens between two epochs: seeds, history, best epoch, checkpoint, report, pruning.
+
+The order at the end of an epoch is: checkpoint, then report, then ask whether to prune. A trial that is killed
+anywhere in between finds the epoch in its checkpoint, reports it (again, which changes nothing) and asks again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import optuna
+
+from autotune.errors import DivergedError, TrainingError
+from autotune.study import StudySpec
+from autotune.training.batches import Batches
+from autotune.training.checkpoint import Checkpoint, is_plain
+
+
+class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
+    """The last callback of `fit`: it sees what the others did to an epoch, and keeps it.
+
+    Args:
+        spec: The study.
+        trial: The trial to report to.
+        seed: From a place such as ("epoch", 3) to the seed of that place in this fold.
+        batches: The training rows.
+        callbacks: The study file's own callbacks, whose state is kept too.
+        save: What to do with the checkpoint of an epoch.
+        reports: Whether epochs are reported and may be pruned (the first fold's are).
+        resume: The checkpoint to go on from.
+
+    Attributes:
+        problem: Why training was ended, to be raised after `fit`; None if it was not.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        trial: optuna.Trial,
+        seed: Callable[..., int],
+        batches: Batches,
+        callbacks: list[keras.callbacks.Callback],
+        save: Callable[[Checkpoint], None],
+        reports: bool,
+        resume: Checkpoint | None,
+    ) -> None:
+        super().__init__()
+        self._spec = spec
+        self._trial = trial
+        self._seed = seed
+        self._batches = batches
+        self._callbacks = callbacks
+        self._save = save
+        self._reports = reports
+        self._resume = resume
+        self.history: dict[str, list[float]] = dict(resume.history) if resume else {}
+        self.best_epoch = resume.best_epoch if resume else 0
+        self.best_weights: list[np.ndarray] = resume.best_weights if resume else []
+        self.problem: Exception | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if self._resume is None:
+            return
+        for callback, state in zip(self._callbacks, self._resume.callbacks, strict=True):
+            vars(callback).update(state)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        keras.utils.set_random_seed(self._seed("epoch", epoch))
+        self._batches.start_epoch(epoch)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(float(value))
+        self._keep_best(epoch + 1)
+        self._save(self._checkpoint())
+        self.judge(epoch + 1)
+        if self.problem is not None:
+            self.model.stop_training = True
+
+    def judge(self, epoch: int) -> None:
+        """Report `epoch` (from 1) and find out whether training is to end with it."""
+        spec, values = self._spec, self.history.get(str(self._spec.monitor))
+        if values is None:
+            self.problem = _unknown_monitor(spec, self._trial.number, self.history)
+        elif bad := _not_finite(self.history, spec, epoch):
+            self.problem = _diverged(bad, epoch)
+        elif self._reports:
+            self._trial.report(values[epoch - 1], epoch)
+            if self._trial.should_prune():
+                self.problem = optuna.TrialPruned(f"pruned after epoch {epoch}")
+
+    def _keep_best(self, epoch: int) -> None:
+        values = self.history.get(str(self._spec.monitor), [math.nan])
+        if self._spec.epoch_policy == "last" or not self.best_epoch:
+            better = True
+        elif self._spec.direction == "maximize":
+            better = values[-1] > values[self.best_epoch - 1]
+        else:
+            better = values[-1] < values[self.best_epoch - 1]
+        if better:
+            self.best_epoch = epoch
+            self.best_weights = self.model.get_weights()
+
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(
+            identity="",
+            finished=(),
+            history=self.history,
+            best_epoch=self.best_epoch,
+            stopped=bool(self.model.stop_training),
+            callbacks=[_plain_state(callback) for callback in self._callbacks],
+            variables=[np.array(variable) for variable in training_variables(self.model)],
+            best_weights=self.best_weights,
+        )
+
+
+def training_variables(model: keras.Model) -> list[keras.Variable]:
+    """Return all that changes while `model` trains: weights, seed generators, optimizer, in a fixed order."""
+    optimizer = list(model.optimizer.variables) if model.optimizer is not None else []
+    return list(model.variables) + optimizer
+
+
+def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
+    """Put the variables of `checkpoint` into a freshly built `model`."""
+    variables = training_variables(model)
+    for variable, value in zip(variables, checkpoint.variables, strict=True):
+        variable.assign(value)
+
+
+def _plain_state(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    kept = {name: value for name, value in vars(callback).items() if is_plain(value)}
+    return {name: value for name, value in kept.items() if name not in {"_model", "params", "_params"}}
+
+
+def _not_finite(history: dict[str, list[float]], spec: StudySpec, epoch: int) -> str:
+    for name in ("loss", "val_loss", str(spec.monitor)):
+        if name in history and not math.isfinite(history[name][epoch - 1]):
+            return f"{name} was {history[name][epoch - 1]}"
+    return ""
+
+
+def _diverged(what: str, epoch: int) -> DivergedError:
+    return DivergedError(
+        f"{what} after epoch {epoch}.",
+        "Loss and metric of a network that trains are finite.",
+        "If many trials end so, lower the largest learning rate or clip the gradients.",
+    )
+
+
+def _unknown_monitor(spec: StudySpec, number: int, history: dict[str, list[float]]) -> TrainingError:
+    return TrainingError(
+        f"the metric {spec.monitor!r} was not reported after epoch 1 of trial {number}.",
+        f"Keras reported: {', '.join(sorted(history))}.",
+        "Set `monitor` in the study file to one of these.",
+    )

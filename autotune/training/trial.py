@@ -1,0 +1,189 @@
+"""Train one trial: build its model, train it on each fold in turn, and say what that came to."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+import keras
+import optuna
+
+from autotune.data import Dataset, Fold
+from autotune.errors import TrainingError
+from autotune.seeds import derive_seed
+from autotune.study import StudySpec
+from autotune.training.batches import Batches
+from autotune.training.checkpoint import Checkpoint, FoldScore, load_checkpoint, save_checkpoint
+from autotune.training.epochs import EpochKeeper, restore
+from autotune.training.folder import TrialFolder
+
+# Not to be given by a study file: rows, their order and the epoch to start from are what makes a trial repeatable.
+_OURS = ("x", "y", "validation_data", "validation_split", "initial_epoch", "steps_per_epoch", "sample_weight")
+_KERAS_BATCH_SIZE = 32
+_VALIDATION_BATCH_SIZE = 512
+
+
+@dataclass(frozen=True)
+class TrialScore:
+    """What a trial came to.
+
+    Attributes:
+        value: The mean of the folds' values.
+        folds: Each fold's score.
+    """
+
+    value: float
+    folds: tuple[FoldScore, ...]
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """One fold of one trial: what is trained on which rows, and how to keep it."""
+
+    spec: StudySpec
+    trial: optuna.Trial
+    folder: TrialFolder
+    number: int
+    train: Dataset
+    validation: Dataset
+    finished: tuple[FoldScore, ...]
+    split: str
+
+    def seed(self, *place: int | str) -> int:
+        """Return the seed of a place in this fold, e.g. ("epoch", 3)."""
+        return derive_seed(self.spec.seed, "trial", self.trial.number, "fold", self.number, *place)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write the checkpoint of an epoch, with what the epoch does not know: whose it is."""
+        identity = trial_identity(self.spec, self.trial, self.split)
+        whole = dataclasses.replace(checkpoint, identity=identity, finished=self.finished)
+        save_checkpoint(whole, self.folder.checkpoint)
+
+
+def train_trial(
+    spec: StudySpec, trial: optuna.Trial, data: Dataset, folds: tuple[Fold, ...], split: str, folder: TrialFolder
+) -> TrialScore:
+    """Train `trial` on every fold, going on from its checkpoint if it has one.
+
+    Args:
+        spec: A Keras study.
+        trial: Optuna's trial, or one that looks like it.
+        data: All development rows.
+        folds: Who trains on which rows.
+        split: The digest of data and folds.
+        folder: Where the checkpoint, and in the end the model, are kept.
+
+    Raises:
+        optuna.TrialPruned: If the pruner said so; every `on_train_end` has run by then.
+        DivergedError: If the loss became NaN or infinite.
+        TrainingError: If the study file's monitor, model or fit arguments cannot be used.
+    """
+    checkpoint = load_checkpoint(folder.checkpoint, trial_identity(spec, trial, split))
+    finished = checkpoint.finished if checkpoint else ()
+    for number in range(len(finished), len(folds)):
+        train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
+        job = FoldJob(spec, trial, folder, number, train, validation, finished, split)
+        model, score = _train_fold(job, checkpoint)
+        finished, checkpoint = (*finished, score), None
+        if number > 0:
+            _report_folds(trial, finished, spec.epochs)
+    if len(folds) == 1 and spec.keep_models:
+        _save_model(model, folder)
+    return TrialScore(fmean(score.value for score in finished), finished)
+
+
+def trial_identity(spec: StudySpec, trial: optuna.Trial, split: str) -> str:
+    """Return a digest of what decides a trial's numbers; it tells its own checkpoint from a foreign one."""
+    facts = [spec.name, spec.seed, trial.number, spec.monitor, spec.direction, spec.epoch_policy, split]
+    text = json.dumps([*facts, sorted(trial.params.items())], default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Model, FoldScore]:
+    spec = job.spec
+    keras.utils.set_random_seed(job.seed("build"))
+    model = _built(spec, job)
+    arguments = _fit_arguments(spec, job.trial)
+    batch_size = arguments.pop("batch_size", None) or _KERAS_BATCH_SIZE
+    validation_batch = arguments.pop("validation_batch_size", None) or max(batch_size, _VALIDATION_BATCH_SIZE)
+    shuffled = partial(job.seed, "rows") if arguments.pop("shuffle", True) else None
+    batches = Batches(job.train, batch_size, shuffled)
+    epochs = arguments.pop("epochs", spec.epochs)
+    callbacks = list(arguments.pop("callbacks", None) or [])
+    if checkpoint:
+        restore(model, checkpoint)
+    keeper = EpochKeeper(
+        spec, job.trial, job.seed, batches, callbacks, job.save, reports=job.number == 0, resume=checkpoint
+    )
+    done = checkpoint.epochs if checkpoint else 0
+    if done:
+        keeper.judge(done)
+    if keeper.problem is None and done < epochs and not (checkpoint and checkpoint.stopped):
+        model.fit(
+            batches,
+            validation_data=Batches(job.validation, validation_batch),
+            epochs=epochs,
+            initial_epoch=done,
+            shuffle=False,
+            callbacks=[*callbacks, keeper],
+            **{"verbose": 2, **arguments},
+        )
+    if keeper.problem is not None:
+        raise keeper.problem
+    model.set_weights(keeper.best_weights)
+    best = keeper.best_epoch
+    return model, FoldScore(keeper.history[str(spec.monitor)][best - 1], best, keeper.history)
+
+
+def _built(spec: StudySpec, job: FoldJob) -> keras.Model:
+    assert spec.build is not None
+    model = spec.build(job.trial, job.train)
+    if not isinstance(model, keras.Model) or not model.compiled:
+        found = "a model that is not compiled" if isinstance(model, keras.Model) else f"{model!r}"
+        raise TrainingError(
+            f"build returned {found} in trial {job.trial.number}.",
+            "It is to return a compiled keras.Model.",
+            "Call model.compile(optimizer=..., loss=..., metrics=[...]) and return the model.",
+        )
+    if not model.built:
+        model(job.train.take([0])[0])
+    if model.optimizer is not None:
+        model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def _fit_arguments(spec: StudySpec, trial: optuna.Trial) -> dict[str, Any]:
+    arguments = spec.fit(trial) if spec.fit else {}
+    if not isinstance(arguments, Mapping):
+        raise TrainingError(
+            f"fit returned {arguments!r} in trial {trial.number}.",
+            "It is to return a dict of arguments for keras.Model.fit.",
+            'Return, for example, {"batch_size": 64}.',
+        )
+    if wrong := sorted(set(arguments) & set(_OURS)):
+        raise TrainingError(
+            f"fit returned {', '.join(wrong)} in trial {trial.number}.",
+            "Rows and their order come from `dataset` and `folds`; epochs start where the trial was interrupted.",
+            f"Remove {', '.join(wrong)} from what `fit` returns.",
+        )
+    return dict(arguments)
+
+
+def _report_folds(trial: optuna.Trial, finished: tuple[FoldScore, ...], epochs: int) -> None:
+    """Report the mean of the finished folds, at the steps after the first fold's epochs."""
+    trial.report(fmean(score.value for score in finished), epochs + len(finished) - 1)
+    if trial.should_prune():
+        raise optuna.TrialPruned(f"pruned after {len(finished)} folds")
+
+
+def _save_model(model: keras.Model, folder: TrialFolder) -> None:
+    beside = folder.model.with_name(f"saving-{os.getpid()}.keras")
+    model.save(beside)
+    os.replace(beside, folder.model)

@@ -1,0 +1,119 @@
+"""A dataset hands out its rows, and nobody else's, without needless copies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autotune.data import Dataset
+from autotune.errors import DataError
+
+
+def _numbered(n: int = 6) -> Dataset:
+    return Dataset(np.arange(n * 4, dtype=np.float32).reshape(n, 2, 2), np.arange(n) % 3)
+
+
+def test_a_whole_dataset_shares_the_arrays_it_was_given() -> None:
+    x, y = np.zeros((4, 3)), np.array([0, 1, 0, 1])
+    data = Dataset(x, y)
+    assert data.x is x
+    assert data.y is y
+    assert (len(data), data.input_shape, data.n_classes, data.name) == (4, (3,), 2, "custom")
+
+
+def test_a_subset_sees_its_own_rows_only() -> None:
+    data = _numbered()
+    part = data.subset([5, 1])
+    assert len(part) == 2
+    np.testing.assert_array_equal(part.x, data.x[[5, 1]])
+    np.testing.assert_array_equal(part.y, data.y[[5, 1]])
+    assert part.x is part.x
+
+
+def test_a_subset_keeps_the_classes_it_has_no_rows_of() -> None:
+    assert _numbered().subset([0, 3]).n_classes == 3
+
+
+def test_positions_in_a_subset_of_a_subset_are_its_own() -> None:
+    data = _numbered()
+    part = data.subset([5, 4, 3, 2]).subset([0, 3])
+    np.testing.assert_array_equal(part.x, data.x[[5, 2]])
+    x, y = part.take([1])
+    np.testing.assert_array_equal(x, data.x[[2]])
+    np.testing.assert_array_equal(y, data.y[[2]])
+
+
+def test_a_mapped_array_is_not_read_by_making_subsets(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones((50, 4)))
+    data = Dataset(np.load(tmp_path / "x.npy", mmap_mode="r"), np.arange(50) % 2)
+    assert isinstance(data.x, np.memmap)
+    assert "x" not in vars(data.subset(np.arange(10)))
+
+
+def test_float_targets_have_no_classes() -> None:
+    assert Dataset(np.zeros((3, 1)), np.array([0.5, 1.5, 2.0])).n_classes is None
+
+
+def test_the_digest_depends_on_content_and_not_on_the_name() -> None:
+    x, y = np.arange(12.0).reshape(6, 2), np.arange(6) % 2
+    digest = Dataset(x, y).digest
+    assert digest == Dataset(x.copy(), y.copy(), name="other").digest
+    assert len(digest) == 64
+    changed = x.copy()
+    changed[5, 1] += 1
+    others = [
+        Dataset(changed, y),
+        Dataset(x, 1 - y),
+        Dataset(x.astype(np.float32), y),
+        Dataset(x.reshape(6, 2, 1), y),
+        Dataset(x, y, n_classes=3),
+    ]
+    assert digest not in {other.digest for other in others}
+
+
+def test_the_digest_of_a_subset_is_that_of_its_rows() -> None:
+    data = _numbered()
+    rows = [4, 0, 2]
+    assert data.subset(rows).digest == Dataset(data.x[rows], data.y[rows], n_classes=3).digest
+    assert data.subset(rows).digest != data.subset([0, 2, 4]).digest
+
+
+def test_the_digest_does_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _numbered().digest
+    monkeypatch.setattr("autotune.data.dataset._CHUNK_BYTES", 50)
+    assert len(list(_numbered().chunks())) == 3
+    assert _numbered().digest == whole
+
+
+def test_a_known_digest_is_taken_and_not_passed_on_to_subsets() -> None:
+    data = Dataset(np.zeros((3, 1)), np.array([0, 1, 1]), digest="known")
+    assert data.digest == "known"
+    assert data.subset([0, 1]).digest != "known"
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "n_classes", "found"),
+    [
+        (np.zeros((3, 2)), np.array([0, 1]), None, r"\(3, 2\)"),
+        (np.zeros((2, 2)), np.eye(2, dtype=int), None, r"\(2, 2\)"),
+        (np.zeros((1, 2)), np.array([0]), None, r"1 row"),
+        (np.zeros((2, 2)), np.array([-1, 0]), None, "from -1 to 0"),
+        (np.zeros((2, 2)), np.array([0, 3]), 3, "from 0 to 3"),
+        (np.zeros((2, 2)), np.array(["a", "b"]), None, "<U1"),
+        (np.array([["a"], [None]], dtype=object), np.array([0, 1]), None, "object"),
+        (np.zeros((2, 2)), np.array([0.0, 1.0]), 2, "floats"),
+    ],
+)
+def test_arrays_that_cannot_be_used_are_refused(
+    x: np.ndarray, y: np.ndarray, n_classes: int | None, found: str
+) -> None:
+    with pytest.raises(DataError, match=found):
+        Dataset(x, y, n_classes=n_classes)
+
+
+@pytest.mark.parametrize("positions", [[0, 6], [-1], [True, False], [0.5], [[0], [1]]])
+def test_positions_that_are_not_rows_are_refused(positions: list[int]) -> None:
+    with pytest.raises(DataError, match="positions of shape"):
+        _numbered().subset(positions)

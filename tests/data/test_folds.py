@@ -1,0 +1,106 @@
+"""Folds are fair, repeatable and never overlap; what cannot be split says why."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from autotune.data import Dataset, Fold, Folds, Holdout, KFold, split, split_digest
+from autotune.errors import DataError
+
+LABELS = np.repeat([0, 1, 2], [100, 60, 40])
+TARGETS = np.linspace(0.0, 1.0, 50)
+BOTH = pytest.mark.parametrize("y", [LABELS, TARGETS], ids=["labels", "floats"])
+ALL_FOLDS = pytest.mark.parametrize("folds", [Holdout(0.1), Holdout(0.3), KFold(2), KFold(5)], ids=repr)
+
+
+@BOTH
+@ALL_FOLDS
+def test_every_row_is_in_exactly_one_part_of_a_fold(folds: Folds, y: np.ndarray) -> None:
+    for fold in split(folds, y, seed=0):
+        np.testing.assert_array_equal(
+            np.sort(np.concatenate([fold.train, fold.validation])), np.arange(len(y))
+        )
+        for positions in (fold.train, fold.validation):
+            assert positions.dtype == np.int64
+            assert (np.diff(positions) > 0).all()
+
+
+@BOTH
+def test_k_folds_validate_each_row_once(y: np.ndarray) -> None:
+    folds = split(KFold(4), y, seed=0)
+    assert len(folds) == 4
+    np.testing.assert_array_equal(np.sort(np.concatenate([f.validation for f in folds])), np.arange(len(y)))
+
+
+def test_a_holdout_keeps_the_proportions_of_the_classes() -> None:
+    (fold,) = split(Holdout(0.1), LABELS, seed=3)
+    np.testing.assert_array_equal(np.bincount(LABELS[fold.validation]), [10, 6, 4])
+
+
+def test_k_folds_keep_the_proportions_of_the_classes() -> None:
+    for fold in split(KFold(5), LABELS, seed=3):
+        np.testing.assert_array_equal(np.bincount(LABELS[fold.validation]), [20, 12, 8])
+
+
+@BOTH
+@ALL_FOLDS
+def test_the_seed_and_nothing_else_chooses_the_rows(folds: Folds, y: np.ndarray) -> None:
+    first = split(folds, y, seed=1)[0].validation
+    np.random.seed(0)
+    np.testing.assert_array_equal(first, split(folds, y, seed=1)[0].validation)
+    assert not np.array_equal(first, split(folds, y, seed=2)[0].validation)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 2, float("nan")])
+def test_a_fraction_outside_0_to_1_is_refused(fraction: float) -> None:
+    with pytest.raises(DataError, match="between 0 and 1"):
+        Holdout(fraction)
+
+
+@pytest.mark.parametrize("k", [1, 0, -2, 2.5])
+def test_fewer_than_two_folds_are_refused(k: int) -> None:
+    with pytest.raises(DataError, match="at least 2"):
+        KFold(k)
+
+
+def test_more_folds_than_rows_of_a_class_name_the_class_and_its_count() -> None:
+    with pytest.raises(DataError, match=r"class 7 has 3 row.*KFold\(k=4\)"):
+        split(KFold(4), np.repeat([1, 7], [20, 3]), seed=0)
+
+
+def test_a_holdout_of_a_class_with_one_row_names_the_class() -> None:
+    with pytest.raises(DataError, match="class 7 has 1 row"):
+        split(Holdout(0.5), np.repeat([1, 7], [20, 1]), seed=0)
+
+
+@pytest.mark.parametrize(("fraction", "n_validation"), [(0.1, 2), (0.95, 19)])
+def test_a_holdout_too_small_for_all_classes_says_which_fraction_would_do(
+    fraction: float, n_validation: int
+) -> None:
+    y = np.repeat([0, 1, 2, 3], 5)
+    with pytest.raises(DataError, match=rf"{n_validation} to validate on.*class, 0, has 5") as caught:
+        split(Holdout(fraction), y, seed=0)
+    assert "Holdout(0.2)" in caught.value.fix
+    assert len(split(Holdout(0.2), y, seed=0)[0].validation) == 4
+
+
+@pytest.mark.parametrize("folds", [KFold(4), Holdout(0.9)], ids=repr)
+def test_too_few_float_targets_are_refused(folds: Folds) -> None:
+    with pytest.raises(DataError, match="from 3 rows"):
+        split(folds, np.array([0.1, 0.2, 0.3]), seed=0)
+
+
+def test_the_split_digest_tells_data_and_positions_apart() -> None:
+    data = Dataset(np.zeros((200, 2)), LABELS)
+    folds = split(Holdout(0.1), LABELS, seed=0)
+    digest = split_digest(data, folds)
+    assert digest == split_digest(data, split(Holdout(0.1), LABELS, seed=0))
+    assert digest != split_digest(data, split(Holdout(0.1), LABELS, seed=1))
+    assert digest != split_digest(Dataset(np.ones((200, 2)), LABELS), folds)
+
+
+def test_the_split_digest_tells_training_from_validation_rows() -> None:
+    data = Dataset(np.zeros((4, 2)), np.array([0, 1, 0, 1]))
+    one, other = np.array([0, 1, 2]), np.array([3])
+    assert split_digest(data, (Fold(one, other),)) != split_digest(data, (Fold(other, one),))
