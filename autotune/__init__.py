@@ -1,12 +1,19 @@
 """Tune Keras networks with Optuna so that the result can be trusted and nothing is ever lost.
 
-`autotune.models` holds builders for study files; it is imported on its own, since it loads Keras.
+`autotune.models` holds builders for study files; it loads Keras. The names below are loaded when they are first used,
+so that `import autotune` takes no time and loads nothing.
 """
 
-from autotune.data import Dataset, Holdout, KFold
-from autotune.errors import AutotuneError, StudyFailedError, UsageError
-from autotune.running.run import run
-from autotune.study import StudySpec, load_study_file
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autotune.data import Dataset, Holdout, KFold
+    from autotune.errors import AutotuneError, StudyFailedError, UsageError
+    from autotune.running.run import run
+    from autotune.study import StudySpec, load_study_file
 
 __all__ = [
     "AutotuneError",
@@ -19,3 +26,21 @@ __all__ = [
     "load_study_file",
     "run",
 ]
+
+_HOMES = {
+    "AutotuneError": "autotune.errors",
+    "Dataset": "autotune.data",
+    "Holdout": "autotune.data",
+    "KFold": "autotune.data",
+    "StudyFailedError": "autotune.errors",
+    "StudySpec": "autotune.study",
+    "UsageError": "autotune.errors",
+    "load_study_file": "autotune.study",
+    "run": "autotune.running.run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'autotune' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -150,8 +150,8 @@ def check_study_file(path: Path) -> ast.Module:
         ) from error
     except SyntaxError as error:
         raise StudyFileError(
-            f"{path}, line {error.lineno}: {error.msg}.",
-            f"A study file is Python {sys.version_info.major}.{sys.version_info.minor}: {(error.text or '').strip()!r} is not.",
+            f"{path}, line {error.lineno}: {error.msg}: {(error.text or '').strip()}",
+            f"A study file is Python that this interpreter ({'.'.join(map(str, sys.version_info[:2]))}) understands.",
             "Correct that line and run the same command again.",
         ) from error
 
@@ -183,7 +183,7 @@ def _where(error: Exception, path: Path) -> str:
 
 
 def _check_name(name: str) -> None:
-    if isinstance(name, str) and name.strip() and not set(name) & set('/\\\0') and name not in {".", ".."}:
+    if isinstance(name, str) and name.strip() and not set(name) & set("/\\\0") and name not in {".", ".."}:
         return
     raise StudyFileError(
         f"name={name!r} cannot name a study.",

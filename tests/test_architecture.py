@@ -77,9 +77,7 @@ def test_every_module_belongs_to_a_room_in_the_reading_order() -> None:
 def test_a_module_imports_only_from_its_own_room_and_those_above_it() -> None:
     edges = [(here, one.module) for here, tree in MODULES.items() for one in imports_of(tree, here)]
     upward = [
-        f"{here} imports {there}"
-        for here, there in edges
-        if ROOMS.index(room_of(there)) > ROOMS.index(room_of(here))
+        f"{here} imports {there}" for here, there in edges if ROOMS.index(room_of(there)) > ROOMS.index(room_of(here))
     ]
     assert not upward
 

@@ -121,9 +121,7 @@ def split_digest(dataset: Dataset, folds: tuple[Fold, ...]) -> str:
     return digest.hexdigest()
 
 
-def _parts(
-    folds: Folds, y: npt.NDArray[Any], seed: int
-) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+def _parts(folds: Folds, y: npt.NDArray[Any], seed: int) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
     # Imported here because scikit-learn takes about a second to import and most commands never split.
     from sklearn import model_selection
 

@@ -78,9 +78,7 @@ def build_cnn(
     for block in range(blocks):
         width = filters if block == 0 else 2 * filters
         features.append(
-            keras.layers.Conv2D(
-                width, kernel_size, padding=chosen, activation=activation, kernel_regularizer=penalty
-            )
+            keras.layers.Conv2D(width, kernel_size, padding=chosen, activation=activation, kernel_regularizer=penalty)
         )
         if _is_pooled(block, blocks):
             features.append(keras.layers.MaxPooling2D(pool_size))
@@ -100,9 +98,7 @@ def _is_pooled(block: int, blocks: int) -> bool:
     return block < blocks - 1 or blocks == 1
 
 
-def _choose_padding(
-    side: int, blocks: int, kernel_size: int, pool_size: int, padding: _Padding | None
-) -> _Padding:
+def _choose_padding(side: int, blocks: int, kernel_size: int, pool_size: int, padding: _Padding | None) -> _Padding:
     if padding not in (None, "valid", "same"):
         raise StudyFileError(
             f"padding is {padding!r}.", "Expected 'valid', 'same' or None.", "Use one of these in build_cnn."

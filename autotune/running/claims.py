@@ -23,9 +23,7 @@ class Claims:
         n_trials: How many finished trials the study is to have.
     """
 
-    def __init__(
-        self, study: optuna.Study, storage: optuna.storages.BaseStorage, owner: Owner, n_trials: int
-    ) -> None:
+    def __init__(self, study: optuna.Study, storage: optuna.storages.BaseStorage, owner: Owner, n_trials: int) -> None:
         self._study = study
         self._storage = storage
         self._owner = owner

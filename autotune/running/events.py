@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Union
 
+EndState = Literal["complete", "pruned", "failed", "interrupted"]
+
 
 @dataclass(frozen=True)
 class RunStarted:
@@ -55,7 +57,7 @@ class TrialEnded:
 
     slot: int
     number: int
-    state: Literal["complete", "pruned", "failed", "interrupted"]
+    state: EndState
     value: float | None
     reason: str
     params: dict[str, Any]

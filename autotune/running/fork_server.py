@@ -42,11 +42,11 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     try:
         while True:
-            ready, _, _ = select.select([requests, deaths], [], [])
+            ready, _, _ = select.select([requests.fileno(), deaths], [], [])
             if deaths in ready:
                 os.read(deaths, 4096)
                 _reap(children)
-            if requests in ready and not _serve(requests, children, inherited=(deaths, wakeup)):
+            if requests.fileno() in ready and not _serve(requests, children, inherited=(deaths, wakeup)):
                 return
     finally:
         for pid in children:

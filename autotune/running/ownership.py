@@ -61,8 +61,8 @@ class Owner:
         self._path.unlink(missing_ok=True)
 
 
-def owned_trials(trials: list[optuna.trial.FrozenTrial]) -> set[str]:
-    """Return the owners of RUNNING trials that are alive, seen from this machine, without disturbing anybody."""
+def living_owners(trials: list[optuna.trial.FrozenTrial]) -> set[str]:
+    """Return the parents on this machine that are alive and run one of `trials`, without disturbing them."""
     owners = [t.system_attrs.get(_OWNER) for t in trials if t.state == TrialState.RUNNING]
     return {o["lock"] for o in owners if o and not _is_released(Path(o["lock"]))}
 

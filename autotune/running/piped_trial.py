@@ -44,7 +44,7 @@ class Request(NamedTuple):
     kwargs: dict[str, Any] = {}  # noqa: RUF012 -- reason: never changed
 
 
-class PipedTrial(BaseTrial):  # type: ignore[misc]  # reason: some of Optuna's own methods are untyped
+class PipedTrial(BaseTrial):
     """A trial that looks like Optuna's and asks the real one in the parent process.
 
     What is covered: everything a trial offers to an objective. What is not: `trial.study`, which would bring the
@@ -152,9 +152,9 @@ def asked_distribution(request: Request) -> tuple[str, BaseDistribution] | None:
     if request.name == "suggest_int":
         return name, IntDistribution(*args, **request.kwargs)
     if request.name == "suggest_loguniform":
-        return name, FloatDistribution(*args, log=True)
+        return name, FloatDistribution(args[0], args[1], log=True)
     if request.name == "suggest_discrete_uniform":
-        return name, FloatDistribution(*args[:2], step=args[2])
+        return name, FloatDistribution(args[0], args[1], step=args[2])
     return name, FloatDistribution(*args, **request.kwargs)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autotune.errors import DataError, StorageError
-from autotune.running.storage import sqlite_url
+from autotune.running.storage import shown_url, sqlite_url
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,10 @@ class Places:
     def study_folder(self, name: str) -> Path:
         """Return the folder of the study `name`."""
         return self.run_dir / name
+
+    def shown_storage(self) -> str:
+        """Return the storage's URL as it may be shown: without its password."""
+        return shown_url(self.storage)
 
 
 def find_places(

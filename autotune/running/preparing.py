@@ -107,9 +107,7 @@ class Prepare:
         data = _load_data(spec, self.data_dir)
         folds = split(spec.folds, data.y, spec.seed)
         digest = split_digest(data, folds)
-        rows = Rows(
-            store(data, self.run_dir / "datasets"), self.study_folder / f"folds-{digest[:12]}.npz", digest
-        )
+        rows = Rows(store(data, self.run_dir / "datasets"), self.study_folder / f"folds-{digest[:12]}.npz", digest)
         _save_folds(folds, rows.folds)
         return Preparation(rows, _space_changes(spec, data.subset(folds[0].train), self.past))
 

@@ -76,7 +76,7 @@ class ForkServer:
         self._preload = preload
         self._environment = dict(environment)
         self._lock = threading.Lock()
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- reason: it lives as long as the server
         self._server: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
         self._closed = False
@@ -216,5 +216,3 @@ class _Spawned:
 def _serve_spawned(connection: Connection, environment: Mapping[str, str]) -> None:
     os.environ.update(environment)
     serve_one(connection.fileno())
-
-

@@ -130,9 +130,7 @@ class _Run:
         finished = len(study.get_trials(deepcopy=False, states=FINISHED))
         epochs = declared.epochs if prepared.rows else None
         slots = core_slots(self.workers, settings.threads)
-        self.observer(
-            RunStarted(declared.name, settings.n_trials, finished, len(slots), epochs, declared.direction)
-        )
+        self.observer(RunStarted(declared.name, settings.n_trials, finished, len(slots), epochs, declared.direction))
         if finished < settings.n_trials:
             owner = Owner(folder / "workers")
             try:
@@ -175,9 +173,7 @@ class _Run:
             raise value
         return value
 
-    def _with_remembered(
-        self, before: StudySettings | None, declared: Declaration
-    ) -> tuple[StudySource, Declaration]:
+    def _with_remembered(self, before: StudySettings | None, declared: Declaration) -> tuple[StudySource, Declaration]:
         """Put the overrides of earlier runs below those of this one."""
         if before is None:
             return self.source, declared

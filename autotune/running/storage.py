@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,28 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
         return optuna.storages.get_storage(url)
     except Exception as error:
         raise StorageError(
-            f"the storage {_shown(url)} cannot be opened: {_reason(error)}",
+            f"the storage {shown_url(url)} cannot be opened: {_reason(error)}",
             "A storage is an SQLAlchemy URL such as sqlite:///runs/autotune.db or postgresql+psycopg://user@host/db.",
             "Check the URL, that the folder or the server is there, and that its driver is installed.",
         ) from error
 
 
+def open_existing_storage(url: str) -> optuna.storages.BaseStorage | None:
+    """Open a storage to look at it; None if it would be a new SQLite file.
+
+    Raises:
+        StorageError: As `open_storage` does.
+    """
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError):
+        parsed = sqlalchemy.make_url(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).exists():
+            return None
+    return open_storage(url)
+
+
 def _open_sqlite(url: sqlalchemy.URL) -> optuna.storages.BaseStorage:
     in_memory = url.database in (None, "", ":memory:")
-    opening = nullcontext() if in_memory else filelock.FileLock(f"{url.database}.lock")
+    opening = contextlib.nullcontext() if in_memory else filelock.FileLock(f"{url.database}.lock")
     # One at a time: two processes that create the tables, or switch to WAL, at once get in each other's way.
     with opening:
         rdb = optuna.storages.RDBStorage(
@@ -71,7 +84,8 @@ def _begin_immediate(connection: sqlalchemy.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _shown(url: str) -> str:
+def shown_url(url: str) -> str:
+    """Return a storage's URL as it may be shown: without its password."""
     try:
         return sqlalchemy.make_url(url).render_as_string(hide_password=True)
     except sqlalchemy.exc.ArgumentError:

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from autotune.errors import StudyFailedError
 from autotune.running.claims import Claims
-from autotune.running.events import Observer, StepReported, TrialEnded, TrialStarted
+from autotune.running.events import EndState, Observer, StepReported, TrialEnded, TrialStarted
 from autotune.running.piped_trial import Request, answer, asked_distribution
 from autotune.running.processes import Launcher, LauncherClosedError
 from autotune.running.settings import refuse
@@ -192,7 +192,7 @@ class Workers:
             if asked and (lines := differences({asked[0]: known[asked[0]]}, {asked[0]: asked[1]})):
                 refuse(self._job.study.study_name, lines)
 
-    def _tell(self, trial: optuna.Trial, outcome: Outcome | None) -> str:
+    def _tell(self, trial: optuna.Trial, outcome: Outcome | None) -> EndState:
         """Write down how a trial ended and return that in a word."""
         if outcome is None or outcome.kind == "unusable":
             self._job.claims.put_back(trial.number)

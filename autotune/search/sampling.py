@@ -26,7 +26,6 @@ def tpe(seed: int) -> optuna.samplers.TPESampler:
         group=True,  # conditional parameters are modelled in the groups they occur in
         constant_liar=True,  # slots that run at the same time stay away from each other
         n_startup_trials=10,
-        warn_independent_sampling=False,
     )
 
 
@@ -45,9 +44,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
         self._factory = factory
         self._seed = seed
 
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return self._fresh(trial, "space").infer_relative_search_space(study, trial)
 
     def sample_relative(

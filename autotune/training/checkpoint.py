@@ -79,7 +79,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     fields["finished"] = [_pack(vars(score), arrays) for score in checkpoint.finished]
     buffer = io.BytesIO()
     meta = np.frombuffer(json.dumps(fields).encode(), dtype=np.uint8)
-    np.savez(buffer, meta=meta, **{f"array_{i}": array for i, array in enumerate(arrays)})
+    np.savez(buffer, meta=meta, **{f"array_{i}": array for i, array in enumerate(arrays)})  # type: ignore[arg-type]  # reason: as NumPy has it
     payload = buffer.getbuffer()
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -158,5 +158,3 @@ def _unpack(value: Any, archive: Any) -> Any:
         return {key: _unpack(item, archive) for key, item in value["items"].items()}
     items = [_unpack(item, archive) for item in value["items"]]
     return tuple(items) if value["kind"] == "tuple" else items
-
-

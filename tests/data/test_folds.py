@@ -18,9 +18,7 @@ ALL_FOLDS = pytest.mark.parametrize("folds", [Holdout(0.1), Holdout(0.3), KFold(
 @ALL_FOLDS
 def test_every_row_is_in_exactly_one_part_of_a_fold(folds: Folds, y: np.ndarray) -> None:
     for fold in split(folds, y, seed=0):
-        np.testing.assert_array_equal(
-            np.sort(np.concatenate([fold.train, fold.validation])), np.arange(len(y))
-        )
+        np.testing.assert_array_equal(np.sort(np.concatenate([fold.train, fold.validation])), np.arange(len(y)))
         for positions in (fold.train, fold.validation):
             assert positions.dtype == np.int64
             assert (np.diff(positions) > 0).all()
@@ -75,9 +73,7 @@ def test_a_holdout_of_a_class_with_one_row_names_the_class() -> None:
 
 
 @pytest.mark.parametrize(("fraction", "n_validation"), [(0.1, 2), (0.95, 19)])
-def test_a_holdout_too_small_for_all_classes_says_which_fraction_would_do(
-    fraction: float, n_validation: int
-) -> None:
+def test_a_holdout_too_small_for_all_classes_says_which_fraction_would_do(fraction: float, n_validation: int) -> None:
     y = np.repeat([0, 1, 2, 3], 5)
     with pytest.raises(DataError, match=rf"{n_validation} to validate on.*class, 0, has 5") as caught:
         split(Holdout(fraction), y, seed=0)

@@ -44,9 +44,7 @@ def _check_form(data: Dataset, side: int) -> None:
 
 @BOTH
 @pytest.mark.parametrize(("load", "part"), [(load_development, "train"), (load_test, "test")])
-def test_a_file_in_the_data_folder_is_read(
-    tmp_path: Path, name: str, load: Callable[..., Dataset], part: str
-) -> None:
+def test_a_file_in_the_data_folder_is_read(tmp_path: Path, name: str, load: Callable[..., Dataset], part: str) -> None:
     arrays = _arrays()
     np.savez(tmp_path / FILES[name], **arrays)
     data = load(name, tmp_path)

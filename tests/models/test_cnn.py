@@ -42,9 +42,7 @@ def test_the_defaults_are_the_article_s_layer_by_layer() -> None:
         "Dense",
     ]
     assert [conv.filters for conv in convs] == [32, 64, 64]
-    assert {(conv.kernel_size, conv.padding, conv.activation.__name__) for conv in convs} == {
-        ((3, 3), "valid", "relu")
-    }
+    assert {(conv.kernel_size, conv.padding, conv.activation.__name__) for conv in convs} == {((3, 3), "valid", "relu")}
     assert {(pool.pool_size, pool.strides) for pool in pools} == {((2, 2), (2, 2))}
     hidden, output = _layers(model, "Dense")
     assert (hidden.units, hidden.activation.__name__) == (64, "relu")
@@ -64,9 +62,7 @@ def test_all_kernels_and_no_biases_are_penalised() -> None:
     assert [float(layer.kernel_regularizer.l2) for layer in layers] == pytest.approx([0.001] * 5)
     assert {layer.bias_regularizer for layer in layers} == {None}
     plain = build_cnn(MNIST, l2=0.0)
-    assert {layer.kernel_regularizer for layer in _layers(plain, "Conv2D") + _layers(plain, "Dense")} == {
-        None
-    }
+    assert {layer.kernel_regularizer for layer in _layers(plain, "Conv2D") + _layers(plain, "Dense")} == {None}
 
 
 def test_dropout_stands_before_the_hidden_layer_only_when_asked_for() -> None:
@@ -101,9 +97,7 @@ def test_values_reach_the_layers() -> None:
     assert (model.input_shape, model.output_shape) == ((None, 32, 20, 3), (None, 7))
 
 
-@pytest.mark.parametrize(
-    ("side", "padding"), [(28, "valid"), (18, "valid"), (17, "same"), (8, "same"), (4, "same")]
-)
+@pytest.mark.parametrize(("side", "padding"), [(28, "valid"), (18, "valid"), (17, "same"), (8, "same"), (4, "same")])
 def test_padding_is_valid_where_all_blocks_fit(side: int, padding: str) -> None:
     assert {conv.padding for conv in _layers(build_cnn(_images(side, side, 1)), "Conv2D")} == {padding}
 
@@ -122,9 +116,7 @@ def test_the_shorter_side_decides() -> None:
         (8, {"padding": "same", "pool_size": 9}, "block 1 a side of 8 is left for pooling by 9"),
     ],
 )
-def test_images_too_small_say_what_is_left_at_which_block(
-    side: int, values: dict[str, Any], left: str
-) -> None:
+def test_images_too_small_say_what_is_left_at_which_block(side: int, values: dict[str, Any], left: str) -> None:
     with pytest.raises(StudyFileError, match=left):
         build_cnn(_images(side, side, 1), **values)
 

@@ -1,0 +1,344 @@
+"""The command line: one function per command; each parses, calls one function above, prints.
+
+Everything that takes time to import is imported by the command that needs it, so that from the first moment Ctrl-C and
+SIGTERM end a command as they should, and `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autotune.errors import AutotuneError, UsageError
+
+if TYPE_CHECKING:
+    import optuna
+
+    from autotune.results.summary import BestTrial, StudyStatus
+    from autotune.running.events import Event
+    from autotune.running.places import Places
+
+DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 the study failed, 2 bad usage, 130 stopped by a signal."""
+    try:
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.default_int_handler)
+        options = _parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return USAGE
+    except AutotuneError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return STOPPED
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def run_command(options: argparse.Namespace) -> int:
+    """Run a study file."""
+    return _run(options.study_file, options, name=options.name)
+
+
+def resume_command(options: argparse.Namespace) -> int:
+    """Go on with a study by its name."""
+    from autotune.running.settings import read_settings
+
+    settings = read_settings(_study(options, options.name))
+    if settings is None or settings.study_file is None:
+        raise UsageError(
+            f"the study {options.name!r} remembers no study file.",
+            "Only studies started from a study file can be resumed by their name.",
+            "Go on with it by the script that started it.",
+        )
+    if not Path(settings.study_file).exists():
+        raise UsageError(
+            f"the study file {settings.study_file} is no longer there.",
+            f"The study {options.name!r} was started from it.",
+            f"Put it back, or name where it is now: autotune run STUDY_FILE --name {options.name}",
+        )
+    options.run_dir = options.run_dir or settings.run_dir
+    return _run(settings.study_file, options, name=options.name)
+
+
+def status_command(options: argparse.Namespace) -> int:
+    """Show how far studies are."""
+    from autotune.results.summary import study_status
+
+    statuses = [study_status(study) for study in _studies(options)]
+    if options.json:
+        as_dicts = [dataclasses.asdict(status) for status in statuses]
+        print(json.dumps(as_dicts[0] if options.name else as_dicts, indent=2))
+    elif statuses:
+        _print_statuses(statuses)
+    else:
+        print(f"No studies yet in {_places(options).shown_storage()}.")
+    return DONE
+
+
+def best_command(options: argparse.Namespace) -> int:
+    """Show the best trial of a study."""
+    from autotune.results.summary import best_trial
+
+    best = best_trial(_study(options, options.name))
+    if best is None:
+        raise UsageError(
+            f"no trial of {options.name!r} is complete yet.",
+            "The best trial is chosen among complete ones.",
+            f"Look how far it is: autotune status {options.name}",
+        )
+    if options.json:
+        print(json.dumps(dataclasses.asdict(best), indent=2))
+    else:
+        _print_best(best)
+    return DONE
+
+
+def dashboard_command(options: argparse.Namespace) -> int:
+    """Serve optuna-dashboard."""
+    from autotune.results.dashboard import serve_dashboard
+
+    storage = _storage(options)
+    if storage is None:
+        raise _nothing_there(options)
+    serve_dashboard(storage, options.port, lambda url: print(f"Dashboard: {url}  (Ctrl-C ends it)", flush=True))
+    return DONE
+
+
+def datasets_command(options: argparse.Namespace) -> int:
+    """List the named datasets."""
+    from autotune.data import available
+
+    for dataset in available(_places(options).data_dir):
+        state = "ready" if dataset.present else "missing"
+        print(f"{dataset.name:<16}{state:<9}{dataset.description}")
+        print(f"{'':<25}{dataset.where if dataset.present else dataset.how_to_get}")
+    return DONE
+
+
+def _run(study_file: str, options: argparse.Namespace, name: str | None) -> int:
+    import optuna
+    from rich.console import Console
+
+    from autotune.progress import new_progress
+    from autotune.results.summary import study_status
+    from autotune.running.events import RunStarted
+    from autotune.running.run import run
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    begun: list[RunStarted] = []
+    with contextlib.ExitStack() as stack:
+        progress = stack.enter_context(new_progress(Console()))
+
+        def observe(event: Event) -> None:
+            if isinstance(event, RunStarted):
+                begun.append(event)
+            progress(event)
+
+        try:
+            study = run(
+                study_file,
+                n_trials=options.trials,
+                workers=options.workers,
+                timeout_s=options.timeout,
+                epochs=getattr(options, "epochs", None),
+                folds=getattr(options, "folds", None),
+                seed=getattr(options, "seed", None),
+                name=name,
+                storage=options.storage,
+                run_dir=options.run_dir,
+                data_dir=options.data_dir,
+                observer=observe,
+            )
+        except KeyboardInterrupt:
+            stack.close()
+            _print_stopped(begun[0].name if begun else None, options)
+            return STOPPED
+    status = study_status(study)
+    if begun and begun[0].finished >= begun[0].n_trials:
+        print(f"Nothing to do: {status.study} has the trials that were asked for. For more: --trials N")
+    _print_result(status, options)
+    return DONE
+
+
+def _print_result(status: StudyStatus, options: argparse.Namespace) -> None:
+    finished = status.complete + status.pruned
+    failed = sum(status.failed.values())
+    print(
+        f"\n{status.study}: {finished} of {status.n_trials} trials finished: "
+        f"{status.complete} complete, {status.pruned} pruned; {failed} failed"
+    )
+    if status.best is not None:
+        _print_best(status.best)
+    where = _where(options)
+    if status.n_trials is not None and finished < status.n_trials:
+        print(f"Go on:  autotune resume {status.study}{where}")
+    else:
+        print(f"More:   autotune resume {status.study} --trials {finished * 2}{where}")
+    print(f"Watch:  autotune dashboard{where}")
+
+
+def _print_best(best: BestTrial) -> None:
+    at = f", best epoch {best.epoch}" if best.epoch is not None else ""
+    print(f"Best {best.monitor or 'value'}: {best.value:.6g} (trial {best.trial}{at}, {best.direction})")
+    for name, value in best.params.items():
+        print(f"  {name} = {value!r}")
+    if best.model is not None:
+        print(f"Model:  {best.model}")
+
+
+def _print_stopped(name: str | None, options: argparse.Namespace) -> None:
+    if name is None:
+        print("Stopped before the study began; nothing is lost.", file=sys.stderr)
+        return
+    go_on = f"autotune resume {name}{_where(options)}"
+    print(f"Stopped. What was running waits with all its finished epochs. Go on:  {go_on}", file=sys.stderr)
+
+
+def _print_statuses(statuses: list[StudyStatus]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("study", "finished", "complete", "pruned", "failed", "running", "waiting", "best", "trials/h"):
+        table.add_column(column, justify="left" if column == "study" else "right", no_wrap=column != "failed")
+    table.add_column("time left", justify="right")
+    table.add_column("workers", justify="right")
+    for s in statuses:
+        table.add_row(
+            s.study,
+            f"{s.complete + s.pruned}/{s.n_trials if s.n_trials is not None else '?'}",
+            str(s.complete),
+            str(s.pruned),
+            ", ".join(f"{count} {reason}" for reason, count in s.failed.items()) or "0",
+            str(s.running),
+            str(s.waiting),
+            f"{s.best.value:.6g}" if s.best else "",
+            f"{s.trials_per_hour:.0f}" if s.trials_per_hour else "",
+            f"{s.seconds_left / 60:.0f} min" if s.seconds_left is not None else "",
+            str(s.workers),
+        )
+    # Into a file or a pipe goes the whole table: a column that is cut off cannot be read back.
+    Console(width=None if sys.stdout.isatty() else 250).print(table)
+
+
+def _places(options: argparse.Namespace) -> Places:
+    from autotune.running.places import find_places
+
+    return find_places(options.storage, options.run_dir, getattr(options, "data_dir", None))
+
+
+def _storage(options: argparse.Namespace) -> optuna.storages.BaseStorage | None:
+    """Open the storage to look at it; None if it is an SQLite file that does not exist (looking creates none)."""
+    from autotune.running.storage import open_existing_storage
+
+    return open_existing_storage(_places(options).storage)
+
+
+def _study(options: argparse.Namespace, name: str) -> optuna.Study:
+    from autotune.results.summary import require_study
+
+    storage = _storage(options)
+    if storage is None:
+        raise _nothing_there(options)
+    return require_study(storage, name)
+
+
+def _studies(options: argparse.Namespace) -> list[optuna.Study]:
+    import optuna
+
+    if options.name is not None:
+        return [_study(options, options.name)]
+    storage = _storage(options)
+    names = optuna.get_all_study_names(storage) if storage is not None else []
+    return [_study(options, name) for name in names]
+
+
+def _nothing_there(options: argparse.Namespace) -> UsageError:
+    return UsageError(
+        f"there are no studies: {_places(options).shown_storage()} does not exist.",
+        "Studies are in the storage of the command that ran them.",
+        "Point --storage or --run-dir (OPTUNA_STORAGE, AUTOTUNE_RUN_DIR) to it, or start one: autotune run STUDY_FILE",
+    )
+
+
+def _where(options: argparse.Namespace) -> str:
+    """Return the options that another command needs to find the same study."""
+    given = {"--storage": options.storage, "--run-dir": options.run_dir}
+    return "".join(f" {name} {value}" for name, value in given.items() if value)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="autotune", description="Tune Keras networks with Optuna.")
+    parser.add_argument("--version", action="version", version=f"autotune {_version()}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=command)
+        sub.add_argument("--storage", metavar="URL", help="the study's records (default: OPTUNA_STORAGE, or SQLite)")
+        sub.add_argument("--run-dir", metavar="DIR", help="where its files are (default: AUTOTUNE_RUN_DIR, or runs)")
+        return sub
+
+    def add_data_dir(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--data-dir", metavar="DIR", help="datasets (default: AUTOTUNE_DATA, or Keras's cache)")
+
+    run = add("run", run_command, "Run a study file until it has all its trials, going on where it was.")
+    run.add_argument("study_file", metavar="STUDY_FILE")
+    run.add_argument("--epochs", type=int, metavar="N", help="epochs of each fold")
+    run.add_argument("--folds", type=int, metavar="K", help="k-fold cross-validation in place of the study's folds")
+    run.add_argument("--seed", type=int, metavar="N", help="the seed that all chance comes from")
+    run.add_argument("--name", help="the study's name in place of the study file's")
+    resume = add("resume", resume_command, "Go on with a study by its name; the study file is remembered.")
+    resume.add_argument("name", metavar="NAME")
+    for sub in (run, resume):
+        sub.add_argument("--trials", type=int, metavar="N", help="total of finished trials; remembered by the study")
+        sub.add_argument("--timeout", type=float, metavar="SECONDS", help="stop after so long; running trials wait")
+        sub.add_argument("--workers", type=int, metavar="N", help="trials at a time (default: the cores)")
+        sub.add_argument(
+            "--data-dir", metavar="DIR", help="where datasets are (default: AUTOTUNE_DATA, or Keras's cache)"
+        )
+    status = add("status", status_command, "Show how far a study is, or all of them.")
+    status.add_argument("name", nargs="?", metavar="NAME")
+    best = add("best", best_command, "Show the best trial of a study.")
+    best.add_argument("name", metavar="NAME")
+    for sub in (status, best):
+        sub.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    dashboard = add("dashboard", dashboard_command, "Serve optuna-dashboard on 127.0.0.1.")
+    dashboard.add_argument("--port", type=int, default=8080, metavar="P")
+    datasets = add("datasets", datasets_command, "List the datasets: what is there, what is missing, how to get it.")
+    datasets.add_argument(
+        "--data-dir", metavar="DIR", help="where datasets are (default: AUTOTUNE_DATA, or Keras's cache)"
+    )
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("autotune")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What was found, and whether it can be trusted."""

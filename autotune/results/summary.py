@@ -1,0 +1,154 @@
+"""A study in a few numbers: how far it is, what is best, how long it will take."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.errors import UsageError
+from autotune.running.ownership import living_owners
+from autotune.running.settings import StudySettings, read_settings
+from autotune.training.folder import trial_folder
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The best complete trial of a study.
+
+    Attributes:
+        study: The study's name.
+        trial: The trial's number.
+        value: Its value.
+        monitor: The metric that the value is of; None for a plain objective.
+        direction: "maximize" or "minimize".
+        epoch: The epoch that counts, from 1; one for each fold if there are several; None for a plain objective.
+        params: Its hyperparameters.
+        seed: The study's seed.
+        model: Where its model is; None if none was kept.
+    """
+
+    study: str
+    trial: int
+    value: float
+    monitor: str | None
+    direction: str
+    epoch: int | list[int] | None
+    params: dict[str, Any]
+    seed: int | None
+    model: str | None
+
+
+@dataclass(frozen=True)
+class StudyStatus:
+    """How far a study is.
+
+    Attributes:
+        study: Its name.
+        n_trials: How many finished trials it is to have; None if it was never run by this package.
+        complete: Trials that ran to their end.
+        pruned: Trials that the pruner stopped.
+        failed: Trials that failed, by reason.
+        running: Trials that run now.
+        waiting: Trials that were interrupted, or queued.
+        best: The best trial; None if none is complete.
+        trials_per_hour: Speed of the slots that run now; None if nothing runs or nothing is finished.
+        seconds_left: Time to the last trial at that speed.
+        workers: Commands alive on this machine that run trials of this study now.
+    """
+
+    study: str
+    n_trials: int | None
+    complete: int
+    pruned: int
+    failed: dict[str, int]
+    running: int
+    waiting: int
+    best: BestTrial | None
+    trials_per_hour: float | None
+    seconds_left: float | None
+    workers: int
+
+
+def best_trial(study: optuna.Study) -> BestTrial | None:
+    """Return the best complete trial of `study`; None if none is complete."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if not complete:
+        return None
+    sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
+    best = max(complete, key=lambda trial: sign * (trial.value or 0.0))
+    settings = read_settings(study)
+    return BestTrial(
+        study=study.study_name,
+        trial=best.number,
+        value=best.value or 0.0,
+        monitor=settings.monitor if settings else None,
+        direction=study.direction.name.lower(),
+        epoch=best.user_attrs.get("best_epoch"),
+        params=best.params,
+        seed=settings.seed if settings else None,
+        model=_model_path(study.study_name, best, settings),
+    )
+
+
+def study_status(study: optuna.Study) -> StudyStatus:
+    """Count a study's trials and measure its speed."""
+    trials = study.get_trials(deepcopy=False)
+    states = Counter(trial.state for trial in trials)
+    settings = read_settings(study)
+    finished = states[TrialState.COMPLETE] + states[TrialState.PRUNED]
+    speed = _trials_per_second(trials)
+    left = settings.n_trials - finished if settings else 0
+    return StudyStatus(
+        study=study.study_name,
+        n_trials=settings.n_trials if settings else None,
+        complete=states[TrialState.COMPLETE],
+        pruned=states[TrialState.PRUNED],
+        failed=dict(Counter(t.user_attrs.get("failure", "error") for t in trials if t.state == TrialState.FAIL)),
+        running=states[TrialState.RUNNING],
+        waiting=states[TrialState.WAITING],
+        best=best_trial(study),
+        trials_per_hour=speed * 3600 if speed else None,
+        seconds_left=max(0, left) / speed if speed else None,
+        workers=len(living_owners(trials)),
+    )
+
+
+def require_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study:
+    """Return the study of that name.
+
+    Raises:
+        UsageError: If there is none; the message lists those there are.
+    """
+    try:
+        return optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        raise unknown_study(name, optuna.get_all_study_names(storage)) from None
+
+
+def unknown_study(name: str, there: list[str]) -> UsageError:
+    """Return the error for a name that no study has."""
+    return UsageError(
+        f"there is no study named {name!r}.",
+        f"Studies in this storage: {', '.join(there) or 'none'}.",
+        "Correct the name, or point --storage or --run-dir (OPTUNA_STORAGE, AUTOTUNE_RUN_DIR) to where the study is.",
+    )
+
+
+def _trials_per_second(trials: list[FrozenTrial]) -> float | None:
+    """Divide the trials that run at a time by the mean time that the finished ones took."""
+    running = sum(trial.state == TrialState.RUNNING for trial in trials)
+    taken = [t.duration.total_seconds() for t in trials if t.duration and t.state != TrialState.FAIL]
+    return running / max(sum(taken) / len(taken), 1e-3) if running and taken else None
+
+
+def _model_path(name: str, trial: FrozenTrial, settings: StudySettings | None) -> str | None:
+    if settings is None:
+        return None
+    path = trial_folder(Path(settings.run_dir) / name, trial.number).model
+    return str(path) if path.exists() else None
