@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -143,7 +142,6 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None) -> int:
     from autotune.running.run import run
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     begun: list[RunStarted] = []
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(new_progress(Console()))

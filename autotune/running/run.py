@@ -7,6 +7,7 @@ import dataclasses
 import os
 import threading
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -91,7 +92,9 @@ def run(
         stopping.set()
         launcher.close()
 
-    with on_signals(stop) as interrupted, contextlib.closing(launcher):
+    with on_signals(stop) as interrupted, contextlib.closing(launcher), warnings.catch_warnings():
+        # reason: TPE's `group` says that it is experimental at every construction; it has been there since 2021.
+        warnings.filterwarnings("ignore", "Argument ``group`` is an experimental")
         run_ = _Run(source, places, launcher, stopping, workers or available_cores(), observer or _ignore)
         try:
             result = run_.execute(n_trials, None if timeout_s is None else time.monotonic() + timeout_s)

@@ -13,6 +13,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.samplers import GridSampler, QMCSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.seeds import derive_seed
@@ -67,7 +68,16 @@ class SeededSampler(optuna.samplers.BaseSampler):
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        self._fresh(trial, "after").after_trial(study, trial, state, values)
+        try:
+            self._fresh(trial, "after").after_trial(study, trial, state, values)
+        except RuntimeError as error:
+            # Samplers that have searched everything stop the study, which Optuna refuses outside `study.optimize`.
+            if "Study.stop" not in str(error):
+                raise
 
     def _fresh(self, trial: FrozenTrial, use: str) -> optuna.samplers.BaseSampler:
-        return self._factory(derive_seed(self._seed, "trial", trial.number, use))
+        sampler = self._factory(derive_seed(self._seed, "trial", trial.number, use))
+        if isinstance(sampler, GridSampler) or (isinstance(sampler, QMCSampler) and use == "relative"):
+            # One plan of points for the whole study, and the seed decides their order.
+            return self._factory(derive_seed(self._seed, "plan"))
+        return sampler

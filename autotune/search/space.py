@@ -34,10 +34,14 @@ def describe(distribution: BaseDistribution) -> str:
     if isinstance(distribution, CategoricalDistribution):
         return f"one of {', '.join(map(repr, distribution.choices))}"
     if isinstance(distribution, FloatDistribution):
-        return f"a float from {distribution.low:g} to {distribution.high:g}{_marks(distribution)}"
+        return f"a float from {_short(distribution.low)} to {_short(distribution.high)}{_marks(distribution)}"
     if isinstance(distribution, IntDistribution):
         return f"an integer from {distribution.low} to {distribution.high}{_marks(distribution)}"
     return repr(distribution)
+
+
+def _short(number: float) -> str:
+    return f"{number:g}" if float(f"{number:g}") == number else repr(number)
 
 
 def _marks(distribution: FloatDistribution | IntDistribution) -> str:
