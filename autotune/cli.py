@@ -205,7 +205,7 @@ def _print_best(best: BestTrial) -> None:
 
 def _print_stopped(name: str | None, options: argparse.Namespace) -> None:
     if name is None:
-        print("Stopped before the study began; nothing is lost.", file=sys.stderr)
+        print("Stopped before a trial was started; nothing is lost. Go on with the same command.", file=sys.stderr)
         return
     go_on = f"autotune resume {name}{_where(options)}"
     print(f"Stopped. What was running waits with all its finished epochs. Go on:  {go_on}", file=sys.stderr)

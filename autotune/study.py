@@ -123,7 +123,7 @@ def load_study_file(path: str | Path) -> StudySpec:
         exec(compile(tree, str(path), "exec"), module.__dict__)
     except UsageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StudyFileError(
             f"{path} stopped with {type(error).__name__}: {error}{_where(error, path)}.",
             "A study file runs from top to bottom without an error.",
@@ -177,7 +177,7 @@ def _declared_study(namespace: Mapping[str, Any], path: Path) -> StudySpec:
     )
 
 
-def _where(error: Exception, path: Path) -> str:
+def _where(error: BaseException, path: Path) -> str:
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return f" (line {lines[-1]})" if lines else ""
 

@@ -15,7 +15,7 @@ from autotune.progress import new_progress
 from autotune.results.summary import BestTrial, best_trial, study_status
 
 ROOT = Path(__file__).resolve().parent.parent
-RUN_DIR = ROOT / "runs"
+RUN_DIR = Path(os.environ.get("AUTOTUNE_RUN_DIR") or ROOT / "runs").absolute()
 N_TRIALS = 16
 TIME_S = 160  # installing aside, the whole is to take at most three minutes on two cores
 

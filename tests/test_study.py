@@ -176,6 +176,11 @@ def test_an_exception_is_shown_with_the_line_of_the_study_file_that_caused_it(tm
     assert isinstance(error.__cause__, KeyError)
 
 
+def test_a_study_file_that_exits_does_not_take_the_command_with_it(tmp_path: Path) -> None:
+    path = study_file(tmp_path, TOY.format(seed=0) + "raise SystemExit('no data today')\n")
+    assert refusal(path).happened == f"{path} stopped with SystemExit: no data today (line 8)."
+
+
 def test_a_mistake_in_the_study_keeps_its_own_words(tmp_path: Path) -> None:
     path = study_file(tmp_path, TOY.format(seed=-1))
     assert refusal(path).happened == "seed=-1 is out of range."

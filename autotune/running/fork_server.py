@@ -63,12 +63,13 @@ def _serve(requests: socket.socket, children: dict[int, int], inherited: tuple[i
             os.kill(pid, signal.SIGKILL)
         return True
     connection, status = descriptors
+    server = os.getpid()
     pid = _fork()
     if pid == 0:
         for descriptor in (requests.fileno(), status, *inherited, *children.values()):
             os.close(descriptor)
         requests.detach()
-        _become_trial(connection)
+        _become_trial(connection, server)
     os.close(connection)
     children[pid] = status
     _tell(status, pid)
@@ -83,12 +84,14 @@ def _fork() -> int:
         return os.fork()
 
 
-def _become_trial(connection: int) -> None:
+def _become_trial(connection: int, server: int) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if sys.platform == "linux":
         # The server is never killed without its children, whoever does it.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != server:
+            os._exit(1)  # it was killed just before
     from autotune.running.trial_process import serve_one
 
     serve_one(connection)

@@ -38,7 +38,7 @@ def on_signals(stop: Callable[[], None]) -> Iterator[threading.Event]:
 
     watcher = threading.Thread(target=wait_for_signal, name="autotune-signals", daemon=True)
     watcher.start()
-    before = {number: signal.signal(number, note_signal) for number in _SIGNALS}
+    before = {number: signal.signal(number, note_signal) for number in _SIGNALS if not _is_under_nohup(number)}
     try:
         yield asked
     finally:
@@ -48,3 +48,8 @@ def on_signals(stop: Callable[[], None]) -> Iterator[threading.Event]:
         watcher.join()
         os.close(readable)
         os.close(writable)
+
+
+def _is_under_nohup(number: int) -> bool:
+    """Say whether whoever started us wants us to outlive the terminal."""
+    return number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) == signal.SIG_IGN

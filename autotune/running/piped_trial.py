@@ -182,7 +182,14 @@ class Replay:
         """Answer the last request, as the parent does."""
         asked = asked_distribution(self._request)
         if asked is None:
-            known = {"number": self._number, "params": self._params, "should_prune": False, "user_attrs": {}}
+            known = {
+                "number": self._number,
+                "params": self._params,
+                "distributions": self.distributions,
+                "should_prune": False,
+                "user_attrs": {},
+                "constraints": {},
+            }
             return "value", known.get(self._request.name)
         name, distribution = asked
         self.distributions[name] = distribution

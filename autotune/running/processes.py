@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
 import cloudpickle
@@ -88,6 +88,10 @@ class ForkServer:
         with theirs, self._lock:
             try:
                 self._request_fork(theirs, status_of_theirs)
+            except BaseException:
+                ours.close()
+                os.close(status)
+                raise
             finally:
                 os.close(status_of_theirs)
         process = _Forked(self, ours, status)
@@ -105,6 +109,7 @@ class ForkServer:
         with self._lock:
             self._closed = True
             self._stop_server()
+            self._errors.close()
 
     def _request_fork(self, connection: Connection, status: int) -> None:
         if self._closed:
@@ -143,9 +148,12 @@ class ForkServer:
         self._requests = self._server = None
 
     def last_words(self) -> str:
-        size = self._errors.seek(0, os.SEEK_END)
-        self._errors.seek(max(0, size - 2000))
-        return self._errors.read().decode(errors="replace").strip()
+        with self._lock:
+            if self._closed:
+                return ""
+            size = self._errors.seek(0, os.SEEK_END)
+            self._errors.seek(max(0, size - 2000))
+            return self._errors.read().decode(errors="replace").strip()
 
 
 class _Forked:
@@ -174,43 +182,63 @@ class Spawner:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
         self._context = multiprocessing.get_context("spawn")
-        self._processes: list[_Spawned] = []
+        self._lock = threading.Lock()  # multiprocessing, too, awaits children wherever another one is started
+        self._processes: set[multiprocessing.context.SpawnProcess] = set()
         self._closed = False
 
     def start(self, task: Task) -> TrialProcess:
-        if self._closed:
-            raise LauncherClosedError
+        payload = cloudpickle.dumps(task)
         ours, theirs = multiprocessing.Pipe()
-        with theirs:
+        with theirs, self._lock:
+            if self._closed:
+                ours.close()
+                raise LauncherClosedError
             process = self._context.Process(target=_serve_spawned, args=(theirs, self._environment), daemon=True)
             process.start()
-        ours.send_bytes(cloudpickle.dumps(task))
-        spawned = _Spawned(process, ours)
-        self._processes.append(spawned)
-        return spawned
+            self._processes.add(process)
+        with contextlib.suppress(OSError):  # a process that is already dead says so by its exit status
+            ours.send_bytes(payload)
+        return _Spawned(self, process, ours)
+
+    def kill(self, process: multiprocessing.context.SpawnProcess) -> None:
+        """Kill a process of this launcher; one that has ended is left alone."""
+        with self._lock:
+            if process in self._processes:
+                process.kill()
+
+    def wait(self, process: multiprocessing.context.SpawnProcess) -> int | None:
+        """Wait for the end of a process and return how it ended."""
+        wait([process.sentinel])
+        with self._lock:
+            self._processes.discard(process)
+            process.join()
+            status = process.exitcode
+            process.close()
+        return status
 
     def close(self) -> None:
-        self._closed = True
-        for process in self._processes:
-            process.kill()
+        with self._lock:
+            self._closed = True
+            for process in self._processes:
+                process.kill()
 
     def last_words(self) -> str:
         return ""  # they print where the parent prints
 
 
 class _Spawned:
-    def __init__(self, process: multiprocessing.context.SpawnProcess, connection: Connection) -> None:
+    def __init__(self, spawner: Spawner, process: multiprocessing.context.SpawnProcess, connection: Connection) -> None:
         self.connection = connection
+        self._spawner = spawner
         self._process = process
         self.pid = process.pid or 0
 
     def kill(self) -> None:
-        self._process.kill()
+        self._spawner.kill(self._process)
 
     def exit_status(self) -> int | None:
         self.connection.close()
-        self._process.join()
-        return self._process.exitcode
+        return self._spawner.wait(self._process)
 
 
 def _serve_spawned(connection: Connection, environment: Mapping[str, str]) -> None:

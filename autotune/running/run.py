@@ -39,7 +39,7 @@ from autotune.training.folder import TrialFolder, trial_folder
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _MAX_REPLAYS = 8
 _MODULES = ("autotune.running.trial_task",)
-_KERAS_MODULES = (*_MODULES, "autotune.training.device", "autotune.training.trial", "autotune.models")
+KERAS_MODULES = (*_MODULES, "autotune.training.device", "autotune.training.trial", "autotune.models")
 
 
 def run(
@@ -85,7 +85,7 @@ def run(
     source = dataclasses.replace(study_source(study), overrides=Overrides(name, epochs, folds, seed))
     places = find_places(storage, run_dir, data_dir)
     make_writable(places.run_dir)
-    launcher = new_launcher(_KERAS_MODULES if source.needs_keras else _MODULES, _environment(os.environ))
+    launcher = new_launcher(KERAS_MODULES if source.needs_keras else _MODULES, _environment(os.environ))
     stopping = threading.Event()
 
     def stop() -> None:
@@ -259,11 +259,12 @@ def _past_trials(study: optuna.Study) -> list[PastTrial]:
 
 
 def _static_space(study: optuna.Study) -> dict[str, BaseDistribution]:
-    """Return the distributions of parameters that have had the same one in every trial."""
+    """Return the distributions of parameters that have had the same one in every trial that has not failed."""
     seen: dict[str, BaseDistribution] = {}
     dynamic: set[str] = set()
     for trial in study.get_trials(deepcopy=False):
-        for name, distribution in trial.distributions.items():
+        counts = trial.state != TrialState.FAIL
+        for name, distribution in trial.distributions.items() if counts else ():
             if seen.setdefault(name, distribution) != distribution:
                 dynamic.add(name)
     return {name: distribution for name, distribution in seen.items() if name not in dynamic}

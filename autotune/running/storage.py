@@ -30,7 +30,7 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
         StorageError: If there is no such storage, or it cannot be reached. The message holds no password.
     """
     try:
-        parsed = sqlalchemy.make_url(url)
+        parsed = _parse(url)
         if parsed.get_backend_name() == "sqlite":
             return _open_sqlite(parsed)
         return optuna.storages.get_storage(url)
@@ -49,7 +49,7 @@ def open_existing_storage(url: str) -> optuna.storages.BaseStorage | None:
         StorageError: As `open_storage` does.
     """
     with contextlib.suppress(sqlalchemy.exc.ArgumentError):
-        parsed = sqlalchemy.make_url(url)
+        parsed = _parse(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).exists():
             return None
     return open_storage(url)
@@ -57,6 +57,10 @@ def open_existing_storage(url: str) -> optuna.storages.BaseStorage | None:
 
 def _open_sqlite(url: sqlalchemy.URL) -> optuna.storages.BaseStorage:
     in_memory = url.database in (None, "", ":memory:")
+    if not in_memory and not (folder := Path(url.database or "").absolute().parent).is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")  # the lock below would create it
+    if not in_memory and not Path(str(url.database)).absolute().parent.is_dir():
+        raise FileNotFoundError(f"the folder of {url.database} does not exist.")
     opening = contextlib.nullcontext() if in_memory else filelock.FileLock(f"{url.database}.lock")
     # One at a time: two processes that create the tables, or switch to WAL, at once get in each other's way.
     with opening:
@@ -87,9 +91,20 @@ def _begin_immediate(connection: sqlalchemy.Connection) -> None:
 def shown_url(url: str) -> str:
     """Return a storage's URL as it may be shown: without its password."""
     try:
-        return sqlalchemy.make_url(url).render_as_string(hide_password=True)
+        parsed = _parse(url)
     except sqlalchemy.exc.ArgumentError:
-        return "given" if "@" in url else repr(url)
+        return "given" if set("@?") & set(url) or url.count(":") > 1 else repr(url)
+    if url.count("@") > 1 and parsed.get_backend_name() != "sqlite":
+        return "given"  # with an @ in it that is not written %40, a password does not end where it seems to
+    secrets = [name for name in parsed.query if "pass" in name.lower()]
+    return parsed.difference_update_query(secrets).render_as_string(hide_password=True)
+
+
+def _parse(url: str) -> sqlalchemy.URL:
+    try:
+        return sqlalchemy.make_url(url)
+    except ValueError:  # the port is not a number; whoever forgot the host has the password there
+        raise sqlalchemy.exc.ArgumentError("not a URL") from None
 
 
 def _reason(error: Exception) -> str:
@@ -104,4 +119,4 @@ def _reason(error: Exception) -> str:
 
 def sqlite_url(path: Path) -> str:
     """Return the URL of an SQLite file."""
-    return f"sqlite:///{path}"
+    return sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()

@@ -21,6 +21,9 @@ Task = Callable[[Connection], None]
 def serve_one(descriptor: int) -> None:
     """Do the task that comes over the connection `descriptor`, and end this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    if hasattr(os, "register_at_fork"):
+        # What the trial forks may outlive it; the parent sees the trial's end when nobody holds the connection.
+        os.register_at_fork(after_in_child=lambda: os.close(descriptor))
     status = 1
     try:
         connection = Connection(descriptor)

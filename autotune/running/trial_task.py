@@ -109,6 +109,7 @@ class RunTrial:
         data, folds = open_stored(self.rows.dataset), load_folds(self.rows.folds)
         score = train_trial(spec, trial, data, folds, self.rows.digest, self.folder)
         trial.set_user_attr("best_epoch", _one_or_all([fold.best_epoch for fold in score.folds]))
+        trial.set_user_attr("fit_seconds", score.fit_seconds)
         if len(score.folds) > 1:
             trial.set_user_attr("fold_values", [fold.value for fold in score.folds])
         return score.value

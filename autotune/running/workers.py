@@ -118,11 +118,11 @@ class Workers:
         self._stop()
 
     def _run(self, slot: Slot, trial: optuna.Trial) -> None:
-        reported = {t.number: t for t in self._job.study.get_trials(deepcopy=False)}[trial.number]
-        steps = set(reported.intermediate_values)
-        self._job.observer(TrialStarted(slot.number, trial.number, len(steps)))
         started = time.monotonic()
         try:
+            reported = {t.number: t for t in self._job.study.get_trials(deepcopy=False)}[trial.number]
+            steps = set(reported.intermediate_values)
+            self._job.observer(TrialStarted(slot.number, trial.number, len(steps)))
             outcome = self._supervise(slot, trial, steps)
         except BaseException:
             self._job.claims.put_back(trial.number)
@@ -188,7 +188,10 @@ class Workers:
     def _refuse_new_space(self, request: Request) -> None:
         known = self._job.known_space
         if request.name.startswith("suggest_") and request.args and request.args[0] in known:
-            asked = asked_distribution(request)
+            try:
+                asked = asked_distribution(request)
+            except (TypeError, ValueError):
+                return  # not a range at all: the real trial says so to the study file
             if asked and (lines := differences({asked[0]: known[asked[0]]}, {asked[0]: asked[1]})):
                 refuse(self._job.study.study_name, lines)
 

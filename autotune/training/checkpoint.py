@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 _DIGEST_BYTES = 32
+_REGISTERED = 2  # what NumPy's `dtype.isbuiltin` says of types like bfloat16, which `.npz` files make raw bytes of
 
 
 @dataclass(frozen=True)
@@ -130,15 +131,20 @@ def is_plain(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(map(is_plain, value))
     if isinstance(value, (np.ndarray, np.generic)):
-        return value.dtype.kind in "biufcUS"
+        return value.dtype.kind in "biufcUS" or value.dtype.isbuiltin == _REGISTERED
     return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _pack(value: Any, arrays: list[np.ndarray]) -> Any:
     """Turn `value` into JSON that refers to `arrays` by position; NumPy numbers keep their dtype that way."""
     if isinstance(value, (np.ndarray, np.generic)):
-        arrays.append(np.asarray(value))
-        return {"kind": "array" if isinstance(value, np.ndarray) else "scalar", "at": len(arrays) - 1}
+        packed = {"kind": "array" if isinstance(value, np.ndarray) else "scalar", "at": len(arrays)}
+        array = np.asarray(value)
+        if array.dtype.isbuiltin == _REGISTERED:
+            packed["dtype"] = array.dtype.name
+            array = array.view(f"u{array.itemsize}")
+        arrays.append(array)
+        return packed
     if isinstance(value, dict):
         return {"kind": "dict", "items": {key: _pack(item, arrays) for key, item in value.items()}}
     if isinstance(value, (list, tuple)):
@@ -153,6 +159,8 @@ def _unpack(value: Any, archive: Any) -> Any:
         return value
     if value["kind"] in {"array", "scalar"}:
         array = archive[f"array_{value['at']}"]
+        if "dtype" in value:
+            array = array.view(np.dtype(value["dtype"]))
         return array if value["kind"] == "array" else array[()]
     if value["kind"] == "dict":
         return {key: _unpack(item, archive) for key, item in value["items"].items()}

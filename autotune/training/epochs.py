@@ -120,7 +120,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
             best_epoch=self.best_epoch,
             stopped=bool(self.model.stop_training),
             callbacks=[_plain_state(callback) for callback in self._callbacks],
-            variables=[np.array(variable) for variable in training_variables(self.model)],
+            variables=[np.array(variable.numpy()) for variable in training_variables(self.model)],
             best_weights=self.best_weights,
         )
 

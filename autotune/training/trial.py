@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import numbers
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +28,7 @@ from autotune.training.folder import TrialFolder
 
 # Not to be given by a study file: rows, their order and the epoch to start from are what makes a trial repeatable.
 _OURS = ("x", "y", "validation_data", "validation_split", "initial_epoch", "steps_per_epoch", "sample_weight")
+_COUNTS = ("batch_size", "validation_batch_size", "epochs")
 _KERAS_BATCH_SIZE = 32
 _VALIDATION_BATCH_SIZE = 512
 
@@ -37,10 +40,12 @@ class TrialScore:
     Attributes:
         value: The mean of the folds' values.
         folds: Each fold's score.
+        fit_seconds: The time in `Model.fit` in this process: training, validation, checkpoints and reports.
     """
 
     value: float
     folds: tuple[FoldScore, ...]
+    fit_seconds: float
 
 
 @dataclass(frozen=True)
@@ -87,16 +92,18 @@ def train_trial(
     """
     checkpoint = load_checkpoint(folder.checkpoint, trial_identity(spec, trial, split))
     finished = checkpoint.finished if checkpoint else ()
+    fit_seconds = 0.0
     for number in range(len(finished), len(folds)):
         train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
         job = FoldJob(spec, trial, folder, number, train, validation, finished, split)
-        model, score = _train_fold(job, checkpoint)
+        model, score, seconds = _train_fold(job, checkpoint)
+        fit_seconds += seconds
         finished, checkpoint = (*finished, score), None
         if number > 0:
             _report_folds(trial, finished, spec.epochs)
     if len(folds) == 1 and spec.keep_models:
         _save_model(model, folder)
-    return TrialScore(fmean(score.value for score in finished), finished)
+    return TrialScore(fmean(score.value for score in finished), finished, fit_seconds)
 
 
 def trial_identity(spec: StudySpec, trial: optuna.Trial, split: str) -> str:
@@ -106,7 +113,7 @@ def trial_identity(spec: StudySpec, trial: optuna.Trial, split: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Model, FoldScore]:
+def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Model, FoldScore, float]:
     spec = job.spec
     keras.utils.set_random_seed(job.seed("build"))
     model = _built(spec, job)
@@ -115,7 +122,7 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     validation_batch = arguments.pop("validation_batch_size", None) or max(batch_size, _VALIDATION_BATCH_SIZE)
     shuffled = partial(job.seed, "rows") if arguments.pop("shuffle", True) else None
     batches = Batches(job.train, batch_size, shuffled)
-    epochs = arguments.pop("epochs", spec.epochs)
+    epochs = arguments.pop("epochs", None) or spec.epochs
     callbacks = list(arguments.pop("callbacks", None) or [])
     if checkpoint:
         restore(model, checkpoint)
@@ -125,6 +132,7 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     done = checkpoint.epochs if checkpoint else 0
     if done:
         keeper.judge(done)
+    started = time.monotonic()
     if keeper.problem is None and done < epochs and not (checkpoint and checkpoint.stopped):
         model.fit(
             batches,
@@ -135,11 +143,12 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
             callbacks=[*callbacks, keeper],
             **{"verbose": 2, **arguments},
         )
+    fit_seconds = time.monotonic() - started
     if keeper.problem is not None:
         raise keeper.problem
     model.set_weights(keeper.best_weights)
     best = keeper.best_epoch
-    return model, FoldScore(keeper.history[str(spec.monitor)][best - 1], best, keeper.history)
+    return model, FoldScore(keeper.history[str(spec.monitor)][best - 1], best, keeper.history), fit_seconds
 
 
 def _built(spec: StudySpec, job: FoldJob) -> keras.Model:
@@ -173,11 +182,20 @@ def _fit_arguments(spec: StudySpec, trial: optuna.Trial) -> dict[str, Any]:
             "Rows and their order come from `dataset` and `folds`; epochs start where the trial was interrupted.",
             f"Remove {', '.join(wrong)} from what `fit` returns.",
         )
+    for name in _COUNTS:
+        count = arguments.get(name)
+        if count is not None and not (isinstance(count, numbers.Integral) and count >= 1):
+            raise TrainingError(
+                f"fit returned {name}={count!r} in trial {trial.number}.",
+                f"`{name}` is an integer of at least 1.",
+                f"Correct {name}, or leave it out.",
+            )
     return dict(arguments)
 
 
 def _report_folds(trial: optuna.Trial, finished: tuple[FoldScore, ...], epochs: int) -> None:
     """Report the mean of the finished folds, at the steps after the first fold's epochs."""
+    epochs = max(epochs, *map(len, finished[0].history.values()))  # `fit` may ask for more than the study
     trial.report(fmean(score.value for score in finished), epochs + len(finished) - 1)
     if trial.should_prune():
         raise optuna.TrialPruned(f"pruned after {len(finished)} folds")

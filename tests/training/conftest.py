@@ -1,0 +1,165 @@
+"""What the tests of training share: a configured TensorFlow, a few digits, and a trial that can be watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from autotune.data import Dataset, Fold, Holdout, KFold, load_development, split
+from autotune.study import StudySpec
+from autotune.training.folder import TrialFolder
+
+
+class Interrupted(BaseException):
+    """Stands for whatever ends a process."""
+
+
+@dataclass
+class Watched:
+    """An Optuna trial as a trial process sees it through its pipe.
+
+    Like the parent, it takes a report of a known step for what a trial that goes on repeats.
+
+    Attributes:
+        reports: What this process reported, by step.
+        interrupt_after: The step whose report ends the process; None for none.
+        prune_after: The step after which the pruner says so; None for none.
+    """
+
+    trial: optuna.Trial
+    interrupt_after: int | None = None
+    prune_after: int | None = None
+    reports: dict[int, float] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.trial, name)
+
+    def report(self, value: float, step: int) -> None:
+        assert step not in self.reports, f"step {step} is reported twice"
+        self.reports[step] = value
+        if step not in self.trial.study.trials[self.trial.number].intermediate_values:
+            self.trial.report(value, step)
+        if step == self.interrupt_after:
+            raise Interrupted
+
+    def should_prune(self) -> bool:
+        return self.prune_after is not None and self.prune_after in self.reports
+
+
+@dataclass
+class Bench:
+    """A study with one trial, which can be trained, interrupted and trained again."""
+
+    folder: TrialFolder
+    data: Dataset
+    study: optuna.Study = field(default_factory=optuna.create_study)
+    last: Watched | None = None
+
+    def folds(self, spec: StudySpec) -> tuple[Fold, ...]:
+        return split(spec.folds, self.data.y, spec.seed)
+
+    def validation(self, spec: StudySpec) -> Dataset:
+        return self.data.subset(self.folds(spec)[0].validation)
+
+    def train(self, spec: StudySpec, **watched: Any) -> Any:
+        """Train the trial in this process, from its checkpoint if it has one; return its score."""
+        from autotune.training.trial import train_trial
+
+        if self.last is not None:
+            self.study._storage.set_trial_state_values(self.last.trial._trial_id, TrialState.WAITING)
+        trial: Any = Watched(self.study.ask(), **watched)
+        self.last = trial
+        return train_trial(spec, trial, self.data, self.folds(spec), "split", self.folder)
+
+    def checkpoint(self, spec: StudySpec) -> Any:
+        from autotune.training.checkpoint import load_checkpoint
+        from autotune.training.trial import trial_identity
+
+        assert self.last is not None
+        return load_checkpoint(self.folder.checkpoint, trial_identity(spec, self.last.trial, "split"))
+
+    def model(self) -> Any:
+        import keras
+
+        return keras.models.load_model(self.folder.model)
+
+
+@pytest.fixture(scope="session")
+def _one_thread() -> None:
+    import tensorflow as tf
+
+    from autotune.training.device import configure_tensorflow
+
+    try:
+        configure_tensorflow(1)
+    except RuntimeError:  # another test has used TensorFlow: its threads stay as they are
+        tf.config.experimental.enable_op_determinism()
+
+
+@pytest.fixture(autouse=True)
+def _tensorflow_is_configured(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("trains"):
+        request.getfixturevalue("_one_thread")
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    """Give 200 digits, 8x8x1."""
+    return load_development("digits").subset(np.arange(200))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, digits: Dataset) -> Bench:
+    return Bench(TrialFolder(tmp_path / "trial"), digits)
+
+
+@pytest.fixture(scope="session")
+def new_bench(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Callable[[], Bench]:
+    return lambda: Bench(TrialFolder(tmp_path_factory.mktemp("trial")), digits)
+
+
+@pytest.fixture
+def interrupted() -> type[BaseException]:
+    return Interrupted
+
+
+@pytest.fixture(scope="session")
+def study_of() -> Callable[..., StudySpec]:
+    """Give a maker of studies: a small network on the digits, three epochs, unless told otherwise."""
+
+    def build(trial: optuna.Trial, data: Dataset) -> Any:
+        import keras
+
+        rate = trial.suggest_float("rate", 0.01, 0.02)
+        model = keras.Sequential(
+            [
+                keras.Input(data.input_shape),
+                keras.layers.Flatten(),
+                keras.layers.Dense(10, activation="softmax"),
+            ]
+        )
+        model.compile(keras.optimizers.Adam(rate), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    def make(**changes: Any) -> StudySpec:
+        given: dict[str, Any] = {
+            "name": "digits",
+            "direction": "maximize",
+            "build": build,
+            "dataset": "digits",
+            "monitor": "val_accuracy",
+            "folds": Holdout(0.2),
+            "epochs": 3,
+            "seed": 4,
+        }
+        folds = {"folds": KFold(changes.pop("k"))} if "k" in changes else {}
+        return StudySpec(**{**given, **folds, **changes})
+
+    return make

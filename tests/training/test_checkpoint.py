@@ -1,0 +1,221 @@
+"""A checkpoint comes back as it was written, or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autotune.training.checkpoint import Checkpoint, FoldScore, is_plain, load_checkpoint, save_checkpoint
+
+CALLBACK = {
+    "wait": 2,
+    "best": np.float32(0.1),
+    "baseline": None,
+    "monitor": "val_löss",
+    "stopped": False,
+    "rates": (0.1, (1, "two"), [None, True]),
+    "nested": {"kind": "array", "at": 0, "inner": {"items": [1, {"deep": (np.int16(3),)}]}, "empty": {}},
+    "worst": math.inf,
+    "lowest": -math.inf,
+    "large": 2**70,
+    "weights": [np.arange(6, dtype=np.float16).reshape(2, 3), np.array(5), np.array([], dtype=np.int32)],
+    "flag": np.True_,
+    "names": np.array(["a", "längst"]),
+    "word": np.str_("word"),
+    "nothing": [],
+    "no_shape": (),
+}
+
+
+def checkpoint(**changes: Any) -> Checkpoint:
+    whole = Checkpoint(
+        identity="trial 3",
+        finished=(
+            FoldScore(0.75, 2, {"loss": [1.5, 0.5], "val_accuracy": [0.5, 0.75]}),
+            FoldScore(0.25, 1, {"loss": [2.0]}),
+        ),
+        history={"loss": [1.0, 0.1, 1e-300], "val_accuracy": [0.3, 0.1 + 0.2, 0.5]},
+        best_epoch=3,
+        stopped=True,
+        callbacks=[CALLBACK, {}],
+        variables=[np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32), np.array(7, dtype=np.int64)],
+        best_weights=[np.zeros((0, 3), dtype=np.float32), np.array([np.nan, np.inf, -0.0])],
+    )
+    return dataclasses.replace(whole, **changes)
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    """Compare values, types, dtypes and shapes, all the way down; NaN equals NaN."""
+    assert type(found) is type(expected)
+    if dataclasses.is_dataclass(expected):
+        assert_same(vars(found), vars(expected))
+    elif isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for key in expected:
+            assert_same(found[key], expected[key])
+    elif isinstance(expected, (list, tuple)):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other)
+    elif isinstance(expected, (np.ndarray, np.generic)):
+        assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+        assert found.tobytes() == expected.tobytes()
+    else:
+        assert found == expected or (expected != expected and found != found)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "trials" / "00003" / "checkpoint" / "state"
+
+
+def test_a_checkpoint_comes_back_as_it_was_written(path: Path) -> None:
+    save_checkpoint(checkpoint(), path)
+    assert_same(load_checkpoint(path, "trial 3"), checkpoint())
+
+
+@pytest.mark.parametrize("value", [math.nan, -0.0, 5e-324, 0.1, np.float64("nan"), np.complex64(1j), np.uint8(255)])
+def test_every_number_keeps_its_type_and_its_last_bit(value: Any, path: Path) -> None:
+    save_checkpoint(checkpoint(callbacks=[{"value": value}]), path)
+    loaded = load_checkpoint(path, "trial 3")
+    assert loaded is not None
+    assert_same(loaded.callbacks[0]["value"], value)
+    assert math.copysign(1, loaded.callbacks[0]["value"].real) == math.copysign(1, value.real)
+
+
+@pytest.mark.trains
+def test_variables_in_bfloat16_keep_their_dtype(path: Path) -> None:
+    import tensorflow as tf
+
+    weights = np.array([[1.5, -2.0]], dtype=tf.bfloat16.as_numpy_dtype)
+    assert is_plain(weights)
+    save_checkpoint(checkpoint(variables=[weights], best_weights=[weights]), path)
+    loaded = load_checkpoint(path, "trial 3")
+    assert loaded is not None
+    assert_same(loaded.variables, [weights])
+
+
+def test_the_arrays_of_a_loaded_checkpoint_can_be_written_to(path: Path) -> None:
+    save_checkpoint(checkpoint(), path)
+    loaded = load_checkpoint(path, "trial 3")
+    assert loaded is not None
+    loaded.variables[0] += 1
+
+
+def test_a_new_checkpoint_replaces_the_old_one(path: Path) -> None:
+    save_checkpoint(checkpoint(), path)
+    save_checkpoint(checkpoint(best_epoch=9), path)
+    loaded = load_checkpoint(path, "trial 3")
+    assert loaded is not None
+    assert loaded.best_epoch == 9
+    assert os.listdir(path.parent) == ["state"]
+
+
+def test_epochs_are_those_that_the_history_has() -> None:
+    assert checkpoint().epochs == 3
+    assert checkpoint(history={}).epochs == 0
+
+
+def test_no_checkpoint_is_none_without_a_word(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load_checkpoint(path, "trial 3") is None
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("kept", [0, 1, 31, 32, 33, 0.5, -1])
+def test_a_torn_checkpoint_is_reported_and_not_used(
+    kept: float, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_checkpoint(checkpoint(), path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole))] if isinstance(kept, float) else whole[:kept])
+    assert load_checkpoint(path, "trial 3") is None
+    assert f"{path} is damaged; the trial starts over" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", [0.0, 0.01, 0.3, 0.6, 0.999])
+def test_one_flipped_bit_is_reported_and_the_checkpoint_not_used(
+    place: float, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_checkpoint(checkpoint(), path)
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1
+    path.write_bytes(content)
+    assert load_checkpoint(path, "trial 3") is None
+    assert "damaged" in capsys.readouterr().out
+
+
+def test_the_checkpoint_of_another_trial_is_reported_and_not_used(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_checkpoint(checkpoint(), path)
+    assert load_checkpoint(path, "trial 4") is None
+    assert f"{path} is of another trial" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_checkpoint_and_no_other_file(
+    step: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    save_checkpoint(checkpoint(), path)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, step, fail)
+        with pytest.raises(OSError, match="No space left"):
+            save_checkpoint(checkpoint(best_epoch=9), path)
+    assert os.listdir(path.parent) == ["state"]
+    assert_same(load_checkpoint(path, "trial 3"), checkpoint())
+
+
+def test_a_process_killed_before_the_move_leaves_the_old_checkpoint(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new content is complete and on the disk before it takes the old one's place."""
+    seen = []
+    replace = os.replace
+    save_checkpoint(checkpoint(), path)
+
+    def look(source: Path, target: Path) -> None:
+        seen.append((load_checkpoint(Path(source), "trial 3"), load_checkpoint(Path(target), "trial 3")))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", look)
+    save_checkpoint(checkpoint(best_epoch=9), path)
+    ((new, old),) = seen
+    assert_same(new, checkpoint(best_epoch=9))
+    assert_same(old, checkpoint())
+
+
+@pytest.mark.parametrize("value", [*CALLBACK.values(), CALLBACK, math.nan], ids=lambda value: repr(value)[:30])
+def test_numbers_text_arrays_and_containers_of_those_are_plain(value: Any) -> None:
+    assert is_plain(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(),
+        print,
+        1j,
+        b"bytes",
+        {1: "one"},
+        {"key": object()},
+        [[print]],
+        (1, {2}),
+        deque([1]),
+        Path("p"),
+        np.array([None]),
+        np.array(["2020-01-01"], dtype="datetime64[D]"),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_what_a_checkpoint_cannot_hold_is_not_plain(value: Any) -> None:
+    assert not is_plain(value)
