@@ -1,0 +1,180 @@
+"""Storages are shared by many slots and processes, and say what is wrong with a URL without its password."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+import sqlalchemy
+from optuna.trial import TrialState
+
+from autotune.errors import StorageError
+from autotune.running.storage import open_existing_storage, open_storage, shown_url, sqlite_url
+
+
+def _engine(storage: Any) -> sqlalchemy.Engine:
+    engine: sqlalchemy.Engine = storage._backend.engine
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 1), ("busy_timeout", 120_000)]
+)
+def test_sqlite_is_opened_for_many_writers(storage: Any, pragma: str, value: object) -> None:
+    with _engine(storage).connect() as connection:
+        assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
+
+
+def test_nobody_else_writes_between_what_a_transaction_reads_and_what_it_writes(storage: Any, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "study.db", timeout=0, isolation_level=None)
+    with _engine(storage).begin() as connection:
+        connection.exec_driver_sql("SELECT * FROM studies")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("INSERT INTO studies (study_name) VALUES ('other')")
+        assert other.execute("SELECT count(*) FROM studies").fetchone() == (0,)  # while reading is free
+    other.execute("INSERT INTO studies (study_name) VALUES ('other')")
+    other.close()
+
+
+def test_a_transaction_that_fails_leaves_nothing(storage: Any) -> None:
+    def insert_and_fail() -> None:
+        with _engine(storage).begin() as connection:
+            connection.exec_driver_sql("INSERT INTO studies (study_name) VALUES ('half')")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        insert_and_fail()
+    assert storage.get_all_studies() == []
+
+
+def test_waiting_trials_are_never_claimed_twice(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "study.db")
+    study = optuna.create_study(storage=open_storage(url), study_name="toy")
+    for number in range(32):
+        study.enqueue_trial({"x": number})
+    # Two storages share no lock of Python's, as two processes do not.
+    studies = [study, optuna.load_study(study_name="toy", storage=open_storage(url))]
+
+    def claim(slot: int) -> list[int]:
+        return [studies[slot % 2].ask().number for _ in range(4)]
+
+    with ThreadPoolExecutor(8) as pool:
+        claimed = [number for numbers in pool.map(claim, range(8)) for number in numbers]
+    assert sorted(claimed) == list(range(32))
+    assert {t.state for t in study.get_trials()} == {TrialState.RUNNING}
+
+
+def test_many_processes_create_one_new_database_at_once(tmp_path: Path, script: Callable[..., Any]) -> None:
+    code = """
+        import sys
+        import optuna
+        from autotune.running.storage import open_storage
+        print("ready", flush=True)
+        sys.stdin.readline()
+        study = optuna.create_study(storage=open_storage(sys.argv[1]), study_name="toy", load_if_exists=True)
+        print(study.ask().number)
+    """
+    url = sqlite_url(tmp_path / "new.db")
+    processes = [script(code, url) for _ in range(4)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        print("go", file=process.stdin, flush=True)
+    assert sorted(process.communicate()[0] for process in processes) == ["0\n", "1\n", "2\n", "3\n"]
+
+
+def test_optuna_alone_reads_and_continues_what_is_written(tmp_path: Path, storage: Any) -> None:
+    study = optuna.create_study(storage=storage, study_name="toy")
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    loaded = optuna.load_study(study_name="toy", storage=f"sqlite:///{tmp_path / 'study.db'}")
+    assert [t.params for t in loaded.trials] == [t.params for t in study.trials]
+    loaded.optimize(lambda trial: 0.0, n_trials=1)
+    assert len(study.trials) == 3
+
+
+@pytest.mark.parametrize("name", ["plain", "a space", "ümlaut", "per%20cent", "what?", "a#b", "a@b:c"])
+def test_the_url_of_a_file_leads_to_that_file(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    open_storage(sqlite_url(folder / "x.db"))
+    assert (folder / "x.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_database_in_memory_works(url: str) -> None:
+    study = optuna.create_study(storage=open_storage(url))
+    study.optimize(lambda trial: 1.0, n_trials=1)
+    assert study.best_value == 1.0
+
+
+@pytest.mark.parametrize("opener", [open_storage, open_existing_storage])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://u:secret@localhost:1/db",
+        "postgresql+psycopg://u:secret@localhost:port/db",
+        "postgresql+psycopg:/u:secret@localhost",
+        "postgresql+psycopg://u:secret",
+        "postgresql+psycopg://localhost:port/db?password=secret",
+        "postgresql+psycopg://localhost:1/db?user=u&password=secret",
+        "postgresql+psycopg://u:pass@secret@localhost:1/db",
+        "no_such_database://u:secret@localhost/db",
+    ],
+)
+def test_passwords_are_never_shown(opener: Callable[[str], Any], url: str) -> None:
+    with pytest.raises(StorageError) as caught:
+        opener(url)
+    assert "secret" not in str(caught.value)
+    assert "secret" not in shown_url(url)
+
+
+def test_a_shown_url_keeps_all_but_the_password() -> None:
+    assert shown_url("postgresql://u:secret@host:5432/db?sslmode=require") == (
+        "postgresql://u:***@host:5432/db?sslmode=require"
+    )
+    assert shown_url("sqlite:////runs/autotune.db") == "sqlite:////runs/autotune.db"
+
+
+@pytest.mark.parametrize("opener", [open_storage, open_existing_storage])
+@pytest.mark.parametrize("url", ["garbage", "", "no_such_database://localhost/db", "sqlite:runs/x.db"])
+def test_what_is_no_storage_is_refused_with_the_url_and_a_way_out(opener: Callable[[str], Any], url: str) -> None:
+    with pytest.raises(StorageError) as caught:
+        opener(url)
+    happened, expected, fix = str(caught.value).splitlines()
+    assert url in happened
+    assert "sqlite:///" in expected
+    assert "Check the URL" in fix
+
+
+def test_a_missing_folder_is_refused_and_not_created(tmp_path: Path) -> None:
+    folder = tmp_path / "missing"
+    with pytest.raises(StorageError, match=f"there is no folder {folder}"):
+        open_storage(sqlite_url(folder / "x.db"))
+    assert not folder.exists()
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("not a database " * 100)
+    with pytest.raises(StorageError, match="file is not a database"):
+        open_existing_storage(sqlite_url(notes))
+    assert notes.read_text() == "not a database " * 100
+
+
+def test_looking_at_a_storage_that_is_not_there_creates_nothing(tmp_path: Path) -> None:
+    assert open_existing_storage(sqlite_url(tmp_path / "x.db")) is None
+    assert open_existing_storage(sqlite_url(tmp_path / "missing" / "x.db")) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_at_a_storage_finds_its_studies(tmp_path: Path, storage: Any) -> None:
+    optuna.create_study(storage=storage, study_name="toy")
+    found = open_existing_storage(sqlite_url(tmp_path / "study.db"))
+    assert found is not None
+    assert [s.study_name for s in found.get_all_studies()] == ["toy"]

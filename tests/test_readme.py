@@ -1,0 +1,106 @@
+"""The README is true: its commands run, its examples work, its listing is the package."""
+
+from __future__ import annotations
+
+import ast
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+# Run by `scripts/test` itself, or by a test of their own below.
+ELSEWHERE = {"./scripts/quickstart", "./scripts/test", ". .venv/bin/activate", "autotune dashboard"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("") for line in block.splitlines() if line]
+    return [line for line in lines if line not in ELSEWHERE and "mnist" not in line]
+
+
+def autotune(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "autotune", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the README's study file has been saved and run."""
+    folder = tmp_path_factory.mktemp("readme")
+    (study_file,) = (block for block in blocks("python") if "StudySpec(" in block)
+    (folder / "blocks.py").write_text(study_file)
+    result = autotune("run", "blocks.py", cwd=folder)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.mark.trains
+def test_every_command_runs(workplace: Path) -> None:
+    assert len(commands()) >= 8
+    for command in commands():
+        program, *arguments = command.split()
+        assert program == "autotune"
+        result = autotune(*arguments, cwd=workplace)
+        assert result.returncode == 0, f"{command}: {result.stderr}"
+        assert result.stdout
+
+
+@pytest.mark.trains
+def test_the_example_from_python_runs(workplace: Path) -> None:
+    (script,) = (block for block in blocks("python") if "autotune.run(" in block)
+    (workplace / "script.py").write_text(script)
+    result = subprocess.run(
+        [sys.executable, "script.py"], cwd=workplace, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "learning_rate" in result.stdout
+
+
+@pytest.mark.trains
+def test_the_dashboard_answers_and_ends_with_ctrl_c(workplace: Path) -> None:
+    command = [sys.executable, "-m", "autotune", "dashboard", "--port", "0"]
+    with subprocess.Popen(command, cwd=workplace, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
+        assert url is not None
+        with urllib.request.urlopen(f"{url[0]}api/studies") as answer:
+            assert b'"blocks"' in answer.read()
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+
+
+@pytest.mark.trains
+def test_real_mnist_trains_as_the_readme_says(tmp_path: Path, data_dir: Path) -> None:
+    (command,) = re.findall(r"^autotune (run studies/mnist_cnn.py .*)$", README, re.MULTILINE)
+    arguments = command.replace("DIR", str(data_dir)).replace("studies/", f"{ROOT}/studies/").split()
+    result = autotune(*arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "4 of 4 trials finished" in result.stdout
+
+
+def test_the_listing_is_the_package() -> None:
+    (listing,) = (block for block in blocks("text") if "errors.py" in block)
+    listed = dict(re.findall(r"^(autotune/\S+\.py) +(.+)$", listing, re.MULTILINE))
+    files = {str(path.relative_to(ROOT)): path for path in (ROOT / "autotune").rglob("*.py")}
+    assert listed.keys() == files.keys()
+    for name, path in files.items():
+        docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+        assert listed[name] == docstring.splitlines()[0].rstrip(".:"), name
+
+
+def test_links_to_files_lead_somewhere() -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    paths = re.findall(r"`((?:scripts|studies)/[\w./]+)`", README)
+    assert links
+    assert paths
+    for path in links + paths:
+        assert (ROOT / path).exists(), path

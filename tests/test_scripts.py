@@ -1,0 +1,144 @@
+"""The scripts that people run: short versions of the long ones, and the launchers as they stand."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TOY = '''
+from autotune import StudySpec
+
+
+def objective(trial):
+    return trial.suggest_float("x", -1.0, 1.0) ** 2
+
+
+study = StudySpec(name="toy", objective=objective, direction="minimize", n_trials=3, seed=0)
+'''
+
+
+def python(script: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "scripts" / script), *arguments]
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def test_many_slots_two_parents_and_a_dashboard_share_one_sqlite_file(tmp_path: Path) -> None:
+    result = python(
+        "stress_sqlite.py", "--slots", "8", "--parents", "2", "--trials", "60", "--seconds", "0.1", cwd=tmp_path
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "NOT SO" not in result.stdout
+
+
+@pytest.mark.slow
+def test_sixteen_slots_make_exactly_320_trials(tmp_path: Path) -> None:
+    result = python("stress_sqlite.py", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.trains
+def test_a_search_killed_and_stopped_at_random_moments_ends_with_the_same_numbers(tmp_path: Path) -> None:
+    options = ["--times", "6", "--trials", "3", "--epochs", "20", "--seed", "5"]
+    result = python("check_interruptions.py", *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Equal, bit for bit." in result.stdout
+
+
+@pytest.mark.slow
+def test_twenty_interruptions_change_nothing(tmp_path: Path) -> None:
+    result = python("check_interruptions.py", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.trains
+def test_the_overhead_benchmark_prints_every_share(tmp_path: Path) -> None:
+    result = python("benchmark_overhead.py", "--trials", "2", "--epochs", "2", "--starts", "3", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"start of a trial process: median \d+ ms", result.stdout)
+    assert re.search(r"all: .* outside fit .* per trial; bare loop .*; ratio \d", result.stdout)
+
+
+@pytest.mark.trains
+def test_quickstart_beats_the_baseline_and_says_where_to_look(tmp_path: Path) -> None:
+    result = python("quickstart.py", cwd=tmp_path, AUTOTUNE_RUN_DIR=str(tmp_path / "runs"))
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"Best val_accuracy: 0\.9\d+|Best val_accuracy: 1\.0", result.stdout)
+    assert re.search(r"same split: 0\.9\d+ \(beaten\)", result.stdout)
+    for line in re.findall(r"autotune ((?:best|status) .*)", result.stdout):
+        looked = subprocess.run([sys.executable, "-m", "autotune", *line.split()], cwd=tmp_path, check=False)
+        assert looked.returncode == 0
+    assert "autotune dashboard" in result.stdout
+    assert "autotune resume digits-cnn" in result.stdout
+
+
+def test_the_python_launcher_runs_a_study(tmp_path: Path) -> None:
+    (tmp_path / "toy.py").write_text(TOY)
+    result = python("launch_study.py", "toy.py", "4", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert re.match(r"toy: \S+ with {'x': ", result.stdout.splitlines()[-1])
+    assert python("launch_study.py", "nowhere.py", cwd=tmp_path).returncode == 1
+
+
+def test_the_shell_launcher_runs_a_study_and_prints_json(tmp_path: Path) -> None:
+    (tmp_path / "toy.py").write_text(TOY)
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "autotune"  # the command of this environment, wherever it is
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m autotune "$@"\n')
+    command.chmod(0o755)
+    script = (ROOT / "scripts" / "launch_study.sh").read_text()
+    result = subprocess.run(
+        ["bash", str(ROOT / "scripts" / "launch_study.sh"), "toy.py", "named", "4"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PATH": f"{command.parent}{os.pathsep}{os.environ['PATH']}"},
+        check=False,
+    )
+    assert "set -euo pipefail" in script
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout[result.stdout.index("{\n") :])["study"] == "named"
+
+
+MEMORY = '''
+import sys
+import autotune
+import psutil
+
+seen = {}
+
+
+def note(event):
+    if type(event).__name__ == "TrialEnded":
+        seen[len(seen) + 1] = psutil.Process().memory_info().rss
+
+
+if __name__ == "__main__":
+    autotune.run(sys.argv[1], n_trials=200, workers=4, observer=note)
+    print(seen[20], seen[200])
+'''
+
+
+def test_the_parent_does_not_grow_from_trial_to_trial(tmp_path: Path) -> None:
+    (tmp_path / "toy.py").write_text(TOY)
+    (tmp_path / "memory.py").write_text(MEMORY)
+    command = [sys.executable, "memory.py", "toy.py"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    early, late = map(int, result.stdout.split())
+    assert abs(late - early) < 0.1 * early, f"{early} bytes after 20 trials, {late} after 200"
