@@ -31,10 +31,8 @@ DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 the study failed, 2 bad usage, 130 stopped by a signal."""
+    _end_at_once_on_signals()
     try:
-        for name in ("SIGTERM", "SIGHUP"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.default_int_handler)
         options = _parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
@@ -44,11 +42,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AutotuneError as error:
         print(error, file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
-        return STOPPED
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+
+
+def _end_at_once_on_signals() -> None:
+    """Have Ctrl-C, SIGTERM and SIGHUP end this process with 130 and without a traceback.
+
+    While trials run `run` puts its own handlers in place; at any other time a command has nothing to lose. Python's own
+    KeyboardInterrupt can get lost in callbacks, and one that is raised in an import changes the exit code at the end.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _end_at_once)
+
+
+def _end_at_once(number: int, frame: object) -> None:
+    if sys.stdout.isatty():
+        os.write(sys.stdout.fileno(), b"\x1b[?25h\n")  # the cursor that live progress hides
+    os._exit(STOPPED)
 
 
 def run_command(options: argparse.Namespace) -> int:

@@ -109,7 +109,7 @@ class LiveProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._tally = Tally()
-        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+        self._live = Live(console=console, get_renderable=self.view, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> LiveProgress:
         self._live.__enter__()
@@ -125,9 +125,10 @@ class LiveProgress:
             self._tally.note(event)
             line = _line(event, self._tally) if isinstance(event, (RunStarted, TrialEnded)) else None
         if line is not None:
-            self._console.print(Text(line, overflow="ellipsis", no_wrap=True))
+            self._console.print(Text(line), overflow="ellipsis", no_wrap=True)
 
-    def _render(self) -> RenderableType:
+    def view(self) -> RenderableType:
+        """Return what the terminal shows at this moment."""
         with self._tally.lock:
             if self._tally.run is None:
                 return Text(f"Loading the study and its libraries ... {time.monotonic() - self._tally.started:.0f} s")

@@ -75,6 +75,7 @@ class StudySpec:
     def __post_init__(self) -> None:
         _check_name(self.name)
         _check_kind(self)
+        _check_parts(self)
         _check_choice("direction", self.direction, ("maximize", "minimize"))
         _check_choice("epoch_policy", self.epoch_policy, ("best", "last"))
         _check_at_least("epochs", self.epochs, 1)
@@ -207,6 +208,23 @@ def _check_kind(spec: StudySpec) -> None:
             f"the study has no {' and no '.join(missing)}.",
             "A Keras study needs build, dataset and monitor; a plain Optuna study needs objective.",
             f"Give StudySpec {', '.join(f'{name}=...' for name in missing)}.",
+        )
+
+
+def _check_parts(spec: StudySpec) -> None:
+    for name in ("build", "fit", "objective"):
+        value = getattr(spec, name)
+        if value is not None and not callable(value):
+            raise StudyFileError(
+                f"{name}={value!r} cannot be called.",
+                f"`{name}` is a function that takes a trial.",
+                f"Write def {name}(trial, ...): ... and give its name.",
+            )
+    if not isinstance(spec.folds, (Holdout, KFold)):
+        raise StudyFileError(
+            f"folds={spec.folds!r} is unknown.",
+            "It is Holdout(fraction) or KFold(k).",
+            "Write, for example, folds=Holdout(0.1).",
         )
 
 

@@ -79,7 +79,8 @@ class Check:
         """Start the command that makes or goes on with the study of `run`."""
         command = [sys.executable, "-m", "autotune", "run", str(self.study_file)]
         command += ["--workers", "1", "--run-dir", str(self.folder / run), "--storage", self.storage(run)]
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        return subprocess.Popen(command, **pipes)
 
     def storage(self, run: str) -> str:
         """Return the storage URL of `run`."""
@@ -104,11 +105,14 @@ class Check:
             return
         sent = time.monotonic()
         process.send_signal(getattr(signal, f"SIG{name}"))
-        process.wait()
+        said = process.communicate()[1].decode()
         seconds = time.monotonic() - sent
-        print(f"  ended with {process.returncode} after {seconds:.1f} s", flush=True)
+        print(f"  ended with {process.returncode} after {seconds:.1f} s: {said.splitlines()[0]}", flush=True)
         self.expect(process.returncode == 130, f"the exit code after {name} is 130, not {process.returncode}")
         self.expect(seconds < 10, f"the command ends within 10 s, not {seconds:.1f}")
+        self.expect("Traceback" not in said, f"it ends without a traceback:\n{said}")
+        if "before a trial was started" in said:
+            return  # a trial that an earlier SIGKILL left RUNNING is taken over by the next run that begins
         running = [t.number for t in self.trials("disturbed") if t.state == optuna.trial.TrialState.RUNNING]
         self.expect(not running, f"no trial is left RUNNING after {name}, not {running}")
 

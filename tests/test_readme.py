@@ -59,7 +59,12 @@ def test_the_example_from_python_runs(workplace: Path) -> None:
     (script,) = (block for block in blocks("python") if "autotune.run(" in block)
     (workplace / "script.py").write_text(script)
     result = subprocess.run(
-        [sys.executable, "script.py"], cwd=workplace, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        [sys.executable, "script.py"],
+        cwd=workplace,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     assert "learning_rate" in result.stdout

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-TOY = '''
+TOY = """
 from autotune import StudySpec
 
 
@@ -21,7 +21,7 @@ def objective(trial):
 
 
 study = StudySpec(name="toy", objective=objective, direction="minimize", n_trials=3, seed=0)
-'''
+"""
 
 
 def python(script: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -115,7 +115,7 @@ def test_the_shell_launcher_runs_a_study_and_prints_json(tmp_path: Path) -> None
     assert json.loads(result.stdout[result.stdout.index("{\n") :])["study"] == "named"
 
 
-MEMORY = '''
+MEMORY = """
 import sys
 import autotune
 import psutil
@@ -131,7 +131,7 @@ def note(event):
 if __name__ == "__main__":
     autotune.run(sys.argv[1], n_trials=200, workers=4, observer=note)
     print(seen[20], seen[200])
-'''
+"""
 
 
 def test_the_parent_does_not_grow_from_trial_to_trial(tmp_path: Path) -> None:

@@ -7,10 +7,15 @@ is put back and waits for a larger budget.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.running.ownership import Owner
+from autotune.running.settings import ATTRIBUTE
 
 
 class Claims:
@@ -33,7 +38,7 @@ class Claims:
     def next_trial(self) -> optuna.Trial | None:
         """Claim a trial, or return None if there is none to run at the moment."""
         with self._owner.alone():
-            self._recover()
+            self.recover()
             if not self._is_work_left():
                 return None
             trial = self._study.ask()
@@ -52,7 +57,8 @@ class Claims:
         finished = (TrialState.COMPLETE, TrialState.PRUNED)
         return len(self._study.get_trials(deepcopy=False, states=finished)) >= self._n_trials
 
-    def _recover(self) -> None:
+    def recover(self) -> None:
+        """Have the RUNNING trials of parents that are dead wait. Call it while the owner is `alone`."""
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if self._owner.is_dead(trial):
                 self.put_back(trial.number)
@@ -67,3 +73,24 @@ class Claims:
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+
+def recover_lost_trials(storage: optuna.storages.BaseStorage, study_file: str, folder: Callable[[str], Path]) -> None:
+    """Have the trials wait that dead parents of any study of `study_file` have left RUNNING.
+
+    Slots do the same before each claim; here it is done while TensorFlow is still to be imported, so that a command
+    that is stopped before its first claim leaves nothing RUNNING either.
+
+    Args:
+        storage: The storage.
+        study_file: The study file, absolute.
+        folder: From a study's name to its folder.
+    """
+    for record in storage.get_all_studies():
+        if record.user_attrs.get(ATTRIBUTE, {}).get("study_file") != study_file:
+            continue
+        study = optuna.load_study(study_name=record.study_name, storage=storage)
+        if not study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            continue
+        with contextlib.closing(Owner(folder(record.study_name) / "workers")) as owner, owner.alone():
+            Claims(study, storage, owner, n_trials=0).recover()

@@ -55,7 +55,7 @@ class Owner:
             return False
         return _is_released(Path(owner["lock"]))
 
-    def release(self) -> None:
+    def close(self) -> None:
         """End this sign of life."""
         self._life.release()
         self._path.unlink(missing_ok=True)

@@ -79,7 +79,7 @@ class PipedTrial(BaseTrial):
         return float(self._ask("suggest_discrete_uniform", name, low, high, q))
 
     def report(self, value: float, step: int) -> None:
-        self._ask("report", float(value), step)
+        self._ask("report", _plain(value), step)
 
     def should_prune(self) -> bool:
         return bool(self._ask("should_prune"))
@@ -88,7 +88,7 @@ class PipedTrial(BaseTrial):
         self._ask("set_user_attr", key, value)
 
     def set_constraint(self, key: str, value: float) -> None:
-        self._ask("set_constraint", key, value)
+        self._ask("set_constraint", key, _plain(value))
 
     @property
     def params(self) -> dict[str, Any]:
@@ -195,6 +195,14 @@ class Replay:
         self.distributions[name] = distribution
         edge = distribution.to_external_repr(getattr(distribution, "low", 0))
         return "value", self._params.get(name, edge)
+
+
+def _plain(value: Any) -> Any:
+    """Return a number without what only the trial process can load; what is none, for the real trial to refuse."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
 
 
 def _picklable(error: Exception) -> Exception:

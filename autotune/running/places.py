@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def find_places(
     """
     folder = Path(run_dir or environment.get("AUTOTUNE_RUN_DIR") or "runs").absolute()
     url = storage or environment.get("OPTUNA_STORAGE") or sqlite_url(folder / "autotune.db")
-    data = data_dir or environment.get("AUTOTUNE_DATA")
+    data = data_dir or environment.get("AUTOTUNE_DATA") or None
     if data is not None and not Path(data).is_dir():
         raise DataError(
             f"the data dir {data} is not a folder.",
@@ -65,9 +66,7 @@ def make_writable(folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        tempfile.NamedTemporaryFile(dir=folder).close()
     except OSError as error:
         raise StorageError(
             f"the run dir {folder} cannot be written: {error.strerror}.",

@@ -5,6 +5,7 @@ The parent never imports Keras: what it needs to know of a study comes back as a
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -124,7 +125,7 @@ def _save_folds(folds: tuple[Fold, ...], path: Path) -> None:
     arrays = {f"train_{i}": fold.train for i, fold in enumerate(folds)}
     arrays |= {f"validation_{i}": fold.validation for i, fold in enumerate(folds)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".tmp")
+    beside = path.with_suffix(f".{uuid.uuid4().hex}.tmp")  # two parents may begin at the same time
     with beside.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]  # reason: NumPy types the names as its own arguments
     beside.replace(path)

@@ -19,7 +19,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
 from autotune.errors import StudyFileError, UsageError
-from autotune.running.claims import Claims
+from autotune.running.claims import Claims, recover_lost_trials
 from autotune.running.events import Event, Observer, RunStarted
 from autotune.running.interruption import on_signals
 from autotune.running.ownership import Owner
@@ -115,8 +115,9 @@ class _Run:
     observer: Observer
 
     def execute(self, n_trials: int | None, deadline: float | None) -> optuna.Study:
+        storage = open_storage(self.places.storage)  # first: what is wrong with it should not take time to be said
+        recover_lost_trials(storage, str(self.source.path), self.places.study_folder)
         declared = self._ask(Declare(self.source))
-        storage = open_storage(self.places.storage)
         existing = find_study(storage, declared.name)
         before = read_settings(existing) if existing else None
         source, declared = self._with_remembered(before, declared)
@@ -153,7 +154,7 @@ class _Run:
                 )
                 Workers(job, slots, self.stopping).run(deadline)
             finally:
-                owner.release()
+                owner.close()
         return study
 
     def _ask(self, task: Any) -> Any:

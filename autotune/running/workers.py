@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.connection import Connection
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -146,16 +148,14 @@ class Workers:
             return None
         outcome = None
         try:
-            while outcome is None:
-                message = process.connection.recv()
+            while outcome is None and (message := _receive(process.connection)) is not None:
                 if isinstance(message, Outcome):
                     outcome = message
                 else:
-                    process.connection.send(self._answer(slot, trial, message, steps))
-        except (EOFError, ConnectionError):
-            pass  # the process is gone; its exit status says why
+                    _send(process.connection, self._answer(slot, trial, message, steps))
         except BaseException:
             process.kill()
+            process.exit_status()
             raise
         status = process.exit_status()
         if outcome is None and status is None and not self._stopping.is_set():
@@ -225,6 +225,20 @@ class Workers:
                 f"Its traceback is in {log}",
                 "Correct the study file and run the same command again: failed trials do not count.",
             )
+
+
+def _receive(connection: Connection) -> Request | Outcome | None:
+    """Return what a trial process says; None if it is gone: its exit status tells why."""
+    try:
+        message: Request | Outcome = connection.recv()
+    except (EOFError, ConnectionError):
+        return None
+    return message
+
+
+def _send(connection: Connection, answer: tuple[str, object]) -> None:
+    with contextlib.suppress(ConnectionError):  # gone as well; the next `_receive` notices
+        connection.send(answer)
 
 
 def _how_it_ended(status: int) -> str:

@@ -109,7 +109,11 @@ def load_checkpoint(path: Path, identity: str) -> Checkpoint | None:
     if hashlib.sha256(payload).digest() != digest:
         print(f"The checkpoint {path} is damaged; the trial starts over.")
         return None
-    checkpoint = _read(payload)
+    try:
+        checkpoint = _read(payload)
+    except (TypeError, KeyError, ValueError):
+        print(f"The checkpoint {path} is from another version of this package; the trial starts over.")
+        return None
     if checkpoint.identity != identity:
         print(f"The checkpoint {path} is of another trial or another version of it; the trial starts over.")
         return None

@@ -3,8 +3,9 @@
 The order at the end of an epoch is: checkpoint, then report, then ask whether to prune. A trial that is killed
 anywhere in between finds the epoch in its checkpoint, reports it (again, which changes nothing) and asks again.
 
-What is covered: row order, Keras's seed generators (dropout, augmentation, keras.random), Python's and NumPy's global
-generators. What is not covered: `tf.random` called directly in a model, whose hidden counters cannot be restored.
+What is covered: row order, Keras's seed generators (dropout, augmentation, any `keras.random` call that is given a
+generator that its layer holds), Python's and NumPy's global generators. What is not covered: `tf.random`, and
+`keras.random` without a seed, called directly in a model: their hidden counters are not restored.
 """
 
 from __future__ import annotations
@@ -140,7 +141,10 @@ def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
 
 def _plain_state(callback: keras.callbacks.Callback) -> dict[str, Any]:
     kept = {name: value for name, value in vars(callback).items() if is_plain(value)}
-    return {name: value for name, value in kept.items() if name not in {"_model", "params", "_params"}}
+    left = {"_model", "params", "_params"}
+    if hasattr(callback, "monitor_op"):
+        left.add("min_delta")  # Keras turns its sign after the first epoch that a fresh callback sees
+    return {name: value for name, value in kept.items() if name not in left}
 
 
 def _not_finite(history: dict[str, list[float]], spec: StudySpec, epoch: int) -> str:

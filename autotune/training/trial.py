@@ -184,7 +184,7 @@ def _fit_arguments(spec: StudySpec, trial: optuna.Trial) -> dict[str, Any]:
         )
     for name in _COUNTS:
         count = arguments.get(name)
-        if count is not None and not (isinstance(count, numbers.Integral) and count >= 1):
+        if count is not None and not (isinstance(count, numbers.Integral) and int(count) >= 1):
             raise TrainingError(
                 f"fit returned {name}={count!r} in trial {trial.number}.",
                 f"`{name}` is an integer of at least 1.",
@@ -203,5 +203,10 @@ def _report_folds(trial: optuna.Trial, finished: tuple[FoldScore, ...], epochs: 
 
 def _save_model(model: keras.Model, folder: TrialFolder) -> None:
     beside = folder.model.with_name(f"saving-{os.getpid()}.keras")
-    model.save(beside)
-    os.replace(beside, folder.model)
+    try:
+        model.save(beside)
+        os.replace(beside, folder.model)
+    except Exception as error:  # what Keras cannot save (a loss without a name, say) has been trained all the same
+        print(f"The model could not be saved: {type(error).__name__}: {error}")
+    finally:
+        beside.unlink(missing_ok=True)

@@ -6,7 +6,6 @@ import contextlib
 import gc
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import cloudpickle
 import pytest
@@ -247,7 +247,7 @@ def test_a_killed_server_loses_its_children_and_the_next_start_works(fork_server
 
 
 @FORK_SERVER_ONLY
-def test_server_and_processes_end_when_the_parent_is_killed(tmp_path: Path) -> None:
+def test_server_and_processes_end_when_the_parent_is_killed(tmp_path: Path, script: Callable[..., Any]) -> None:
     os.mkfifo(tmp_path / "held")
     # The server opens the fifo when it imports this, and its children inherit it.
     (tmp_path / "holding.py").write_text(f"HELD = open({str(tmp_path / 'held')!r}, 'wb')")
@@ -262,13 +262,11 @@ launcher = ForkServer(("holding",), {{}})
 print(launcher.start(hang).connection.recv(), flush=True)
 signal.pause()
 """
-    root = Path(__file__).parents[2]
-    with subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, text=True) as parent:
-        with (tmp_path / "held").open("rb") as held:
-            assert parent.stdout is not None
-            assert parent.stdout.readline() == "here\n"
-            parent.kill()
-            assert held.read() == b""
+    parent = script(code)
+    with (tmp_path / "held").open("rb") as held:
+        assert parent.stdout.readline() == "here\n"
+        parent.kill()
+        assert held.read() == b""
 
 
 @FORK_SERVER_ONLY

@@ -121,7 +121,7 @@ def bench(tmp_path: Path, digits: Dataset) -> Bench:
 
 
 @pytest.fixture(scope="session")
-def new_bench(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Callable[[], Bench]:
+def new_bench(tmp_path_factory: pytest.TempPathFactory, digits: Dataset, _one_thread: None) -> Callable[[], Bench]:
     return lambda: Bench(TrialFolder(tmp_path_factory.mktemp("trial")), digits)
 
 

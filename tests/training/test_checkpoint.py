@@ -219,3 +219,14 @@ def test_numbers_text_arrays_and_containers_of_those_are_plain(value: Any) -> No
 )
 def test_what_a_checkpoint_cannot_hold_is_not_plain(value: Any) -> None:
     assert not is_plain(value)
+
+
+def test_a_checkpoint_of_another_version_is_reported_and_not_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "state"
+    whole = checkpoint()
+    vars(whole)["field_of_tomorrow"] = 1
+    save_checkpoint(whole, path)
+    assert load_checkpoint(path, "trial 3") is None
+    assert "another version" in capsys.readouterr().out

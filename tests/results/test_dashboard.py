@@ -1,0 +1,66 @@
+"""The dashboard, over HTTP and in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/study.db"
+    study = optuna.create_study(study_name="shown", storage=url)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
+    return url
+
+
+@pytest.fixture
+def page(storage: str) -> Iterator[str]:
+    command = [sys.executable, "-m", "autotune", "dashboard", "--storage", storage, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
+        assert address is not None
+        yield address[0]
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+
+
+def test_it_serves_the_studies_of_the_storage(page: str) -> None:
+    with urllib.request.urlopen(f"{page}api/studies") as answer:
+        (study,) = json.load(answer)["study_summaries"]
+    assert study["study_name"] == "shown"
+
+
+def test_it_shows_the_trials_in_a_browser(page: str, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    flags += [f"--user-data-dir={tmp_path / 'browser'}", "--virtual-time-budget=20000", "--dump-dom"]
+    address = f"{page}dashboard/studies/1/trials"
+    result = subprocess.run([browser, *flags, address], capture_output=True, text=True, check=True)
+    for number in range(3):
+        assert f"Trial {number}" in result.stdout
+
+
+def test_a_port_in_use_is_plain(storage: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "autotune", "dashboard", "--storage", storage, "--port", str(port)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert f"port {port} cannot be used" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,220 @@
+"""Claims: exactly the trials that were asked for, over all slots, and lost ones first."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from autotune.running.claims import Claims
+from autotune.running.ownership import Owner
+from autotune.running.storage import sqlite_url
+
+# A parent in a process of its own claims a trial, gives it parameters and a report, says so, and works on it.
+PARENT = """
+    import signal, sys
+    from pathlib import Path
+    import optuna
+    from autotune.running.claims import Claims
+    from autotune.running.ownership import Owner
+    from autotune.running.storage import open_storage
+    storage = open_storage(sys.argv[1])
+    study = optuna.load_study(study_name="toy", storage=storage)
+    owner = Owner(Path(sys.argv[2]))
+    trial = Claims(study, storage, owner, 1).next_trial()
+    trial.suggest_float("x", 0, 1)
+    trial.report(0.5, 1)
+    print(trial.number, flush=True)
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def study(storage: optuna.storages.BaseStorage) -> optuna.Study:
+    return optuna.create_study(storage=storage, study_name="toy")
+
+
+@pytest.fixture
+def owner(tmp_path: Path) -> Iterator[Owner]:
+    owner = Owner(tmp_path / "workers")
+    yield owner
+    owner.close()
+
+
+@pytest.fixture
+def claims_of(study: optuna.Study, storage: optuna.storages.BaseStorage, owner: Owner) -> Callable[[int], Claims]:
+    return lambda n_trials: Claims(study, storage, owner, n_trials)
+
+
+@pytest.fixture
+def other_parent(tmp_path: Path, study: optuna.Study, script: Callable[..., Any]) -> Any:
+    process = script(PARENT, sqlite_url(tmp_path / "study.db"), tmp_path / "workers")
+    assert process.stdout.readline() == "0\n"
+    return process
+
+
+def _states(study: optuna.Study) -> list[str]:
+    return [trial.state.name for trial in study.get_trials()]
+
+
+def _kill(process: Any) -> None:
+    process.kill()
+    process.wait()
+
+
+def test_the_budget_is_exact_over_many_threads_and_failures_do_not_count(
+    study: optuna.Study, claims_of: Callable[[int], Claims]
+) -> None:
+    claims = claims_of(12)
+    ends = [TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED]
+
+    def work(_: int) -> None:
+        while not claims.is_complete():
+            if trial := claims.next_trial():
+                state = ends[trial.number % 3]
+                trial.report(0.5, 1)
+                study.tell(trial, 0.5 if state == TrialState.COMPLETE else None, state)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    # Of the numbers 0, 1, 2 ... every third fails; the twelfth that does not is number 17.
+    assert Counter(_states(study)) == {"COMPLETE": 6, "PRUNED": 6, "FAIL": len(study.get_trials()) - 12}
+    assert len(study.get_trials()) in (17, 18)
+
+
+def test_no_more_trials_run_at_a_time_than_are_missing(study: optuna.Study, claims_of: Callable[[int], Claims]) -> None:
+    claims = claims_of(2)
+    first, second = claims.next_trial(), claims.next_trial()
+    assert first is not None
+    assert second is not None
+    assert claims.next_trial() is None
+    assert not claims.is_complete()
+    study.tell(first, 1.0)
+    assert claims.next_trial() is None
+    study.tell(second, state=TrialState.FAIL)  # one is missing again
+    assert not claims.is_complete()
+    third = claims.next_trial()
+    assert third is not None
+    study.tell(third, 1.0)
+    assert claims.is_complete()
+    assert claims.next_trial() is None
+    assert _states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
+
+
+def test_a_trial_of_a_dead_parent_is_taken_over_as_itself_and_first(
+    study: optuna.Study, claims_of: Callable[[int], Claims], other_parent: Any
+) -> None:
+    study.enqueue_trial({"x": 0.125})
+    params = study.get_trials()[0].params
+    _kill(other_parent)
+    trial = claims_of(2).next_trial()
+    assert trial is not None
+    assert trial.number == 0
+    assert trial.params == params
+    assert trial.suggest_float("x", 0, 1) == params["x"]
+    assert study.get_trials()[0].intermediate_values == {1: 0.5}
+    assert _states(study) == ["RUNNING", "WAITING"]
+
+
+def test_a_trial_of_a_living_parent_is_left_to_it(
+    study: optuna.Study, claims_of: Callable[[int], Claims], other_parent: Any
+) -> None:
+    claims = claims_of(1)
+    assert claims.next_trial() is None
+    assert _states(study) == ["RUNNING"]
+    _kill(other_parent)
+    trial = claims.next_trial()
+    assert trial is not None
+    assert trial.number == 0
+
+
+def test_a_running_trial_without_an_owner_is_taken_over(
+    study: optuna.Study, claims_of: Callable[[int], Claims]
+) -> None:
+    params = {"x": study.ask().suggest_float("x", 0, 1)}
+    trial = claims_of(1).next_trial()
+    assert trial is not None
+    assert (trial.number, trial.params) == (0, params)
+
+
+def test_a_trial_of_this_parent_is_not_claimed_by_its_other_slots(claims_of: Callable[[int], Claims]) -> None:
+    assert claims_of(1).next_trial() is not None
+    assert claims_of(1).next_trial() is None
+
+
+def test_a_trial_that_is_put_back_keeps_all_it_had(study: optuna.Study, claims_of: Callable[[int], Claims]) -> None:
+    claims = claims_of(1)
+    trial = claims.next_trial()
+    assert trial is not None
+    x = trial.suggest_float("x", 0, 1)
+    trial.report(0.5, 1)
+    trial.set_user_attr("note", "kept")
+    claims.put_back(trial.number)
+    stored = study.get_trials()[0]
+    assert stored.state == TrialState.WAITING
+    again = claims.next_trial()
+    assert again is not None
+    assert (again.number, again.params, again.user_attrs) == (0, {"x": x}, {"note": "kept"})
+    assert study.get_trials()[0].intermediate_values == {1: 0.5}
+
+
+def test_waiting_trials_beyond_the_budget_wait_for_a_larger_one(
+    study: optuna.Study, claims_of: Callable[[int], Claims]
+) -> None:
+    for x in range(5):
+        study.enqueue_trial({"x": x})
+    claims = claims_of(3)
+    trials = [claims.next_trial() for _ in range(4)]
+    assert [trial and trial.number for trial in trials] == [0, 1, 2, None]
+    assert _states(study) == ["RUNNING"] * 3 + ["WAITING"] * 2
+    larger = claims_of(6)
+    numbers = [trial.number for trial in iter(larger.next_trial, None)]
+    assert numbers == [3, 4, 5]
+
+
+def test_a_trial_too_many_because_another_parent_was_faster_is_put_back(
+    study: optuna.Study, claims_of: Callable[[int], Claims], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = study.ask
+
+    def ask_after_another_machine() -> optuna.Trial:
+        ask()
+        return ask()
+
+    claims = claims_of(1)
+    monkeypatch.setattr(study, "ask", ask_after_another_machine)
+    assert claims.next_trial() is None
+    assert _states(study) == ["RUNNING", "WAITING"]
+
+
+def test_finished_trials_count_whoever_made_them(study: optuna.Study, claims_of: Callable[[int], Claims]) -> None:
+    study.optimize(lambda trial: 0.0, n_trials=2)
+    assert claims_of(2).is_complete()
+    assert not claims_of(3).is_complete()
+    trial = claims_of(3).next_trial()
+    assert trial is not None
+    assert trial.number == 2
+
+
+def test_claiming_needs_no_lock_of_a_dead_parent(
+    tmp_path: Path, study: optuna.Study, claims_of: Callable[[int], Claims], script: Callable[..., Any]
+) -> None:
+    code = """
+        import signal, sys
+        from pathlib import Path
+        from autotune.running.ownership import Owner
+        with Owner(Path(sys.argv[1])).alone():
+            print("alone", flush=True)
+            signal.pause()
+    """
+    process = script(code, tmp_path / "workers")
+    assert process.stdout.readline() == "alone\n"
+    os.kill(process.pid, 9)
+    assert claims_of(1).next_trial() is not None

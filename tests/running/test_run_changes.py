@@ -1,0 +1,134 @@
+"""Going on with a study whose file has changed: refused in readable words, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+import autotune
+from autotune.errors import StudyChangedError
+
+StudyFile = Callable[..., Path]
+
+OBJECTIVE = """
+    def objective(trial):
+        x = trial.suggest_float("x", 0, 1)
+        k = trial.suggest_int("k", 1, 3)
+        c = trial.suggest_categorical("c", ["a", "b"])
+        return x * k
+"""
+
+
+def _load(run_dir: Path) -> optuna.Study:
+    return optuna.load_study(study_name="toy", storage=f"sqlite:///{run_dir}/autotune.db")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize(
+    ("before", "now", "line"),
+    [
+        ('"x", 0, 1', '"x", 0, 2', "x: was a float from 0 to 1, is now a float from 0 to 2"),
+        ('"k", 1, 3', '"k", 1, 3, log=True', "k: was an integer from 1 to 3, is now an integer from 1 to 3 (log)"),
+        ('suggest_int("k"', 'suggest_float("k"', "k: was an integer from 1 to 3, is now a float from 1 to 3"),
+        ('["a", "b"]', '["a", "b", "z"]', "c: was one of 'a', 'b', is now one of 'a', 'b', 'z'"),
+    ],
+)
+def test_a_changed_search_space_is_refused_and_nothing_is_lost(
+    study_file: StudyFile, run_dir: Path, before: str, now: str, line: str, workers: int
+) -> None:
+    finished = autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=2).get_trials()
+    with pytest.raises(StudyChangedError) as caught:
+        autotune.run(study_file(OBJECTIVE.replace(before, now)), run_dir=run_dir, workers=workers, n_trials=6)
+    assert caught.value.expected == line
+    assert "--name" in caught.value.fix
+    trials = _load(run_dir).get_trials()
+    assert trials[:4] == finished
+    assert {t.state.name for t in trials[4:]} <= {"WAITING"}
+    back = autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=workers, n_trials=6)
+    assert [t.state.name for t in back.get_trials()] == ["COMPLETE"] * 6
+
+
+@pytest.mark.parametrize(
+    ("options", "changed", "line"),
+    [
+        ("'seed': 0", "'seed': 1", "the seed: was 0, is now 1"),
+        ("'direction': 'minimize'", "'direction': 'maximize'", "direction: was 'minimize', is now 'maximize'"),
+    ],
+)
+def test_a_changed_declaration_is_refused_before_any_trial(
+    study_file: StudyFile, run_dir: Path, options: str, changed: str, line: str
+) -> None:
+    before = autotune.run(study_file(OBJECTIVE, options), run_dir=run_dir, workers=2).get_trials()
+    with pytest.raises(StudyChangedError) as caught:
+        autotune.run(study_file(OBJECTIVE, changed), run_dir=run_dir, workers=2, n_trials=6)
+    assert caught.value.expected == line
+    assert _load(run_dir).get_trials() == before
+
+
+def test_a_changed_seed_as_an_option_is_refused_and_the_first_is_remembered(
+    study_file: StudyFile, run_dir: Path
+) -> None:
+    file = study_file(OBJECTIVE)
+    autotune.run(file, run_dir=run_dir, workers=2, seed=7)
+    with pytest.raises(StudyChangedError, match="the seed: was 7, is now 8"):
+        autotune.run(file, run_dir=run_dir, workers=2, seed=8, n_trials=5)
+    assert len(autotune.run(file, run_dir=run_dir, workers=2, n_trials=5).get_trials()) == 5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"return x * k": "return 2 * x * k"},  # one's own business, as with Optuna
+        {"x = trial.": "# a comment\n        x = trial."},
+    ],
+)
+def test_a_study_file_with_the_same_search_space_goes_on(
+    study_file: StudyFile, run_dir: Path, changes: dict[str, str]
+) -> None:
+    autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=2)
+    code = OBJECTIVE
+    for before, now in changes.items():
+        assert before in code
+        code = code.replace(before, now)
+    study = autotune.run(study_file(code, file="moved.py"), run_dir=run_dir, workers=2, n_trials=6)
+    assert [t.state.name for t in study.get_trials()] == ["COMPLETE"] * 6
+
+
+def test_a_conditional_search_space_goes_on(study_file: StudyFile, run_dir: Path) -> None:
+    code = """
+        def objective(trial):
+            top = trial.number + 1
+            a = trial.suggest_int("a", 0, top)  # a range that is another one in every trial
+            if trial.number % 2:
+                return trial.suggest_float("odd", 0, 1)
+            return a + trial.suggest_float("even", 0, top)
+    """
+    file = study_file(code)
+    autotune.run(file, run_dir=run_dir, workers=2)
+    study = autotune.run(file, run_dir=run_dir, workers=2, n_trials=8)
+    assert [t.state.name for t in study.get_trials()] == ["COMPLETE"] * 8
+
+
+def test_a_range_that_is_none_any_more_fails_its_trials(study_file: StudyFile, run_dir: Path) -> None:
+    autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=1)
+    broken = study_file(OBJECTIVE.replace('"x", 0, 1', '"x", 1, 0'), "'max_failures_in_a_row': 1")
+    with pytest.raises(autotune.StudyFailedError, match="low <= high"):
+        autotune.run(broken, run_dir=run_dir, workers=1, n_trials=5)
+    assert [t.state.name for t in _load(run_dir).get_trials()] == ["COMPLETE"] * 4 + ["FAIL"]
+
+
+def test_a_study_of_optuna_alone_is_gone_on_with(study_file: StudyFile, run_dir: Path) -> None:
+    run_dir.mkdir()
+    url = f"sqlite:///{run_dir}/autotune.db"
+
+    def objective(trial: Any) -> float:
+        return trial.suggest_float("x", 0, 1) * trial.suggest_int("k", 1, 3)  # type: ignore[no-any-return]
+
+    optuna.create_study(study_name="toy", storage=url).optimize(objective, n_trials=2)
+    study = autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=2)
+    assert [t.state.name for t in study.get_trials()] == ["COMPLETE"] * 4

@@ -1,0 +1,89 @@
+"""What a study remembers, and what may not change while it goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import optuna
+import pytest
+
+from autotune.errors import StudyChangedError
+from autotune.running.settings import StudySettings, read_settings, refuse_changes, write_settings
+from autotune.study import Overrides
+
+SETTINGS = StudySettings(
+    study_file="/home/u/study.py",
+    n_trials=50,
+    n_trials_given=True,
+    overrides=Overrides(epochs=3, seed=1),
+    seed=1,
+    epochs=3,
+    monitor="val_accuracy",
+    epoch_policy="best",
+    split="0123abcd",
+    threads=2,
+    data_dir="/data",
+    run_dir="/home/u/runs",
+)
+
+
+def test_what_is_written_is_read_again(storage: optuna.storages.BaseStorage) -> None:
+    study = optuna.create_study(storage=storage, study_name="toy")
+    assert read_settings(study) is None
+    write_settings(study, SETTINGS)
+    assert read_settings(optuna.load_study(study_name="toy", storage=storage)) == SETTINGS
+
+
+def test_new_settings_replace_those_before(storage: optuna.storages.BaseStorage) -> None:
+    study = optuna.create_study(storage=storage)
+    write_settings(study, SETTINGS)
+    write_settings(study, dataclasses.replace(SETTINGS, n_trials=60))
+    read = read_settings(study)
+    assert read is not None
+    assert read.n_trials == 60
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"seed": 2}, "the seed: was 1, is now 2"),
+        ({"epochs": 9}, "the number of epochs: was 3, is now 9"),
+        ({"monitor": "val_loss"}, "the monitored metric: was 'val_accuracy', is now 'val_loss'"),
+        ({"epoch_policy": "last"}, "the epoch policy: was 'best', is now 'last'"),
+        ({"split": "ffff"}, "the data or their split changed"),
+    ],
+)
+def test_what_a_value_means_may_not_change(change: dict[str, Any], line: str) -> None:
+    with pytest.raises(StudyChangedError) as caught:
+        refuse_changes("toy", SETTINGS, dataclasses.replace(SETTINGS, **change), [])
+    happened, what, fix = str(caught.value).splitlines()
+    assert "'toy'" in happened
+    assert what.strip() == line
+    assert "--name" in fix
+
+
+def test_every_change_has_its_line() -> None:
+    now = dataclasses.replace(SETTINGS, seed=2, epochs=9)
+    with pytest.raises(StudyChangedError) as caught:
+        refuse_changes("toy", SETTINGS, now, ["x: is new, an integer from 1 to 2"])
+    assert caught.value.expected.splitlines() == [
+        "x: is new, an integer from 1 to 2",
+        "the seed: was 1, is now 2",
+        "the number of epochs: was 3, is now 9",
+    ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n_trials": 60, "n_trials_given": False},
+        {"threads": 4},
+        {"study_file": "/moved/study.py"},
+        {"data_dir": None},
+        {"run_dir": "/moved"},
+        {"overrides": Overrides()},
+    ],
+)
+def test_what_leaves_values_comparable_may_change(change: dict[str, Any]) -> None:
+    refuse_changes("toy", SETTINGS, dataclasses.replace(SETTINGS, **change), [])

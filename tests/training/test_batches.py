@@ -1,0 +1,78 @@
+"""Rows come in an order that is new in each epoch and the same in every run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from autotune.data import Dataset
+from autotune.seeds import derive_seed
+from autotune.training.batches import Batches
+
+ROWS = 23
+DATA = Dataset(np.arange(100, 100 + 2 * ROWS).reshape(ROWS, 2).astype(np.float32), np.arange(ROWS))
+
+
+def batches(seed: int | None = 0, data: Dataset = DATA) -> Batches:
+    return Batches(data, 5, None if seed is None else lambda epoch: derive_seed(seed, "epoch", epoch))
+
+
+def order(of: Batches) -> list[int]:
+    return [int(label) for index in range(len(of)) for label in of[index][1]]
+
+
+def test_inputs_stay_with_their_targets() -> None:
+    shuffled = batches()
+    shuffled.start_epoch(3)
+    for index in range(len(shuffled)):
+        x, y = shuffled[index]
+        np.testing.assert_array_equal(x[:, 0], 100 + 2 * y)
+
+
+def test_only_the_last_batch_is_smaller() -> None:
+    assert [len(batches()[index][1]) for index in range(len(batches()))] == [5, 5, 5, 5, 3]
+
+
+def test_every_row_comes_once_an_epoch() -> None:
+    shuffled = batches()
+    for epoch in range(3):
+        shuffled.start_epoch(epoch)
+        assert sorted(order(shuffled)) == list(range(ROWS))
+
+
+def test_each_epoch_has_an_order_of_its_own() -> None:
+    shuffled = batches()
+    orders = set()
+    for epoch in range(5):
+        shuffled.start_epoch(epoch)
+        orders.add(tuple(order(shuffled)))
+    assert len(orders) == 5
+
+
+def test_the_order_of_an_epoch_does_not_depend_on_those_before() -> None:
+    one, other = batches(), batches()
+    for epoch in range(4):
+        one.start_epoch(epoch)
+    np.random.seed(1)
+    other.start_epoch(3)
+    assert order(one) == order(other)
+
+
+def test_another_seed_orders_otherwise() -> None:
+    one, other = batches(1), batches(2)
+    one.start_epoch(0)
+    other.start_epoch(0)
+    assert order(one) != order(other)
+
+
+def test_without_a_seed_rows_keep_their_order() -> None:
+    plain = batches(None)
+    plain.start_epoch(2)
+    assert order(plain) == list(range(ROWS))
+
+
+@pytest.mark.parametrize("seed", [None, 0])
+def test_a_part_of_a_dataset_gives_its_own_rows_only(seed: int | None) -> None:
+    part = batches(seed, DATA.subset([3, 5, 8, 13, 21, 1, 2]))
+    part.start_epoch(1)
+    assert sorted(order(part)) == [1, 2, 3, 5, 8, 13, 21]
