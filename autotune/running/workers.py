@@ -157,6 +157,8 @@ class Workers:
             process.kill()
             process.exit_status()
             raise
+        if outcome is not None:
+            process.kill()  # it has nothing left to do, and may not know that
         status = process.exit_status()
         if outcome is None and status is None and not self._stopping.is_set():
             self._count_loss()
@@ -233,6 +235,8 @@ def _receive(connection: Connection) -> Request | Outcome | None:
         message: Request | Outcome = connection.recv()
     except (EOFError, ConnectionError):
         return None
+    except Exception as error:  # an object of a class that only the study file knows
+        return Outcome("failed", reason="error", message=f"The trial sent what cannot be read elsewhere: {error}")
     return message
 
 

@@ -308,7 +308,8 @@ def test_unusable_options_are_refused(
         ("study = ", "line 1: invalid syntax"),
         ("x = 1", "declares no study"),
         ("1 / 0", "ZeroDivisionError"),
-        ("import sys; sys.exit('bye')", r"ended before it was done[\s\S]*bye"),
+        ("import sys; sys.exit('bye')", "SystemExit: bye"),
+        ("import os; os.write(2, b'bye'); os._exit(4)", r"ended before it was done .exit status 4[\s\S]*bye"),
         ("import os; os.kill(os.getpid(), 9)", "exit status -9"),
     ],
 )

@@ -1,0 +1,208 @@
+"""What a run is going to do: the study as declared, its data, its settings, held against what is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import TrialState
+
+from autotune.errors import StudyFileError
+from autotune.running.claims import recover_lost_trials
+from autotune.running.places import Places
+from autotune.running.preparing import Declaration, Declare, PastTrial, Preparation, Prepare, Rows
+from autotune.running.processes import Launcher, LauncherClosedError
+from autotune.running.settings import StudySettings, read_settings, refuse, refuse_changes, write_settings
+from autotune.running.slots import available_cores
+from autotune.running.source import StudySource
+from autotune.running.storage import open_storage
+from autotune.search import SeededSampler, patient_median, tpe
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+_MAX_REPLAYS = 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study that is ready to run.
+
+    Attributes:
+        study: The Optuna study, with its sampler and pruner.
+        storage: Its storage.
+        folder: Its folder in the run dir.
+        source: Its code, as overridden in this run and earlier ones.
+        declared: What the study file says, as overridden.
+        rows: Where its data are; None for a plain objective.
+        settings: What it remembers.
+        known_space: Distributions of a plain objective's parameters that may not change.
+    """
+
+    study: optuna.Study
+    storage: optuna.storages.BaseStorage
+    folder: Path
+    source: StudySource
+    declared: Declaration
+    rows: Rows | None
+    settings: StudySettings
+    known_space: dict[str, BaseDistribution]
+
+
+@dataclass(frozen=True)
+class Preparer:
+    """Makes the plan of a run, in processes of the launcher where code of the study file is run.
+
+    Attributes:
+        source: The study's code.
+        places: Where its records and files are.
+        launcher: Starts processes.
+        stopping: Set by whoever closes the launcher, before doing so.
+        workers: How many trials are to run at a time.
+    """
+
+    source: StudySource
+    places: Places
+    launcher: Launcher
+    stopping: threading.Event
+    workers: int
+
+    def plan(self, n_trials: int | None) -> Plan:
+        """Load the study, prepare its data, and open it in its storage.
+
+        Args:
+            n_trials: The total of finished trials that is asked for; None for what the study remembers or declares.
+
+        Raises:
+            UsageError: If the study, its data or its storage cannot be used, or the study is not what it was.
+        """
+        storage = open_storage(self.places.storage)  # first: what is wrong with it should not take time to be said
+        recover_lost_trials(storage, str(self.source.path), self.places.study_folder)
+        declared: Declaration = self._ask(Declare(self.source))
+        existing = _find_study(storage, declared.name)
+        before = read_settings(existing) if existing else None
+        source, declared = self._with_remembered(before, declared)
+        folder = self.places.study_folder(declared.name)
+        data_dir = self.places.data_dir or (Path(before.data_dir) if before and before.data_dir else None)
+        past = _past_trials(existing) if existing else []
+        prepared: Preparation = self._ask(Prepare(source, data_dir, self.places.run_dir, folder, past))
+        settings = self._settings(source, declared, prepared, before, n_trials, data_dir)
+        if existing is not None:
+            _refuse_direction(existing, declared)
+            if _has_results(existing):
+                refuse_changes(declared.name, before or settings, settings, prepared.space_changes)
+        study = _open_study(storage, declared)
+        if before is None and (meanwhile := read_settings(study)):  # another parent has begun it at the same time
+            settings = dataclasses.replace(settings, threads=meanwhile.threads)
+        write_settings(study, settings)
+        known_space = _static_space(existing) if existing and not prepared.rows else {}
+        return Plan(study, storage, folder, source, declared, prepared.rows, settings, known_space)
+
+    def _ask(self, task: Any) -> Any:
+        """Have a process of its own do a preparing task, and return its result."""
+        process = self.launcher.start(task)
+        try:
+            kind, value = process.connection.recv()
+        except (EOFError, ConnectionError):
+            status = process.exit_status()
+            if self.stopping.is_set():
+                raise LauncherClosedError from None
+            raise StudyFileError(
+                f"the process that loads the study ended before it was done (exit status {status}).\n"
+                f"{self.launcher.last_words()}",
+                "Loading a study file, its dataset and its model must not end the process.",
+                "Look at the lines above; run the study file alone to see more.",
+            ) from None
+        process.exit_status()
+        if kind == "error":
+            raise value
+        return value
+
+    def _with_remembered(self, before: StudySettings | None, declared: Declaration) -> tuple[StudySource, Declaration]:
+        """Put the overrides of earlier runs below those of this one."""
+        if before is None:
+            return self.source, declared
+        given = {k: v for k, v in vars(self.source.overrides).items() if v is not None}
+        source = dataclasses.replace(self.source, overrides=dataclasses.replace(before.overrides, **given))
+        return source, declared if source == self.source else self._ask(Declare(source))
+
+    def _settings(
+        self,
+        source: StudySource,
+        declared: Declaration,
+        prepared: Preparation,
+        before: StudySettings | None,
+        n_trials: int | None,
+        data_dir: Path | None,
+    ) -> StudySettings:
+        remembered = before.n_trials if before and before.n_trials_given else None
+        total = n_trials or remembered
+        return StudySettings(
+            study_file=str(source.path) if source.path else None,
+            n_trials=total or declared.n_trials,
+            n_trials_given=total is not None,
+            overrides=source.overrides,
+            seed=declared.seed,
+            epochs=declared.epochs,
+            monitor=declared.monitor,
+            epoch_policy=declared.epoch_policy,
+            split=prepared.rows.digest if prepared.rows else None,
+            threads=before.threads if before else max(1, available_cores() // self.workers),
+            data_dir=str(data_dir) if data_dir else None,
+            run_dir=str(self.places.run_dir),
+        )
+
+
+def _find_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study | None:
+    """Return the study of that name, or None."""
+    try:
+        return optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        return None
+
+
+def _open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> optuna.Study:
+    return optuna.create_study(
+        storage=storage,
+        study_name=declared.name,
+        direction=declared.direction,
+        load_if_exists=True,
+        sampler=SeededSampler(declared.sampler or tpe, declared.seed),
+        pruner=declared.pruner or patient_median(),
+    )
+
+
+def _has_results(study: optuna.Study) -> bool:
+    trials = study.get_trials(deepcopy=False)
+    return any(t.state in FINISHED or t.intermediate_values for t in trials)
+
+
+def _past_trials(study: optuna.Study) -> list[PastTrial]:
+    """Return the newest trial for each set of parameters there is: one for each branch of a conditional space."""
+    newest = {
+        frozenset(t.params): PastTrial(t.number, t.params, t.distributions)
+        for t in study.get_trials(deepcopy=False)
+        if t.params and (t.state in FINISHED)
+    }
+    return sorted(newest.values(), key=lambda t: t.number)[-_MAX_REPLAYS:]
+
+
+def _static_space(study: optuna.Study) -> dict[str, BaseDistribution]:
+    """Return the distributions of parameters that have had the same one in every trial that has not failed."""
+    seen: dict[str, BaseDistribution] = {}
+    dynamic: set[str] = set()
+    for trial in study.get_trials(deepcopy=False):
+        counts = trial.state != TrialState.FAIL
+        for name, distribution in trial.distributions.items() if counts else ():
+            if seen.setdefault(name, distribution) != distribution:
+                dynamic.add(name)
+    return {name: distribution for name, distribution in seen.items() if name not in dynamic}
+
+
+def _refuse_direction(study: optuna.Study, declared: Declaration) -> None:
+    before = study.direction.name.lower()
+    if before != declared.direction:
+        refuse(declared.name, [f"direction: was {before!r}, is now {declared.direction!r}"])
