@@ -28,6 +28,7 @@ def _states(study: optuna.Study) -> list[str]:
         ("raise KeyError('a mistake')", "error", "KeyError: 'a mistake'"),
         ("trial.suggest_float('bad', 1, 0)", "error", "ValueError"),
         ("trial.study", "error", "trial.study is not available"),
+        ("trial.set_user_attr('own', Own())", "error", "what cannot be read elsewhere"),
         ("raise KeyboardInterrupt", "error", "KeyboardInterrupt"),
         ("return None", "error", "the objective returned None; it is to return a number"),
         ("return 'much'", "error", "the objective returned 'much'"),
@@ -45,6 +46,9 @@ def test_a_failed_trial_says_why_and_the_study_goes_on(
     study_file: StudyFile, run_dir: Path, end: str, reason: str, words: str
 ) -> None:
     code = f"""
+        class Own:
+            pass
+
         def objective(trial):
             if trial.number == 1:
                 {end}
