@@ -25,7 +25,7 @@ def build(trial: optuna.Trial, data: Dataset) -> keras.Model:
     return models.build_cnn(
         data,
         blocks=trial.suggest_int("blocks", 1, 4),
-        filters=trial.suggest_categorical("filters", [16, 32, 64]),
+        filters=trial.suggest_categorical("filters", [8, 16, 32]),
         kernel_size=trial.suggest_categorical("kernel_size", [3, 5]),
         dense_units=trial.suggest_int("dense_units", 32, 256, step=32),
         padding="same",

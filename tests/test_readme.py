@@ -83,7 +83,7 @@ def test_the_dashboard_answers_and_ends_with_ctrl_c(workplace: Path) -> None:
         assert process.wait() == 130
 
 
-@pytest.mark.trains
+@pytest.mark.slow
 def test_real_mnist_trains_as_the_readme_says(tmp_path: Path, data_dir: Path) -> None:
     (command,) = re.findall(r"^autotune (run studies/mnist_cnn.py .*)$", README, re.MULTILINE)
     arguments = command.replace("DIR", str(data_dir)).replace("studies/", f"{ROOT}/studies/").split()
