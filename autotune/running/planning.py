@@ -39,7 +39,8 @@ class Plan:
         declared: What the study file says, as overridden.
         rows: Where its data are; None for a plain objective.
         settings: What it remembers.
-        known_space: Distributions of a plain objective's parameters that may not change.
+        known_space: Distributions that may not change, by parameter; only for a plain objective that was edited, since
+            an objective may also vary a range from trial to trial.
     """
 
     study: optuna.Study
@@ -98,7 +99,8 @@ class Preparer:
         if before is None and (meanwhile := read_settings(study)):  # another parent has begun it at the same time
             settings = dataclasses.replace(settings, threads=meanwhile.threads)
         write_settings(study, settings)
-        known_space = _static_space(existing) if existing and not prepared.rows else {}
+        is_edited = before is not None and before.study_digest != source.digest
+        known_space = _static_space(existing) if existing and is_edited and not prepared.rows else {}
         return Plan(study, storage, folder, source, declared, prepared.rows, settings, known_space)
 
     def _ask(self, task: Any) -> Any:
@@ -142,6 +144,7 @@ class Preparer:
         total = n_trials or remembered
         return StudySettings(
             study_file=str(source.path) if source.path else None,
+            study_digest=before.study_digest if before else source.digest,
             n_trials=total or declared.n_trials,
             n_trials_given=total is not None,
             overrides=source.overrides,

@@ -30,6 +30,7 @@ class StudySettings:
 
     Attributes:
         study_file: The study file, absolute; None for a study made in Python.
+        study_digest: A hash of the code that it began with.
         n_trials: How many finished trials the study is to have.
         n_trials_given: Whether that came from the command line rather than the study file.
         overrides: What the command line said in place of the study file.
@@ -44,6 +45,7 @@ class StudySettings:
     """
 
     study_file: str | None
+    study_digest: str
     n_trials: int
     n_trials_given: bool
     overrides: Overrides

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,12 @@ class StudySource:
     pickled: bytes | None
     needs_keras: bool
     overrides: Overrides = Overrides()  # noqa: RUF009 -- reason: frozen, and equal to every other Overrides()
+
+    @property
+    def digest(self) -> str:
+        """Return a hash of the code, as far as it stands in one place."""
+        code = self.path.read_bytes() if self.path is not None else self.pickled
+        return hashlib.sha256(code or b"").hexdigest()
 
     def load(self) -> StudySpec:
         """Make the study anew in this process, as overridden.

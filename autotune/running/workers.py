@@ -224,7 +224,7 @@ class Workers:
             raise StudyFailedError(
                 f"{self._failures} trials in a row have failed; the last one, trial {number}, with the reason "
                 f"{outcome.reason!r}: {_last_line(outcome.message)}",
-                f"Its traceback is in {log}",
+                f"What it printed is in {log}",
                 "Correct the study file and run the same command again: failed trials do not count.",
             )
 

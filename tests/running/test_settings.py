@@ -14,6 +14,7 @@ from autotune.study import Overrides
 
 SETTINGS = StudySettings(
     study_file="/home/u/study.py",
+    study_digest="abc",
     n_trials=50,
     n_trials_given=True,
     overrides=Overrides(epochs=3, seed=1),
