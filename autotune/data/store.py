@@ -92,9 +92,10 @@ def _write(dataset: Dataset, folder: Path) -> None:
 
 
 def _write_header(file: IO[bytes], n: int, rows: npt.NDArray[Any]) -> None:
-    descr = np.lib.format.dtype_to_descr(rows.dtype)
+    npy: Any = np.lib.format  # untyped in some versions of NumPy
+    descr = npy.dtype_to_descr(rows.dtype)
     header = {"descr": descr, "fortran_order": False, "shape": (n, *rows.shape[1:])}
-    np.lib.format.write_array_header_1_0(file, header)
+    npy.write_array_header_1_0(file, header)
 
 
 def _move(partial: Path, target: Path) -> None:

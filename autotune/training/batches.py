@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from autotune.data import Dataset
 
@@ -24,7 +26,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
         self._data = data
         self._batch_size = batch_size
         self._epoch_seed = epoch_seed
-        self._order = np.arange(len(data))
+        self._order: npt.NDArray[np.int64] = np.arange(len(data))
 
     def start_epoch(self, epoch: int) -> None:
         """Put the rows in the order of `epoch`, whatever was trained before."""
@@ -34,5 +36,5 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
     def __len__(self) -> int:
         return -(-len(self._data) // self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         return self._data.take(self._order[index * self._batch_size : (index + 1) * self._batch_size])

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 _DIGEST_BYTES = 32
 _REGISTERED = 2  # what NumPy's `dtype.isbuiltin` says of types like bfloat16, which `.npz` files make raw bytes of
@@ -60,8 +61,8 @@ class Checkpoint:
     best_epoch: int
     stopped: bool
     callbacks: list[dict[str, Any]]
-    variables: list[np.ndarray]
-    best_weights: list[np.ndarray]
+    variables: list[npt.NDArray[Any]]
+    best_weights: list[npt.NDArray[Any]]
 
     @property
     def epochs(self) -> int:
@@ -75,7 +76,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         OSError: If the disk is full or the folder cannot be written.
     """
-    arrays: list[np.ndarray] = []
+    arrays: list[npt.NDArray[Any]] = []
     fields = {name: _pack(value, arrays) for name, value in vars(checkpoint).items() if name != "finished"}
     fields["finished"] = [_pack(vars(score), arrays) for score in checkpoint.finished]
     buffer = io.BytesIO()
@@ -139,7 +140,7 @@ def is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
 
 
-def _pack(value: Any, arrays: list[np.ndarray]) -> Any:
+def _pack(value: Any, arrays: list[npt.NDArray[Any]]) -> Any:
     """Turn `value` into JSON that refers to `arrays` by position; NumPy numbers keep their dtype that way."""
     if isinstance(value, (np.ndarray, np.generic)):
         packed = {"kind": "array" if isinstance(value, np.ndarray) else "scalar", "at": len(arrays)}

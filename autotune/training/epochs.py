@@ -17,6 +17,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import optuna
 
 from autotune.errors import DivergedError, TrainingError
@@ -64,7 +65,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         self._resume = resume
         self.history: dict[str, list[float]] = dict(resume.history) if resume else {}
         self.best_epoch = resume.best_epoch if resume else 0
-        self.best_weights: list[np.ndarray] = resume.best_weights if resume else []
+        self.best_weights: list[npt.NDArray[Any]] = resume.best_weights if resume else []
         self.problem: Exception | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
