@@ -276,7 +276,7 @@ def test_an_unknown_monitor_is_plain_and_its_trial_goes_on_once_it_is_put_right(
     assert (trial.state.name, trial.params) == ("COMPLETE", waiting.params)
     assert list(trial.intermediate_values) == [1]
     log = (here / "runs/net/trials/00000/log.txt").read_text()
-    assert len(re.findall(r"^45/45 ", log, re.MULTILINE)) == 1  # the epoch before the mistake was not trained again
+    assert len(re.findall(r"^\d+/\d+ - ", log, re.MULTILINE)) == 1  # the epoch before the mistake was not trained again
 
 
 @pytest.mark.trains

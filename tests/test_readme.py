@@ -19,7 +19,8 @@ ELSEWHERE = {"./scripts/quickstart", "./scripts/test", ". .venv/bin/activate", "
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return [content for marked, content in fenced if marked == language]
 
 
 def commands() -> list[str]:

@@ -108,7 +108,7 @@ def train_trial(
 
 def trial_identity(spec: StudySpec, trial: optuna.Trial, split: str) -> str:
     """Return a digest of what decides a trial's numbers; it tells its own checkpoint from a foreign one."""
-    facts = [spec.name, spec.seed, trial.number, spec.monitor, spec.direction, spec.epoch_policy, split]
+    facts = [spec.name, spec.seed, trial.number, split]
     text = json.dumps([*facts, sorted(trial.params.items())], default=repr)
     return hashlib.sha256(text.encode()).hexdigest()
 
