@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -72,6 +73,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 def resume_command(options: argparse.Namespace) -> int:
     """Go on with a study by its name."""
+    from autotune.running.places import find_places
     from autotune.running.settings import read_settings
 
     settings = read_settings(_study(options, options.name))
@@ -87,7 +89,8 @@ def resume_command(options: argparse.Namespace) -> int:
             f"The study {options.name!r} was started from it.",
             f"Put it back, or name where it is now: autotune run STUDY_FILE --name {options.name}",
         )
-    options.run_dir = options.run_dir or settings.run_dir
+    places = find_places(options.storage, options.run_dir, options.data_dir, settings.run_dir)
+    options.run_dir = str(places.run_dir) if options.storage else options.run_dir
     return _run(settings.study_file, options, name=options.name)
 
 
@@ -114,7 +117,7 @@ def best_command(options: argparse.Namespace) -> int:
     if best is None:
         raise UsageError(
             f"no trial of {options.name!r} is complete yet.",
-            "The best trial is chosen among complete ones.",
+            "The best trial is chosen among complete ones, by a single objective.",
             f"Look how far it is: autotune status {options.name}",
         )
     if options.json:
@@ -202,9 +205,9 @@ def _print_result(status: StudyStatus, options: argparse.Namespace) -> None:
         _print_best(status.best)
     where = _where(options)
     if status.n_trials is not None and finished < status.n_trials:
-        print(f"Go on:  autotune resume {status.study}{where}")
+        print(f"Go on:  autotune resume {shlex.quote(status.study)}{where}")
     else:
-        print(f"More:   autotune resume {status.study} --trials {finished * 2}{where}")
+        print(f"More:   autotune resume {shlex.quote(status.study)} --trials {finished * 2}{where}")
     print(f"Watch:  autotune dashboard{where}")
 
 
@@ -221,12 +224,13 @@ def _print_stopped(name: str | None, options: argparse.Namespace) -> None:
     if name is None:
         print("Stopped before a trial was started; nothing is lost. Go on with the same command.", file=sys.stderr)
         return
-    go_on = f"autotune resume {name}{_where(options)}"
+    go_on = f"autotune resume {shlex.quote(name)}{_where(options)}"
     print(f"Stopped. What was running waits with all its finished epochs. Go on:  {go_on}", file=sys.stderr)
 
 
 def _print_statuses(statuses: list[StudyStatus]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -236,7 +240,7 @@ def _print_statuses(statuses: list[StudyStatus]) -> None:
     table.add_column("workers", justify="right")
     for s in statuses:
         table.add_row(
-            s.study,
+            escape(s.study),
             f"{s.complete + s.pruned}/{s.n_trials if s.n_trials is not None else '?'}",
             str(s.complete),
             str(s.pruned),
@@ -294,8 +298,11 @@ def _nothing_there(options: argparse.Namespace) -> UsageError:
 
 def _where(options: argparse.Namespace) -> str:
     """Return the options that another command needs to find the same study."""
-    given = {"--storage": options.storage, "--run-dir": options.run_dir}
-    return "".join(f" {name} {value}" for name, value in given.items() if value)
+    from autotune.running.storage import shown_url
+
+    storage = shown_url(options.storage) if options.storage else None
+    given = {"--storage": storage, "--run-dir": options.run_dir}
+    return "".join(f" {name} {shlex.quote(value)}" for name, value in given.items() if value)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -325,9 +332,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--trials", type=int, metavar="N", help="total of finished trials; remembered by the study")
         sub.add_argument("--timeout", type=float, metavar="SECONDS", help="stop after so long; running trials wait")
         sub.add_argument("--workers", type=int, metavar="N", help="trials at a time (default: the cores)")
-        sub.add_argument(
-            "--data-dir", metavar="DIR", help="where datasets are (default: AUTOTUNE_DATA, or Keras's cache)"
-        )
+        add_data_dir(sub)
     status = add("status", status_command, "Show how far a study is, or all of them.")
     status.add_argument("name", nargs="?", metavar="NAME")
     best = add("best", best_command, "Show the best trial of a study.")
@@ -337,9 +342,7 @@ def _parser() -> argparse.ArgumentParser:
     dashboard = add("dashboard", dashboard_command, "Serve optuna-dashboard on 127.0.0.1.")
     dashboard.add_argument("--port", type=int, default=8080, metavar="P")
     datasets = add("datasets", datasets_command, "List the datasets: what is there, what is missing, how to get it.")
-    datasets.add_argument(
-        "--data-dir", metavar="DIR", help="where datasets are (default: AUTOTUNE_DATA, or Keras's cache)"
-    )
+    add_data_dir(datasets)
     return parser
 
 

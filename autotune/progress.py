@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -96,7 +97,8 @@ class LineProgress:
         with self._tally.lock:
             self._tally.note(event)
             if isinstance(event, (RunStarted, TrialEnded)):
-                self._console.print(Text(_line(event, self._tally)), soft_wrap=True)
+                with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the search goes on
+                    print(_line(event, self._tally), file=self._console.file, flush=True)
 
 
 class LiveProgress:

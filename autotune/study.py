@@ -21,6 +21,9 @@ from autotune.errors import StudyFileError, UsageError
 Direction = Literal["maximize", "minimize"]
 EpochPolicy = Literal["best", "last"]
 
+_MAX_NAME = 100
+_loading: Path | None = None  # the study file that this process is in the middle of running
+
 
 @dataclass(frozen=True, kw_only=True)
 class StudySpec:
@@ -120,6 +123,8 @@ def load_study_file(path: str | Path) -> StudySpec:
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses and pickle look their module up
     sys.path.insert(0, str(path.parent))
+    global _loading
+    _loading, before = path, _loading
     try:
         exec(compile(tree, str(path), "exec"), module.__dict__)
     except UsageError:
@@ -130,9 +135,25 @@ def load_study_file(path: str | Path) -> StudySpec:
             "A study file runs from top to bottom without an error.",
             f"Run it alone to see the whole traceback: python {path}",
         ) from error
+    finally:
+        _loading = before
     # A sampler or pruner that the file defines travels to the parent, which cannot import the file.
     cloudpickle.register_pickle_by_value(module)
     return _declared_study(vars(module), path)
+
+
+def refuse_while_loading() -> None:
+    """Refuse to start a run from a study file that is just being loaded, which would go on for ever.
+
+    Raises:
+        StudyFileError: If a study file is being loaded.
+    """
+    if _loading is not None:
+        raise StudyFileError(
+            f"{_loading} starts a run while it is loaded.",
+            "Every trial process loads the study file, and is only to find `study` in it.",
+            'Put the call below `if __name__ == "__main__":`.',
+        )
 
 
 def check_study_file(path: Path) -> ast.Module:
@@ -188,7 +209,8 @@ def _check_name(name: str) -> None:
         return
     raise StudyFileError(
         f"name={name!r} cannot name a study.",
-        "The name is also a folder: at least one character, no slash or backslash.",
+        f"The name is also a folder: at least one character and at most {_MAX_NAME}, no slash or backslash, "
+        "neither datasets nor autotune.db.",
         "Choose a name like 'mnist-cnn'.",
     )
 

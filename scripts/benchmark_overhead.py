@@ -31,8 +31,8 @@ import optuna
 
 import autotune
 from autotune.running.events import Event, TrialEnded
+from autotune.running.planning import KERAS_MODULES
 from autotune.running.processes import new_launcher
-from autotune.running.run import KERAS_MODULES
 
 ROOT = Path(__file__).resolve().parent.parent
 

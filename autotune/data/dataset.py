@@ -168,7 +168,8 @@ def _check_arrays(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> None:
         raise DataError(
             f"x has the shape {x.shape} and y has the shape {y.shape}.",
             "x has one row per example, (n, ...), and y one target per example, (n,).",
-            "Give as many targets as inputs; turn one-hot labels into integers with np.argmax(y, axis=1).",
+            "Give as many targets as inputs; a column of labels becomes a row with y.reshape(-1), one-hot labels with "
+            "np.argmax(y, axis=1).",
         )
     if x.dtype.hasobject or y.dtype.kind not in "iuf":
         raise DataError(

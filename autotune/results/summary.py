@@ -76,9 +76,9 @@ class StudyStatus:
 
 
 def best_trial(study: optuna.Study) -> BestTrial | None:
-    """Return the best complete trial of `study`; None if none is complete."""
+    """Return the best complete trial of `study`; None if none is complete, or there are several objectives."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if not complete:
+    if not complete or len(study.directions) > 1:
         return None
     sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
     best = max(complete, key=lambda trial: sign * (trial.value or 0.0))

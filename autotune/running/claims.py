@@ -12,9 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.running.ownership import Owner
+from autotune.running.ownership import Owner, is_foreign
 from autotune.running.settings import ATTRIBUTE
 
 
@@ -41,6 +42,9 @@ class Claims:
             self.recover()
             if not self._is_work_left():
                 return None
+            # Whose it is stands in a trial before it is RUNNING: one that says nothing is somebody else's, say of a
+            # plain `study.optimize`, and is left alone.
+            self._owner.claim(self._storage, self._id(self._next_number()))
             trial = self._study.ask()
             self._owner.claim(self._storage, self._id(trial.number))
             if trial.number not in {t.number for t in self._counted()}:
@@ -50,7 +54,8 @@ class Claims:
 
     def put_back(self, number: int) -> None:
         """Let a RUNNING trial wait, as itself: with its number, parameters and reports."""
-        self._storage.set_trial_state_values(self._id(number), TrialState.WAITING)
+        with contextlib.suppress(UpdateFinishedTrialError):  # somebody else has ended it
+            self._storage.set_trial_state_values(self._id(number), TrialState.WAITING)
 
     def is_complete(self) -> bool:
         """Say whether the study has all its finished trials."""
@@ -67,9 +72,17 @@ class Claims:
         counted = self._counted()
         return len(counted) < self._n_trials or any(t.state == TrialState.WAITING for t in counted)
 
+    def _next_number(self) -> int:
+        """Return the number of the trial that Optuna gives out next, making one if none waits."""
+        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        if not waiting:
+            self._study.add_trial(optuna.trial.create_trial(state=TrialState.WAITING))
+            waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return waiting[0].number
+
     def _counted(self) -> list[FrozenTrial]:
         trials = self._study.get_trials(deepcopy=False)
-        return [t for t in trials if t.state != TrialState.FAIL][: self._n_trials]
+        return [t for t in trials if t.state != TrialState.FAIL and not is_foreign(t)][: self._n_trials]
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)

@@ -49,9 +49,7 @@ class Owner:
     def is_dead(self, trial: optuna.trial.FrozenTrial) -> bool:
         """Say whether nobody runs this RUNNING trial any more. Call it while `alone`."""
         owner: Mapping[str, str] | None = trial.system_attrs.get(_OWNER)
-        if owner is None:
-            return True  # its parent died between Optuna's claim and ours; living ones do both while alone
-        if owner["host"] != socket.gethostname() or owner["lock"] == str(self._path):
+        if owner is None or owner["host"] != socket.gethostname() or owner["lock"] == str(self._path):
             return False
         return _is_released(Path(owner["lock"]))
 
@@ -59,6 +57,11 @@ class Owner:
         """End this sign of life."""
         self._life.release()
         self._path.unlink(missing_ok=True)
+
+
+def is_foreign(trial: optuna.trial.FrozenTrial) -> bool:
+    """Say whether a trial is run by something else than this package."""
+    return trial.state == TrialState.RUNNING and _OWNER not in trial.system_attrs
 
 
 def living_owners(trials: list[optuna.trial.FrozenTrial]) -> set[str]:

@@ -39,15 +39,26 @@ def find_places(
     storage: str | None = None,
     run_dir: str | Path | None = None,
     data_dir: str | Path | None = None,
+    remembered_run_dir: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Places:
     """Fill in what is not given: from `OPTUNA_STORAGE`, `AUTOTUNE_RUN_DIR`, `AUTOTUNE_DATA`, else the defaults.
 
+    Args:
+        storage: A storage's URL.
+        run_dir: The folder for files.
+        data_dir: The folder with data.
+        remembered_run_dir: The run dir that a study in a storage named by its URL was started with.
+        environment: Environment variables.
+
     Raises:
         DataError: If the data dir is named but not there.
     """
-    folder = Path(run_dir or environment.get("AUTOTUNE_RUN_DIR") or "runs").absolute()
-    url = storage or environment.get("OPTUNA_STORAGE") or sqlite_url(folder / "autotune.db")
+    url = storage or environment.get("OPTUNA_STORAGE") or None
+    # A database that was found in a run dir belongs to it, wherever that has been moved to since.
+    remembered = remembered_run_dir if url is not None else None
+    folder = Path(run_dir or environment.get("AUTOTUNE_RUN_DIR") or remembered or "runs").absolute()
+    url = url or sqlite_url(folder / "autotune.db")
     data = data_dir or environment.get("AUTOTUNE_DATA") or None
     if data is not None and not Path(data).is_dir():
         raise DataError(

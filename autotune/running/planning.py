@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +20,14 @@ from autotune.running.claims import recover_lost_trials
 from autotune.running.places import Places
 from autotune.running.preparing import Declaration, Declare, PastTrial, Preparation, Prepare, Rows
 from autotune.running.processes import Launcher, LauncherClosedError
-from autotune.running.settings import StudySettings, read_settings, refuse, refuse_changes, write_settings
+from autotune.running.settings import KnownSpace, StudySettings, read_settings, refuse, refuse_changes, write_settings
 from autotune.running.slots import available_cores
 from autotune.running.source import StudySource
 from autotune.running.storage import open_storage
 from autotune.search import SeededSampler, patient_median, tpe
 
+MODULES = ("autotune.running.trial_task",)
+KERAS_MODULES = (*MODULES, "autotune.training.device", "autotune.training.trial", "autotune.models")
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _MAX_REPLAYS = 8
 
@@ -39,8 +44,8 @@ class Plan:
         declared: What the study file says, as overridden.
         rows: Where its data are; None for a plain objective.
         settings: What it remembers.
-        known_space: Distributions that may not change, by parameter; only for a plain objective that was edited, since
-            an objective may also vary a range from trial to trial.
+        known_space: What the search space may not differ from; None for anything goes, unless a plain objective was
+            edited: it may also vary a range from trial to trial.
     """
 
     study: optuna.Study
@@ -50,7 +55,7 @@ class Plan:
     declared: Declaration
     rows: Rows | None
     settings: StudySettings
-    known_space: dict[str, BaseDistribution]
+    known_space: KnownSpace | None
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ class Preparer:
         storage = open_storage(self.places.storage)  # first: what is wrong with it should not take time to be said
         recover_lost_trials(storage, str(self.source.path), self.places.study_folder)
         declared: Declaration = self._ask(Declare(self.source))
+        if declared.needs_keras:
+            self.launcher.preload(KERAS_MODULES)
         existing = _find_study(storage, declared.name)
         before = read_settings(existing) if existing else None
         source, declared = self._with_remembered(before, declared)
@@ -95,19 +102,23 @@ class Preparer:
             _refuse_direction(existing, declared)
             if _has_results(existing):
                 refuse_changes(declared.name, before or settings, settings, prepared.space_changes)
+            elif prepared.choice_changes:  # which Optuna allows in no study, whatever became of its trials
+                refuse(declared.name, prepared.choice_changes)
         study = _open_study(storage, declared)
         if before is None and (meanwhile := read_settings(study)):  # another parent has begun it at the same time
             settings = dataclasses.replace(settings, threads=meanwhile.threads)
         write_settings(study, settings)
         is_edited = before is not None and before.study_digest != source.digest
-        known_space = _static_space(existing) if existing and is_edited and not prepared.rows else {}
+        known_space = _known_space(existing) if existing and is_edited and not prepared.rows else None
+        source = source.without_dataset()
         return Plan(study, storage, folder, source, declared, prepared.rows, settings, known_space)
 
     def _ask(self, task: Any) -> Any:
         """Have a process of its own do a preparing task, and return its result."""
         process = self.launcher.start(task)
         try:
-            kind, value = process.connection.recv()
+            with _importing_beside(self.source.path):
+                kind, value = process.connection.recv()
         except (EOFError, ConnectionError):
             status = process.exit_status()
             if self.stopping.is_set():
@@ -159,6 +170,19 @@ class Preparer:
         )
 
 
+@contextlib.contextmanager
+def _importing_beside(study_file: Path | None) -> Iterator[None]:
+    """Let samplers and pruners be found that a study file has imported from its neighbours."""
+    if study_file is None:
+        yield
+        return
+    sys.path.append(str(study_file.parent))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(study_file.parent))
+
+
 def _find_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study | None:
     """Return the study of that name, or None."""
     try:
@@ -184,25 +208,29 @@ def _has_results(study: optuna.Study) -> bool:
 
 
 def _past_trials(study: optuna.Study) -> list[PastTrial]:
-    """Return the newest trial for each set of parameters there is: one for each branch of a conditional space."""
+    """Return the newest trial for each set of parameters there is: one for each branch of a conditional space.
+
+    Finished trials come last, since a trial that failed may not have been asked for all its parameters.
+    """
+    trials = [t for t in study.get_trials(deepcopy=False) if t.params]
     newest = {
-        frozenset(t.params): PastTrial(t.number, t.params, t.distributions)
-        for t in study.get_trials(deepcopy=False)
-        if t.params and (t.state in FINISHED)
+        (t.state in FINISHED, frozenset(t.params)): PastTrial(t.number, t.params, t.distributions, t.state in FINISHED)
+        for t in trials
     }
-    return sorted(newest.values(), key=lambda t: t.number)[-_MAX_REPLAYS:]
+    return sorted(newest.values(), key=lambda past: (past.is_finished, past.number))[-_MAX_REPLAYS:]
 
 
-def _static_space(study: optuna.Study) -> dict[str, BaseDistribution]:
-    """Return the distributions of parameters that have had the same one in every trial that has not failed."""
-    seen: dict[str, BaseDistribution] = {}
-    dynamic: set[str] = set()
-    for trial in study.get_trials(deepcopy=False):
-        counts = trial.state != TrialState.FAIL
-        for name, distribution in trial.distributions.items() if counts else ():
-            if seen.setdefault(name, distribution) != distribution:
-                dynamic.add(name)
-    return {name: distribution for name, distribution in seen.items() if name not in dynamic}
+def _known_space(study: optuna.Study) -> KnownSpace | None:
+    """Return the space of the finished trials; None if there are none."""
+    finished = study.get_trials(deepcopy=False, states=FINISHED)
+    if not finished:
+        return None
+    distributions: dict[str, BaseDistribution | None] = {}
+    for trial in finished:
+        for name, distribution in trial.distributions.items():
+            if distributions.setdefault(name, distribution) != distribution:
+                distributions[name] = None
+    return KnownSpace(distributions, frozenset.intersection(*(frozenset(t.params) for t in finished)))
 
 
 def _refuse_direction(study: optuna.Study, declared: Declaration) -> None:

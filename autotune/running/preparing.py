@@ -5,6 +5,7 @@ The parent never imports Keras: what it needs to know of a study comes back as a
 
 from __future__ import annotations
 
+import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from autotune.data import Dataset, Fold, load_development, split, split_digest, store
 from autotune.errors import AutotuneError, StudyFileError
@@ -26,7 +28,7 @@ from autotune.study import Direction, EpochPolicy, StudySpec
 
 @dataclass(frozen=True)
 class Declaration:
-    """A `StudySpec` without the functions that only trial processes call."""
+    """A `StudySpec` without the functions that only trial processes call, and whether these need Keras."""
 
     name: str
     direction: Direction
@@ -39,6 +41,7 @@ class Declaration:
     pruner: optuna.pruners.BasePruner | None
     keep_models: int
     max_failures_in_a_row: int
+    needs_keras: bool
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class PastTrial:
 
     number: int
     params: dict[str, Any]
-    distributions: dict[str, optuna.distributions.BaseDistribution]
+    distributions: dict[str, BaseDistribution]
+    is_finished: bool
 
 
 @dataclass(frozen=True)
@@ -71,11 +75,13 @@ class Preparation:
 
     Attributes:
         rows: Where the data are; None for a plain objective.
-        space_changes: How the search space differs from that of the stored trials, a line for each parameter.
+        space_changes: How the search space differs from that of the finished trials, a line for each parameter.
+        choice_changes: How the choices of its categorical parameters differ from those of any stored trial.
     """
 
     rows: Rows | None
     space_changes: list[str]
+    choice_changes: list[str]
 
 
 @dataclass(frozen=True)
@@ -104,13 +110,14 @@ class Prepare:
     def _prepare(self) -> Preparation:
         spec = self.source.load()
         if spec.objective is not None:
-            return Preparation(None, [])
+            return Preparation(None, [], [])
         data = _load_data(spec, self.data_dir)
         folds = split(spec.folds, data.y, spec.seed)
         digest = split_digest(data, folds)
         rows = Rows(store(data, self.run_dir / "datasets"), self.study_folder / f"folds-{digest[:12]}.npz", digest)
         _save_folds(folds, rows.folds)
-        return Preparation(rows, _space_changes(spec, data.subset(folds[0].train), self.past))
+        replayed = _replayed(spec, data.subset(folds[0].train), self.past)
+        return Preparation(rows, _space_changes(replayed), _choice_changes(replayed))
 
 
 def load_folds(path: Path) -> tuple[Fold, ...]:
@@ -141,7 +148,8 @@ def _send_result(connection: Connection, work: Callable[[], object]) -> None:
 
 
 def _declaration(spec: StudySpec) -> Declaration:
-    return Declaration(**{name: getattr(spec, name) for name in Declaration.__dataclass_fields__})
+    named = {name: getattr(spec, name) for name in Declaration.__dataclass_fields__ if name != "needs_keras"}
+    return Declaration(**named, needs_keras=spec.objective is None or "tensorflow" in sys.modules)
 
 
 def _load_data(spec: StudySpec, data_dir: Path | None) -> Dataset:
@@ -167,7 +175,12 @@ def _load_data(spec: StudySpec, data_dir: Path | None) -> Dataset:
     return data
 
 
-def _space_changes(spec: StudySpec, data: Dataset, past: list[PastTrial]) -> list[str]:
+_Replayed = list[tuple[PastTrial, dict[str, BaseDistribution]]]
+
+
+def _replayed(spec: StudySpec, data: Dataset, past: list[PastTrial]) -> _Replayed:
+    """Ask the study file anew for each stored trial, and say what it asks for now."""
+    found: _Replayed = []
     for trial in past:
         replay = Replay(trial.params, trial.number)
         piped: Any = PipedTrial(replay)
@@ -178,6 +191,23 @@ def _space_changes(spec: StudySpec, data: Dataset, past: list[PastTrial]) -> lis
                 spec.fit(piped)
         except Exception:
             continue  # a configuration that cannot be built has failed as a trial, too
-        if changes := differences(trial.distributions, replay.distributions):
+        found.append((trial, replay.distributions))
+    return found
+
+
+def _space_changes(replayed: _Replayed) -> list[str]:
+    for trial, now in replayed:
+        if trial.is_finished and (changes := differences(trial.distributions, now)):
+            return changes
+    return []
+
+
+def _choice_changes(replayed: _Replayed) -> list[str]:
+    for trial, now in replayed:
+        common = trial.distributions.keys() & now.keys()
+        before = {
+            n: trial.distributions[n] for n in common if isinstance(trial.distributions[n], CategoricalDistribution)
+        }
+        if changes := differences(before, {name: now[name] for name in before}):
             return changes
     return []

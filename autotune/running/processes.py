@@ -47,6 +47,9 @@ class Launcher(Protocol):
             LauncherClosedError: If `close` has been called.
         """
 
+    def preload(self, modules: tuple[str, ...]) -> None:
+        """Have what trials need imported before they start. Call it while no process is running."""
+
     def close(self) -> None:
         """End every process that is left, at once. Safe at any time, from any thread."""
 
@@ -98,6 +101,12 @@ class ForkServer:
         with contextlib.suppress(OSError):  # a process that is already dead says so by its exit status
             ours.send_bytes(payload)
         return process
+
+    def preload(self, modules: tuple[str, ...]) -> None:
+        with self._lock:
+            if not set(modules) <= set(self._preload):
+                self._preload = modules
+                self._stop_server()
 
     def kill(self, pid: int) -> None:
         """Kill a process of this server; one that has ended is left alone."""
@@ -199,6 +208,9 @@ class Spawner:
         with contextlib.suppress(OSError):  # a process that is already dead says so by its exit status
             ours.send_bytes(payload)
         return _Spawned(self, process, ours)
+
+    def preload(self, modules: tuple[str, ...]) -> None:
+        return None  # nothing is shared between fresh interpreters
 
     def kill(self, process: multiprocessing.context.SpawnProcess) -> None:
         """Kill a process of this launcher; one that has ended is left alone."""

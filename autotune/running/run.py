@@ -21,17 +21,14 @@ from autotune.running.events import Event, Observer, RunStarted
 from autotune.running.interruption import on_signals
 from autotune.running.ownership import Owner
 from autotune.running.places import find_places, make_writable
-from autotune.running.planning import FINISHED, Preparer
+from autotune.running.planning import FINISHED, KERAS_MODULES, MODULES, Preparer
 from autotune.running.processes import Launcher, LauncherClosedError, new_launcher
 from autotune.running.slots import available_cores, core_slots
 from autotune.running.source import study_source
 from autotune.running.trial_task import RunTrial
 from autotune.running.workers import Job, Workers
-from autotune.study import Overrides, StudySpec
+from autotune.study import Overrides, StudySpec, refuse_while_loading
 from autotune.training.folder import trial_folder
-
-_MODULES = ("autotune.running.trial_task",)
-KERAS_MODULES = (*_MODULES, "autotune.training.device", "autotune.training.trial", "autotune.models")
 
 
 def run(
@@ -73,11 +70,12 @@ def run(
         StudyFailedError: If too many trials in a row have failed.
         KeyboardInterrupt: If SIGINT, SIGTERM or SIGHUP came; the trials that ran wait as themselves.
     """
+    refuse_while_loading()
     _check_options(n_trials, workers, timeout_s)
     source = dataclasses.replace(study_source(study), overrides=Overrides(name, epochs, folds, seed))
     places = find_places(storage, run_dir, data_dir)
     make_writable(places.run_dir)
-    launcher = new_launcher(KERAS_MODULES if source.needs_keras else _MODULES, _environment(os.environ))
+    launcher = new_launcher(KERAS_MODULES if source.needs_keras else MODULES, _environment(os.environ))
     stopping = threading.Event()
 
     def stop() -> None:
@@ -112,6 +110,7 @@ def _execute(
     finished = len(study.get_trials(deepcopy=False, states=FINISHED))
     epochs = declared.epochs if plan.rows else None
     observer(RunStarted(declared.name, settings.n_trials, finished, workers, epochs, declared.direction))
+    _remove_old_checkpoints(study, plan.folder)
     if finished >= settings.n_trials:
         return study
     with contextlib.closing(Owner(plan.folder / "workers")) as owner:
@@ -135,6 +134,13 @@ def _keep_best_models(study: optuna.Study, folder: Path, keep: int) -> None:
     sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
     for trial in sorted(complete, key=lambda t: sign * (t.value or 0.0))[keep:]:
         trial_folder(folder, trial.number).model.unlink(missing_ok=True)
+
+
+def _remove_old_checkpoints(study: optuna.Study, folder: Path) -> None:
+    """Delete what a parent has left that was killed between the end of a trial and its tidying up."""
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.is_finished():
+            trial_folder(folder, trial.number).remove_checkpoint()
 
 
 def _check_options(n_trials: int | None, workers: int | None, timeout_s: float | None) -> None:

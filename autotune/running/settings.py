@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import optuna
+from optuna.distributions import BaseDistribution
 
 from autotune.errors import StudyChangedError
+from autotune.search import differences
 from autotune.study import Overrides
 
 ATTRIBUTE = "autotune"
@@ -88,6 +90,41 @@ def refuse_changes(name: str, before: StudySettings, now: StudySettings, space_c
             lines.append(f"{words}: was {old!r}, is now {new!r}" if shown else f"{words} changed")
     if lines:
         refuse(name, lines)
+
+
+@dataclass(frozen=True)
+class KnownSpace:
+    """The search space of an objective's stored trials, to be kept by an objective that was edited since.
+
+    Attributes:
+        distributions: The distribution of each parameter; None for one that has varied from trial to trial.
+        everywhere: Parameters that every finished trial has.
+    """
+
+    distributions: Mapping[str, BaseDistribution | None]
+    everywhere: frozenset[str]
+
+    def refuse_new(self, study: str, name: str, distribution: BaseDistribution) -> None:
+        """Refuse a parameter that is new or has another distribution than before.
+
+        Raises:
+            StudyChangedError: If it is.
+        """
+        if name not in self.distributions:
+            refuse(study, differences({}, {name: distribution}))
+        before = self.distributions[name]
+        if before is not None and (lines := differences({name: before}, {name: distribution})):
+            refuse(study, lines)
+
+    def refuse_gone(self, study: str, names: Iterable[str]) -> None:
+        """Refuse a finished trial, with the parameters `names`, that lacks one which all before it had.
+
+        Raises:
+            StudyChangedError: If it does.
+        """
+        gone = {name: self.distributions[name] for name in self.everywhere - set(names)}
+        if lines := differences({name: d for name, d in gone.items() if d is not None}, {}):
+            refuse(study, lines)
 
 
 def refuse(name: str, lines: list[str]) -> NoReturn:

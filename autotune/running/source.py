@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import pickle
 from dataclasses import dataclass
@@ -20,14 +21,20 @@ class StudySource:
     Attributes:
         path: The study file, absolute; None if there is none.
         pickled: The pickled `StudySpec`; None if there is a file.
+        pickled_for_trials: The same without the function that makes its dataset.
         needs_keras: Whether its trials will need TensorFlow, as far as one can tell without running it.
         overrides: What the command line says in place of the study.
     """
 
     path: Path | None
     pickled: bytes | None
+    pickled_for_trials: bytes | None
     needs_keras: bool
     overrides: Overrides = Overrides()  # noqa: RUF009 -- reason: frozen, and equal to every other Overrides()
+
+    def without_dataset(self) -> StudySource:
+        """Return what a trial needs: its data are on disk, and need not travel with a study made in Python."""
+        return dataclasses.replace(self, pickled=self.pickled_for_trials)
 
     @property
     def digest(self) -> str:
@@ -57,9 +64,10 @@ def study_source(study: StudySpec | str | Path) -> StudySource:
     """
     if not isinstance(study, StudySpec):
         path = Path(study).absolute()
-        return StudySource(path, None, imports_keras(check_study_file(path)))
+        return StudySource(path, None, None, imports_keras(check_study_file(path)))
     try:
-        return StudySource(None, cloudpickle.dumps(study), study.objective is None)
+        lean = dataclasses.replace(study, dataset="on disk") if callable(study.dataset) else study
+        return StudySource(None, cloudpickle.dumps(study), cloudpickle.dumps(lean), study.objective is None)
     except Exception as error:
         raise StudyFileError(
             f"the study {study.name!r} cannot be sent to trial processes: {error}.",

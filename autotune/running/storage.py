@@ -59,8 +59,6 @@ def _open_sqlite(url: sqlalchemy.URL) -> optuna.storages.BaseStorage:
     in_memory = url.database in (None, "", ":memory:")
     if not in_memory and not (folder := Path(url.database or "").absolute().parent).is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")  # the lock below would create it
-    if not in_memory and not Path(str(url.database)).absolute().parent.is_dir():
-        raise FileNotFoundError(f"the folder of {url.database} does not exist.")
     opening = contextlib.nullcontext() if in_memory else filelock.FileLock(f"{url.database}.lock")
     # One at a time: two processes that create the tables, or switch to WAL, at once get in each other's way.
     with opening:

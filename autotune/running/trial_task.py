@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -96,15 +97,15 @@ class RunTrial:
         random.seed(seed)
         np.random.seed(seed)
         looks_like_optunas: Any = trial
+        if "tensorflow" in sys.modules:
+            _make_tensorflow_repeatable(seed, self.threads)
         if spec.objective is not None:
             return _as_number(spec.objective(looks_like_optunas))
         return self._train(spec, looks_like_optunas)
 
     def _train(self, spec: StudySpec, trial: optuna.Trial) -> float:
-        from autotune.training.device import configure_tensorflow  # Keras studies alone need TensorFlow
-        from autotune.training.trial import train_trial
+        from autotune.training.trial import train_trial  # Keras studies alone need TensorFlow
 
-        configure_tensorflow(self.threads)
         assert self.rows is not None
         data, folds = open_stored(self.rows.dataset), load_folds(self.rows.folds)
         score = train_trial(spec, trial, data, folds, self.rows.digest, self.folder)
@@ -113,6 +114,15 @@ class RunTrial:
         if len(score.folds) > 1:
             trial.set_user_attr("fold_values", [fold.value for fold in score.folds])
         return score.value
+
+
+def _make_tensorflow_repeatable(seed: int, threads: int) -> None:
+    import keras
+
+    from autotune.training.device import configure_tensorflow
+
+    configure_tensorflow(threads)
+    keras.utils.set_random_seed(seed)
 
 
 def _one_or_all(values: list[int]) -> int | list[int]:

@@ -11,7 +11,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from autotune.errors import StudyFailedError
@@ -19,13 +19,13 @@ from autotune.running.claims import Claims
 from autotune.running.events import EndState, Observer, StepReported, TrialEnded, TrialStarted
 from autotune.running.piped_trial import Request, answer, asked_distribution
 from autotune.running.processes import Launcher, LauncherClosedError
-from autotune.running.settings import refuse
+from autotune.running.settings import KnownSpace
 from autotune.running.slots import Slot
 from autotune.running.trial_task import Outcome, RunTrial
-from autotune.search import differences
 from autotune.training.folder import TrialFolder
 
 _POLL_OTHERS_S = 1.0  # how often to look whether another parent has finished or lost the last trials
+_STOP_S = 7.0  # a command that is told to end has ended within ten seconds
 _MAX_LOSSES = 3  # a server of trial processes that keeps dying is not started for ever
 
 
@@ -39,7 +39,7 @@ class Job:
         launcher: Starts trial processes.
         task: From a slot, a trial's folder to the task of its process.
         folder: From a trial's number to its folder.
-        known_space: Distributions that may not change, by parameter.
+        known_space: What the search space may not differ from; None for anything goes.
         max_failures_in_a_row: When to give up.
         after_trial: Called after each finished trial.
         observer: Told what happens.
@@ -50,7 +50,7 @@ class Job:
     launcher: Launcher
     task: Callable[[Slot, TrialFolder], RunTrial]
     folder: Callable[[int], TrialFolder]
-    known_space: dict[str, BaseDistribution]
+    known_space: KnownSpace | None
     max_failures_in_a_row: int
     after_trial: Callable[[], None]
     observer: Observer
@@ -85,13 +85,19 @@ class Workers:
         """
         for thread in self._threads:
             thread.start()
-        for thread in self._threads:
-            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        self._join(deadline)
+        is_asked_to_stop = self._stopping.is_set() and self._error is None
         self._stop()
-        for thread in self._threads:
-            thread.join()
+        # A person who has asked to stop does not wait for a storage that does not answer: what is left RUNNING then is
+        # taken over by the next run.
+        self._join(time.monotonic() + _STOP_S if is_asked_to_stop else None)
         if self._error is not None:
             raise self._error
+
+    def _join(self, deadline: float | None) -> None:
+        for thread in self._threads:
+            left = None if deadline is None else deadline - time.monotonic()
+            thread.join(None if left is None else min(max(0.0, left), threading.TIMEOUT_MAX))
 
     def _stop(self) -> None:
         """End all trial processes now; their trials wait."""
@@ -126,6 +132,10 @@ class Workers:
             steps = set(reported.intermediate_values)
             self._job.observer(TrialStarted(slot.number, trial.number, len(steps)))
             outcome = self._supervise(slot, trial, steps)
+            if outcome is not None and outcome.kind == "complete" and self._job.known_space is not None:
+                self._job.known_space.refuse_gone(self._job.study.study_name, trial.params)
+        except UpdateFinishedTrialError:
+            outcome = None  # somebody else has ended it, by hand or in the dashboard: on to the next
         except BaseException:
             self._job.claims.put_back(trial.number)
             raise
@@ -188,14 +198,14 @@ class Workers:
         return answer(trial, request)
 
     def _refuse_new_space(self, request: Request) -> None:
-        known = self._job.known_space
-        if request.name.startswith("suggest_") and request.args and request.args[0] in known:
-            try:
-                asked = asked_distribution(request)
-            except (TypeError, ValueError):
-                return  # not a range at all: the real trial says so to the study file
-            if asked and (lines := differences({asked[0]: known[asked[0]]}, {asked[0]: asked[1]})):
-                refuse(self._job.study.study_name, lines)
+        if self._job.known_space is None:
+            return
+        try:
+            asked = asked_distribution(request)
+        except (TypeError, ValueError):
+            return  # not a range at all: the real trial says so to the study file
+        if asked is not None:
+            self._job.known_space.refuse_new(self._job.study.study_name, *asked)
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome | None) -> EndState:
         """Write down how a trial ended and return that in a word."""
@@ -203,10 +213,11 @@ class Workers:
             self._job.claims.put_back(trial.number)
             return "interrupted"
         if outcome.kind == "failed":
-            trial.set_user_attr("failure", outcome.reason)
-            trial.set_user_attr("failure_message", outcome.message[-2000:])
+            with contextlib.suppress(UpdateFinishedTrialError):
+                trial.set_user_attr("failure", outcome.reason)
+                trial.set_user_attr("failure_message", outcome.message[-2000:])
         state = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-        self._job.study.tell(trial, outcome.value, state[outcome.kind])
+        self._job.study.tell(trial, outcome.value, state[outcome.kind], skip_if_finished=True)
         self._job.folder(trial.number).remove_checkpoint()
         self._job.after_trial()
         return outcome.kind

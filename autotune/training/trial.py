@@ -27,7 +27,16 @@ from autotune.training.epochs import EpochKeeper, restore
 from autotune.training.folder import TrialFolder
 
 # Not to be given by a study file: rows, their order and the epoch to start from are what makes a trial repeatable.
-_OURS = ("x", "y", "validation_data", "validation_split", "initial_epoch", "steps_per_epoch", "sample_weight")
+_OURS = (
+    "x",
+    "y",
+    "validation_data",
+    "validation_split",
+    "initial_epoch",
+    "steps_per_epoch",
+    "sample_weight",
+    "validation_freq",
+)
 _COUNTS = ("batch_size", "validation_batch_size", "epochs")
 _KERAS_BATCH_SIZE = 32
 _VALIDATION_BATCH_SIZE = 512
@@ -115,6 +124,7 @@ def trial_identity(spec: StudySpec, trial: optuna.Trial, split: str) -> str:
 
 def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Model, FoldScore, float]:
     spec = job.spec
+    keras.utils.clear_session()  # names are counted from here: a second fold's "auc" is not "auc_1"
     keras.utils.set_random_seed(job.seed("build"))
     model = _built(spec, job)
     arguments = _fit_arguments(spec, job.trial)

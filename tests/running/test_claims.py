@@ -135,13 +135,45 @@ def test_a_trial_of_a_living_parent_is_left_to_it(
     assert trial.number == 0
 
 
-def test_a_running_trial_without_an_owner_is_taken_over(
+def test_a_trial_that_plain_optuna_runs_is_left_to_it_and_does_not_count(
     study: optuna.Study, claims_of: Callable[[int], Claims]
 ) -> None:
-    params = {"x": study.ask().suggest_float("x", 0, 1)}
-    trial = claims_of(1).next_trial()
+    foreign = study.ask()
+    claims = claims_of(1)
+    trial = claims.next_trial()
     assert trial is not None
-    assert (trial.number, trial.params) == (0, params)
+    assert trial.number == 1
+    assert claims.next_trial() is None
+    assert study.get_trials()[0].state == TrialState.RUNNING
+    study.tell(foreign, 1.0)
+
+
+def test_a_claim_is_written_down_before_the_trial_runs(
+    study: optuna.Study, storage: optuna.storages.BaseStorage, claims_of: Callable[[int], Claims], monkeypatch: Any
+) -> None:
+    seen = []
+
+    def ask() -> None:
+        seen.extend((t.state, set(t.system_attrs)) for t in study.get_trials())
+        raise ConnectionError
+
+    claims = claims_of(1)
+    with monkeypatch.context() as killed:
+        killed.setattr(optuna.Study, "ask", lambda self: ask())
+        with pytest.raises(ConnectionError):
+            claims.next_trial()
+    assert seen == [(TrialState.WAITING, {"autotune:owner"})]
+
+
+def test_a_trial_that_somebody_else_has_ended_is_not_put_back(
+    study: optuna.Study, claims_of: Callable[[int], Claims]
+) -> None:
+    claims = claims_of(1)
+    trial = claims.next_trial()
+    assert trial is not None
+    study.tell(trial.number, state=TrialState.FAIL)
+    claims.put_back(trial.number)
+    assert _states(study) == ["FAIL"]
 
 
 def test_a_trial_of_this_parent_is_not_claimed_by_its_other_slots(claims_of: Callable[[int], Claims]) -> None:

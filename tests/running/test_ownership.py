@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 
-from autotune.running.ownership import Owner, living_owners
+from autotune.running.ownership import Owner, is_foreign, living_owners
 from autotune.running.storage import sqlite_url
 
 # A parent in a process of its own claims the trial with the number 0.
 PARENT = """
     import signal, sys
     from pathlib import Path
-    from autotune.running.ownership import Owner
+    from autotune.running.ownership import is_foreign, Owner
     from autotune.running.storage import open_storage
     storage = open_storage(sys.argv[1])
     owner = Owner(Path(sys.argv[2]))
@@ -81,11 +82,12 @@ def test_a_parent_elsewhere_counts_as_alive(folder: Path, study: optuna.Study, s
     onlooker.close()
 
 
-def test_a_running_trial_that_nobody_claimed_is_dead(folder: Path, study: optuna.Study) -> None:
+def test_a_running_trial_that_nobody_claimed_is_somebody_elses(folder: Path, study: optuna.Study) -> None:
     study.ask()
-    owner = Owner(folder)
-    assert owner.is_dead(study.get_trials()[0])
-    owner.close()
+    with closing(Owner(folder)) as owner:
+        (trial,) = study.get_trials()
+        assert is_foreign(trial)
+        assert not owner.is_dead(trial)
 
 
 def test_a_closed_parent_leaves_no_sign_of_life(folder: Path) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import optuna
 import pytest
 
 import autotune
-from autotune.errors import StudyChangedError
+from autotune.errors import StudyChangedError, StudyFailedError, StudyFileError
 
 StudyFile = Callable[..., Path]
 
@@ -142,3 +145,101 @@ def test_a_study_of_optuna_alone_is_gone_on_with(study_file: StudyFile, run_dir:
     optuna.create_study(study_name="toy", storage=url).optimize(objective, n_trials=2)
     study = autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=2)
     assert [t.state.name for t in study.get_trials()] == ["COMPLETE"] * 4
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "line"),
+    [
+        ("x = trial", 'trial.suggest_int("w", 1, 5)\n        x = trial', "w: is new, an integer from 1 to 5"),
+        ('k = trial.suggest_int("k", 1, 3)', "k = 2", "k: was an integer from 1 to 3, is no longer there"),
+    ],
+)
+def test_a_parameter_that_is_new_or_gone_is_refused(
+    study_file: StudyFile, run_dir: Path, before: str, now: str, line: str
+) -> None:
+    finished = autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=1).get_trials()
+    with pytest.raises(StudyChangedError) as caught:
+        autotune.run(study_file(OBJECTIVE.replace(before, now)), run_dir=run_dir, workers=1, n_trials=6)
+    assert caught.value.expected == line
+    trials = _load(run_dir).get_trials()
+    assert trials[:4] == finished
+    assert {t.state.name for t in trials[4:]} <= {"WAITING"}
+
+
+def test_a_study_goes_on_where_its_run_dir_was_moved_to(study_file: StudyFile, tmp_path: Path) -> None:
+    autotune.run(study_file(OBJECTIVE), run_dir=tmp_path / "before", workers=1)
+    (tmp_path / "before").rename(tmp_path / "after")
+    command = [sys.executable, "-m", "autotune", "resume", "toy", "--trials", "5", "--run-dir", tmp_path / "after"]
+    subprocess.run(command, check=True, capture_output=True)
+    assert len(_load(tmp_path / "after").get_trials()) == 5
+    assert not (tmp_path / "before").exists()
+
+
+def test_search_classes_may_live_beside_the_study_file(
+    study_file: StudyFile, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_pruner.py").write_text("import optuna\n\n\nclass Mine(optuna.pruners.NopPruner):\n    pass\n")
+    file = study_file("from my_pruner import Mine\n" + dedent(OBJECTIVE), "'pruner': Mine()")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert type(autotune.run(file, run_dir=run_dir, workers=1).pruner).__name__ == "Mine"
+
+
+def test_a_script_that_runs_itself_without_a_guard_is_told(study_file: StudyFile, run_dir: Path) -> None:
+    file = study_file(OBJECTIVE)
+    file.write_text(file.read_text() + "\nimport autotune\n\nautotune.run(__file__)\n")
+    with pytest.raises(StudyFileError, match=r"starts a run while it is loaded[\s\S]*__main__"):
+        autotune.run(file, run_dir=run_dir)
+
+
+def test_a_trial_that_is_ended_by_hand_does_not_end_the_run(study_file: StudyFile, run_dir: Path) -> None:
+    code = """
+        def objective(trial):
+            if trial.number == 1:
+                study = optuna.load_study(study_name="toy", storage=f"sqlite:///{HERE}/runs/autotune.db")
+                study.tell(1, state=optuna.trial.TrialState.FAIL)
+            trial.report(1.0, 1)
+            return 1.0
+    """
+    study = autotune.run(study_file(code), run_dir=run_dir, workers=1)
+    assert [t.state.name for t in study.get_trials()] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
+
+
+@pytest.mark.trains
+def test_an_objective_that_trains_keras_gives_the_same_numbers_again(study_file: StudyFile, tmp_path: Path) -> None:
+    code = """
+        import keras
+        import numpy as np
+
+        def objective(trial):
+            x, y = np.random.default_rng(0).normal(size=(200, 8)), np.arange(200) % 2
+            model = keras.Sequential([keras.layers.Dense(16), keras.layers.Dropout(0.5), keras.layers.Dense(1)])
+            model.compile(keras.optimizers.SGD(trial.suggest_float("rate", 1e-3, 1e-2)), "mean_squared_error")
+            return model.fit(x, y, epochs=2, verbose=0).history["loss"][-1]
+    """
+    file = study_file(code, "'n_trials': 2")
+    one, other = (autotune.run(file, run_dir=tmp_path / name, workers=1).get_trials() for name in ("one", "other"))
+    assert [t.value for t in one] == [t.value for t in other]
+
+
+@pytest.mark.trains
+def test_choices_that_were_edited_before_any_trial_finished_are_refused_in_words(tmp_path: Path, run_dir: Path) -> None:
+    text = """
+from autotune import StudySpec
+
+
+def build(trial, data):
+    trial.suggest_categorical("filters", [16, 32])
+    raise RuntimeError("not yet")
+
+
+study = StudySpec(name="toy", dataset="digits", build=build, monitor="val_loss", direction="minimize", n_trials=1)
+"""
+    file = tmp_path / "study.py"
+    file.write_text(text)
+    with pytest.raises(StudyFailedError, match="not yet"):
+        autotune.run(file, run_dir=run_dir, workers=2)
+    file.write_text(text.replace("[16, 32]", "[16, 32, 64]").replace('    raise RuntimeError("not yet")\n', ""))
+    with pytest.raises(StudyChangedError) as caught:
+        autotune.run(file, run_dir=run_dir, workers=1)
+    assert caught.value.expected == "filters: was one of 16, 32, is now one of 16, 32, 64"

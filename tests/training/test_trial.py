@@ -302,3 +302,17 @@ def test_a_model_that_keras_cannot_save_is_a_finished_trial_all_the_same(
     assert 0 <= score.value <= 1
     assert "The model could not be saved: OSError: could not get source code" in capsys.readouterr().out
     assert not list(bench.folder.path.glob("*.keras"))
+
+
+def test_a_metric_has_the_same_name_in_every_fold(bench: Bench, study_of: StudyOf) -> None:
+    def with_top(trial: optuna.Trial, data: Dataset) -> Any:
+        import keras
+
+        model = dense(data)
+        top = keras.metrics.SparseTopKCategoricalAccuracy(k=3)
+        model.compile(loss="sparse_categorical_crossentropy", metrics=[top])
+        return model
+
+    monitor = "val_sparse_top_k_categorical_accuracy"
+    score = bench.train(study_of(build=with_top, monitor=monitor, k=2, epochs=1))
+    assert [monitor in fold.history for fold in score.folds] == [True, True]
