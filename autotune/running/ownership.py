@@ -1,7 +1,8 @@
 """Who runs which trial, and whether they are still alive.
 
-What is covered: any number of parents on one machine that share a run dir. Each holds a lock that the kernel
-releases when it dies, however it dies. What is not covered: parents on other machines, which count as alive.
+What is covered: any number of parents that share a run dir. Each holds a lock that the kernel releases when it dies,
+however it dies. What is not covered: parents on other machines whose run dir cannot be seen from here; they count as
+alive.
 """
 
 from __future__ import annotations
@@ -49,9 +50,12 @@ class Owner:
     def is_dead(self, trial: optuna.trial.FrozenTrial) -> bool:
         """Say whether nobody runs this RUNNING trial any more. Call it while `alone`."""
         owner: Mapping[str, str] | None = trial.system_attrs.get(_OWNER)
-        if owner is None or owner["host"] != socket.gethostname() or owner["lock"] == str(self._path):
+        if owner is None or owner["lock"] == str(self._path):
             return False
-        return _is_released(Path(owner["lock"]))
+        lock = Path(owner["lock"])
+        if not lock.exists():  # its run dir was moved, or is on another machine
+            return owner["host"] == socket.gethostname()
+        return _is_released(lock)
 
     def close(self) -> None:
         """End this sign of life."""

@@ -82,6 +82,18 @@ def test_a_parent_elsewhere_counts_as_alive(folder: Path, study: optuna.Study, s
     onlooker.close()
 
 
+def test_a_dead_parent_is_known_although_the_machine_has_another_name_now(
+    folder: Path, study: optuna.Study, storage: Any, other_parent: Any
+) -> None:
+    (trial,) = study.get_trials()
+    owner = trial.system_attrs["autotune:owner"]
+    storage.set_trial_system_attr(trial._trial_id, "autotune:owner", {**owner, "host": "renamed"})
+    with closing(Owner(folder)) as onlooker:
+        assert not onlooker.is_dead(study.get_trials()[0])
+        _kill(other_parent)
+        assert onlooker.is_dead(study.get_trials()[0])
+
+
 def test_a_running_trial_that_nobody_claimed_is_somebody_elses(folder: Path, study: optuna.Study) -> None:
     study.ask()
     with closing(Owner(folder)) as owner:
