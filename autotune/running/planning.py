@@ -108,7 +108,7 @@ class Preparer:
         if before is None and (meanwhile := read_settings(study)):  # another parent has begun it at the same time
             settings = dataclasses.replace(settings, threads=meanwhile.threads)
         write_settings(study, settings)
-        is_edited = before is not None and before.study_digest != source.digest
+        is_edited = before is not None and before.study_digest not in ("", source.digest)
         known_space = _known_space(existing) if existing and is_edited and not prepared.rows else None
         source = source.without_dataset()
         return Plan(study, storage, folder, source, declared, prepared.rows, settings, known_space)

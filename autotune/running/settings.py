@@ -32,7 +32,6 @@ class StudySettings:
 
     Attributes:
         study_file: The study file, absolute; None for a study made in Python.
-        study_digest: A hash of the code that it began with.
         n_trials: How many finished trials the study is to have.
         n_trials_given: Whether that came from the command line rather than the study file.
         overrides: What the command line said in place of the study file.
@@ -44,10 +43,10 @@ class StudySettings:
         threads: Threads of each trial; the same in every run, since they decide the last bits of its numbers.
         data_dir: Where datasets are looked for first.
         run_dir: Where the study's files are.
+        study_digest: A hash of the code that it began with.
     """
 
     study_file: str | None
-    study_digest: str
     n_trials: int
     n_trials_given: bool
     overrides: Overrides
@@ -59,6 +58,7 @@ class StudySettings:
     threads: int
     data_dir: str | None
     run_dir: str
+    study_digest: str = ""
 
 
 def read_settings(study: optuna.Study) -> StudySettings | None:
@@ -66,7 +66,8 @@ def read_settings(study: optuna.Study) -> StudySettings | None:
     stored: Mapping[str, Any] | None = study.user_attrs.get(ATTRIBUTE)
     if stored is None:
         return None
-    return StudySettings(**{**stored, "overrides": Overrides(**stored["overrides"])})
+    known = {name: value for name, value in stored.items() if name in StudySettings.__dataclass_fields__}
+    return StudySettings(**{**known, "overrides": Overrides(**stored["overrides"])})
 
 
 def write_settings(study: optuna.Study, settings: StudySettings) -> None:

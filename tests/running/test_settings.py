@@ -88,3 +88,11 @@ def test_every_change_has_its_line() -> None:
 )
 def test_what_leaves_values_comparable_may_change(change: dict[str, Any]) -> None:
     refuse_changes("toy", SETTINGS, dataclasses.replace(SETTINGS, **change), [])
+
+
+def test_settings_of_a_later_version_are_read_as_far_as_they_are_known() -> None:
+    study = optuna.create_study()
+    write_settings(study, SETTINGS)
+    stored = study.user_attrs["autotune"]
+    study.set_user_attr("autotune", {**stored, "of_tomorrow": 1})
+    assert read_settings(study) == SETTINGS
