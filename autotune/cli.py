@@ -68,7 +68,7 @@ def _end_at_once(number: int, frame: object) -> None:
 
 def run_command(options: argparse.Namespace) -> int:
     """Run a study file."""
-    return _run(options.study_file, options, name=options.name)
+    return _run(options.study_file, options, options.name, options.run_dir)
 
 
 def resume_command(options: argparse.Namespace) -> int:
@@ -90,8 +90,7 @@ def resume_command(options: argparse.Namespace) -> int:
             f"Put it back, or name where it is now: autotune run STUDY_FILE --name {options.name}",
         )
     places = find_places(options.storage, options.run_dir, options.data_dir, settings.run_dir)
-    options.run_dir = str(places.run_dir) if options.storage else options.run_dir
-    return _run(settings.study_file, options, name=options.name)
+    return _run(settings.study_file, options, options.name, places.run_dir)
 
 
 def status_command(options: argparse.Namespace) -> int:
@@ -149,7 +148,7 @@ def datasets_command(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _run(study_file: str, options: argparse.Namespace, name: str | None) -> int:
+def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir: str | Path | None) -> int:
     import optuna
     from rich.console import Console
 
@@ -179,7 +178,7 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None) -> int:
                 seed=getattr(options, "seed", None),
                 name=name,
                 storage=options.storage,
-                run_dir=options.run_dir,
+                run_dir=run_dir,
                 data_dir=options.data_dir,
                 observer=observe,
             )
