@@ -123,7 +123,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--signals", default="KILL,INT,TERM")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--trials", type=int, default=6)
+    parser.add_argument("--trials", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=40)
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
