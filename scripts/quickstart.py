@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -72,7 +73,7 @@ def _print_result(baseline: BestTrial | None, search: optuna.Study) -> None:
 def _path(path: Path) -> str:
     """Return `path` as one would type it here."""
     relative = os.path.relpath(path)
-    return relative if len(relative) < len(str(path)) else str(path)
+    return shlex.quote(relative if len(relative) < len(str(path)) else str(path))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -80,7 +81,7 @@ def test_quickstart_beats_the_baseline_and_says_where_to_look(tmp_path: Path) ->
     assert re.search(r"Best val_accuracy: 0\.9\d+|Best val_accuracy: 1\.0", result.stdout)
     assert re.search(r"same split: 0\.9\d+ \(beaten\)", result.stdout)
     for line in re.findall(r"autotune ((?:best|status) .*)", result.stdout):
-        looked = subprocess.run([sys.executable, "-m", "autotune", *line.split()], cwd=tmp_path, check=False)
+        looked = subprocess.run([sys.executable, "-m", "autotune", *shlex.split(line)], cwd=tmp_path, check=False)
         assert looked.returncode == 0
     assert "autotune dashboard" in result.stdout
     assert "autotune resume digits-cnn" in result.stdout
