@@ -11,8 +11,8 @@ Say with every figure: the commit, the machine and its cores, and this command.
 
 Measured at commit 24a4e07 on a shared virtual machine with two x86-64 cores, Python 3.11.7, TensorFlow 2.21, with
 `--trials 5` (digits, 20 epochs of about a quarter of a second, seed 0, one thread): a trial process starts in 18 ms
-(median of 20; slowest 20 ms); 0.70 s of a trial, 7.4 % of it, is spent outside `fit`; the trials take 1.32 times as long
-as the bare loop, which writes no checkpoints and is not deterministic.
+(median of 20; slowest 20 ms); 0.70 s of a trial, 7.4 % of it, is spent outside `fit`; the trials take 1.32 times as
+long as the bare loop, which writes no checkpoints and is not deterministic.
 """
 
 from __future__ import annotations

@@ -248,7 +248,7 @@ def test_an_unusable_mnist_file_is_plain(here: Path, kind: str) -> None:
         arrays = {f"{name}s": array for name, array in arrays.items()}
     if kind == "shape":
         arrays["x_train"] = images[:, :14]
-    np.savez(here / "mnist.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(here / "mnist.npz", **arrays)
     if kind == "torn":
         whole = (here / "mnist.npz").read_bytes()
         (here / "mnist.npz").write_bytes(whole[: len(whole) // 2])

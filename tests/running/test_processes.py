@@ -86,7 +86,7 @@ def test_a_task_is_done_in_another_process_and_its_answer_arrives(launcher: Laun
 def test_every_task_gets_a_fresh_process(launcher: Launcher) -> None:
     def mark() -> list[bool]:
         before = hasattr(os, "marked")
-        os.marked = True  # type: ignore[attr-defined]
+        os.marked = True
         return [before, hasattr(os, "marked")]
 
     assert [_ask(launcher, mark) for _ in range(2)] == [[False, True]] * 2

@@ -140,7 +140,7 @@ def test_a_study_of_optuna_alone_is_gone_on_with(study_file: StudyFile, run_dir:
     url = f"sqlite:///{run_dir}/autotune.db"
 
     def objective(trial: Any) -> float:
-        return trial.suggest_float("x", 0, 1) * trial.suggest_int("k", 1, 3)  # type: ignore[no-any-return]
+        return trial.suggest_float("x", 0, 1) * trial.suggest_int("k", 1, 3)
 
     optuna.create_study(study_name="toy", storage=url).optimize(objective, n_trials=2)
     study = autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=2)

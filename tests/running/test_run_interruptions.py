@@ -79,7 +79,7 @@ def _interrupt_key(tmp_path: Path) -> Any:
 def undisturbed(study_file: StudyFile, tmp_path: Path) -> list[object]:
     file = study_file(UNDISTURBED + SEARCH, SEARCH_OPTIONS, "undisturbed.py")
     table = _table(autotune.run(file, run_dir=tmp_path / "undisturbed", workers=1))
-    assert len({str(params) for _, _, params, _, _ in table}) == 14  # type: ignore[misc]  # a search, no repetition
+    assert len({str(params) for _, _, params, _, _ in table}) == 14  # a search, no repetition
     return table
 
 
@@ -89,7 +89,7 @@ def test_a_search_that_was_interrupted_often_ends_with_the_same_numbers(
 ) -> None:
     file = study_file(INTERRUPTING + SEARCH, SEARCH_OPTIONS)
     for number in (1, 4, 7, 12):
-        if undisturbed[number][1] == "PRUNED" and number in (7, 12):  # type: ignore[index]
+        if undisturbed[number][1] == "PRUNED" and number in (7, 12):
             continue  # it does not come to its third report
         with pytest.raises(KeyboardInterrupt):
             autotune.run(file, run_dir=run_dir, workers=1)
