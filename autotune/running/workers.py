@@ -69,6 +69,7 @@ class Workers:
         self._job = job
         self._stopping = stopping
         self._changed = threading.Condition()
+        self._busy = len(slots)
         self._failures = 0
         self._losses = 0
         self._error: BaseException | None = None
@@ -85,19 +86,16 @@ class Workers:
         """
         for thread in self._threads:
             thread.start()
-        self._join(deadline)
-        is_asked_to_stop = self._stopping.is_set() and self._error is None
+        left = None if deadline is None else min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
+        self._stopping.wait(left)
         self._stop()
-        # A person who has asked to stop does not wait for a storage that does not answer: what is left RUNNING then is
-        # taken over by the next run.
-        self._join(time.monotonic() + _STOP_S if is_asked_to_stop else None)
+        # Nobody who has asked to stop waits for a storage that does not answer: what is left RUNNING then is taken over
+        # by the next run.
+        give_up = time.monotonic() + _STOP_S
+        for thread in self._threads:
+            thread.join(max(0.0, give_up - time.monotonic()))
         if self._error is not None:
             raise self._error
-
-    def _join(self, deadline: float | None) -> None:
-        for thread in self._threads:
-            left = None if deadline is None else deadline - time.monotonic()
-            thread.join(None if left is None else min(max(0.0, left), threading.TIMEOUT_MAX))
 
     def _stop(self) -> None:
         """End all trial processes now; their trials wait."""
@@ -119,6 +117,11 @@ class Workers:
                         self._changed.wait(_POLL_OTHERS_S)
         except BaseException as error:
             self._give_up(error)
+        finally:
+            with self._changed:
+                self._busy -= 1
+            if not self._busy:
+                self._stopping.set()
 
     def _give_up(self, error: BaseException) -> None:
         with self._changed:

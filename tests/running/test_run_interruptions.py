@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -240,3 +243,21 @@ def test_a_process_that_a_trial_left_behind_holds_nobody_up(
         for pid in left:
             os.kill(pid, signal.SIGKILL)
     assert len(left) == 2
+
+
+def test_a_command_that_is_stopped_does_not_wait_for_a_locked_storage(
+    study_file: StudyFile, run_dir: Path, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "hanging")
+    command = [sys.executable, "-m", "autotune", "run", study_file(HANGING), "--run-dir", run_dir, "--workers", "1"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        with (tmp_path / "hanging").open("rb"):
+            pass  # the third trial is in the middle
+        with closing(sqlite3.connect(run_dir / "autotune.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait() == 130
+            assert process.stderr is not None
+            assert "autotune resume toy" in process.stderr.read()
+    study = autotune.run(tmp_path / "study.py", run_dir=run_dir, workers=1)
+    assert [(t.number, t.state.name) for t in study.get_trials()] == [(n, "COMPLETE") for n in range(4)]
