@@ -144,7 +144,7 @@ def _disturb(check: Check, times: int, names: list[str], chance: random.Random, 
     for number in range(times):
         name = names[number % len(names)]
         process = check.start("disturbed")
-        wait = chance.uniform(0.3, min(longest, 15.0))
+        wait = chance.uniform(0.3, min(longest, 9.0))
         try:
             code = process.wait(timeout=wait)
         except subprocess.TimeoutExpired:
