@@ -18,6 +18,8 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.running.ownership import Owner, is_foreign
 from autotune.running.settings import ATTRIBUTE
 
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+
 
 class Claims:
     """The way to trials for the slots of one parent.
@@ -59,8 +61,7 @@ class Claims:
 
     def is_complete(self) -> bool:
         """Say whether the study has all its finished trials."""
-        finished = (TrialState.COMPLETE, TrialState.PRUNED)
-        return len(self._study.get_trials(deepcopy=False, states=finished)) >= self._n_trials
+        return len(self._study.get_trials(deepcopy=False, states=FINISHED)) >= self._n_trials
 
     def recover(self) -> None:
         """Have the RUNNING trials of parents that are dead wait. Call it while the owner is `alone`."""

@@ -13,10 +13,9 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import TrialState
 
 from autotune.errors import StudyFileError
-from autotune.running.claims import recover_lost_trials
+from autotune.running.claims import FINISHED, recover_lost_trials
 from autotune.running.places import Places
 from autotune.running.preparing import Declaration, Declare, PastTrial, Preparation, Prepare, Rows
 from autotune.running.processes import Launcher, LauncherClosedError
@@ -28,7 +27,6 @@ from autotune.search import SeededSampler, patient_median, tpe
 
 MODULES = ("autotune.running.trial_task",)
 KERAS_MODULES = (*MODULES, "autotune.training.device", "autotune.training.trial", "autotune.models")
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _MAX_REPLAYS = 8
 
 

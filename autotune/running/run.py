@@ -16,12 +16,12 @@ import optuna
 from optuna.trial import TrialState
 
 from autotune.errors import UsageError
-from autotune.running.claims import Claims
+from autotune.running.claims import FINISHED, Claims
 from autotune.running.events import Event, Observer, RunStarted
 from autotune.running.interruption import on_signals
 from autotune.running.ownership import Owner
 from autotune.running.places import find_places, make_writable
-from autotune.running.planning import FINISHED, KERAS_MODULES, MODULES, Preparer
+from autotune.running.planning import KERAS_MODULES, MODULES, Preparer
 from autotune.running.processes import Launcher, LauncherClosedError, new_launcher
 from autotune.running.slots import available_cores, core_slots
 from autotune.running.source import study_source
