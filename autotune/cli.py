@@ -173,6 +173,7 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
                 n_trials=options.trials,
                 workers=options.workers,
                 timeout_s=options.timeout,
+                lease_s=options.lease,
                 epochs=getattr(options, "epochs", None),
                 folds=getattr(options, "folds", None),
                 seed=getattr(options, "seed", None),
@@ -330,6 +331,8 @@ def _parser() -> argparse.ArgumentParser:
     for sub in (run, resume):
         sub.add_argument("--trials", type=int, metavar="N", help="total of finished trials; remembered by the study")
         sub.add_argument("--timeout", type=float, metavar="SECONDS", help="stop after so long; running trials wait")
+        lease = "other machines take over this command's trials after not hearing of it for so long (default: 60)"
+        sub.add_argument("--lease", type=float, default=60.0, metavar="SECONDS", help=lease)
         sub.add_argument("--workers", type=int, metavar="N", help="trials at a time (default: the cores)")
         add_data_dir(sub)
     status = add("status", status_command, "Show how far a study is, or all of them.")

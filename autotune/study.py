@@ -53,6 +53,11 @@ class StudySpec:
             five peers after three epochs of grace, as in `autotune.search.patient_median`.
         keep_models: How many of the best trials keep their `model.keras`, at least 0.
         max_failures_in_a_row: The study stops when so many trials fail one after another, at least 1.
+        count_failed: Whether a failed trial counts as one of `n_trials`, unless it was lost with its worker.
+        max_retries: How often a trial whose worker or process was killed runs again without having reported anything
+            new in between, at least 0; then it fails with the reason "lost".
+        trial_timeout_s: For how many seconds a trial may run in one go, larger than 0; then it fails with the reason
+            "timeout". None for any time.
 
     Raises:
         StudyFileError: If the arguments contradict each other or are out of range.
@@ -74,6 +79,9 @@ class StudySpec:
     pruner: optuna.pruners.BasePruner | None = None
     keep_models: int = 3
     max_failures_in_a_row: int = 5
+    count_failed: bool = False
+    max_retries: int = 2
+    trial_timeout_s: float | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -86,6 +94,9 @@ class StudySpec:
         _check_at_least("seed", self.seed, 0)
         _check_at_least("keep_models", self.keep_models, 0)
         _check_at_least("max_failures_in_a_row", self.max_failures_in_a_row, 1)
+        _check_at_least("max_retries", self.max_retries, 0)
+        _check_choice("count_failed", self.count_failed, (False, True))
+        _check_timeout(self.trial_timeout_s)
         _check_search(self)
 
 
@@ -250,11 +261,23 @@ def _check_parts(spec: StudySpec) -> None:
         )
 
 
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     if value not in choices:
         raise StudyFileError(
-            f"{name}={value!r} is unknown.", f"Choices: {', '.join(choices)}.", f"Set `{name}` in the study file."
+            f"{name}={value!r} is unknown.",
+            f"Choices: {', '.join(map(str, choices))}.",
+            f"Set `{name}` in the study file.",
         )
+
+
+def _check_timeout(value: object) -> None:
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0):
+        return
+    raise StudyFileError(
+        f"trial_timeout_s={value!r} is out of range.",
+        "It is a number of seconds larger than 0, or None for any time.",
+        "Set `trial_timeout_s` in the study file.",
+    )
 
 
 def _check_at_least(name: str, value: object, least: int) -> None:

@@ -12,7 +12,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import UsageError
-from autotune.running.ownership import living_owners
+from autotune.running.leases import is_recent, read_signs
+from autotune.running.ownership import lock_is_held, mark_of
 from autotune.running.settings import StudySettings, read_settings
 from autotune.training.folder import trial_folder
 
@@ -59,7 +60,7 @@ class StudyStatus:
         best: The best trial; None if none is complete.
         trials_per_hour: Speed of the slots that run now; None if nothing runs or nothing is finished.
         seconds_left: Time to the last trial at that speed.
-        workers: Commands alive on this machine that run trials of this study now.
+        workers: Commands alive, on any machine, that run trials of this study now.
     """
 
     study: str
@@ -115,7 +116,7 @@ def study_status(study: optuna.Study) -> StudyStatus:
         best=best_trial(study),
         trials_per_hour=speed * 3600 if speed else None,
         seconds_left=max(0, left) / speed if speed else None,
-        workers=len(living_owners(trials)),
+        workers=_living_parents(study, trials, settings),
     )
 
 
@@ -138,6 +139,17 @@ def unknown_study(name: str, there: list[str]) -> UsageError:
         f"Studies in this storage: {', '.join(there) or 'none'}.",
         "Correct the name, or point --storage or --run-dir (OPTUNA_STORAGE, AUTOTUNE_RUN_DIR) to where the study is.",
     )
+
+
+def _living_parents(study: optuna.Study, trials: list[FrozenTrial], settings: StudySettings | None) -> int:
+    """Count the parents of running trials: by their locks where these can be seen, else by their leases."""
+    marks = {mark for trial in trials if trial.state == TrialState.RUNNING and (mark := mark_of(trial))}
+    if settings is None or not marks:
+        return 0
+    folder = Path(settings.run_dir) / study.study_name / "workers"
+    signs = read_signs(study)
+    held = {mark: lock_is_held(mark, folder) for mark in marks}
+    return sum(is_recent(signs.get(mark.parent)) if lives is None else lives for mark, lives in held.items())
 
 
 def _trials_per_second(trials: list[FrozenTrial]) -> float | None:

@@ -1,24 +1,61 @@
-"""Which trial a slot runs next: an exact budget over all slots and all parents.
+"""Which trial a slot runs next: an exact budget over all slots, parents and machines.
 
-The trials that count are the first N that have not failed. A slot takes the first WAITING one of those, or has Optuna
-make a new one while there are fewer than N. A trial that turns out to be one too many (a parent elsewhere was faster)
-is put back and waits for a larger budget.
+The trials that count are the first N that have not failed. A slot takes the first WAITING one of those, or makes a
+new one while there are fewer than N; setting it RUNNING is a compare-and-set of the storage, which exactly one slot
+of all wins. A trial that turns out to be one too many (two machines made one at the same time) is never RUNNING: it
+waits for a larger budget.
+
+What is covered: parents that die, sleep, or lose the storage at any moment. What is not: somebody who sets states by
+hand while a study runs.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.running.ownership import Owner, is_foreign
+from autotune.running.leases import Lease
+from autotune.running.ownership import Owner, is_foreign, is_ours, make_ours, mark_of, new_trial
 from autotune.running.settings import ATTRIBUTE
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+_LOSSES = "autotune:losses"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many trials there are to be, and what counts as one.
+
+    Attributes:
+        n_trials: How many finished (complete or pruned) trials the study is to have.
+        count_failed: Whether a failed trial (unless it was lost) is spent, too.
+        max_retries: How often a trial may be lost, without a new report in between, before it fails.
+    """
+
+    n_trials: int
+    count_failed: bool = False
+    max_retries: int = 2
+
+
+@dataclass(frozen=True)
+class Losses:
+    """How often a trial was lost since it last reported something new.
+
+    Attributes:
+        count: How often.
+        steps: How many reports it had the last time.
+    """
+
+    count: int
+    steps: int
 
 
 class Claims:
@@ -28,65 +65,191 @@ class Claims:
         study: The study.
         storage: Its storage.
         owner: This parent.
-        n_trials: How many finished trials the study is to have.
+        budget: How many trials there are to be.
+        lease: This parent's lease; None for an onlooker who claims nothing.
     """
 
-    def __init__(self, study: optuna.Study, storage: optuna.storages.BaseStorage, owner: Owner, n_trials: int) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        storage: optuna.storages.BaseStorage,
+        owner: Owner,
+        budget: Budget,
+        lease: Lease | None = None,
+    ) -> None:
         self._study = study
         self._storage = storage
         self._owner = owner
-        self._n_trials = n_trials
+        self._budget = budget
+        self._lease = lease
         self._study_id = storage.get_study_id_from_name(study.study_name)
+        self._lock = threading.Lock()
+        self._held: dict[int, Literal["claiming", "running", "ending"]] = {}
+        self._unheld: set[int] = set()  # trials with our mark that no slot of ours holds, as the last look saw them
 
     def next_trial(self) -> optuna.Trial | None:
         """Claim a trial, or return None if there is none to run at the moment."""
         with self._owner.alone():
-            self.recover()
-            if not self._is_work_left():
-                return None
-            # Whose it is stands in a trial before it is RUNNING: one that says nothing is somebody else's, say of a
-            # plain `study.optimize`, and is left alone.
-            self._owner.claim(self._storage, self._id(self._next_number()))
-            trial = self._study.ask()
-            self._owner.claim(self._storage, self._id(trial.number))
-            if trial.number not in {t.number for t in self._counted()}:
-                self.put_back(trial.number)
-                return None
-            return trial
-
-    def put_back(self, number: int) -> None:
-        """Let a RUNNING trial wait, as itself: with its number, parameters and reports."""
-        with contextlib.suppress(UpdateFinishedTrialError):  # somebody else has ended it
-            self._storage.set_trial_state_values(self._id(number), TrialState.WAITING)
+            self._recover()
+            counted = self._counted()
+            if len(counted) < self._budget.n_trials and not any(t.state == TrialState.WAITING for t in counted):
+                self._study.add_trial(new_trial())
+                counted = self._counted()
+            for trial in counted:
+                if trial.state == TrialState.WAITING and self._claim(trial):
+                    return self._as_optunas(trial)
+            return None
 
     def is_complete(self) -> bool:
-        """Say whether the study has all its finished trials."""
-        return len(self._study.get_trials(deepcopy=False, states=FINISHED)) >= self._n_trials
+        """Say whether the study has all its trials."""
+        trials = self._study.get_trials(deepcopy=False)
+        return sum(t.state in FINISHED or self._is_spent(t) for t in trials) >= self._budget.n_trials
+
+    def holds(self, number: int) -> bool:
+        """Say whether a trial that was claimed here is still this parent's to write to."""
+        if self._lease is not None and self._lease.is_fresh():
+            return True
+        return self._owner.is_mine(self._trial(number))
+
+    def ending(self, number: int) -> None:
+        """Note that a slot is about to write down how a trial ended."""
+        with self._lock:
+            self._held[number] = "ending"
+
+    def release(self, number: int) -> None:
+        """Note that no slot of this parent has to do with a trial any more."""
+        with self._lock:
+            self._held.pop(number, None)
+
+    def put_back(self, number: int) -> None:
+        """Let a RUNNING trial of this parent wait, as itself: with its number, parameters and reports."""
+        trial = self._trial(number)
+        if self._owner.is_mine(trial):
+            with contextlib.suppress(UpdateFinishedTrialError):  # somebody else has just ended it
+                self._set_waiting(trial._trial_id)
+
+    def lose(self, number: int) -> bool:
+        """Let a trial wait whose process or parent has died, or have it fail if that has happened too often.
+
+        Returns:
+            Whether it waits.
+        """
+        trial = self._trial(number)
+        if trial.state != TrialState.RUNNING:
+            return True
+        steps = len(trial.intermediate_values)
+        before = Losses(**trial.system_attrs.get(_LOSSES, {"count": 0, "steps": 0}))
+        losses = Losses(before.count + 1 if steps <= before.steps else 1, steps)
+        with contextlib.suppress(UpdateFinishedTrialError):
+            if losses.count > self._budget.max_retries:
+                self._fail_as_lost(trial, losses.count)
+                return False
+            self._storage.set_trial_system_attr(trial._trial_id, _LOSSES, asdict(losses))
+            self._set_waiting(trial._trial_id)
+        return True
+
+    def look(self) -> set[int]:
+        """Renew the lease, take over what parents have left that are gone, and see whether all here is still ours.
+
+        Returns:
+            Trials that slots of this parent run and that have become somebody else's.
+        """
+        assert self._lease is not None
+        self._lease.renew()
+        held = self._running_here()
+        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        runners = {trial.number: _runner(trial) for trial in running if is_ours(trial)}
+        me = self._owner.mark.parent
+        gone = self._lease.gone(set(runners.values()) - {me})
+        for number, parent in runners.items():
+            if parent in gone:
+                self._lose_if_still(number, parent)
+        mine = {number for number, parent in runners.items() if parent == me}
+        self._put_back_unheld(mine)
+        return held & self._running_here() - mine
 
     def recover(self) -> None:
-        """Have the RUNNING trials of parents that are dead wait. Call it while the owner is `alone`."""
+        """Have the RUNNING trials wait whose parents are known to be dead."""
+        with self._owner.alone():
+            self._recover()
+
+    def _recover(self) -> None:
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if self._owner.is_dead(trial):
-                self.put_back(trial.number)
+                self.lose(trial.number)
 
-    def _is_work_left(self) -> bool:
-        counted = self._counted()
-        return len(counted) < self._n_trials or any(t.state == TrialState.WAITING for t in counted)
+    def _lose_if_still(self, number: int, parent: str) -> None:
+        with self._owner.alone():
+            if _runner(self._trial(number)) == parent:  # else another onlooker was faster
+                self.lose(number)
 
-    def _next_number(self) -> int:
-        """Return the number of the trial that Optuna gives out next, making one if none waits."""
-        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        if not waiting:
-            self._study.add_trial(optuna.trial.create_trial(state=TrialState.WAITING))
-            waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        return waiting[0].number
+    def _running_here(self) -> set[int]:
+        with self._lock:
+            return {number for number, state in self._held.items() if state == "running"}
+
+    def _put_back_unheld(self, mine: set[int]) -> None:
+        """Put back what a claim of ours has won whose answer was lost: at two looks it has our mark and no slot."""
+        with self._lock:
+            unheld = mine - set(self._held)
+            lost = unheld & self._unheld
+            self._unheld = unheld
+        for number in lost:
+            self.put_back(number)
+
+    def _claim(self, trial: FrozenTrial) -> bool:
+        if not is_ours(trial):
+            make_ours(self._storage, trial._trial_id)
+        with self._lock:
+            self._held[trial.number] = "claiming"
+        if not self._set_running(trial):
+            self.release(trial.number)
+            return False
+        self._owner.sign(self._storage, trial._trial_id)
+        with self._lock:
+            self._held[trial.number] = "running"
+        return True
+
+    def _set_running(self, trial: FrozenTrial) -> bool:
+        try:
+            return self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+        except UpdateFinishedTrialError:
+            return False
+
+    def _as_optunas(self, trial: FrozenTrial) -> optuna.Trial:
+        """Do what `study.ask` does with a trial that waits; a study of its own keeps nothing from earlier trials."""
+        study = optuna.Study(self._study.study_name, self._storage, self._study.sampler, self._study.pruner)
+        return optuna.Trial(study, trial._trial_id)
 
     def _counted(self) -> list[FrozenTrial]:
         trials = self._study.get_trials(deepcopy=False)
-        return [t for t in trials if t.state != TrialState.FAIL and not is_foreign(t)][: self._n_trials]
+        counted = [t for t in trials if not is_foreign(t) and (t.state != TrialState.FAIL or self._is_spent(t))]
+        return counted[: self._budget.n_trials]
+
+    def _is_spent(self, trial: FrozenTrial) -> bool:
+        is_lost = trial.user_attrs.get("failure") == "lost"
+        return self._budget.count_failed and trial.state == TrialState.FAIL and not is_lost
+
+    def _fail_as_lost(self, trial: FrozenTrial, times: int) -> None:
+        message = f"The worker that ran it, or its process, was killed {times} times in a row without a new report."
+        self._storage.set_trial_user_attr(trial._trial_id, "failure", "lost")
+        self._storage.set_trial_user_attr(trial._trial_id, "failure_message", message)
+        self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+
+    def _set_waiting(self, trial_id: int) -> None:
+        self._owner.unsign(self._storage, trial_id)
+        self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
+
+    def _trial(self, number: int) -> FrozenTrial:
+        return self._storage.get_trial(self._id(number))
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+
+def _runner(trial: FrozenTrial) -> str:
+    """Return the parent that a trial is marked with, or a name for one that died before it could sign."""
+    mark = mark_of(trial)
+    return mark.parent if mark else f"unsigned trial {trial.number}"
 
 
 def recover_lost_trials(storage: optuna.storages.BaseStorage, study_file: str, folder: Callable[[str], Path]) -> None:
@@ -106,5 +269,5 @@ def recover_lost_trials(storage: optuna.storages.BaseStorage, study_file: str, f
         study = optuna.load_study(study_name=record.study_name, storage=storage)
         if not study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             continue
-        with contextlib.closing(Owner(folder(record.study_name) / "workers")) as owner, owner.alone():
-            Claims(study, storage, owner, n_trials=0).recover()
+        with contextlib.closing(Owner(folder(record.study_name) / "workers")) as owner:
+            Claims(study, storage, owner, Budget(0)).recover()

@@ -1,8 +1,7 @@
-"""Who runs which trial, and whether they are still alive.
+"""Who runs which trial, and who of them is known to be dead at once, because it was on this machine.
 
-What is covered: any number of parents that share a run dir. Each holds a lock that the kernel releases when it dies,
-however it dies. What is not covered: parents on other machines whose run dir cannot be seen from here; they count as
-alive.
+A parent holds a lock that the kernel releases when it dies, however it dies. Parents that share the run dir on one
+machine (one kernel) see that at once. Of all others the lease tells, after a while: see `leases.py`.
 """
 
 from __future__ import annotations
@@ -12,30 +11,82 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import filelock
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
+_OURS = "autotune:ours"
 _OWNER = "autotune:owner"
+_POLL_S = 0.005  # a claim takes milliseconds
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a trial says of the parent that runs it, or ran it last.
+
+    Attributes:
+        parent: The parent, a name that no other has.
+        place: The folder of its lock, on its machine since it was started: nobody else can see that lock.
+        lock: The lock's file name.
+    """
+
+    parent: str
+    place: str
+    lock: str
+
+
+def mark_of(trial: FrozenTrial) -> Mark | None:
+    """Return the mark in a trial; None if it was never run by this package."""
+    stored = trial.system_attrs.get(_OWNER)
+    return Mark(**stored) if stored else None
+
+
+def is_ours(trial: FrozenTrial) -> bool:
+    """Say whether a trial was made or claimed by this package."""
+    return _OURS in trial.system_attrs
+
+
+def is_foreign(trial: FrozenTrial) -> bool:
+    """Say whether a trial is run by something else than this package, say a plain `study.optimize`."""
+    return trial.state == TrialState.RUNNING and not is_ours(trial)
+
+
+def make_ours(storage: optuna.storages.BaseStorage, trial_id: int) -> None:
+    """Write down that a trial is about to be claimed by this package, before it is RUNNING.
+
+    Whose it is is written down by who has won it, afterwards: who has not must not write there any more.
+    """
+    storage.set_trial_system_attr(trial_id, _OURS, True)
+
+
+def new_trial() -> FrozenTrial:
+    """Return a trial that waits for a parent of this package."""
+    return optuna.trial.create_trial(state=TrialState.WAITING, system_attrs={_OURS: True})
 
 
 class Owner:
-    """A parent's sign of life, from its making to its release or its death.
+    """A parent's name and its lock, from its making to its release or its death.
 
     Args:
         folder: Where the parents of a study keep their locks: `RUN_DIR/NAME/workers`.
+
+    Attributes:
+        mark: What its trials say of it.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._slots = threading.Lock()
-        self._claims = filelock.FileLock(folder / "claims.lock")
-        self._path = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}.lock"
+        self._claims = filelock.FileLock(folder / "claims.lock", poll_interval=_POLL_S)
+        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._path = folder / f"{name}.lock"
         self._life = filelock.FileLock(self._path)
         self._life.acquire()
+        self.mark = Mark(name, _place(folder), self._path.name)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
@@ -43,19 +94,24 @@ class Owner:
         with self._slots, self._claims:
             yield
 
-    def claim(self, storage: optuna.storages.BaseStorage, trial_id: int) -> None:
+    def sign(self, storage: optuna.storages.BaseStorage, trial_id: int) -> None:
         """Write down that this parent runs the trial."""
-        storage.set_trial_system_attr(trial_id, _OWNER, {"host": socket.gethostname(), "lock": str(self._path)})
+        storage.set_trial_system_attr(trial_id, _OWNER, asdict(self.mark))
 
-    def is_dead(self, trial: optuna.trial.FrozenTrial) -> bool:
-        """Say whether nobody runs this RUNNING trial any more. Call it while `alone`."""
-        owner: Mapping[str, str] | None = trial.system_attrs.get(_OWNER)
-        if owner is None or owner["lock"] == str(self._path):
+    def unsign(self, storage: optuna.storages.BaseStorage, trial_id: int) -> None:
+        """Write down that nobody runs the trial, before it waits: who takes it next may die before signing it."""
+        storage.set_trial_system_attr(trial_id, _OWNER, None)
+
+    def is_mine(self, trial: FrozenTrial) -> bool:
+        """Say whether this parent runs the trial, as far as the storage knows."""
+        return trial.state == TrialState.RUNNING and mark_of(trial) == self.mark
+
+    def is_dead(self, trial: FrozenTrial) -> bool:
+        """Say whether who runs this RUNNING trial is known to be dead. Call it while `alone`."""
+        mark = mark_of(trial)
+        if mark is None or mark.place != self.mark.place or mark == self.mark:
             return False
-        lock = Path(owner["lock"])
-        if not lock.exists():  # its run dir was moved, or is on another machine
-            return owner["host"] == socket.gethostname()
-        return _is_released(lock)
+        return _is_released(self._path.parent / mark.lock)
 
     def close(self) -> None:
         """End this sign of life."""
@@ -63,15 +119,24 @@ class Owner:
         self._path.unlink(missing_ok=True)
 
 
-def is_foreign(trial: optuna.trial.FrozenTrial) -> bool:
-    """Say whether a trial is run by something else than this package."""
-    return trial.state == TrialState.RUNNING and _OWNER not in trial.system_attrs
+def lock_is_held(mark: Mark, folder: Path) -> bool | None:
+    """Say whether a parent lives, without disturbing it; None if its lock cannot be seen from here."""
+    if not folder.exists() or mark.place != _place(folder):
+        return None
+    return not _is_released(folder / mark.lock)
 
 
-def living_owners(trials: list[optuna.trial.FrozenTrial]) -> set[str]:
-    """Return the parents on this machine that are alive and run one of `trials`, without disturbing them."""
-    owners = [t.system_attrs.get(_OWNER) for t in trials if t.state == TrialState.RUNNING]
-    return {o["lock"] for o in owners if o and not _is_released(Path(o["lock"]))}
+def _place(folder: Path) -> str:
+    """Return a name for a folder that holds on this machine until it is started anew, wherever it is moved to."""
+    status = folder.stat()
+    return f"{_boot()}/{status.st_dev}/{status.st_ino}"
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # not Linux
+        return f"{socket.gethostname()}/{uuid.getnode()}"
 
 
 def _is_released(path: Path) -> bool:

@@ -41,6 +41,9 @@ class Declaration:
     pruner: optuna.pruners.BasePruner | None
     keep_models: int
     max_failures_in_a_row: int
+    count_failed: bool
+    max_retries: int
+    trial_timeout_s: float | None
     needs_keras: bool
 
 

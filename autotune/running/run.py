@@ -6,9 +6,8 @@ import contextlib
 import dataclasses
 import os
 import threading
-import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -16,15 +15,17 @@ import optuna
 from optuna.trial import TrialState
 
 from autotune.errors import UsageError
-from autotune.running.claims import FINISHED, Claims
+from autotune.running.claims import FINISHED, Budget, Claims
 from autotune.running.events import Event, Observer, RunStarted
 from autotune.running.interruption import on_signals
+from autotune.running.leases import Lease
 from autotune.running.ownership import Owner
 from autotune.running.places import find_places, make_writable
 from autotune.running.planning import KERAS_MODULES, MODULES, Preparer
 from autotune.running.processes import Launcher, LauncherClosedError, new_launcher
 from autotune.running.slots import available_cores, core_slots
 from autotune.running.source import study_source
+from autotune.running.supervising import Supervisor
 from autotune.running.trial_task import RunTrial
 from autotune.running.workers import Job, Workers
 from autotune.study import Overrides, StudySpec, refuse_while_loading
@@ -37,6 +38,7 @@ def run(
     n_trials: int | None = None,
     workers: int | None = None,
     timeout_s: float | None = None,
+    lease_s: float = 60.0,
     epochs: int | None = None,
     folds: int | None = None,
     seed: int | None = None,
@@ -53,6 +55,8 @@ def run(
         n_trials: The total of finished (complete or pruned) trials over all runs; remembered by the study.
         workers: How many trials at a time; None for the number of cores.
         timeout_s: Stop after so many seconds; running trials wait with their checkpoints.
+        lease_s: Parents on other machines take this one for gone when it has not been heard of for so many seconds,
+            and go on with its trials.
         epochs: In place of the study's own.
         folds: k of k-fold cross-validation in place of the study's own folds.
         seed: In place of the study's own.
@@ -71,7 +75,7 @@ def run(
         KeyboardInterrupt: If SIGINT, SIGTERM or SIGHUP came; the trials that ran wait as themselves.
     """
     refuse_while_loading()
-    _check_options(n_trials, workers, timeout_s)
+    _check_options(n_trials, workers, timeout_s, lease_s)
     source = dataclasses.replace(study_source(study), overrides=Overrides(name, epochs, folds, seed))
     places = find_places(storage, run_dir, data_dir)
     make_writable(places.run_dir)
@@ -85,12 +89,14 @@ def run(
     with on_signals(stop) as interrupted, contextlib.closing(launcher), warnings.catch_warnings():
         # reason: TPE's `group` says that it is experimental at every construction; it has been there since 2021.
         warnings.filterwarnings("ignore", "Argument ``group`` is an experimental")
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
         preparer = Preparer(source, places, launcher, stopping, workers or available_cores())
         try:
-            result = _execute(preparer, launcher, stopping, n_trials, deadline, observer or _ignore)
+            with _after(timeout_s, stop):
+                result = _execute(preparer, launcher, stopping, n_trials, lease_s, observer or _ignore)
         except LauncherClosedError:
-            raise KeyboardInterrupt from None
+            if interrupted.is_set():
+                raise KeyboardInterrupt from None
+            raise _too_short(timeout_s) from None
         if interrupted.is_set():
             raise KeyboardInterrupt
     return result
@@ -101,32 +107,69 @@ def _execute(
     launcher: Launcher,
     stopping: threading.Event,
     n_trials: int | None,
-    deadline: float | None,
+    lease_s: float,
     observer: Observer,
 ) -> optuna.Study:
     plan = preparer.plan(n_trials)
-    declared, settings, workers = plan.declared, plan.settings, preparer.workers
+    declared, settings = plan.declared, plan.settings
     study = plan.study
+    budget = Budget(settings.n_trials, declared.count_failed, declared.max_retries)
     finished = len(study.get_trials(deepcopy=False, states=FINISHED))
     epochs = declared.epochs if plan.rows else None
-    observer(RunStarted(declared.name, settings.n_trials, finished, workers, epochs, declared.direction))
+    slots = core_slots(preparer.workers, settings.threads)
+    observer(RunStarted(declared.name, settings.n_trials, finished, len(slots), epochs, declared.direction))
     _remove_old_checkpoints(study, plan.folder)
-    if finished >= settings.n_trials:
-        return study
     with contextlib.closing(Owner(plan.folder / "workers")) as owner:
-        job = Job(
+        study_id = plan.storage.get_study_id_from_name(study.study_name)
+        lease = Lease(plan.storage, study_id, owner.mark.parent, lease_s, len(slots))
+        claims = Claims(study, plan.storage, owner, budget, lease)
+        if claims.is_complete():
+            return study
+        supervisor = Supervisor(
             study=study,
-            claims=Claims(study, plan.storage, owner, settings.n_trials),
+            claims=claims,
             launcher=launcher,
             task=lambda slot, folder: RunTrial(plan.source, plan.rows, folder, slot.threads, slot.environment),
-            folder=partial(trial_folder, plan.folder),
             known_space=plan.known_space,
+            timeout_s=declared.trial_timeout_s,
+            stopping=stopping,
+            observer=observer,
+        )
+        job = Job(
+            study=study,
+            claims=claims,
+            lease=lease,
+            supervisor=supervisor,
+            folder=partial(trial_folder, plan.folder),
             max_failures_in_a_row=declared.max_failures_in_a_row,
             after_trial=partial(_keep_best_models, study, plan.folder, declared.keep_models),
             observer=observer,
         )
-        Workers(job, core_slots(workers, settings.threads), stopping).run(deadline)
+        Workers(job, slots, stopping).run()
     return study
+
+
+@contextlib.contextmanager
+def _after(timeout_s: float | None, act: Callable[[], None]) -> Iterator[None]:
+    """Call `act` in a thread of its own if the block takes longer than `timeout_s`."""
+    if timeout_s is None or timeout_s > threading.TIMEOUT_MAX:
+        yield
+        return
+    timer = threading.Timer(timeout_s, act)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _too_short(timeout_s: float | None) -> UsageError:
+    return UsageError(
+        f"the timeout of {timeout_s:g} seconds was over before the first trial could start.",
+        "Loading TensorFlow, the study file and its data takes some seconds, too.",
+        "Run the same command with a larger --timeout; nothing is lost.",
+    )
 
 
 def _keep_best_models(study: optuna.Study, folder: Path, keep: int) -> None:
@@ -143,8 +186,9 @@ def _remove_old_checkpoints(study: optuna.Study, folder: Path) -> None:
             trial_folder(folder, trial.number).remove_checkpoint()
 
 
-def _check_options(n_trials: int | None, workers: int | None, timeout_s: float | None) -> None:
-    for option, value in {"trials": n_trials, "workers": workers, "timeout": timeout_s}.items():
+def _check_options(n_trials: int | None, workers: int | None, timeout_s: float | None, lease_s: float) -> None:
+    options = {"trials": n_trials, "workers": workers, "timeout": timeout_s, "lease": lease_s}
+    for option, value in options.items():
         if value is not None and not value > 0:
             raise UsageError(
                 f"{option} is {value}.",

@@ -17,6 +17,7 @@ import optuna
 
 from autotune.data import open_stored
 from autotune.errors import DivergedError, StudyFileError, TrainingError, UsageError
+from autotune.running.memory import is_out_of_memory
 from autotune.running.piped_trial import PipedTrial
 from autotune.running.preparing import Rows, load_folds
 from autotune.running.source import StudySource
@@ -31,14 +32,15 @@ class Outcome:
     """How a trial process ended its trial.
 
     Attributes:
-        kind: "complete", "pruned", "failed", or "unusable" if no trial of this study file can work.
+        kind: "complete", "pruned", "failed", "unusable" if no trial of this study file can work, or "lost" if its
+            process was killed.
         value: The trial's value, finite, if it is complete.
-        reason: Why it failed: "nan" or "error".
+        reason: Why it failed: "nan", "oom", "timeout" or "error"; "server" if it was lost with all others.
         message: What to tell about a failure, its traceback if there is one.
         error: The user's mistake, if the study file is unusable.
     """
 
-    kind: Literal["complete", "pruned", "failed", "unusable"]
+    kind: Literal["complete", "pruned", "failed", "unusable", "lost"]
     value: float | None = None
     reason: str = ""
     message: str = ""
@@ -86,8 +88,9 @@ class RunTrial:
             return Outcome("failed", reason="nan", message=str(error))
         except (EOFError, ConnectionError):
             raise  # the parent is gone: nobody to tell
-        except BaseException:  # whatever the study file does, sys.exit() included, ends its own trial only
-            return Outcome("failed", reason="error", message=traceback.format_exc())
+        except BaseException as error:  # whatever the study file does, sys.exit() included, ends its own trial only
+            reason = "oom" if is_out_of_memory(error) else "error"
+            return Outcome("failed", reason=reason, message=traceback.format_exc())
         if math.isfinite(value):
             return Outcome("complete", value)
         return Outcome("failed", reason="nan", message=f"The objective returned {value}.")

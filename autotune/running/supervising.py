@@ -1,0 +1,203 @@
+"""One trial in its process: answer what it asks, and say how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+
+from autotune.running.claims import Claims
+from autotune.running.events import Observer, StepReported
+from autotune.running.memory import died_of_memory, kernel_kills
+from autotune.running.piped_trial import Request, answer, asked_distribution
+from autotune.running.processes import Launcher, LauncherClosedError, TrialProcess
+from autotune.running.settings import KnownSpace
+from autotune.running.slots import Slot
+from autotune.running.trial_task import Outcome, RunTrial
+from autotune.training.folder import TrialFolder
+
+# Nobody's program ends itself by these: somebody, or the batch system, wanted the process to go.
+_KILLED = {-getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)}
+
+
+class NotOursError(Exception):
+    """A trial that runs here has become somebody else's, or has been ended by somebody else."""
+
+
+@dataclass(frozen=True)
+class Supervisor:
+    """What supervising a trial takes, the same for all trials of a run.
+
+    Attributes:
+        study: The study.
+        claims: Knows whether a trial is still ours.
+        launcher: Starts trial processes.
+        task: From a slot, a trial's folder to the task of its process.
+        known_space: What the search space may not differ from; None for anything goes.
+        timeout_s: For how long a trial may run in one go; None for any time.
+        stopping: Set before the launcher is closed.
+        observer: Told each report.
+    """
+
+    study: optuna.Study
+    claims: Claims
+    launcher: Launcher
+    task: Callable[[Slot, TrialFolder], RunTrial]
+    known_space: KnownSpace | None
+    timeout_s: float | None
+    stopping: threading.Event
+    observer: Observer
+    _suggesting: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self, slot: Slot, trial: optuna.Trial, folder: TrialFolder, steps: set[int]) -> Supervision | None:
+        """Start the process of a trial; None if the launcher is closed."""
+        kills = kernel_kills()
+        try:
+            process = self.launcher.start(self.task(slot, folder))
+        except LauncherClosedError:
+            return None
+        return Supervision(self, slot, trial, folder, steps, process, kills)
+
+    def answer(self, slot: Slot, trial: optuna.Trial, request: Request, steps: set[int]) -> tuple[str, object]:
+        """Do what a trial process asks for, and return what it is told."""
+        if not self.claims.holds(trial.number):
+            raise NotOursError
+        if request.name == "report":
+            value, step = request.args
+            if step in steps:
+                return "value", None  # a trial that goes on repeats itself
+            steps.add(step)
+            self.observer(StepReported(slot.number, trial.number, step, value))
+        self._refuse_new_space(request)
+        return answer(trial, request)
+
+    def _refuse_new_space(self, request: Request) -> None:
+        if self.known_space is None:
+            return
+        try:
+            asked = asked_distribution(request)
+        except (TypeError, ValueError):
+            return  # not a range at all: the real trial says so to the study file
+        if asked is not None:
+            self.known_space.refuse_new(self.study.study_name, *asked)
+
+
+class Supervision:
+    """One trial in its process, from start to end.
+
+    Attributes:
+        steps: What it has reported, in earlier processes too.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        slot: Slot,
+        trial: optuna.Trial,
+        folder: TrialFolder,
+        steps: set[int],
+        process: TrialProcess,
+        kills: int | None,
+    ) -> None:
+        self._supervisor = supervisor
+        self._slot = slot
+        self._trial = trial
+        self._folder = folder
+        self._process = process
+        self._kills = kills
+        self._is_ours = True
+        self.steps = steps
+
+    def run(self) -> Outcome | None:
+        """Answer the process until it ends.
+
+        Returns:
+            How the trial ended; of the kind "lost" if its process was killed; None if it was ended by this run.
+
+        Raises:
+            NotOursError: If the trial has become somebody else's.
+        """
+        try:
+            outcome = self._until_outcome()
+        except UpdateFinishedTrialError:
+            self._end()
+            raise NotOursError from None
+        except BaseException:
+            self._end()
+            raise
+        if outcome is not None:
+            self._process.kill()  # it has nothing left to do, and may not know that
+        status = self._process.exit_status()
+        if not self._is_ours:
+            raise NotOursError
+        if outcome is None and not self._supervisor.stopping.is_set():
+            return self._death(status)
+        return outcome
+
+    def abandon(self) -> None:
+        """End the process, since its trial has become somebody else's. Safe in any thread."""
+        self._is_ours = False
+        self._process.kill()
+
+    def _until_outcome(self) -> Outcome | None:
+        """Return what the process says of its end; None if it is gone without a word."""
+        supervisor = self._supervisor
+        limit = supervisor.timeout_s
+        deadline = None if limit is None else time.monotonic() + limit
+        connection = self._process.connection
+        while True:
+            if deadline is not None and not _has_news(connection, deadline):
+                message = f"It was ended after {limit:g} seconds (trial_timeout_s)."
+                return Outcome("failed", reason="timeout", message=message)
+            received = _receive(connection)
+            if received is None or isinstance(received, Outcome):
+                return received
+            _send(connection, supervisor.answer(self._slot, self._trial, received, self.steps))
+
+    def _death(self, status: int | None) -> Outcome:
+        """Say how a process ended that has not said so itself; no status means that its server died with it."""
+        if status is None:
+            return Outcome("lost", reason="server", message="The process that starts trial processes has died.")
+        message = _how_it_ended(status)
+        if died_of_memory(status, self._kills, self._folder.log):
+            return Outcome("failed", reason="oom", message=f"{message} Memory had run out.")
+        return Outcome("lost" if status in _KILLED else "failed", reason="error", message=message)
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.exit_status()
+
+
+def _has_news(connection: Connection, deadline: float) -> bool:
+    try:
+        return connection.poll(max(0.0, deadline - time.monotonic()))
+    except (OSError, EOFError):
+        return True  # it is gone, which `_receive` will say
+
+
+def _receive(connection: Connection) -> Request | Outcome | None:
+    """Return what a trial process says; None if it is gone: its exit status tells why."""
+    try:
+        message: Request | Outcome = connection.recv()
+    except (EOFError, ConnectionError):
+        return None
+    except Exception as error:  # an object of a class that only the study file knows
+        return Outcome("failed", reason="error", message=f"The trial sent what cannot be read elsewhere: {error}")
+    return message
+
+
+def _send(connection: Connection, answer: tuple[str, object]) -> None:
+    with contextlib.suppress(ConnectionError):  # gone as well; the next `_receive` notices
+        connection.send(answer)
+
+
+def _how_it_ended(status: int) -> str:
+    how = f"by signal {-status}" if status < 0 else f"with exit code {status}"
+    return f"The trial process ended {how} before it had a result."
