@@ -13,7 +13,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from autotune.running.claims import Claims
+from autotune.running.claims import Budget, Claims
 from autotune.running.ownership import Owner
 from autotune.running.storage import sqlite_url
 
@@ -22,13 +22,13 @@ PARENT = """
     import signal, sys
     from pathlib import Path
     import optuna
-    from autotune.running.claims import Claims
+    from autotune.running.claims import Budget, Claims
     from autotune.running.ownership import Owner
     from autotune.running.storage import open_storage
     storage = open_storage(sys.argv[1])
     study = optuna.load_study(study_name="toy", storage=storage)
     owner = Owner(Path(sys.argv[2]))
-    trial = Claims(study, storage, owner, 1).next_trial()
+    trial = Claims(study, storage, owner, Budget(1)).next_trial()
     trial.suggest_float("x", 0, 1)
     trial.report(0.5, 1)
     print(trial.number, flush=True)
@@ -50,7 +50,7 @@ def owner(tmp_path: Path) -> Iterator[Owner]:
 
 @pytest.fixture
 def claims_of(study: optuna.Study, storage: optuna.storages.BaseStorage, owner: Owner) -> Callable[[int], Claims]:
-    return lambda n_trials: Claims(study, storage, owner, n_trials)
+    return lambda n_trials: Claims(study, storage, owner, Budget(n_trials))
 
 
 @pytest.fixture
@@ -148,21 +148,23 @@ def test_a_trial_that_plain_optuna_runs_is_left_to_it_and_does_not_count(
     study.tell(foreign, 1.0)
 
 
-def test_a_claim_is_written_down_before_the_trial_runs(
-    study: optuna.Study, storage: optuna.storages.BaseStorage, claims_of: Callable[[int], Claims], monkeypatch: Any
+def test_a_trial_is_ours_before_it_runs_and_signed_by_who_has_won_it(
+    study: optuna.Study, storage: Any, owner: Owner, claims_of: Callable[[int], Claims], monkeypatch: Any
 ) -> None:
+    study.enqueue_trial({"x": 0.5})
     seen = []
 
-    def ask() -> None:
-        seen.extend((t.state, set(t.system_attrs)) for t in study.get_trials())
-        raise ConnectionError
+    def lose_the_race(trial_id: int, state: TrialState, values: Any = None) -> bool:
+        seen.append((state, set(storage.get_trial(trial_id).system_attrs) - {"fixed_params"}))
+        return False
 
-    claims = claims_of(1)
-    with monkeypatch.context() as killed:
-        killed.setattr(optuna.Study, "ask", lambda self: ask())
-        with pytest.raises(ConnectionError):
-            claims.next_trial()
-    assert seen == [(TrialState.WAITING, {"autotune:owner"})]
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(storage, "set_trial_state_values", lose_the_race)
+        assert claims_of(1).next_trial() is None
+    assert seen == [(TrialState.RUNNING, {"autotune:ours"})]
+    assert "autotune:owner" not in study.get_trials()[0].system_attrs  # who has lost writes nothing any more
+    assert claims_of(1).next_trial() is not None
+    assert owner.is_mine(study.get_trials()[0])
 
 
 def test_a_trial_that_somebody_else_has_ended_is_not_put_back(
@@ -211,19 +213,71 @@ def test_waiting_trials_beyond_the_budget_wait_for_a_larger_one(
     assert numbers == [3, 4, 5]
 
 
-def test_a_trial_too_many_because_another_parent_was_faster_is_put_back(
+def test_a_trial_too_many_because_another_machine_was_faster_is_not_run(
     study: optuna.Study, claims_of: Callable[[int], Claims], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = study.ask
+    add_trial = study.add_trial
 
-    def ask_after_another_machine() -> optuna.Trial:
-        ask()
-        return ask()
+    def add_after_another_machine(trial: optuna.trial.FrozenTrial) -> None:
+        add_trial(trial)
+        add_trial(trial)
 
     claims = claims_of(1)
-    monkeypatch.setattr(study, "ask", ask_after_another_machine)
+    monkeypatch.setattr(study, "add_trial", add_after_another_machine)
+    trial = claims.next_trial()
+    assert trial is not None
+    assert trial.number == 0
     assert claims.next_trial() is None
     assert _states(study) == ["RUNNING", "WAITING"]
+
+
+def test_failed_trials_are_spent_if_they_count_but_not_lost_ones(
+    study: optuna.Study, storage: Any, owner: Owner
+) -> None:
+    claims = Claims(study, storage, owner, Budget(3, count_failed=True))
+    for reason in ("error", "lost", "nan"):
+        trial = claims.next_trial()
+        assert trial is not None
+        trial.set_user_attr("failure", reason)
+        study.tell(trial, state=TrialState.FAIL)
+    assert not claims.is_complete()
+    last = claims.next_trial()
+    assert last is not None
+    assert claims.next_trial() is None
+    study.tell(last, 1.0)
+    assert claims.is_complete()
+
+
+@pytest.mark.parametrize("max_retries", [0, 2])
+def test_a_trial_that_is_lost_too_often_fails(
+    study: optuna.Study, storage: Any, owner: Owner, max_retries: int
+) -> None:
+    claims = Claims(study, storage, owner, Budget(1, max_retries=max_retries))
+    for _ in range(max_retries):
+        trial = claims.next_trial()
+        assert trial is not None
+        assert claims.lose(trial.number)
+        assert _states(study) == ["WAITING"]
+    trial = claims.next_trial()
+    assert trial is not None
+    assert not claims.lose(trial.number)
+    (lost,) = study.get_trials()
+    assert lost.state == TrialState.FAIL
+    assert lost.user_attrs["failure"] == "lost"
+    assert f"{max_retries + 1} times in a row" in lost.user_attrs["failure_message"]
+
+
+def test_a_trial_that_gets_further_each_time_is_not_lost_too_often(
+    study: optuna.Study, storage: Any, owner: Owner
+) -> None:
+    claims = Claims(study, storage, owner, Budget(1, max_retries=1))
+    for step in range(1, 6):
+        trial = claims.next_trial()
+        assert trial is not None
+        trial.report(0.5, step)
+        assert claims.lose(trial.number)
+    assert claims.next_trial() is not None
+    assert not claims.lose(0)  # this time without anything new
 
 
 def test_finished_trials_count_whoever_made_them(study: optuna.Study, claims_of: Callable[[int], Claims]) -> None:

@@ -11,18 +11,18 @@ from typing import Any
 import optuna
 import pytest
 
-from autotune.running.ownership import Owner, is_foreign, living_owners
+from autotune.running.ownership import Owner, is_foreign, lock_is_held, make_ours, mark_of
 from autotune.running.storage import sqlite_url
 
 # A parent in a process of its own claims the trial with the number 0.
 PARENT = """
     import signal, sys
     from pathlib import Path
-    from autotune.running.ownership import is_foreign, Owner
+    from autotune.running.ownership import Owner
     from autotune.running.storage import open_storage
     storage = open_storage(sys.argv[1])
     owner = Owner(Path(sys.argv[2]))
-    owner.claim(storage, int(sys.argv[3]))
+    owner.sign(storage, int(sys.argv[3]))
     print("claimed", flush=True)
     signal.pause()
 """
@@ -63,7 +63,7 @@ def test_a_parent_lives_until_it_is_closed(
     folder: Path, study: optuna.Study, storage: optuna.storages.BaseStorage
 ) -> None:
     one, two = Owner(folder), Owner(folder)
-    one.claim(storage, study.ask()._trial_id)
+    one.sign(storage, study.ask()._trial_id)
     trial = study.get_trials()[0]
     assert [one.is_dead(trial), two.is_dead(trial)] == [False, False]
     one.close()
@@ -71,35 +71,46 @@ def test_a_parent_lives_until_it_is_closed(
     two.close()
 
 
-def test_a_parent_elsewhere_counts_as_alive(folder: Path, study: optuna.Study, storage: Any) -> None:
-    here = Owner(folder)
-    here.claim(storage, study.ask()._trial_id)
-    owner = study.get_trials()[0].system_attrs["autotune:owner"]
-    storage.set_trial_system_attr(study.ask()._trial_id, "autotune:owner", {**owner, "host": "elsewhere"})
-    here.close()
-    onlooker = Owner(folder)
-    assert [onlooker.is_dead(trial) for trial in study.get_trials()] == [True, False]
-    onlooker.close()
-
-
-def test_a_dead_parent_is_known_although_the_machine_has_another_name_now(
-    folder: Path, study: optuna.Study, storage: Any, other_parent: Any
+@pytest.mark.parametrize("elsewhere", ["another machine/1/2", ""])
+def test_of_a_parent_whose_lock_cannot_be_seen_nobody_knows(
+    folder: Path, study: optuna.Study, storage: Any, elsewhere: str
 ) -> None:
-    (trial,) = study.get_trials()
-    owner = trial.system_attrs["autotune:owner"]
-    storage.set_trial_system_attr(trial._trial_id, "autotune:owner", {**owner, "host": "renamed"})
+    here = Owner(folder)
+    here.sign(storage, study.ask()._trial_id)
+    mark = study.get_trials()[0].system_attrs["autotune:owner"]
+    storage.set_trial_system_attr(study.ask()._trial_id, "autotune:owner", {**mark, "place": elsewhere})
+    here.close()
     with closing(Owner(folder)) as onlooker:
+        assert [onlooker.is_dead(trial) for trial in study.get_trials()] == [True, False]
+
+
+def test_a_dead_parent_is_known_after_its_run_dir_was_moved(
+    folder: Path, study: optuna.Study, other_parent: Any
+) -> None:
+    moved = folder.rename(folder.with_name("moved"))
+    with closing(Owner(moved)) as onlooker:
         assert not onlooker.is_dead(study.get_trials()[0])
         _kill(other_parent)
         assert onlooker.is_dead(study.get_trials()[0])
 
 
-def test_a_running_trial_that_nobody_claimed_is_somebody_elses(folder: Path, study: optuna.Study) -> None:
-    study.ask()
+def test_a_signature_can_be_taken_back(folder: Path, study: optuna.Study, storage: Any) -> None:
     with closing(Owner(folder)) as owner:
-        (trial,) = study.get_trials()
-        assert is_foreign(trial)
-        assert not owner.is_dead(trial)
+        trial_id = study.ask()._trial_id
+        owner.sign(storage, trial_id)
+        assert owner.is_mine(storage.get_trial(trial_id))
+        owner.unsign(storage, trial_id)
+        assert mark_of(storage.get_trial(trial_id)) is None
+        assert not owner.is_mine(storage.get_trial(trial_id))
+
+
+def test_a_running_trial_that_nobody_claimed_is_somebody_elses(folder: Path, study: optuna.Study, storage: Any) -> None:
+    study.ask()
+    make_ours(storage, study.ask()._trial_id)
+    with closing(Owner(folder)) as owner:
+        trials = study.get_trials()
+        assert [is_foreign(trial) for trial in trials] == [True, False]
+        assert [owner.is_dead(trial) for trial in trials] == [False, False]
 
 
 def test_a_closed_parent_leaves_no_sign_of_life(folder: Path) -> None:
@@ -109,29 +120,15 @@ def test_a_closed_parent_leaves_no_sign_of_life(folder: Path) -> None:
     assert list(folder.glob("*-*.lock")) == []
 
 
-def test_living_owners_are_those_of_running_trials_who_live(
-    folder: Path, study: optuna.Study, storage: optuna.storages.BaseStorage, other_parent: Any
+def test_whether_a_lock_is_held_is_seen_again_and_again_without_disturbing_its_holder(
+    folder: Path, study: optuna.Study, other_parent: Any
 ) -> None:
-    owner = Owner(folder)
-    for _ in range(2):
-        owner.claim(storage, study.ask()._trial_id)
-    study.ask()
-    assert len(living_owners(study.get_trials())) == 2
-    study.tell(1, 1.0)
-    assert len(living_owners(study.get_trials())) == 2  # it still runs number 2
-    study.tell(2, 1.0)
-    assert len(living_owners(study.get_trials())) == 1
+    mark = mark_of(study.get_trials()[0])
+    assert mark is not None
+    assert [lock_is_held(mark, folder) for _ in range(3)] == [True, True, True]
+    assert lock_is_held(mark, folder.parent) is None
     _kill(other_parent)
-    assert living_owners(study.get_trials()) == set()
-    owner.close()
-
-
-def test_looking_for_living_owners_does_not_disturb_them(folder: Path, study: optuna.Study, other_parent: Any) -> None:
-    for _ in range(3):
-        assert len(living_owners(study.get_trials())) == 1
-    owner = Owner(folder)
-    assert not owner.is_dead(study.get_trials()[0])
-    owner.close()
+    assert lock_is_held(mark, folder) is False
 
 
 @pytest.mark.parametrize("parents", [1, 2], ids=["slots of one parent", "two parents"])

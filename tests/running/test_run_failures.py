@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
@@ -10,6 +11,7 @@ import pytest
 
 import autotune
 from autotune.errors import StudyFailedError
+from autotune.running.memory import kernel_kills
 
 StudyFile = Callable[..., Path]
 
@@ -36,8 +38,13 @@ def _states(study: optuna.Study) -> list[str]:
         ("sys.exit(7)", "error", "SystemExit: 7"),
         ("os._exit(1)", "error", "with exit code 1"),
         ("os._exit(0)", "error", "with exit code 0"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "error", "by signal 9"),
         ("os.abort()", "error", "by signal 6"),
+        ("os.write(2, b\"instance of 'std::bad_alloc'\"); os.abort()", "oom", "Memory had run out"),
+        ("raise MemoryError", "oom", "MemoryError"),
+        ("bytearray(1 << 60)", "oom", "MemoryError"),
+        ("np.zeros((1 << 50,))", "oom", "Unable to allocate"),
+        ("out_of_memory()", "oom", "OOM when allocating tensor"),
+        ("hang()", "timeout", "after 1 seconds"),
         ("return float('nan')", "nan", "The objective returned nan"),
         ("return float('inf')", "nan", "The objective returned inf"),
     ],
@@ -46,19 +53,114 @@ def test_a_failed_trial_says_why_and_the_study_goes_on(
     study_file: StudyFile, run_dir: Path, end: str, reason: str, words: str
 ) -> None:
     code = f"""
+        import ctypes
+        import numpy as np
+
         class Own:
             pass
+
+        class ResourceExhaustedError(Exception):
+            pass
+
+        def out_of_memory():
+            try:
+                raise ResourceExhaustedError("OOM when allocating tensor")
+            except ResourceExhaustedError as error:
+                raise RuntimeError("training failed") from error
+
+        def hang():
+            ctypes.PyDLL(None).pause()  # in native code, with the interpreter's lock held
 
         def objective(trial):
             if trial.number == 1:
                 {end}
             return 1.0
     """
-    study = autotune.run(study_file(code, "'n_trials': 3"), run_dir=run_dir, workers=1)
+    options = "'n_trials': 3, 'trial_timeout_s': 1" if reason == "timeout" else "'n_trials': 3"
+    study = autotune.run(study_file(code, options), run_dir=run_dir, workers=1)
     assert _states(study) == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
     failed = study.get_trials()[1]
     assert failed.user_attrs["failure"] == reason
     assert words in failed.user_attrs["failure_message"]
+    assert set(failed.constraints) == ({reason} & {"oom", "timeout"})
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+def test_a_trial_whose_process_is_killed_again_and_again_is_lost(
+    study_file: StudyFile, run_dir: Path, name: str
+) -> None:
+    code = f"""
+        def objective(trial):
+            if trial.number == 1:
+                with open(HERE / "killed", "a") as file:
+                    file.write("x")
+                os.kill(os.getpid(), signal.{name})
+            return 1.0
+    """
+    study = autotune.run(study_file(code, "'n_trials': 3, 'max_retries': 1"), run_dir=run_dir, workers=1)
+    assert _states(study) == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    assert study.get_trials()[1].user_attrs["failure"] == "lost"
+    assert (run_dir.parent / "killed").read_text() == "xx"
+
+
+def test_a_trial_that_outgrows_its_memory_limit_fails_with_that_reason(study_file: StudyFile, run_dir: Path) -> None:
+    code = """
+        import resource
+
+        def objective(trial):
+            if trial.number == 1:
+                resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+                return len(bytearray(8 << 30))
+            return 1.0
+    """
+    study = autotune.run(study_file(code, "'n_trials': 2"), run_dir=run_dir, workers=1)
+    assert [t.user_attrs.get("failure") for t in study.get_trials()] == [None, "oom", None]
+
+
+def test_a_trial_that_the_kernel_kills_for_its_memory_fails_with_that_reason(
+    study_file: StudyFile, run_dir: Path, small_cgroup: Path
+) -> None:
+    code = f"""
+        def objective(trial):
+            if trial.number == 1:
+                Path({str(small_cgroup / "cgroup.procs")!r}).write_text(str(os.getpid()))
+                return len(bytearray(os.urandom(1 << 20) * 512))
+            return 1.0
+    """
+    study = autotune.run(study_file(code, "'n_trials': 2"), run_dir=run_dir, workers=1)
+    assert [t.user_attrs.get("failure") for t in study.get_trials()] == [None, "oom", None]
+
+
+@pytest.fixture
+def small_cgroup() -> Iterator[Path]:
+    """Give a cgroup whose processes may use 256 MiB together."""
+    if kernel_kills() is None:
+        pytest.skip("this kernel does not count whom it kills for lack of memory")
+    is_old = Path("/sys/fs/cgroup/memory").is_dir()
+    group = Path("/sys/fs/cgroup/memory" if is_old else "/sys/fs/cgroup") / f"autotune-{os.getpid()}"
+    try:
+        group.mkdir()
+    except OSError as error:
+        pytest.skip(f"no cgroup can be made here: {error}")
+    try:
+        try:
+            (group / ("memory.limit_in_bytes" if is_old else "memory.max")).write_text(str(256 << 20))
+        except OSError as error:
+            pytest.skip(f"the cgroup's memory cannot be limited: {error}")
+        yield group
+    finally:
+        group.rmdir()
+
+
+def test_failed_trials_count_if_the_study_says_so(study_file: StudyFile, run_dir: Path) -> None:
+    code = """
+        def objective(trial):
+            if trial.number % 2:
+                raise ValueError
+            return 1.0
+    """
+    study = autotune.run(study_file(code, "'n_trials': 6, 'count_failed': True"), run_dir=run_dir, workers=2)
+    assert sorted(_states(study)) == ["COMPLETE"] * 3 + ["FAIL"] * 3
 
 
 def test_the_traceback_is_in_the_storage_and_in_the_log(study_file: StudyFile, run_dir: Path) -> None:

@@ -1,0 +1,126 @@
+"""Parents on several machines that share a storage and nothing else: stopped, continued, killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.running.ownership import mark_of
+from autotune.running.storage import sqlite_url
+
+StudyFile = Callable[..., Path]
+Machine = Callable[[str], "subprocess.Popen[str]"]
+PATIENCE_S = 120  # for a machine that is very busy; nothing here waits for time to pass
+
+WAITING_FOR_A_FILE = """
+    import time
+
+    def objective(trial):
+        x = trial.suggest_float("x", 0, 1)
+        trial.report(x, 1)
+        while not (HERE / "go on").exists():
+            time.sleep(0.02)
+        trial.report(x + 1, 2)
+        return x
+"""
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return sqlite_url(tmp_path / "shared.db")
+
+
+@pytest.fixture
+def machine(study_file: StudyFile, url: str, tmp_path: Path) -> Iterator[Machine]:
+    """Give a function that starts the command on a machine of its own: with a run dir that no other sees."""
+    file = study_file(WAITING_FOR_A_FILE, "'n_trials': 1")
+    with ExitStack() as stack:
+
+        def start(name: str) -> subprocess.Popen[str]:
+            command = [sys.executable, "-m", "autotune", "run", str(file), "--storage", url, "--workers", "1"]
+            command += ["--run-dir", str(tmp_path / name), "--lease", "1"]
+            process = stack.enter_context(
+                subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            )
+            stack.callback(process.kill)
+            return process
+
+        yield start
+
+
+def _trials(url: str) -> list[FrozenTrial]:
+    try:
+        return optuna.load_study(study_name="toy", storage=url).get_trials()
+    except KeyError:  # not begun yet
+        return []
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < give_up, "what was waited for did not happen"
+        time.sleep(0.05)
+
+
+def _runs_under(url: str) -> str | None:
+    """Return who runs the first trial, once it has reported."""
+    trials = _trials(url)
+    if not trials or trials[0].state != TrialState.RUNNING or not trials[0].intermediate_values:
+        return None
+    mark = mark_of(trials[0])
+    return mark.parent if mark else None
+
+
+@pytest.mark.parametrize("fate", ["continued", "killed"])
+def test_a_parent_that_stands_still_for_longer_than_its_lease_is_replaced(
+    machine: Machine, url: str, tmp_path: Path, fate: str
+) -> None:
+    first = machine("first")
+    _until(lambda: _runs_under(url) is not None)
+    before = _runs_under(url)
+    os.kill(first.pid, signal.SIGSTOP)
+    second = machine("second")
+    _until(lambda: _runs_under(url) not in (None, before))
+    if fate == "killed":
+        first.kill()
+    (tmp_path / "go on").touch()
+    output = second.communicate()[0]
+    assert second.returncode == 0, output
+    if fate == "continued":
+        os.kill(first.pid, signal.SIGCONT)
+        output = first.communicate()[0]
+        assert first.returncode == 0, output
+        assert "Traceback" not in output
+    (trial,) = _trials(url)
+    assert trial.state == TrialState.COMPLETE
+    assert trial.value == trial.params["x"]
+    assert trial.intermediate_values == {1: trial.value, 2: trial.value + 1}
+
+
+def test_a_parent_that_finds_its_trial_taken_ends_it_quietly_and_goes_on(
+    machine: Machine, url: str, tmp_path: Path
+) -> None:
+    first = machine("first")
+    _until(lambda: _runs_under(url) is not None)
+    before = _runs_under(url)
+    os.kill(first.pid, signal.SIGSTOP)
+    machine("second")
+    _until(lambda: _runs_under(url) not in (None, before))
+    os.kill(first.pid, signal.SIGCONT)
+    assert first.stdout is not None
+    _until(lambda: "trial 0 interrupted" in first.stdout.readline())
+    (tmp_path / "go on").touch()
+    rest = first.communicate()[0]
+    assert first.returncode == 0, rest
+    assert "Traceback" not in rest
+    assert [trial.state for trial in _trials(url)] == [TrialState.COMPLETE]
