@@ -143,9 +143,10 @@ class Workers:
 
     def _run(self, slot: Slot, trial: optuna.Trial) -> None:
         started = time.monotonic()
-        steps = set(trial.storage.get_trial(trial._trial_id).intermediate_values)
-        self._job.observer(TrialStarted(slot.number, trial.number, len(steps)))
+        steps: set[int] = set()
         try:
+            steps |= trial.storage.get_trial(trial._trial_id).intermediate_values.keys()
+            self._job.observer(TrialStarted(slot.number, trial.number, len(steps)))
             outcome = self._supervise(slot, trial, steps)
             self._job.claims.ending(trial.number)
             state = self._end(trial, outcome)
@@ -182,7 +183,7 @@ class Workers:
             NotOursError: If it has become somebody else's to say.
         """
         claims = self._job.claims
-        if outcome is None or outcome.kind == "unusable":
+        if outcome is None or outcome.kind == "unusable" or outcome.reason == "server":
             claims.put_back(trial.number)
             return "interrupted"
         if not claims.holds(trial.number):
