@@ -137,6 +137,17 @@ def dashboard_command(options: argparse.Namespace) -> int:
     return DONE
 
 
+def serve_command(options: argparse.Namespace) -> int:
+    """Serve a storage to other machines."""
+    from autotune.running.serving import serve_storage
+
+    def announce(url: str) -> None:
+        print(f"Serving {_places(options).shown_storage()}: use --storage {url}  (Ctrl-C ends it)", flush=True)
+
+    serve_storage(_places(options).storage, options.host, options.port, announce)
+    return DONE
+
+
 def datasets_command(options: argparse.Namespace) -> int:
     """List the named datasets."""
     from autotune.data import available
@@ -263,7 +274,7 @@ def _places(options: argparse.Namespace) -> Places:
 
 
 def _storage(options: argparse.Namespace) -> optuna.storages.BaseStorage | None:
-    """Open the storage to look at it; None if it is an SQLite file that does not exist (looking creates none)."""
+    """Open the storage to look at it; None if it is a file that does not exist (looking creates none)."""
     from autotune.running.storage import open_existing_storage
 
     return open_existing_storage(_places(options).storage)
@@ -343,6 +354,14 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--json", action="store_true", help="print JSON and nothing else")
     dashboard = add("dashboard", dashboard_command, "Serve optuna-dashboard on 127.0.0.1.")
     dashboard.add_argument("--port", type=int, default=8080, metavar="P")
+    serve = add(
+        "serve",
+        serve_command,
+        "Serve the storage to other machines (Optuna's gRPC proxy). There is no authentication: whoever reaches the "
+        "port reads and writes all studies.",
+    )
+    serve.add_argument("--host", default="127.0.0.1", metavar="H", help="0.0.0.0: every network (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=13000, metavar="P", help="0 for any (default: %(default)s)")
     datasets = add("datasets", datasets_command, "List the datasets: what is there, what is missing, how to get it.")
     add_data_dir(datasets)
     return parser

@@ -3,71 +3,138 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import sqlite3
+import warnings
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import filelock
 import optuna
 import sqlalchemy
+from optuna.storages import BaseStorage, RDBStorage
 
 from autotune.errors import StorageError
+from autotune.running.journal import open_journal
+from autotune.running.outages import reason
+from autotune.running.patient_storage import Patience, PatientStorage
+from autotune.running.storage_url import parse_url, shown_url, sqlite_url, storage_file
+
+__all__ = ["open_existing_storage", "open_storage", "shown_url", "sqlite_url"]
 
 _BUSY_TIMEOUT_S = 120  # a commit takes milliseconds; this is for hundreds of them in a row on a slow disk
+# A server that is gone without a word (its machine, the network) is noticed within a minute, not after two hours.
+_LIBPQ: Mapping[str, object] = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+# 64 slots share the connections of their parent, which they need for milliseconds. With 16 for each, six parents stay
+# below the 100 connections that PostgreSQL accepts by default.
+_POOL: Mapping[str, object] = {
+    "pool_pre_ping": True,
+    "pool_size": 8,
+    "max_overflow": 8,
+    "pool_timeout": _BUSY_TIMEOUT_S,
+}
+_OPENING = 0x6175746F  # a number for PostgreSQL's advisory lock: "auto"
+_GRPC_PORT = 13000  # Optuna's
+_EXTRAS = {"psycopg": "postgres", "grpc": "grpc", "google": "grpc"}
 
 
-def open_storage(url: str) -> optuna.storages.BaseStorage:
-    """Open the storage at `url`, creating its tables if it is new.
+def open_storage(url: str, patience: Patience | None = None) -> PatientStorage:
+    """Open the storage at `url`, creating its tables or its file if it is new.
 
     SQLite files are opened with WAL (readers and the writer do not wait for each other), `synchronous=NORMAL` (safe
     with WAL: a power cut may lose the last commits, never the file), a long busy timeout, and transactions that are
     immediate, so that what a transaction has read is still true when it writes: two slots cannot claim one trial.
 
+    Opening fails at once; afterwards, a storage that is away is waited for.
+
     Args:
-        url: An SQLAlchemy URL, e.g. "sqlite:///runs/autotune.db".
+        url: "sqlite:///runs/autotune.db", "postgresql+psycopg://user@host/db" or another URL of SQLAlchemy's;
+            "journal:///runs/study.log", or the plain path of a file that ends in .log or .journal;
+            "grpc://host:13000" for what `autotune serve` serves.
+        patience: How to wait.
 
     Raises:
         StorageError: If there is no such storage, or it cannot be reached. The message holds no password.
     """
-    try:
-        parsed = _parse(url)
-        if parsed.get_backend_name() == "sqlite":
-            return _open_sqlite(parsed)
-        return optuna.storages.get_storage(url)
-    except Exception as error:
-        raise StorageError(
-            f"the storage {shown_url(url)} cannot be opened: {_reason(error)}",
-            "A storage is an SQLAlchemy URL such as sqlite:///runs/autotune.db or postgresql+psycopg://user@host/db.",
-            "Check the URL, that the folder or the server is there, and that its driver is installed.",
-        ) from error
+    opener = partial(_open, url)
+    if _is_in_memory(url):  # opened again, it would be another one
+        storage = opener()
+        opener = partial(_same, storage)
+    return PatientStorage(opener, shown_url(url), patience)
 
 
-def open_existing_storage(url: str) -> optuna.storages.BaseStorage | None:
-    """Open a storage to look at it; None if it would be a new SQLite file.
+def open_existing_storage(url: str) -> PatientStorage | None:
+    """Open a storage to look at it; None if it would be a new file.
 
     Raises:
         StorageError: As `open_storage` does.
     """
     with contextlib.suppress(sqlalchemy.exc.ArgumentError):
-        parsed = _parse(url)
-        if parsed.get_backend_name() == "sqlite" and parsed.database and not Path(parsed.database).exists():
+        file = storage_file(parse_url(url))
+        if file is not None and not file.exists():
             return None
     return open_storage(url)
 
 
-def _open_sqlite(url: sqlalchemy.URL) -> optuna.storages.BaseStorage:
-    in_memory = url.database in (None, "", ":memory:")
-    if not in_memory and not (folder := Path(url.database or "").absolute().parent).is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}")  # the lock below would create it
-    opening = contextlib.nullcontext() if in_memory else filelock.FileLock(f"{url.database}.lock")
+def _open(url: str) -> BaseStorage:
+    try:
+        return _open_parsed(parse_url(url), url)
+    except ImportError as error:
+        raise _missing_package(url, error) from error
+    except Exception as error:
+        raise StorageError(
+            f"the storage {shown_url(url)} cannot be opened: {_reason(error, url)}",
+            "A storage is an SQLAlchemy URL such as sqlite:///runs/autotune.db or postgresql+psycopg://user@host/db, "
+            "a journal file such as journal:///runs/study.log, or grpc://host:port.",
+            "Check the URL, that the folder or the server is there, and that its driver is installed.",
+        ) from error
+
+
+def _open_parsed(parsed: sqlalchemy.URL, url: str) -> BaseStorage:
+    kind = parsed.get_backend_name()
+    if kind == "sqlite":
+        return _open_sqlite(parsed)
+    if kind == "postgresql":
+        return _open_postgresql(parsed)
+    if kind == "journal":
+        return open_journal(_journal_file(parsed))
+    if kind == "grpc":
+        return _open_proxy(parsed)
+    return optuna.storages.get_storage(url)
+
+
+def _same(storage: BaseStorage) -> BaseStorage:
+    return storage
+
+
+def _is_in_memory(url: str) -> bool:
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError):
+        parsed = parse_url(url)
+        return parsed.get_backend_name() == "sqlite" and storage_file(parsed) is None
+    return False
+
+
+def _open_sqlite(url: sqlalchemy.URL) -> BaseStorage:
+    file = storage_file(url)
+    if file is not None and not file.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {file.parent}")  # the lock below would create it
+    opening = filelock.FileLock(f"{url.database}.lock") if file is not None else contextlib.nullcontext()
     # One at a time: two processes that create the tables, or switch to WAL, at once get in each other's way.
     with opening:
-        rdb = optuna.storages.RDBStorage(
+        rdb = RDBStorage(
             url.render_as_string(hide_password=False),
             engine_kwargs={
                 "connect_args": {"timeout": _BUSY_TIMEOUT_S},
                 "pool_events": [(_prepare_connection, "connect")],
-                **({} if in_memory else {"pool_size": 4, "max_overflow": -1}),
+                **({"pool_size": 4, "max_overflow": -1} if file is not None else {}),
             },
         )
     sqlalchemy.event.listen(rdb.engine, "begin", _begin_immediate)
@@ -86,35 +153,67 @@ def _begin_immediate(connection: sqlalchemy.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def shown_url(url: str) -> str:
-    """Return a storage's URL as it may be shown: without its password."""
-    try:
-        parsed = _parse(url)
-    except sqlalchemy.exc.ArgumentError:
-        return "given" if set("@?") & set(url) or url.count(":") > 1 else repr(url)
-    if url.count("@") > 1 and parsed.get_backend_name() != "sqlite":
-        return "given"  # with an @ in it that is not written %40, a password does not end where it seems to
-    secrets = [name for name in parsed.query if "pass" in name.lower()]
-    return parsed.difference_update_query(secrets).render_as_string(hide_password=True)
+def _open_postgresql(url: sqlalchemy.URL) -> BaseStorage:
+    if url.drivername == "postgresql" and importlib.util.find_spec("psycopg") is not None:
+        url = url.set(drivername="postgresql+psycopg")
+    is_libpq = url.drivername in ("postgresql+psycopg", "postgresql+psycopg2")
+    connect_args = {name: value for name, value in _LIBPQ.items() if name not in url.query} if is_libpq else {}
+    with _alone_in(url, connect_args):
+        rdb = RDBStorage(
+            url.render_as_string(hide_password=False), engine_kwargs={**_POOL, "connect_args": connect_args}
+        )
+    return optuna.storages.get_storage(rdb)
 
 
-def _parse(url: str) -> sqlalchemy.URL:
-    try:
-        return sqlalchemy.make_url(url)
-    except ValueError:  # the port is not a number; whoever forgot the host has the password there
-        raise sqlalchemy.exc.ArgumentError("not a URL") from None
+@contextlib.contextmanager
+def _alone_in(url: sqlalchemy.URL, connect_args: dict[str, object]) -> Iterator[None]:
+    """Keep others from opening the same database: two that create its tables at once get in each other's way."""
+    engine = sqlalchemy.create_engine(url, connect_args=connect_args, poolclass=sqlalchemy.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_OPENING})")
+        yield
 
 
-def _reason(error: Exception) -> str:
+def _journal_file(url: sqlalchemy.URL) -> Path:
+    file = storage_file(url)
+    if file is None or url.host is not None:
+        raise ValueError("the URL of a journal has three slashes before a relative path, four before an absolute one")
+    return file
+
+
+def _open_proxy(url: sqlalchemy.URL) -> BaseStorage:
+    if url.host is None or url.username is not None or url.database or url.query:
+        raise ValueError("the URL of a proxy is grpc://host:port")
+    with warnings.catch_warnings():
+        # reason: the class says that it is experimental at every construction; it has been there since 2024.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        host = f"[{url.host}]" if ":" in url.host else url.host
+        proxy = optuna.storages.GrpcStorageProxy(host=host, port=url.port or _GRPC_PORT)
+    with contextlib.suppress(KeyError):  # it answers: there is no such study
+        proxy.get_study_id_from_name("")
+    return proxy
+
+
+def _missing_package(url: str, error: ImportError) -> StorageError:
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    if isinstance(cause, sqlalchemy.exc.ArgumentError):
-        return "it is not a URL."
-    original = getattr(cause, "orig", None)
-    return f"{original or cause}".splitlines()[0]
+    package = (getattr(cause, "name", None) or str(cause)).partition(".")[0]
+    extra = _EXTRAS.get(package)
+    fix = f'pip install "autotune[{extra}]"' if extra else f"Install the package that has {package}."
+    if package == "psycopg2":
+        fix = 'pip install "autotune[postgres]", and begin the URL with postgresql+psycopg://'
+    return StorageError(
+        f"the storage {shown_url(url)} cannot be opened: there is no package {package}.",
+        "Storages other than files need a driver of their own.",
+        fix,
+    )
 
 
-def sqlite_url(path: Path) -> str:
-    """Return the URL of an SQLite file."""
-    return sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()
+def _reason(error: Exception, url: str) -> str:
+    if shown_url(url) == "given":  # nobody knows which part of it is a password, and messages quote parts
+        return "it is not a URL, or its password has an @ or a / in it that is not written %40 or %2F."
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return "it is not a URL." if isinstance(cause, sqlalchemy.exc.ArgumentError) else f"{reason(error)}."

@@ -18,7 +18,7 @@ from autotune.running.storage import open_existing_storage, open_storage, shown_
 
 
 def _engine(storage: Any) -> sqlalchemy.Engine:
-    engine: sqlalchemy.Engine = storage._backend.engine
+    engine: sqlalchemy.Engine = storage.inner._backend.engine
     return engine
 
 

@@ -1,0 +1,88 @@
+"""Optuna's journal file, opened so that no process that dies can leave it locked or torn."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import TrialState
+
+_GRACE_S = 30  # a line is written in milliseconds; Optuna's own default, and other programs may write this file, too
+
+
+def open_journal(path: Path, grace_s: int = _GRACE_S) -> JournalStorage:
+    """Open a journal file, creating it if it is new.
+
+    Args:
+        path: The file, absolute.
+        grace_s: After how long the lock of a process that has died is taken from it.
+
+    Raises:
+        FileNotFoundError: If its folder is not there.
+        ValueError: If it is something else than a journal.
+    """
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent}")
+    try:
+        return _ClaimingJournal(JournalFileBackend(str(path), _MendingLock(path, grace_s)))  # type: ignore[arg-type]
+        # reason: Optuna's base class of locks is private, and has just these two methods
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise ValueError("it is not a journal of Optuna's") from error
+
+
+class _MendingLock:
+    """Optuna's lock, which also removes what a process has begun to write that died before the end of the line.
+
+    Optuna would put the next line right behind it and then refuse to read the file for ever.
+
+    Measured with a holder that was killed: this lock (`open` with O_EXCL) is free after the grace period, whatever the
+    path. Optuna's default, a symbolic link, is stuck for ever and spins if the path is relative. A lock of the kernel's
+    would be free at once, but programs that use Optuna alone would not respect it, nor would some network file systems.
+    """
+
+    def __init__(self, path: Path, grace_s: int) -> None:
+        self._path = path
+        self._lock = JournalFileOpenLock(str(path), grace_s)
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        try:
+            _remove_torn_line(self._path)
+        except BaseException:
+            self._lock.release()
+            raise
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def _remove_torn_line(path: Path) -> None:
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size == 0 or _byte_before(file.fileno(), size) == b"\n":
+            return
+        while size > 0 and _byte_before(file.fileno(), size) != b"\n":
+            size -= 1
+        file.truncate(size)
+
+
+def _byte_before(descriptor: int, position: int) -> bytes:
+    return os.pread(descriptor, 1, position - 1)
+
+
+class _ClaimingJournal(JournalStorage):
+    """A journal in which one trial is claimed by one thread only, however often it was put back.
+
+    Optuna answers "yes" where the trial is the last that this thread has claimed. That is wrong if the thread has put
+    it back, and another process was quicker to claim it again: so what was claimed before is forgotten first.
+    """
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        if state == TrialState.RUNNING:
+            with self._thread_lock:
+                self._replay_result._worker_id_to_owned_trial_id.pop(self._replay_result.worker_id, None)
+        return super().set_trial_state_values(trial_id, state, values)

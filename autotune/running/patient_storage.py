@@ -1,0 +1,283 @@
+"""A storage that is waited for while it is away: a database that restarts, a network that comes back.
+
+What is covered: every method of Optuna's storages. A request whose answer was lost is sent again, and counts as done if
+it turns out to have been done the first time. What is not: a new trial may have been created twice, so ask only for
+WAITING ones (one more of them is no harm); and a claim may have been made of which nobody has heard: the trial is then
+RUNNING, the claim counts as lost, and whoever wrote down whose the trial is has to notice that nobody runs it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.running.outages import is_away, reason
+
+T = TypeVar("T")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How to wait for a storage.
+
+    Attributes:
+        patience_s: How long before giving up.
+        first_wait_s: How long to wait before asking again; twice as long each further time.
+        longest_wait_s: How long at most.
+        clock: Returns seconds that never go back.
+        sleep: Waits so many seconds; returns True (as `threading.Event.wait` does) to give up at once.
+        chance: Makes waits differ, so that many who wait do not come all at once.
+        say: Shows a line.
+    """
+
+    patience_s: float = 1800.0
+    first_wait_s: float = 0.1
+    longest_wait_s: float = 5.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], object] = time.sleep
+    chance: random.Random = field(default_factory=random.Random)
+    say: Callable[[str], None] = _say
+
+    def wait_s(self, attempts: int) -> float:
+        """Return how long to wait after so many attempts, in seconds."""
+        longest = min(self.first_wait_s * 2.0 ** min(attempts - 1, 60), self.longest_wait_s)
+        return longest * self.chance.uniform(0.5, 1.0)
+
+
+class PatientStorage(BaseStorage):
+    """Optuna's storage, waited for while it is away.
+
+    It may be used in a forked process: there the storage is opened anew.
+
+    Args:
+        opener: Opens the storage; at once, and again in each process that inherits or unpickles it.
+        name: What to call it in messages: its URL without the password.
+        patience: How to wait.
+    """
+
+    def __init__(self, opener: Callable[[], BaseStorage], name: str, patience: Patience | None = None) -> None:
+        self._opener = opener
+        self._name = name
+        self._patience = patience or Patience()
+        self._opened = _Opened(os.getpid(), opener(), _Outage(name, self._patience))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return PatientStorage, (self._opener, self._name)
+
+    @property
+    def inner(self) -> BaseStorage:
+        """The storage that is waited for."""
+        return self._here().storage
+
+    def _here(self) -> _Opened:
+        if self._opened.pid != os.getpid():
+            # The connections are the other process's; what is only dropped here might be closed for both.
+            outage = _Outage(self._name, self._patience)
+            self._opened = _Opened(os.getpid(), self._opener(), outage, inherited=self._opened)
+        return self._opened
+
+    def _ask(self, request: Callable[[BaseStorage], T], again: Callable[[BaseStorage], T] | None = None) -> T:
+        """Have `request` answered, however long it takes; ask `again` where a first answer may have been lost."""
+        here = self._here()
+        began = self._patience.clock()
+        attempts = 0
+        while True:
+            sent = self._patience.clock()
+            try:
+                result = request(here.storage)
+            except Exception as error:
+                if not is_away(error):
+                    here.outage.end(sent)
+                    raise
+                failure = error
+            else:
+                here.outage.end(sent)
+                return result
+            attempts += 1
+            if not here.outage.wait(failure, began, attempts):
+                raise failure
+            request = again or request
+
+    # ---- studies ----
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        name = study_name or f"no-name-{uuid.uuid4()}"  # as Optuna does: the same one each time it is asked for
+
+        def create_again(storage: BaseStorage) -> int:
+            try:
+                return storage.create_new_study(directions, name)
+            except DuplicatedStudyError:
+                study_id = storage.get_study_id_from_name(name)
+                is_new = not storage.get_all_trials(study_id, deepcopy=False)
+                if is_new and storage.get_study_directions(study_id) == list(directions):
+                    return study_id
+                raise
+
+        return self._ask(lambda storage: storage.create_new_study(directions, name), create_again)
+
+    def delete_study(self, study_id: int) -> None:
+        def delete_again(storage: BaseStorage) -> None:
+            try:
+                storage.delete_study(study_id)
+            except KeyError:
+                return  # it was deleted the first time
+
+        self._ask(lambda storage: storage.delete_study(study_id), delete_again)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._ask(lambda storage: storage.set_study_user_attr(study_id, key, value))
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._ask(lambda storage: storage.set_study_system_attr(study_id, key, value))
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        return self._ask(lambda storage: storage.get_study_id_from_name(study_name))
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        return self._ask(lambda storage: storage.get_study_name_from_id(study_id))
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        return self._ask(lambda storage: storage.get_study_directions(study_id))
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._ask(lambda storage: storage.get_study_user_attrs(study_id))
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._ask(lambda storage: storage.get_study_system_attrs(study_id))
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        return self._ask(lambda storage: storage.get_all_studies())
+
+    # ---- trials, written ----
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        return self._ask(lambda storage: storage.create_new_trial(study_id, template_trial))
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        # Again: databases keep the first value, the journal the last, and both are the same.
+        self._ask(
+            lambda storage: storage.set_trial_param(trial_id, param_name, param_value_internal, distribution),
+        )
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        def change(storage: BaseStorage) -> bool:
+            return storage.set_trial_state_values(trial_id, state, values)
+
+        if state.is_finished():
+            return self._ask(change, lambda storage: _finish_again(storage, trial_id, state, values))
+        if state == TrialState.WAITING:
+            claimed = self.get_trial(trial_id).datetime_start
+
+            def put_back_again(storage: BaseStorage) -> bool:
+                trial = storage.get_trial(trial_id)
+                if trial.state == TrialState.WAITING or trial.datetime_start != claimed:
+                    return True  # it waits, or somebody else has claimed it since
+                return change(storage)
+
+            return self._ask(change, put_back_again)
+        return self._ask(change)
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        self._ask(lambda storage: storage.set_trial_intermediate_value(trial_id, step, intermediate_value))
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._ask(lambda storage: storage.set_trial_user_attr(trial_id, key, value))
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._ask(lambda storage: storage.set_trial_system_attr(trial_id, key, value))
+
+    # ---- trials, read; Optuna's base class answers the rest from these ----
+
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        return self._ask(lambda storage: storage.get_trial_id_from_study_id_trial_number(study_id, trial_number))
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        return self._ask(lambda storage: storage.get_trial(trial_id))
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        return self._ask(lambda storage: storage.get_all_trials(study_id, deepcopy, states))
+
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        return self._ask(lambda storage: storage.get_best_trial(study_id))
+
+    def remove_session(self) -> None:
+        self.inner.remove_session()
+
+
+def _finish_again(storage: BaseStorage, trial_id: int, state: TrialState, values: Sequence[float] | None) -> bool:
+    try:
+        return storage.set_trial_state_values(trial_id, state, values)
+    except UpdateFinishedTrialError:
+        trial = storage.get_trial(trial_id)
+        if trial.state == state and (values is None or trial.values == list(values)):
+            return True  # it was finished the first time
+        raise
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A storage as it was opened in a process."""
+
+    pid: int
+    storage: BaseStorage
+    outage: _Outage
+    inherited: _Opened | None = None
+
+
+class _Outage:
+    """Whether the storage is away at the moment, as all threads of a process know it, and as they say it once."""
+
+    def __init__(self, name: str, patience: Patience) -> None:
+        self._name = name
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._since: float | None = None
+
+    def wait(self, error: Exception, began: float, attempts: int) -> bool:
+        """Wait a moment after the last of some attempts, the first of them at `began`; False to give up."""
+        wait_s = self._patience.wait_s(attempts)
+        if self._patience.clock() + wait_s - began > self._patience.patience_s:
+            return False
+        if attempts > 1:  # what the second attempt heals was no more than a lost connection
+            self._begin(error)
+        return self._patience.sleep(wait_s) is not True
+
+    def _begin(self, error: Exception) -> None:
+        with self._lock:
+            if self._since is not None:
+                return
+            self._since = self._patience.clock()
+            self._patience.say(f"The storage {self._name} does not answer: {reason(error)}. Waiting for it ...")
+
+    def end(self, sent: float) -> None:
+        """Note that a request which was sent at this time has been answered."""
+        if self._since is None or sent < self._since:
+            return
+        with self._lock:
+            if self._since is None:
+                return
+            seconds = self._patience.clock() - self._since
+            self._since = None
+            self._patience.say(f"The storage {self._name} answers again after {seconds:.0f} s.")

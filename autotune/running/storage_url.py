@@ -1,0 +1,55 @@
+"""What the URL of a storage says, and how it may be shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy
+
+_JOURNAL_SUFFIXES = (".log", ".journal")
+_FILES = ("sqlite", "journal")
+
+
+def parse_url(url: str) -> sqlalchemy.URL:
+    """Return the parts of a storage's URL; the plain path of a journal file becomes one.
+
+    Raises:
+        sqlalchemy.exc.ArgumentError: If it is no URL.
+    """
+    if _is_journal_path(url):
+        return sqlalchemy.URL.create("journal", database=url)
+    try:
+        return sqlalchemy.make_url(url)
+    except ValueError:  # the port is not a number; whoever forgot the host has the password there
+        raise sqlalchemy.exc.ArgumentError("not a URL") from None
+
+
+def storage_file(url: sqlalchemy.URL) -> Path | None:
+    """Return the file that a storage is kept in; None if it is kept in none."""
+    if url.get_backend_name() in _FILES and url.database not in (None, "", ":memory:"):
+        return Path(url.database or "").absolute()
+    return None
+
+
+def shown_url(url: str) -> str:
+    """Return a storage's URL as it may be shown: without its password."""
+    if _is_journal_path(url):
+        return url
+    try:
+        parsed = parse_url(url)
+    except sqlalchemy.exc.ArgumentError:
+        return "given" if set("@?") & set(url) or url.count(":") > 1 else repr(url)
+    if url.count("@") > 1 and parsed.get_backend_name() not in _FILES:
+        return "given"  # with an @ in it that is not written %40, a password does not end where it seems to
+    secrets = [name for name in parsed.query if "pass" in name.lower()]
+    return parsed.difference_update_query(secrets).render_as_string(hide_password=True)
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of an SQLite file."""
+    return sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def _is_journal_path(url: str) -> bool:
+    # A colon is in every URL, also in one that is mistyped and has a password in it.
+    return url.endswith(_JOURNAL_SUFFIXES) and ":" not in url
