@@ -1,7 +1,17 @@
 """Which hyperparameters next, and which trial to stop: in Optuna's own interfaces."""
 
+from autotune.search.exhaustion import FAULTS_OF_CONFIGURATION, is_exhausted, tried, twin
 from autotune.search.pruning import patient_median
 from autotune.search.sampling import SeededSampler, tpe
 from autotune.search.space import differences
 
-__all__ = ["SeededSampler", "differences", "patient_median", "tpe"]
+__all__ = [
+    "FAULTS_OF_CONFIGURATION",
+    "SeededSampler",
+    "differences",
+    "is_exhausted",
+    "patient_median",
+    "tpe",
+    "tried",
+    "twin",
+]

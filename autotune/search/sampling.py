@@ -1,22 +1,31 @@
 """Samplers whose suggestions depend on the stored trials and the study's seed, and on nothing else.
 
 What is covered: a search that is stopped anywhere, even between two parameters of one trial, suggests after it goes
-on what it would have suggested without the stop.
+on what it would have suggested without the stop. What has been tried is not suggested again while anything is left.
 What is not covered: several slots finish trials in an order of their own, so that with more than one slot the
-stored trials differ from run to run, and with them the suggestions.
+stored trials differ from run to run, and with them the suggestions. Two slots that begin a trial at the same moment do
+not know of each other's parameters yet.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.samplers import GridSampler, QMCSampler
+from optuna.samplers import BruteForceSampler, GridSampler, PartialFixedSampler, QMCSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.search.domain import n_values, value_at
+from autotune.search.exhaustion import all_tried, being_tried, below, draw_untried, is_endless, is_exhausted, tried
+from autotune.search.infeasible import show_infeasible
 from autotune.seeds import derive_seed
+
+_ATTEMPTS = 10  # at a set of values that has not been tried
+_ATTEMPTS_AT_ONE = 4  # at the value of one parameter; what is left to try is known then, and drawn from
 
 
 def tpe(seed: int) -> optuna.samplers.TPESampler:
@@ -30,11 +39,29 @@ def tpe(seed: int) -> optuna.samplers.TPESampler:
     )
 
 
+@dataclass(frozen=True)
+class _Past:
+    """What is known before a suggestion.
+
+    Attributes:
+        study: The study as the inner sampler is shown it, with all the trials that it can learn from.
+        tried: The trials whose configurations are not to be suggested again.
+        given: The values that the trial was enqueued with. They come before what is suggested.
+    """
+
+    study: optuna.Study
+    tried: list[FrozenTrial]
+    given: dict[str, Any]
+
+
 class SeededSampler(optuna.samplers.BaseSampler):
     """Ask a fresh sampler, seeded by (study seed, trial, parameter), for every suggestion.
 
     A sampler that lives as long as the process would replay its first random points after a restart, and would give
     the second half of an interrupted trial's parameters other random numbers than the uninterrupted trial has.
+
+    A sampler that proposes what has been tried, or is just being tried, is asked again with another seed. If it
+    insists, one of the values that are left is drawn.
 
     Args:
         factory: A function from a seed to a sampler.
@@ -44,23 +71,58 @@ class SeededSampler(optuna.samplers.BaseSampler):
     def __init__(self, factory: Callable[[int], optuna.samplers.BaseSampler], seed: int) -> None:
         self._factory = factory
         self._seed = seed
+        self._has_stopped = False
+
+    def is_done(self, study: optuna.Study) -> bool:
+        """Say whether every configuration has been tried, so that a new trial could only repeat one."""
+        sampler = self._plan()
+        if isinstance(sampler, GridSampler):
+            return sampler.is_exhausted(study)
+        trials = study.get_trials(deepcopy=False)
+        if isinstance(sampler, BruteForceSampler):  # tries nothing twice, for whatever reason it has failed
+            trials = [t for t in trials if t.state.is_finished()]
+        else:
+            trials = tried(trials)
+        return self._has_stopped or is_exhausted(trials)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._fresh(trial, "space").infer_relative_search_space(study, trial)
+        sampler = self._fresh(trial, "space")
+        return sampler.infer_relative_search_space(_past(study, trial, sampler).study, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        sampler = self._fresh(trial, "relative")
-        # Some samplers (TPE with groups) find in the first call what they need in the second.
-        sampler.infer_relative_search_space(study, trial)
-        return sampler.sample_relative(study, trial, search_space)
+        past = _past(study, trial, self._plan())
+        for attempt in range(_ATTEMPTS):
+            sampler = self._fresh(trial, "relative", attempt)
+            # Some samplers (TPE with groups) find in the first call what they need in the second.
+            sampler.infer_relative_search_space(past.study, trial)
+            params = sampler.sample_relative(past.study, trial, search_space)
+            # The values that the trial has already do not matter: it may have been interrupted, and is to get the
+            # others that it would have got.
+            if not params or not all_tried(past.tried, {**params, **past.given}):
+                return params
+        return {}  # the parameters are suggested one by one
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        sampler = self._fresh(trial, f"parameter {param_name}")
-        return sampler.sample_independent(study, trial, param_name, param_distribution)
+        use = f"parameter {param_name}"
+        past = _past(study, trial, self._plan())
+        known = {**past.given, **trial.params}
+        nearby = below(past.tried, known)
+        proposals = []
+        for attempt in range(_ATTEMPTS_AT_ONE):
+            sampler = self._fresh(trial, use, attempt)
+            value = sampler.sample_independent(past.study, trial, param_name, param_distribution)
+            if n_values(param_distribution) is None or not all_tried(nearby, {**known, param_name: value}):
+                return value
+            proposals.append(value)
+        if isinstance(sampler, PartialFixedSampler):
+            return proposals[0]  # it may be one of the fixed parameters
+        rng = random.Random(derive_seed(self._seed, "trial", trial.number, use, "untried"))
+        drawn = draw_untried(nearby, known, param_name, param_distribution, rng)
+        return proposals[0] if drawn is None else value_at(param_distribution, drawn)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         self._fresh(trial, "before").before_trial(study, trial)
@@ -74,10 +136,31 @@ class SeededSampler(optuna.samplers.BaseSampler):
             # Samplers that have searched everything stop the study, which Optuna refuses outside `study.optimize`.
             if "Study.stop" not in str(error):
                 raise
+            self._has_stopped = True
 
-    def _fresh(self, trial: FrozenTrial, use: str) -> optuna.samplers.BaseSampler:
-        sampler = self._factory(derive_seed(self._seed, "trial", trial.number, use))
+    def _plan(self) -> optuna.samplers.BaseSampler:
+        return self._factory(derive_seed(self._seed, "plan"))
+
+    def _fresh(self, trial: FrozenTrial, use: str, attempt: int = 0) -> optuna.samplers.BaseSampler:
+        again = ("attempt", attempt) if attempt else ()
+        sampler = self._factory(derive_seed(self._seed, "trial", trial.number, use, *again))
         if isinstance(sampler, GridSampler) or (isinstance(sampler, QMCSampler) and use == "relative"):
             # One plan of points for the whole study, and the seed decides their order.
-            return self._factory(derive_seed(self._seed, "plan"))
+            return self._plan()
         return sampler
+
+
+def _past(study: optuna.Study, trial: FrozenTrial, sampler: optuna.samplers.BaseSampler) -> _Past:
+    """Return what is known before a suggestion to `trial`."""
+    if isinstance(sampler, (GridSampler, BruteForceSampler)):
+        return _Past(study, [], {})  # these keep their own books
+    # Not `study.get_trials`: under Hyperband `study` is only one bracket.
+    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+    # The first trial that has not failed decides what space a quasi-random sequence is for.
+    shown = study if isinstance(sampler, QMCSampler) else show_infeasible(study, trials)
+    others = [t for t in trials if t.number != trial.number]
+    taken = tried(others) + being_tried(others)
+    given: dict[str, Any] = next(
+        (t.system_attrs.get("fixed_params", {}) for t in trials if t.number == trial.number), {}
+    )
+    return _Past(shown, [] if is_endless(taken) else taken, given)

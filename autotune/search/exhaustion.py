@@ -1,0 +1,177 @@
+"""What has been tried, and whether anything is left to try.
+
+A search space is known only from the trials in it: a study file asks for parameters as it runs, and which it asks for
+next may depend on the values so far. What is held to here is that the values so far decide what is asked for next,
+from which distribution. The order in which a trial was asked for its parameters is not needed: gRPC storages lose it.
+
+What is covered: conditional spaces, distributions that depend on other parameters, trials that failed before all
+their parameters were asked for (none of those could have helped).
+What is not covered: spaces that change from trial to trial; they are never said to be exhausted.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.search.domain import is_same, n_values, position
+
+FAULTS_OF_CONFIGURATION = frozenset({"nan", "oom", "timeout"})
+"""The reasons (user attribute "failure") with which a configuration fails however often it is tried."""
+
+
+def tried(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials whose configurations need not be tried again."""
+    return [t for t in trials if t.params and _is_tried(t)]
+
+
+def being_tried(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials that are running or wait, and have all their parameters as far as one can know."""
+    unfinished = [t for t in trials if not t.state.is_finished() and t.params]
+    if not unfinished:
+        return []
+    known = {frozenset(t.params) for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)}
+    return [t for t in unfinished if frozenset(t.params) in known]
+
+
+def is_endless(trials: Sequence[FrozenTrial]) -> bool:
+    """Say whether a parameter that all trials have gives the space endlessly many configurations.
+
+    It takes next to no time, and answers for most searches.
+    """
+    if not trials:
+        return False
+    endless = [name for name, distribution in trials[-1].distributions.items() if n_values(distribution) is None]
+    return any(all(name in t.distributions for t in trials) for name in endless)
+
+
+def is_exhausted(trials: Sequence[FrozenTrial]) -> bool:
+    """Say whether every configuration there is has been tried.
+
+    Args:
+        trials: Those that count as tried. A trial without any parameter says nothing about the space.
+    """
+    return all_tried(trials, {})
+
+
+def all_tried(trials: Sequence[FrozenTrial], params: Mapping[str, Any]) -> bool:
+    """Say whether every configuration with these values has been tried.
+
+    Args:
+        trials: Those that count as tried.
+        params: Values of any parameters; those that turn out not to be asked for do not matter.
+    """
+    group = below(trials, params)
+    return bool(group) and _is_covered(group, params.keys())
+
+
+def below(trials: Iterable[FrozenTrial], params: Mapping[str, Any]) -> list[FrozenTrial]:
+    """Return the trials that have these values, or do not have these parameters.
+
+    Those that have nothing else are left out where others do: what made them fail need not happen again.
+    """
+    group = [t for t in trials if t.params and _agrees(t, params)]
+    return _longer(group, params.keys()) or group
+
+
+def draw_untried(
+    trials: Sequence[FrozenTrial],
+    params: Mapping[str, Any],
+    name: str,
+    distribution: BaseDistribution,
+    rng: random.Random,
+) -> int | None:
+    """Draw one of the values of a parameter with which there is still something to try, all equally likely.
+
+    Args:
+        trials: Those that count as tried.
+        params: The values of the parameters that were asked for before.
+        name: The parameter.
+        distribution: Its distribution.
+        rng: Where the chance comes from.
+
+    Returns:
+        The value's number, for `value_at`; None if there is none, or they are endless.
+    """
+    total = n_values(distribution)
+    group = below(trials, params)
+    if total is None or (group and _is_covered(group, params.keys())):
+        return None
+    by_position = defaultdict(list)
+    for trial in group:
+        if name in trial.params:
+            by_position[position(distribution, trial.params[name])].append(trial)
+    known = {*params, name}
+    used_up = sorted(p for p, those in by_position.items() if p is not None and _is_covered(those, known))
+    if len(used_up) == total:
+        return None
+    drawn = rng.randrange(total - len(used_up))
+    for p in used_up:
+        drawn += p <= drawn
+    return drawn
+
+
+def twin(trials: Iterable[FrozenTrial], params: Mapping[str, Any]) -> FrozenTrial | None:
+    """Return the first of the trials that has exactly these parameters and values; None if there is none.
+
+    Trials without any parameter have no twins: nothing says that they were to be the same.
+    """
+    names = params.keys()
+    for trial in trials:
+        if names and trial.params.keys() == names and _agrees(trial, params):
+            return trial
+    return None
+
+
+def _is_tried(trial: FrozenTrial) -> bool:
+    if trial.state == TrialState.FAIL:
+        return trial.user_attrs.get("failure") in FAULTS_OF_CONFIGURATION
+    return trial.state.is_finished()
+
+
+def _agrees(trial: FrozenTrial, params: Mapping[str, Any]) -> bool:
+    values, distributions = trial.params, trial.distributions
+    return all(is_same(distributions[name], values[name], v) for name, v in params.items() if name in values)
+
+
+def _longer(trials: Iterable[FrozenTrial], known: Collection[str]) -> list[FrozenTrial]:
+    return [t for t in trials if any(name not in known for name in t.params)]
+
+
+def _is_covered(trials: Sequence[FrozenTrial], known: Collection[str]) -> bool:
+    """Say whether trials that agree on the known parameters are all that can be tried with those.
+
+    They are split by all other parameters that every one of them has, from one and the same distribution. If each
+    combination of values is there, and is covered itself, then so is the whole: what a configuration that nobody has
+    tried is asked for first, second and so on is, by induction, what one of these trials was asked for and answered
+    in the same way.
+    """
+    trials = _longer(trials, known)
+    if not trials:
+        return True
+    if is_endless(trials):
+        return False
+    shared = _shared(trials, known)
+    total = math.prod(n_values(distribution) or 0 for distribution in shared.values())
+    if not shared or not 0 < total <= len(trials):
+        return False
+    groups = defaultdict(list)
+    for trial in trials:
+        groups[tuple(position(distribution, trial.params[name]) for name, distribution in shared.items())].append(trial)
+    inside = [group for positions, group in groups.items() if None not in positions]
+    return len(inside) == total and all(_is_covered(group, {*known, *shared}) for group in inside)
+
+
+def _shared(trials: Sequence[FrozenTrial], known: Collection[str]) -> dict[str, BaseDistribution]:
+    """Return the parameters, except the known ones, that all trials have from one and the same distribution."""
+    shared = {}
+    for name, distribution in trials[0].distributions.items():
+        if name not in known and all(t.distributions.get(name) == distribution for t in trials):
+            shared[name] = distribution
+    return shared
