@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +18,13 @@ from optuna.trial import TrialState
 from autotune.errors import UsageError
 from autotune.running.claims import FINISHED, Claims
 from autotune.running.events import Event, Observer, RunStarted
+from autotune.running.gpus import NO_GPU, select_gpus, visible_gpus
 from autotune.running.interruption import on_signals
 from autotune.running.ownership import Owner
 from autotune.running.places import find_places, make_writable
 from autotune.running.planning import KERAS_MODULES, MODULES, Preparer
 from autotune.running.processes import Launcher, LauncherClosedError, new_launcher
-from autotune.running.slots import available_cores, core_slots
+from autotune.running.slots import Sharing, share_machine
 from autotune.running.source import study_source
 from autotune.running.trial_task import RunTrial
 from autotune.running.workers import Job, Workers
@@ -44,6 +45,8 @@ def run(
     storage: str | None = None,
     run_dir: str | Path | None = None,
     data_dir: str | Path | None = None,
+    gpus: str | Sequence[int | str] | None = None,
+    workers_per_gpu: int | None = None,
     observer: Observer | None = None,
 ) -> optuna.Study:
     """Run a study until it has all its finished trials, going on where it was.
@@ -51,7 +54,8 @@ def run(
     Args:
         study: A study file's path, or a `StudySpec`.
         n_trials: The total of finished (complete or pruned) trials over all runs; remembered by the study.
-        workers: How many trials at a time; None for the number of cores.
+        workers: How many trials at a time; None for as many as the GPUs have, without any GPU for the number of cores.
+            More than there are GPUs share them.
         timeout_s: Stop after so many seconds; running trials wait with their checkpoints.
         epochs: In place of the study's own.
         folds: k of k-fold cross-validation in place of the study's own folds.
@@ -60,6 +64,9 @@ def run(
         storage: An SQLAlchemy URL; None for `OPTUNA_STORAGE`, else SQLite in the run dir.
         run_dir: Where files are kept; None for `AUTOTUNE_RUN_DIR`, else `runs`.
         data_dir: Where datasets are looked for first; None for `AUTOTUNE_DATA`, else Keras's own cache.
+        gpus: Which of the visible GPUs, by position or UUID: `[0, 2]` or "0,2"; None for all of them, "none" for none.
+        workers_per_gpu: How many trials share a GPU, each with an equal part of its memory; None for one, or as many as
+            `workers` need.
         observer: Called with each `Event`, from several threads.
 
     Returns:
@@ -71,11 +78,16 @@ def run(
         KeyboardInterrupt: If SIGINT, SIGTERM or SIGHUP came; the trials that ran wait as themselves.
     """
     refuse_while_loading()
-    _check_options(n_trials, workers, timeout_s)
+    _check_options(n_trials, workers, timeout_s, workers_per_gpu)
     source = dataclasses.replace(study_source(study), overrides=Overrides(name, epochs, folds, seed))
     places = find_places(storage, run_dir, data_dir)
+    visible = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("CUDA_DEVICE_ORDER"))
+    sharing = share_machine(select_gpus(visible, gpus), workers, workers_per_gpu)
+    environment = _environment(os.environ)
+    if visible or gpus is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = NO_GPU  # only a slot shows one, to the process of a trial
     make_writable(places.run_dir)
-    launcher = new_launcher(KERAS_MODULES if source.needs_keras else MODULES, _environment(os.environ))
+    launcher = new_launcher(KERAS_MODULES if source.needs_keras else MODULES, environment)
     stopping = threading.Event()
 
     def stop() -> None:
@@ -86,9 +98,9 @@ def run(
         # reason: TPE's `group` says that it is experimental at every construction; it has been there since 2021.
         warnings.filterwarnings("ignore", "Argument ``group`` is an experimental")
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        preparer = Preparer(source, places, launcher, stopping, workers or available_cores())
+        preparer = Preparer(source, places, launcher, stopping, sharing.workers)
         try:
-            result = _execute(preparer, launcher, stopping, n_trials, deadline, observer or _ignore)
+            result = _execute(preparer, sharing, launcher, stopping, n_trials, deadline, observer or _ignore)
         except LauncherClosedError:
             raise KeyboardInterrupt from None
         if interrupted.is_set():
@@ -98,6 +110,7 @@ def run(
 
 def _execute(
     preparer: Preparer,
+    sharing: Sharing,
     launcher: Launcher,
     stopping: threading.Event,
     n_trials: int | None,
@@ -105,11 +118,11 @@ def _execute(
     observer: Observer,
 ) -> optuna.Study:
     plan = preparer.plan(n_trials)
-    declared, settings, workers = plan.declared, plan.settings, preparer.workers
+    declared, settings = plan.declared, plan.settings
     study = plan.study
     finished = len(study.get_trials(deepcopy=False, states=FINISHED))
     epochs = declared.epochs if plan.rows else None
-    observer(RunStarted(declared.name, settings.n_trials, finished, workers, epochs, declared.direction))
+    observer(RunStarted(declared.name, settings.n_trials, finished, sharing.workers, epochs, declared.direction))
     _remove_old_checkpoints(study, plan.folder)
     if finished >= settings.n_trials:
         return study
@@ -118,14 +131,14 @@ def _execute(
             study=study,
             claims=Claims(study, plan.storage, owner, settings.n_trials),
             launcher=launcher,
-            task=lambda slot, folder: RunTrial(plan.source, plan.rows, folder, slot.threads, slot.environment),
+            task=lambda slot, folder: RunTrial(plan.source, plan.rows, folder, slot),
             folder=partial(trial_folder, plan.folder),
             known_space=plan.known_space,
             max_failures_in_a_row=declared.max_failures_in_a_row,
             after_trial=partial(_keep_best_models, study, plan.folder, declared.keep_models),
             observer=observer,
         )
-        Workers(job, core_slots(workers, settings.threads), stopping).run(deadline)
+        Workers(job, sharing.slots(settings.threads), stopping).run(deadline)
     return study
 
 
@@ -143,8 +156,11 @@ def _remove_old_checkpoints(study: optuna.Study, folder: Path) -> None:
             trial_folder(folder, trial.number).remove_checkpoint()
 
 
-def _check_options(n_trials: int | None, workers: int | None, timeout_s: float | None) -> None:
-    for option, value in {"trials": n_trials, "workers": workers, "timeout": timeout_s}.items():
+def _check_options(
+    n_trials: int | None, workers: int | None, timeout_s: float | None, workers_per_gpu: int | None
+) -> None:
+    options = {"trials": n_trials, "workers": workers, "timeout": timeout_s, "workers-per-gpu": workers_per_gpu}
+    for option, value in options.items():
         if value is not None and not value > 0:
             raise UsageError(
                 f"{option} is {value}.",
