@@ -162,9 +162,8 @@ def _named_instance(entry: str, cards: list[_Card]) -> Gpu | None:
     instances = [gpu for card in cards if card.is_partitioned for gpu in card.usable]
     if found := _beginning_with(entry, instances):
         return found[0] if len(found) == 1 else None
-    old_form = re.fullmatch(
-        r"MIG-(GPU-[^/]+)/\d+/\d+", entry
-    )  # of drivers before R470: GPU, GPU instance, compute instance
+    # The form of drivers before R470: the GPU, the number of the GPU instance, the number of the compute instance.
+    old_form = re.fullmatch(r"MIG-(GPU-[^/]+)/\d+/\d+", entry)
     parents = [card for card in cards if old_form and card.is_partitioned and card.uuid == old_form[1]]
     return _one_of(parents[0].usable, entry) if parents else None
 
