@@ -183,6 +183,8 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
                 study_file,
                 n_trials=options.trials,
                 workers=options.workers,
+                gpus=options.gpus,
+                workers_per_gpu=options.workers_per_gpu,
                 timeout_s=options.timeout,
                 lease_s=options.lease,
                 epochs=getattr(options, "epochs", None),
@@ -344,7 +346,11 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--timeout", type=float, metavar="SECONDS", help="stop after so long; running trials wait")
         lease = "other machines take over this command's trials after not hearing of it for so long (default: 60)"
         sub.add_argument("--lease", type=float, default=60.0, metavar="SECONDS", help=lease)
-        sub.add_argument("--workers", type=int, metavar="N", help="trials at a time (default: the cores)")
+        sub.add_argument(
+            "--workers", type=int, metavar="N", help="trials at a time (default: the GPUs, else the cores)"
+        )
+        sub.add_argument("--gpus", metavar="GPUS", help="GPUs by position or UUID, e.g. 0,2, or none (default: all)")
+        sub.add_argument("--workers-per-gpu", type=int, metavar="K", help="trials that share each GPU and its memory")
         add_data_dir(sub)
     status = add("status", status_command, "Show how far a study is, or all of them.")
     status.add_argument("name", nargs="?", metavar="NAME")

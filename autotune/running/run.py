@@ -7,7 +7,7 @@ import dataclasses
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,13 +17,14 @@ from optuna.trial import TrialState
 from autotune.errors import UsageError
 from autotune.running.claims import FINISHED, Budget, Claims
 from autotune.running.events import Event, Observer, RunStarted
+from autotune.running.gpus import NO_GPU, select_gpus, visible_gpus
 from autotune.running.interruption import on_signals
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner
 from autotune.running.places import find_places, make_writable
 from autotune.running.planning import KERAS_MODULES, MODULES, Preparer
 from autotune.running.processes import Launcher, LauncherClosedError, new_launcher
-from autotune.running.slots import available_cores, core_slots
+from autotune.running.slots import Sharing, share_machine
 from autotune.running.source import study_source
 from autotune.running.supervising import Supervisor
 from autotune.running.trial_task import RunTrial
@@ -46,6 +47,8 @@ def run(
     storage: str | None = None,
     run_dir: str | Path | None = None,
     data_dir: str | Path | None = None,
+    gpus: str | Sequence[int | str] | None = None,
+    workers_per_gpu: int | None = None,
     observer: Observer | None = None,
 ) -> optuna.Study:
     """Run a study until it has all its finished trials, going on where it was.
@@ -53,7 +56,8 @@ def run(
     Args:
         study: A study file's path, or a `StudySpec`.
         n_trials: The total of finished (complete or pruned) trials over all runs; remembered by the study.
-        workers: How many trials at a time; None for the number of cores.
+        workers: How many trials at a time; None for as many as the GPUs have, without any GPU for the number of cores.
+            More than there are GPUs share them.
         timeout_s: Stop after so many seconds; running trials wait with their checkpoints.
         lease_s: Parents on other machines take this one for gone when it has not been heard of for so many seconds,
             and go on with its trials.
@@ -64,6 +68,9 @@ def run(
         storage: An SQLAlchemy URL; None for `OPTUNA_STORAGE`, else SQLite in the run dir.
         run_dir: Where files are kept; None for `AUTOTUNE_RUN_DIR`, else `runs`.
         data_dir: Where datasets are looked for first; None for `AUTOTUNE_DATA`, else Keras's own cache.
+        gpus: Which of the visible GPUs, by position or UUID: `[0, 2]` or "0,2"; None for all of them, "none" for none.
+        workers_per_gpu: How many trials share a GPU, each with an equal part of its memory; None for one, or as many as
+            `workers` need.
         observer: Called with each `Event`, from several threads.
 
     Returns:
@@ -75,11 +82,24 @@ def run(
         KeyboardInterrupt: If SIGINT, SIGTERM or SIGHUP came; the trials that ran wait as themselves.
     """
     refuse_while_loading()
-    _check_options(n_trials, workers, timeout_s, lease_s)
+    _check_options(
+        {
+            "trials": n_trials,
+            "workers": workers,
+            "workers-per-gpu": workers_per_gpu,
+            "timeout": timeout_s,
+            "lease": lease_s,
+        }
+    )
     source = dataclasses.replace(study_source(study), overrides=Overrides(name, epochs, folds, seed))
     places = find_places(storage, run_dir, data_dir)
+    visible = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("CUDA_DEVICE_ORDER"))
+    sharing = share_machine(select_gpus(visible, gpus), workers, workers_per_gpu)
+    environment = _environment(os.environ)
+    if visible or gpus is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = NO_GPU  # only a slot shows one, to the process of a trial
     make_writable(places.run_dir)
-    launcher = new_launcher(KERAS_MODULES if source.needs_keras else MODULES, _environment(os.environ))
+    launcher = new_launcher(KERAS_MODULES if source.needs_keras else MODULES, environment)
     stopping = threading.Event()
 
     def stop() -> None:
@@ -89,10 +109,10 @@ def run(
     with on_signals(stop) as interrupted, contextlib.closing(launcher), warnings.catch_warnings():
         # reason: TPE's `group` says that it is experimental at every construction; it has been there since 2021.
         warnings.filterwarnings("ignore", "Argument ``group`` is an experimental")
-        preparer = Preparer(source, places, launcher, stopping, workers or available_cores())
+        preparer = Preparer(source, places, launcher, stopping, sharing.workers)
         try:
             with _after(timeout_s, stop):
-                result = _execute(preparer, launcher, stopping, n_trials, lease_s, observer or _ignore)
+                result = _execute(preparer, sharing, launcher, stopping, n_trials, lease_s, observer or _ignore)
         except LauncherClosedError:
             if interrupted.is_set():
                 raise KeyboardInterrupt from None
@@ -104,6 +124,7 @@ def run(
 
 def _execute(
     preparer: Preparer,
+    sharing: Sharing,
     launcher: Launcher,
     stopping: threading.Event,
     n_trials: int | None,
@@ -116,12 +137,11 @@ def _execute(
     budget = Budget(settings.n_trials, declared.count_failed, declared.max_retries)
     finished = len(study.get_trials(deepcopy=False, states=FINISHED))
     epochs = declared.epochs if plan.rows else None
-    slots = core_slots(preparer.workers, settings.threads)
-    observer(RunStarted(declared.name, settings.n_trials, finished, len(slots), epochs, declared.direction))
+    observer(RunStarted(declared.name, settings.n_trials, finished, sharing.workers, epochs, declared.direction))
     _remove_old_checkpoints(study, plan.folder)
     with contextlib.closing(Owner(plan.folder / "workers")) as owner:
         study_id = plan.storage.get_study_id_from_name(study.study_name)
-        lease = Lease(plan.storage, study_id, owner.mark.parent, lease_s, len(slots))
+        lease = Lease(plan.storage, study_id, owner.mark.parent, lease_s, sharing.workers)
         claims = Claims(study, plan.storage, owner, budget, lease)
         if claims.is_complete():
             return study
@@ -129,7 +149,7 @@ def _execute(
             study=study,
             claims=claims,
             launcher=launcher,
-            task=lambda slot, folder: RunTrial(plan.source, plan.rows, folder, slot.threads, slot.environment),
+            task=lambda slot, folder: RunTrial(plan.source, plan.rows, folder, slot),
             known_space=plan.known_space,
             timeout_s=declared.trial_timeout_s,
             stopping=stopping,
@@ -145,7 +165,7 @@ def _execute(
             after_trial=partial(_keep_best_models, study, plan.folder, declared.keep_models),
             observer=observer,
         )
-        Workers(job, slots, stopping).run()
+        Workers(job, sharing.slots(settings.threads), stopping).run()
     return study
 
 
@@ -186,8 +206,7 @@ def _remove_old_checkpoints(study: optuna.Study, folder: Path) -> None:
             trial_folder(folder, trial.number).remove_checkpoint()
 
 
-def _check_options(n_trials: int | None, workers: int | None, timeout_s: float | None, lease_s: float) -> None:
-    options = {"trials": n_trials, "workers": workers, "timeout": timeout_s, "lease": lease_s}
+def _check_options(options: Mapping[str, float | None]) -> None:
     for option, value in options.items():
         if value is not None and not value > 0:
             raise UsageError(

@@ -7,8 +7,7 @@ import os
 import random
 import sys
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from autotune.errors import DivergedError, StudyFileError, TrainingError, UsageE
 from autotune.running.memory import is_out_of_memory
 from autotune.running.piped_trial import PipedTrial
 from autotune.running.preparing import Rows, load_folds
+from autotune.running.slots import Slot
 from autotune.running.source import StudySource
 from autotune.running.trial_process import output_to
 from autotune.seeds import derive_seed
@@ -55,19 +55,18 @@ class RunTrial:
         source: The study.
         rows: Where the data are; None for a plain objective.
         folder: Where the trial keeps its files.
-        threads: How many threads TensorFlow may use.
-        environment: Environment variables of the slot, set before any device is touched.
+        slot: What it may use of the machine; its environment is set before any device is touched.
     """
 
     source: StudySource
     rows: Rows | None
     folder: TrialFolder
-    threads: int
-    environment: Mapping[str, str] = field(default_factory=dict)
+    slot: Slot
 
     def __call__(self, connection: Connection) -> None:
-        os.environ.update(self.environment)
+        os.environ.update(self.slot.environment)
         with output_to(self.folder.log):
+            print(self.slot.description())
             outcome = self._outcome(connection)
             if outcome.message:
                 print(outcome.message)
@@ -101,7 +100,7 @@ class RunTrial:
         np.random.seed(seed)
         looks_like_optunas: Any = trial
         if "tensorflow" in sys.modules:
-            _make_tensorflow_repeatable(seed, self.threads)
+            _make_tensorflow_repeatable(seed, self.slot)
         if spec.objective is not None:
             return _as_number(spec.objective(looks_like_optunas))
         return self._train(spec, looks_like_optunas)
@@ -119,12 +118,13 @@ class RunTrial:
         return score.value
 
 
-def _make_tensorflow_repeatable(seed: int, threads: int) -> None:
+def _make_tensorflow_repeatable(seed: int, slot: Slot) -> None:
     import keras
 
     from autotune.training.device import configure_tensorflow
 
-    configure_tensorflow(threads)
+    if not configure_tensorflow(slot.threads, slot.memory_limit_mib) and slot.gpu is not None:
+        print("TensorFlow does not see this GPU and uses the CPU. Its CUDA libraries come with tensorflow[and-cuda].")
     keras.utils.set_random_seed(seed)
 
 

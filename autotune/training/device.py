@@ -5,14 +5,28 @@ from __future__ import annotations
 import tensorflow as tf
 
 
-def configure_tensorflow(threads: int) -> None:
+def configure_tensorflow(threads: int, memory_limit_mib: int | None = None) -> int:
     """Make this process train with `threads` threads and give the same numbers each time.
 
     The number of threads decides how TensorFlow splits its sums, and so the last bits of every result: trials that
     are to be equal need the same number.
+
+    Args:
+        threads: How many threads TensorFlow may use.
+        memory_limit_mib: How much memory of its GPU it may take, in MiB; None for all that it comes to need.
+
+    Returns:
+        How many GPUs TensorFlow sees.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        if memory_limit_mib is None:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        else:
+            # TensorFlow refuses to have both set. Growth then comes from TF_FORCE_GPU_ALLOW_GROWTH, as slots set it.
+            limit = tf.config.LogicalDeviceConfiguration(memory_limit=memory_limit_mib)
+            tf.config.set_logical_device_configuration(gpu, [limit])
+    return len(gpus)

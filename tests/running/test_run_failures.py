@@ -175,7 +175,7 @@ def test_the_traceback_is_in_the_storage_and_in_the_log(study_file: StudyFile, r
     file = study_file(code, "'n_trials': 2")
     study = autotune.run(file, run_dir=run_dir, workers=1)
     log = (run_dir / "toy" / "trials" / "00001" / "log.txt").read_text()
-    assert log.startswith("before\nTraceback")
+    assert "\nbefore\nTraceback" in log
     for text in (log, study.get_trials()[1].user_attrs["failure_message"]):
         assert str(file) in text
         assert "in divide" in text
