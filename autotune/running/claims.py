@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner, is_foreign, is_ours, make_ours, mark_of, new_trial
 from autotune.running.settings import ATTRIBUTE
+from autotune.search import SeededSampler, twin
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _LOSSES = "autotune:losses"
@@ -93,10 +94,12 @@ class Claims:
             self._recover()
             counted = self._counted()
             if len(counted) < self._budget.n_trials and not any(t.state == TrialState.WAITING for t in counted):
+                if not self._has_room():
+                    return None
                 self._study.add_trial(new_trial())
                 counted = self._counted()
-            for trial in counted:
-                if trial.state == TrialState.WAITING and self._claim(trial):
+            for trial in self._claimable(counted):
+                if self._claim(trial):
                     return self._as_optunas(trial)
             return None
 
@@ -104,6 +107,19 @@ class Claims:
         """Say whether the study has all its trials."""
         trials = self._study.get_trials(deepcopy=False)
         return sum(t.state in FINISHED or self._is_spent(t) for t in trials) >= self._budget.n_trials
+
+    def is_exhausted(self) -> bool:
+        """Say whether all that the study can still do is to repeat what it has done."""
+        sampler = self._study.sampler
+        if not isinstance(sampler, SeededSampler) or not sampler.is_done(self._study):
+            return False
+        return all(t.state.is_finished() or _is_fresh(t) for t in self._counted())
+
+    def twin(self, trial: optuna.Trial) -> FrozenTrial | None:
+        """Return the trial that makes `trial` a repetition: finished, or older and running; None if there is none."""
+        trials = self._study.get_trials(deepcopy=False)
+        done = [t for t in trials if t.state in FINISHED]
+        return twin(done, trial.params) or twin(_at_work(trials[: trial.number]), trial.params)
 
     def holds(self, number: int) -> bool:
         """Say whether a trial that was claimed here is still this parent's to write to."""
@@ -196,6 +212,19 @@ class Claims:
         for number in lost:
             self.put_back(number)
 
+    def _claimable(self, counted: list[FrozenTrial]) -> Iterator[FrozenTrial]:
+        """List the trials that wait, and need not wait for one that runs and is the same."""
+        at_work = _at_work(counted)
+        for trial in counted:
+            if trial.state != TrialState.WAITING:
+                continue
+            if self._has_room() if _is_fresh(trial) else not twin(at_work, trial.params):
+                yield trial
+
+    def _has_room(self) -> bool:
+        sampler = self._study.sampler
+        return not isinstance(sampler, SeededSampler) or sampler.room(self._study) > 0
+
     def _claim(self, trial: FrozenTrial) -> bool:
         if not is_ours(trial):
             make_ours(self._storage, trial._trial_id)
@@ -250,6 +279,16 @@ def _runner(trial: FrozenTrial) -> str:
     """Return the parent that a trial is marked with, or a name for one that died before it could sign."""
     mark = mark_of(trial)
     return mark.parent if mark else f"unsigned trial {trial.number}"
+
+
+def _is_fresh(trial: FrozenTrial) -> bool:
+    """Say whether a trial waits for a sampler to say what it is to try."""
+    return trial.state == TrialState.WAITING and not trial.params and not trial.system_attrs.get("fixed_params")
+
+
+def _at_work(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the trials that run and have begun to train: what they have been asked for is all there is."""
+    return [t for t in trials if t.state == TrialState.RUNNING and t.intermediate_values]
 
 
 def recover_lost_trials(storage: optuna.storages.BaseStorage, study_file: str, folder: Callable[[str], Path]) -> None:

@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial
 
 from autotune.running.claims import Claims
 from autotune.running.events import Observer, StepReported
@@ -29,6 +30,18 @@ _KILLED = {-getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "
 
 class NotOursError(Exception):
     """A trial that runs here has become somebody else's, or has been ended by somebody else."""
+
+
+class RepetitionError(Exception):
+    """A trial has turned out to be the same as another one.
+
+    Args:
+        twin: The other one, finished or at work.
+    """
+
+    def __init__(self, twin: FrozenTrial) -> None:
+        super().__init__(twin.number)
+        self.twin = twin
 
 
 @dataclass(frozen=True)
@@ -69,14 +82,25 @@ class Supervisor:
         """Do what a trial process asks for, and return what it is told."""
         if not self.claims.holds(trial.number):
             raise NotOursError
+        if request.name.startswith("suggest_"):
+            self._refuse_new_space(request)
+            with self._suggesting:  # so that the next slot's sampler sees this one's parameter
+                answered = answer(trial, request)
+            self._refuse_repetition(trial)
+            return answered
         if request.name == "report":
             value, step = request.args
             if step in steps:
                 return "value", None  # a trial that goes on repeats itself
+            if not steps:
+                self._refuse_repetition(trial)  # two that began at the same moment; the older one has reported now
             steps.add(step)
             self.observer(StepReported(slot.number, trial.number, step, value))
-        self._refuse_new_space(request)
         return answer(trial, request)
+
+    def _refuse_repetition(self, trial: optuna.Trial) -> None:
+        if found := self.claims.twin(trial):
+            raise RepetitionError(found)
 
     def _refuse_new_space(self, request: Request) -> None:
         if self.known_space is None:
@@ -123,6 +147,7 @@ class Supervision:
 
         Raises:
             NotOursError: If the trial has become somebody else's.
+            RepetitionError: If it is the same as another one.
         """
         try:
             outcome = self._until_outcome()

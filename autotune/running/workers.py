@@ -10,14 +10,14 @@ from functools import partial
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StudyFailedError
 from autotune.running.claims import Claims
 from autotune.running.events import EndState, Observer, TrialEnded, TrialStarted
 from autotune.running.leases import Lease
 from autotune.running.slots import Slot
-from autotune.running.supervising import NotOursError, Supervision, Supervisor
+from autotune.running.supervising import NotOursError, RepetitionError, Supervision, Supervisor
 from autotune.running.trial_task import Outcome
 from autotune.training.folder import TrialFolder
 
@@ -122,7 +122,7 @@ class Workers:
                 trial = self._job.claims.next_trial()
                 if trial is not None:
                     self._run(slot, trial)
-                elif self._job.claims.is_complete():
+                elif self._job.claims.is_complete() or self._job.claims.is_exhausted():
                     return
                 else:
                     with self._changed:
@@ -150,6 +150,8 @@ class Workers:
             outcome = self._supervise(slot, trial, steps)
             self._job.claims.ending(trial.number)
             state = self._end(trial, outcome)
+        except RepetitionError as repetition:
+            outcome, state = self._copy(trial, repetition.twin)
         except NotOursError:
             outcome, state = None, "interrupted"  # on to the next
         except BaseException:
@@ -198,6 +200,23 @@ class Workers:
         self._job.after_trial()
         return outcome.kind
 
+    def _copy(self, trial: optuna.Trial, twin: FrozenTrial) -> tuple[Outcome | None, EndState]:
+        """End a trial as the same one has ended, without training it again; it waits for one that still runs."""
+        self._job.claims.ending(trial.number)
+        if not twin.state.is_finished():
+            self._job.claims.put_back(trial.number)
+            return None, "interrupted"
+        for step, value in twin.intermediate_values.items():
+            trial.report(value, step)
+        for key, value in {**twin.user_attrs, "copy_of": twin.number}.items():
+            trial.set_user_attr(key, value)
+        self._job.study.tell(trial, _value(twin), twin.state, skip_if_finished=True)
+        self._job.folder(trial.number).remove_checkpoint()
+        reason = f"a copy of trial {twin.number}"
+        if twin.state == TrialState.COMPLETE:
+            return Outcome("complete", twin.value, reason), "complete"
+        return Outcome("pruned", reason=reason), "pruned"
+
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
         known_space = self._job.supervisor.known_space
         if outcome.kind == "complete" and known_space is not None:
@@ -205,7 +224,7 @@ class Workers:
         if outcome.kind == "failed":
             trial.set_user_attr("failure", outcome.reason)
             trial.set_user_attr("failure_message", outcome.message[-2000:])
-            if outcome.reason in _CONSTRAINTS:
+            if outcome.reason in _CONSTRAINTS and outcome.reason not in trial.constraints:
                 trial.set_constraint(outcome.reason, 1.0)
         self._job.study.tell(trial, outcome.value, _STATES[outcome.kind], skip_if_finished=True)
 
@@ -241,6 +260,10 @@ class Workers:
                 "It lives as long as the run, unless memory runs out or something kills it.",
                 "Look for messages of the kernel (dmesg), free memory or use fewer --workers, and run again.",
             )
+
+
+def _value(trial: FrozenTrial) -> float | None:
+    return trial.value if trial.state == TrialState.COMPLETE else None
 
 
 def _last_line(text: str) -> str:

@@ -60,6 +60,15 @@ def is_exhausted(trials: Sequence[FrozenTrial]) -> bool:
     return all_tried(trials, {})
 
 
+def n_untried(trials: Sequence[FrozenTrial]) -> float:
+    """Return how many configurations are left at least; infinity if they are endless, or nothing is known.
+
+    Args:
+        trials: Those that count as tried.
+    """
+    return _n_uncovered(_longer(trials, ()), ()) if any(t.params for t in trials) else math.inf
+
+
 def all_tried(trials: Sequence[FrozenTrial], params: Mapping[str, Any]) -> bool:
     """Say whether every configuration with these values has been tried.
 
@@ -158,14 +167,38 @@ def _is_covered(trials: Sequence[FrozenTrial], known: Collection[str]) -> bool:
     if is_endless(trials):
         return False
     shared = _shared(trials, known)
-    total = math.prod(n_values(distribution) or 0 for distribution in shared.values())
-    if not shared or not 0 < total <= len(trials):
+    total = _n_combinations(shared)
+    if not 0 < total <= len(trials):
         return False
+    inside = _groups(trials, shared)
+    return len(inside) == total and all(_is_covered(group, {*known, *shared}) for group in inside)
+
+
+def _n_uncovered(trials: Sequence[FrozenTrial], known: Collection[str]) -> float:
+    """Count what `_is_covered` finds missing: a combination of values that nobody has tried counts as one."""
+    trials = _longer(trials, known)
+    if not trials:
+        return 0
+    if is_endless(trials):
+        return math.inf
+    shared = _shared(trials, known)
+    total = _n_combinations(shared)
+    if not total:
+        return 1
+    inside = _groups(trials, shared)
+    return total - len(inside) + sum(_n_uncovered(group, {*known, *shared}) for group in inside)
+
+
+def _n_combinations(shared: Mapping[str, BaseDistribution]) -> int:
+    return math.prod(n_values(distribution) or 0 for distribution in shared.values()) if shared else 0
+
+
+def _groups(trials: Sequence[FrozenTrial], shared: Mapping[str, BaseDistribution]) -> list[list[FrozenTrial]]:
+    """Split trials by their values of the shared parameters; those with a value from outside are left out."""
     groups = defaultdict(list)
     for trial in trials:
         groups[tuple(position(distribution, trial.params[name]) for name, distribution in shared.items())].append(trial)
-    inside = [group for positions, group in groups.items() if None not in positions]
-    return len(inside) == total and all(_is_covered(group, {*known, *shared}) for group in inside)
+    return [group for positions, group in groups.items() if None not in positions]
 
 
 def _shared(trials: Sequence[FrozenTrial], known: Collection[str]) -> dict[str, BaseDistribution]:

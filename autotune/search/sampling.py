@@ -20,7 +20,16 @@ from optuna.samplers import BruteForceSampler, GridSampler, PartialFixedSampler,
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.search.domain import n_values, value_at
-from autotune.search.exhaustion import all_tried, being_tried, below, draw_untried, is_endless, is_exhausted, tried
+from autotune.search.exhaustion import (
+    all_tried,
+    being_tried,
+    below,
+    draw_untried,
+    is_endless,
+    is_exhausted,
+    n_untried,
+    tried,
+)
 from autotune.search.infeasible import show_infeasible
 from autotune.seeds import derive_seed
 
@@ -84,6 +93,19 @@ class SeededSampler(optuna.samplers.BaseSampler):
         else:
             trials = tried(trials)
         return self._has_stopped or is_exhausted(trials)
+
+    def room(self, study: optuna.Study) -> float:
+        """Return how many more trials may start now without one having to repeat what another does.
+
+        Trials that run and have not been asked for all their parameters yet take one place each.
+        """
+        if self.is_done(study):
+            return 0
+        trials = study.get_trials(deepcopy=False)
+        taken = being_tried(trials)
+        known = {t.number for t in taken}
+        n_unknown = sum(t.state == TrialState.RUNNING and t.number not in known for t in trials)
+        return n_untried(tried(trials) + taken) - n_unknown
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         sampler = self._fresh(trial, "space")
