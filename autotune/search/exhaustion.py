@@ -137,7 +137,10 @@ def _is_tried(trial: FrozenTrial) -> bool:
 
 def _agrees(trial: FrozenTrial, params: Mapping[str, Any]) -> bool:
     values, distributions = trial.params, trial.distributions
-    return all(is_same(distributions[name], values[name], v) for name, v in params.items() if name in values)
+    for name, value in params.items():  # `all` of them takes twice as long
+        if name in values and not is_same(distributions[name], values[name], value):
+            return False
+    return True
 
 
 def _longer(trials: Iterable[FrozenTrial], known: Collection[str]) -> list[FrozenTrial]:
@@ -158,20 +161,27 @@ def _is_covered(trials: Sequence[FrozenTrial], known: Collection[str]) -> bool:
     if is_endless(trials):
         return False
     shared = _shared(trials, known)
-    total = math.prod(n_values(distribution) or 0 for distribution in shared.values())
-    if not shared or not 0 < total <= len(trials):
+    total = math.prod(shared.values())
+    if not shared or total > len(trials):
         return False
     groups = defaultdict(list)
     for trial in trials:
-        groups[tuple(position(distribution, trial.params[name]) for name, distribution in shared.items())].append(trial)
+        groups[tuple(position(trial.distributions[n], trial.params[n]) for n in shared)].append(trial)
     inside = [group for positions, group in groups.items() if None not in positions]
     return len(inside) == total and all(_is_covered(group, {*known, *shared}) for group in inside)
 
 
-def _shared(trials: Sequence[FrozenTrial], known: Collection[str]) -> dict[str, BaseDistribution]:
-    """Return the parameters, except the known ones, that all trials have from one and the same distribution."""
-    shared = {}
-    for name, distribution in trials[0].distributions.items():
-        if name not in known and all(t.distributions.get(name) == distribution for t in trials):
-            shared[name] = distribution
+def _shared(trials: Sequence[FrozenTrial], known: Collection[str]) -> dict[str, int]:
+    """Return how many values the parameters have that all trials have from one and the same distribution.
+
+    The known ones are left out, and those that come after too many combinations for so many trials.
+    """
+    sizes = {name: n_values(distribution) or 0 for name, distribution in trials[0].distributions.items()}
+    shared: dict[str, int] = {}
+    for name in sorted(sizes.keys() - known, key=lambda name: -sizes[name]):
+        distribution = trials[0].distributions[name]
+        if all(t.distributions.get(name) == distribution for t in trials):
+            shared[name] = sizes[name]
+            if math.prod(shared.values()) > len(trials):
+                break
     return shared
