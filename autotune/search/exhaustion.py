@@ -146,7 +146,10 @@ def _is_tried(trial: FrozenTrial) -> bool:
 
 def _agrees(trial: FrozenTrial, params: Mapping[str, Any]) -> bool:
     values, distributions = trial.params, trial.distributions
-    return all(is_same(distributions[name], values[name], v) for name, v in params.items() if name in values)
+    for name, value in params.items():  # `all` of them takes twice as long
+        if name in values and not is_same(distributions[name], values[name], value):
+            return False
+    return True
 
 
 def _longer(trials: Iterable[FrozenTrial], known: Collection[str]) -> list[FrozenTrial]:
@@ -189,22 +192,29 @@ def _n_uncovered(trials: Sequence[FrozenTrial], known: Collection[str]) -> float
     return total - len(inside) + sum(_n_uncovered(group, {*known, *shared}) for group in inside)
 
 
-def _n_combinations(shared: Mapping[str, BaseDistribution]) -> int:
-    return math.prod(n_values(distribution) or 0 for distribution in shared.values()) if shared else 0
+def _n_combinations(shared: Mapping[str, int]) -> int:
+    return math.prod(shared.values()) if shared else 0
 
 
-def _groups(trials: Sequence[FrozenTrial], shared: Mapping[str, BaseDistribution]) -> list[list[FrozenTrial]]:
+def _groups(trials: Sequence[FrozenTrial], shared: Collection[str]) -> list[list[FrozenTrial]]:
     """Split trials by their values of the shared parameters; those with a value from outside are left out."""
     groups = defaultdict(list)
     for trial in trials:
-        groups[tuple(position(distribution, trial.params[name]) for name, distribution in shared.items())].append(trial)
+        groups[tuple(position(trial.distributions[n], trial.params[n]) for n in shared)].append(trial)
     return [group for positions, group in groups.items() if None not in positions]
 
 
-def _shared(trials: Sequence[FrozenTrial], known: Collection[str]) -> dict[str, BaseDistribution]:
-    """Return the parameters, except the known ones, that all trials have from one and the same distribution."""
-    shared = {}
-    for name, distribution in trials[0].distributions.items():
-        if name not in known and all(t.distributions.get(name) == distribution for t in trials):
-            shared[name] = distribution
+def _shared(trials: Sequence[FrozenTrial], known: Collection[str]) -> dict[str, int]:
+    """Return how many values the parameters have that all trials have from one and the same distribution.
+
+    The known ones are left out, and those that come after too many combinations for so many trials.
+    """
+    sizes = {name: n_values(distribution) or 0 for name, distribution in trials[0].distributions.items()}
+    shared: dict[str, int] = {}
+    for name in sorted(sizes.keys() - known, key=lambda name: -sizes[name]):
+        distribution = trials[0].distributions[name]
+        if all(t.distributions.get(name) == distribution for t in trials):
+            shared[name] = sizes[name]
+            if math.prod(shared.values()) > len(trials):
+                break
     return shared

@@ -104,7 +104,7 @@ class _View(BaseStorage):
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
         return self._storage.get_study_system_attrs(study_id)
 
-    def get_all_studies(self) -> list[optuna.study._frozen.FrozenStudy]:
+    def get_all_studies(self) -> list[Any]:
         return self._storage.get_all_studies()
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:

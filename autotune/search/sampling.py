@@ -81,6 +81,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
         self._factory = factory
         self._seed = seed
         self._has_stopped = False
+        self._relative: dict[int, dict[str, Any]] = {}  # what has been proposed to a trial before any other suggestion
 
     def is_done(self, study: optuna.Study) -> bool:
         """Say whether every configuration has been tried, so that a new trial could only repeat one."""
@@ -114,24 +115,16 @@ class SeededSampler(optuna.samplers.BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        past = _past(study, trial, self._plan())
-        for attempt in range(_ATTEMPTS):
-            sampler = self._fresh(trial, "relative", attempt)
-            # Some samplers (TPE with groups) find in the first call what they need in the second.
-            sampler.infer_relative_search_space(past.study, trial)
-            params = sampler.sample_relative(past.study, trial, search_space)
-            # The values that the trial has already do not matter: it may have been interrupted, and is to get the
-            # others that it would have got.
-            if not params or not all_tried(past.tried, {**params, **past.given}):
-                return params
-        return {}  # the parameters are suggested one by one
+        params = self._propose(study, trial, search_space)
+        self._relative[trial.number] = params
+        return params
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         use = f"parameter {param_name}"
         past = _past(study, trial, self._plan())
-        known = {**past.given, **trial.params}
+        known = {**self._relative.get(trial.number, {}), **past.given, **trial.params}
         nearby = below(past.tried, known)
         proposals = []
         for attempt in range(_ATTEMPTS_AT_ONE):
@@ -159,6 +152,23 @@ class SeededSampler(optuna.samplers.BaseSampler):
             if "Study.stop" not in str(error):
                 raise
             self._has_stopped = True
+        finally:
+            self._relative.pop(trial.number, None)
+
+    def _propose(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        past = _past(study, trial, self._plan())
+        for attempt in range(_ATTEMPTS):
+            sampler = self._fresh(trial, "relative", attempt)
+            # Some samplers (TPE with groups) find in the first call what they need in the second.
+            sampler.infer_relative_search_space(past.study, trial)
+            params = sampler.sample_relative(past.study, trial, search_space)
+            # The values that the trial has already do not matter: it may have been interrupted, and is to get the
+            # others that it would have got.
+            if not params or not all_tried(past.tried, {**params, **past.given}):
+                return params
+        return {}  # the parameters are suggested one by one
 
     def _plan(self) -> optuna.samplers.BaseSampler:
         return self._factory(derive_seed(self._seed, "plan"))
