@@ -90,6 +90,7 @@ def resume_command(options: argparse.Namespace) -> int:
             f"Put it back, or name where it is now: autotune run STUDY_FILE --name {options.name}",
         )
     places = find_places(options.storage, options.run_dir, options.data_dir, settings.run_dir)
+    options.artifacts = options.artifacts or settings.artifacts
     return _run(settings.study_file, options, options.name, places.run_dir)
 
 
@@ -180,6 +181,7 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
                 storage=options.storage,
                 run_dir=run_dir,
                 data_dir=options.data_dir,
+                artifacts=options.artifacts,
                 observer=observe,
             )
         except KeyboardInterrupt:
@@ -331,6 +333,8 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--trials", type=int, metavar="N", help="total of finished trials; remembered by the study")
         sub.add_argument("--timeout", type=float, metavar="SECONDS", help="stop after so long; running trials wait")
         sub.add_argument("--workers", type=int, metavar="N", help="trials at a time (default: the cores)")
+        where = "copy checkpoints there, for other machines: s3://BUCKET/PREFIX, gs://..., a folder; remembered"
+        sub.add_argument("--artifacts", metavar="URL", help=where)
         add_data_dir(sub)
     status = add("status", status_command, "Show how far a study is, or all of them.")
     status.add_argument("name", nargs="?", metavar="NAME")

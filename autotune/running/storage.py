@@ -12,6 +12,7 @@ import optuna
 import sqlalchemy
 
 from autotune.errors import StorageError
+from autotune.training.disk import disk_full
 
 _BUSY_TIMEOUT_S = 120  # a commit takes milliseconds; this is for hundreds of them in a row on a slow disk
 
@@ -27,6 +28,7 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
         url: An SQLAlchemy URL, e.g. "sqlite:///runs/autotune.db".
 
     Raises:
+        DiskFullError: If there is no room for it.
         StorageError: If there is no such storage, or it cannot be reached. The message holds no password.
     """
     try:
@@ -35,6 +37,8 @@ def open_storage(url: str) -> optuna.storages.BaseStorage:
             return _open_sqlite(parsed)
         return optuna.storages.get_storage(url)
     except Exception as error:
+        if full := disk_full(error, *sqlite_folder(url)):
+            raise full from error
         raise StorageError(
             f"the storage {shown_url(url)} cannot be opened: {_reason(error)}",
             "A storage is an SQLAlchemy URL such as sqlite:///runs/autotune.db or postgresql+psycopg://user@host/db.",
@@ -118,3 +122,12 @@ def _reason(error: Exception) -> str:
 def sqlite_url(path: Path) -> str:
     """Return the URL of an SQLite file."""
     return sqlalchemy.URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def sqlite_folder(url: str) -> tuple[Path, ...]:
+    """Return the folder of an SQLite file; nothing for other storages."""
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError):
+        parsed = _parse(url)
+        if parsed.get_backend_name() == "sqlite" and parsed.database:
+            return (Path(parsed.database).absolute().parent,)
+    return ()

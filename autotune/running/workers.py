@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from autotune.errors import StudyFailedError
 from autotune.running.claims import Claims
-from autotune.running.events import EndState, Observer, StepReported, TrialEnded, TrialStarted
+from autotune.running.events import EndState, Note, Observer, StepReported, TrialEnded, TrialStarted
 from autotune.running.piped_trial import Request, answer, asked_distribution
 from autotune.running.processes import Launcher, LauncherClosedError
 from autotune.running.settings import KnownSpace
@@ -191,6 +191,9 @@ class Workers:
             )
 
     def _answer(self, slot: Slot, trial: optuna.Trial, request: Request, steps: set[int]) -> tuple[str, object]:
+        if request.name == "note":
+            self._job.observer(Note(slot.number, trial.number, str(request.args[0])))
+            return "value", None
         if request.name == "report":
             value, step = request.args
             if step in steps:
