@@ -98,7 +98,7 @@ def store_url(given: str) -> str:
     if scheme in _STORES and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", bucket):
         return given.rstrip("/")
     # Whoever writes keys into the URL does not want to read them here.
-    shown = "given" if set("@:?") & set(rest) else repr(given)
+    shown = "that was given" if set("@:?") & set(rest) else repr(given)
     raise UsageError(f"the artifact store {shown} cannot be used.", _KINDS, "Correct --artifacts.")
 
 
@@ -170,14 +170,18 @@ class FolderStore:
             (self._folder / beside).unlink(missing_ok=True)
 
 
-@functools.cache
 def _open_store(url: str) -> tuple[ArtifactStore, str]:
     """Return the store at `url` and what its names begin with."""
     scheme, found, rest = url.partition("://")
     if not found:
         return FolderStore(Path(url)), ""
     bucket, _, prefix = rest.partition("/")
-    return _STORES[scheme](bucket), f"{prefix}/" if prefix else ""
+    return _open_bucket(scheme, bucket), f"{prefix}/" if prefix else ""
+
+
+@functools.cache
+def _open_bucket(scheme: str, bucket: str) -> ArtifactStore:
+    return _STORES[scheme](bucket)
 
 
 def _s3_store(bucket: str) -> ArtifactStore:

@@ -70,7 +70,7 @@ class CheckpointCopies:
                 self._has_told = True
                 self._tell(
                     f"its checkpoint could not be copied to {self._folder.copy} ({reason(error)}); "
-                    "it is tried again after each epoch"
+                    "each epoch tries again"
                 )
 
     def _load_local(self, identity: str) -> Checkpoint | None:
