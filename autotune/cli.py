@@ -90,6 +90,7 @@ def resume_command(options: argparse.Namespace) -> int:
             f"Put it back, or name where it is now: autotune run STUDY_FILE --name {options.name}",
         )
     places = find_places(options.storage, options.run_dir, options.data_dir, settings.run_dir)
+    options.artifacts = options.artifacts or settings.artifacts
     return _run(settings.study_file, options, options.name, places.run_dir)
 
 
@@ -194,6 +195,7 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
                 storage=options.storage,
                 run_dir=run_dir,
                 data_dir=options.data_dir,
+                artifacts=options.artifacts,
                 observer=observe,
             )
         except KeyboardInterrupt:
@@ -351,6 +353,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         sub.add_argument("--gpus", metavar="GPUS", help="GPUs by position or UUID, e.g. 0,2, or none (default: all)")
         sub.add_argument("--workers-per-gpu", type=int, metavar="K", help="trials that share each GPU and its memory")
+        where = "copy checkpoints there, for other machines: s3://BUCKET/PREFIX, gs://..., a folder; remembered"
+        sub.add_argument("--artifacts", metavar="URL", help=where)
         add_data_dir(sub)
     status = add("status", status_command, "Show how far a study is, or all of them.")
     status.add_argument("name", nargs="?", metavar="NAME")

@@ -55,5 +55,9 @@ class StudyFailedError(AutotuneError):
     """The study stopped because its trials kept failing. The command line exits with 1."""
 
 
+class DiskFullError(AutotuneError):
+    """A disk or a quota is full. What was finished is kept; the command line exits with 1."""
+
+
 class DivergedError(AutotuneError):
     """The loss or the monitored metric became NaN or infinite; the trial fails with the reason "nan"."""

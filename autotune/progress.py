@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from autotune.running.events import Event, RunStarted, StepReported, TrialEnded, TrialStarted
+from autotune.running.events import Event, Note, RunStarted, StepReported, TrialEnded, TrialStarted
 
 
 class Progress(Protocol):
@@ -50,7 +50,7 @@ class Tally:
             self.slots[event.slot] = (event, None)
         elif isinstance(event, StepReported):
             self.slots[event.slot] = (self.slots[event.slot][0], event)
-        else:
+        elif isinstance(event, TrialEnded):
             self._note_end(event)
 
     def _note_end(self, event: TrialEnded) -> None:
@@ -96,7 +96,7 @@ class LineProgress:
     def __call__(self, event: Event) -> None:
         with self._tally.lock:
             self._tally.note(event)
-            if isinstance(event, (RunStarted, TrialEnded)):
+            if isinstance(event, (RunStarted, Note, TrialEnded)):
                 with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the search goes on
                     print(_line(event, self._tally), file=self._console.file, flush=True)
 
@@ -125,8 +125,10 @@ class LiveProgress:
     def __call__(self, event: Event) -> None:
         with self._tally.lock:
             self._tally.note(event)
-            line = _line(event, self._tally) if isinstance(event, (RunStarted, TrialEnded)) else None
-        if line is not None:
+            line = _line(event, self._tally) if isinstance(event, (RunStarted, Note, TrialEnded)) else None
+        if isinstance(event, Note):
+            self._console.print(Text(line or ""))  # to its end: it is there to be read
+        elif line is not None:
             self._console.print(Text(line), overflow="ellipsis", no_wrap=True)
 
     def view(self) -> RenderableType:
@@ -142,7 +144,9 @@ def new_progress(console: Console) -> Progress:
     return LiveProgress(console) if console.is_terminal else LineProgress(console)
 
 
-def _line(event: RunStarted | TrialEnded, tally: Tally) -> str:
+def _line(event: RunStarted | Note | TrialEnded, tally: Tally) -> str:
+    if isinstance(event, Note):
+        return f"trial {event.number}: {event.text}"
     if isinstance(event, RunStarted):
         slots = f"{event.slots} slot{'s' if event.slots > 1 else ''}"
         return f"{event.name}: {event.finished} of {event.n_trials} trials finished; {slots}"

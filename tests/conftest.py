@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+# Ends with its standard input, and so with the tests, however these end.
+_S3_SERVER = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(*server.get_host_and_port(), sep=":", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +31,38 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no folder of datasets at {folder}; name one in AUTOTUNE_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def _s3_server() -> Iterator[str]:
+    if missing := [name for name in ("boto3", "moto", "flask") if find_spec(name) is None]:
+        pytest.skip(f"needs {', '.join(missing)}: pip install boto3 'moto[server]'")
+    command = [sys.executable, "-c", _S3_SERVER]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdin is not None
+        yield f"http://{server.stdout.readline().strip()}"
+        server.stdin.close()
+
+
+@pytest.fixture
+def s3_environment(_s3_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have boto3 talk to an S3 server on this machine, here and in child processes."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", _s3_server)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key-id-of-the-tests")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-of-the-tests")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def s3_url(s3_environment: None) -> str:
+    """Give the URL of a place in a new bucket."""
+    import boto3
+
+    bucket = f"bucket-{uuid.uuid4().hex}"
+    boto3.client("s3").create_bucket(Bucket=bucket)
+    return f"s3://{bucket}/some/prefix"

@@ -41,6 +41,15 @@ class StepReported:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A trial process tells the person something about its trial: "its checkpoint ... is damaged; it starts over"."""
+
+    slot: int
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
 class TrialEnded:
     """A trial is over, or waits again ("interrupted").
 
@@ -65,5 +74,5 @@ class TrialEnded:
     seconds: float
 
 
-Event = Union[RunStarted, TrialStarted, StepReported, TrialEnded]  # noqa: UP007 -- reason: used at run time on 3.10
+Event = Union[RunStarted, TrialStarted, StepReported, Note, TrialEnded]  # noqa: UP007 -- reason: used at run time on 3.10
 Observer = Callable[[Event], None]

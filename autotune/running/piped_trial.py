@@ -90,6 +90,14 @@ class PipedTrial(BaseTrial):
     def set_constraint(self, key: str, value: float) -> None:
         self._ask("set_constraint", key, _plain(value))
 
+    def note(self, text: str) -> None:
+        """Tell the person in front of the run something about this trial. Optuna's own trials cannot."""
+        self._ask("note", text)
+
+    def has_reported(self) -> bool:
+        """Say whether this trial has reported before, here or elsewhere. Optuna's own trials cannot."""
+        return bool(self._ask("has_reported"))
+
     @property
     def params(self) -> dict[str, Any]:
         return dict(self._ask("params"))
@@ -134,6 +142,9 @@ def answer(trial: optuna.Trial, request: Request) -> tuple[str, Any]:
     try:
         if request.name in _PROPERTIES:
             return "value", getattr(trial, request.name)
+        if request.name == "has_reported":
+            trials = {t.number: t for t in trial.study.get_trials(deepcopy=False)}
+            return "value", bool(trials[trial.number].intermediate_values)
         if request.name not in _METHODS:
             raise AttributeError(f"trial.{request.name} is not available in a trial process.")
         method: Callable[..., Any] = getattr(trial, request.name)

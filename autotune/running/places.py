@@ -10,6 +10,7 @@ from pathlib import Path
 
 from autotune.errors import DataError, StorageError
 from autotune.running.storage import shown_url, sqlite_url
+from autotune.training.disk import disk_full
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,16 @@ def make_writable(folder: Path) -> None:
     """Create `folder` and make sure that files can be written in it.
 
     Raises:
-        StorageError: If they cannot.
+        DiskFullError: If its disk is full.
+        StorageError: If they cannot be written for another reason.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        tempfile.NamedTemporaryFile(dir=folder).close()
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"0")
     except OSError as error:
+        if full := disk_full(error, folder):
+            raise full from error
         raise StorageError(
             f"the run dir {folder} cannot be written: {error.strerror}.",
             "It holds the database, checkpoints, logs and models of your studies.",

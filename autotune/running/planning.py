@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from autotune.running.slots import available_cores
 from autotune.running.source import StudySource
 from autotune.running.storage import open_storage
 from autotune.search import SeededSampler, patient_median, tpe
+from autotune.training.artifacts import NOWHERE, check_store
 
 MODULES = ("autotune.running.trial_task",)
 KERAS_MODULES = (*MODULES, "autotune.training.device", "autotune.training.trial", "autotune.models")
@@ -66,6 +68,8 @@ class Preparer:
         launcher: Starts processes.
         stopping: Set by whoever closes the launcher, before doing so.
         workers: How many trials are to run at a time.
+        artifacts: Where checkpoints are copied to, checked; None for where the study remembers.
+        modules: What trials of Keras studies need imported.
     """
 
     source: StudySource
@@ -73,6 +77,8 @@ class Preparer:
     launcher: Launcher
     stopping: threading.Event
     workers: int
+    artifacts: str | None = None
+    modules: tuple[str, ...] = KERAS_MODULES
 
     def plan(self, n_trials: int | None) -> Plan:
         """Load the study, prepare its data, and open it in its storage.
@@ -87,7 +93,7 @@ class Preparer:
         recover_lost_trials(storage, str(self.source.path), self.places.study_folder)
         declared: Declaration = self._ask(Declare(self.source))
         if declared.needs_keras:
-            self.launcher.preload(KERAS_MODULES)
+            self.launcher.preload(self.modules)
         existing = _find_study(storage, declared.name)
         before = read_settings(existing) if existing else None
         source, declared = self._with_remembered(before, declared)
@@ -104,7 +110,7 @@ class Preparer:
                 refuse(declared.name, prepared.choice_changes)
         study = _open_study(storage, declared)
         if before is None and (meanwhile := read_settings(study)):  # another parent has begun it at the same time
-            settings = dataclasses.replace(settings, threads=meanwhile.threads)
+            settings = dataclasses.replace(settings, threads=meanwhile.threads, token=meanwhile.token)
         write_settings(study, settings)
         is_edited = before is not None and before.study_digest not in ("", source.digest)
         known_space = _known_space(existing) if existing and is_edited and not prepared.rows else None
@@ -165,7 +171,17 @@ class Preparer:
             threads=before.threads if before else max(1, available_cores() // self.workers),
             data_dir=str(data_dir) if data_dir else None,
             run_dir=str(self.places.run_dir),
+            artifacts=self._artifacts(before),
+            token=before.token if before and before.token else uuid.uuid4().hex[:8],
         )
+
+    def _artifacts(self, before: StudySettings | None) -> str | None:
+        if self.artifacts is not None:
+            return None if self.artifacts == NOWHERE else self.artifacts
+        if before is None or before.artifacts is None:
+            return None
+        check_store(before.artifacts)
+        return before.artifacts
 
 
 @contextlib.contextmanager

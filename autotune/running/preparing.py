@@ -24,6 +24,7 @@ from autotune.running.piped_trial import PipedTrial, Replay
 from autotune.running.source import StudySource
 from autotune.search import differences
 from autotune.study import Direction, EpochPolicy, StudySpec
+from autotune.training.disk import disk_full
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Prepare:
     past: list[PastTrial]
 
     def __call__(self, connection: Connection) -> None:
-        _send_result(connection, self._prepare)
+        _send_result(connection, self._prepare, self.run_dir)
 
     def _prepare(self) -> Preparation:
         spec = self.source.load()
@@ -136,17 +137,23 @@ def _save_folds(folds: tuple[Fold, ...], path: Path) -> None:
     arrays |= {f"validation_{i}": fold.validation for i, fold in enumerate(folds)}
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(f".{uuid.uuid4().hex}.tmp")  # two parents may begin at the same time
-    with beside.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]  # reason: NumPy types the names as its own arguments
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # reason: NumPy types the names as its own arguments
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
-def _send_result(connection: Connection, work: Callable[[], object]) -> None:
+def _send_result(connection: Connection, work: Callable[[], object], *folders: Path) -> None:
     result: tuple[str, object]
     try:
         result = ("value", work())
-    except AutotuneError as error:
-        result = ("error", error)
+    except Exception as error:
+        full = disk_full(error, *folders)
+        if full is None and not isinstance(error, AutotuneError):
+            raise
+        result = ("error", full or error)
     connection.send_bytes(cloudpickle.dumps(result))  # what a study file defines cannot be pickled by name
 
 

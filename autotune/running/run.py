@@ -22,15 +22,18 @@ from autotune.running.interruption import on_signals
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner
 from autotune.running.places import find_places, make_writable
-from autotune.running.planning import KERAS_MODULES, MODULES, Preparer
+from autotune.running.planning import KERAS_MODULES, MODULES, Plan, Preparer
 from autotune.running.processes import Launcher, LauncherClosedError, new_launcher
 from autotune.running.slots import Sharing, share_machine
 from autotune.running.source import study_source
+from autotune.running.storage_url import storage_folder
 from autotune.running.supervising import Supervisor
 from autotune.running.trial_task import RunTrial
 from autotune.running.workers import Job, Workers
 from autotune.study import Overrides, StudySpec, refuse_while_loading
-from autotune.training.folder import trial_folder
+from autotune.training.artifacts import NOWHERE, check_store, client_modules, store_url
+from autotune.training.disk import telling_full_disk
+from autotune.training.folder import TrialFolder, trial_folder
 
 
 def run(
@@ -49,6 +52,7 @@ def run(
     data_dir: str | Path | None = None,
     gpus: str | Sequence[int | str] | None = None,
     workers_per_gpu: int | None = None,
+    artifacts: str | None = None,
     observer: Observer | None = None,
 ) -> optuna.Study:
     """Run a study until it has all its finished trials, going on where it was.
@@ -71,6 +75,8 @@ def run(
         gpus: Which of the visible GPUs, by position or UUID: `[0, 2]` or "0,2"; None for all of them, "none" for none.
         workers_per_gpu: How many trials share a GPU, each with an equal part of its memory; None for one, or as many as
             `workers` need.
+        artifacts: Where checkpoints are copied to, so that another machine can go on with a trial: a folder,
+            s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; remembered by the study. "none" for no longer.
         observer: Called with each `Event`, from several threads.
 
     Returns:
@@ -78,6 +84,7 @@ def run(
 
     Raises:
         UsageError: If the study, its data or an argument cannot be used.
+        DiskFullError: If a disk is full; the trials that ran wait as themselves.
         StudyFailedError: If too many trials in a row have failed.
         KeyboardInterrupt: If SIGINT, SIGTERM or SIGHUP came; the trials that ran wait as themselves.
     """
@@ -99,17 +106,20 @@ def run(
     if visible or gpus is not None:
         environment["CUDA_VISIBLE_DEVICES"] = NO_GPU  # only a slot shows one, to the process of a trial
     make_writable(places.run_dir)
-    launcher = new_launcher(KERAS_MODULES if source.needs_keras else MODULES, environment)
+    artifacts = _checked(artifacts)
+    modules = (*KERAS_MODULES, *client_modules(artifacts))
+    launcher = new_launcher(modules if source.needs_keras else MODULES, environment)
     stopping = threading.Event()
 
     def stop() -> None:
         stopping.set()
         launcher.close()
 
-    with on_signals(stop) as interrupted, contextlib.closing(launcher), warnings.catch_warnings():
+    telling = telling_full_disk(*storage_folder(places.storage), places.run_dir)
+    with telling, on_signals(stop) as interrupted, contextlib.closing(launcher), warnings.catch_warnings():
         # reason: TPE's `group` says that it is experimental at every construction; it has been there since 2021.
         warnings.filterwarnings("ignore", "Argument ``group`` is an experimental")
-        preparer = Preparer(source, places, launcher, stopping, sharing.workers)
+        preparer = Preparer(source, places, launcher, stopping, sharing.workers, artifacts, modules)
         try:
             with _after(timeout_s, stop):
                 result = _execute(preparer, sharing, launcher, stopping, n_trials, lease_s, observer or _ignore)
@@ -138,7 +148,8 @@ def _execute(
     finished = len(study.get_trials(deepcopy=False, states=FINISHED))
     epochs = declared.epochs if plan.rows else None
     observer(RunStarted(declared.name, settings.n_trials, finished, sharing.workers, epochs, declared.direction))
-    _remove_old_checkpoints(study, plan.folder)
+    folder = _trial_folders(plan)
+    _remove_old_checkpoints(study, folder)
     with contextlib.closing(Owner(plan.folder / "workers")) as owner:
         study_id = plan.storage.get_study_id_from_name(study.study_name)
         lease = Lease(plan.storage, study_id, owner.mark.parent, lease_s, sharing.workers)
@@ -160,7 +171,7 @@ def _execute(
             claims=claims,
             lease=lease,
             supervisor=supervisor,
-            folder=partial(trial_folder, plan.folder),
+            folder=folder,
             max_failures_in_a_row=declared.max_failures_in_a_row,
             after_trial=partial(_keep_best_models, study, plan.folder, declared.keep_models),
             observer=observer,
@@ -199,11 +210,27 @@ def _keep_best_models(study: optuna.Study, folder: Path, keep: int) -> None:
         trial_folder(folder, trial.number).model.unlink(missing_ok=True)
 
 
-def _remove_old_checkpoints(study: optuna.Study, folder: Path) -> None:
+def _trial_folders(plan: Plan) -> Callable[[int], TrialFolder]:
+    """Return the way from a trial's number to its folder."""
+    settings = plan.settings
+    artifacts = f"{settings.artifacts}/{plan.declared.name}/{settings.token}" if settings.artifacts else None
+    return partial(trial_folder, plan.folder, artifacts=artifacts)
+
+
+def _remove_old_checkpoints(study: optuna.Study, folder: Callable[[int], TrialFolder]) -> None:
     """Delete what a parent has left that was killed between the end of a trial and its tidying up."""
-    for trial in study.get_trials(deepcopy=False):
-        if trial.state.is_finished():
-            trial_folder(folder, trial.number).remove_checkpoint()
+    finished = [folder(trial.number) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    for left in finished:
+        if left.has_checkpoint() and not left.remove_checkpoint():
+            return  # the artifact store does not answer: the next run tries again
+
+
+def _checked(artifacts: str | None) -> str | None:
+    if artifacts in (None, NOWHERE):
+        return artifacts
+    url = store_url(artifacts)
+    check_store(url)
+    return url
 
 
 def _check_options(options: Mapping[str, float | None]) -> None:

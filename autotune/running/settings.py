@@ -44,6 +44,8 @@ class StudySettings:
         data_dir: Where datasets are looked for first.
         run_dir: Where the study's files are.
         study_digest: A hash of the code that it began with.
+        artifacts: Where its checkpoints are copied to, for other machines; None for nowhere.
+        token: What tells it from other studies of its name, of other storages, in the same artifact store.
     """
 
     study_file: str | None
@@ -59,6 +61,8 @@ class StudySettings:
     data_dir: str | None
     run_dir: str
     study_digest: str = ""
+    artifacts: str | None = None
+    token: str = ""
 
 
 def read_settings(study: optuna.Study) -> StudySettings | None:

@@ -20,7 +20,8 @@ from autotune.errors import StorageError
 from autotune.running.journal import open_journal
 from autotune.running.outages import reason
 from autotune.running.patient_storage import Patience, PatientStorage
-from autotune.running.storage_url import parse_url, shown_url, sqlite_url, storage_file
+from autotune.running.storage_url import parse_url, shown_url, sqlite_url, storage_file, storage_folder
+from autotune.training.disk import disk_full
 
 __all__ = ["open_existing_storage", "open_storage", "shown_url", "sqlite_url"]
 
@@ -62,6 +63,7 @@ def open_storage(url: str, patience: Patience | None = None) -> PatientStorage:
         patience: How to wait.
 
     Raises:
+        DiskFullError: If there is no room for it.
         StorageError: If there is no such storage, or it cannot be reached. The message holds no password.
     """
     opener = partial(_open, url)
@@ -90,6 +92,8 @@ def _open(url: str) -> BaseStorage:
     except ImportError as error:
         raise _missing_package(url, error) from error
     except Exception as error:
+        if full := disk_full(error, *storage_folder(url)):
+            raise full from error
         raise StorageError(
             f"the storage {shown_url(url)} cannot be opened: {_reason(error, url)}",
             "A storage is an SQLAlchemy URL such as sqlite:///runs/autotune.db or postgresql+psycopg://user@host/db, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import sqlalchemy
@@ -29,6 +30,14 @@ def storage_file(url: sqlalchemy.URL) -> Path | None:
     if url.get_backend_name() in _FILES and url.database not in (None, "", ":memory:"):
         return Path(url.database or "").absolute()
     return None
+
+
+def storage_folder(url: str) -> tuple[Path, ...]:
+    """Return the folder that a storage is kept in; nothing for those kept in none."""
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError):
+        if file := storage_file(parse_url(url)):
+            return (file.parent,)
+    return ()
 
 
 def shown_url(url: str) -> str:

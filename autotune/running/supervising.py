@@ -15,7 +15,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial
 
 from autotune.running.claims import Claims
-from autotune.running.events import Observer, StepReported
+from autotune.running.events import Note, Observer, StepReported
 from autotune.running.memory import died_of_memory, kernel_kills
 from autotune.running.piped_trial import Request, answer, asked_distribution
 from autotune.running.processes import Launcher, LauncherClosedError, TrialProcess
@@ -80,6 +80,9 @@ class Supervisor:
 
     def answer(self, slot: Slot, trial: optuna.Trial, request: Request, steps: set[int]) -> tuple[str, object]:
         """Do what a trial process asks for, and return what it is told."""
+        if request.name == "note":
+            self.observer(Note(slot.number, trial.number, str(request.args[0])))
+            return "value", None
         if not self.claims.holds(trial.number):
             raise NotOursError
         if request.name.startswith("suggest_"):

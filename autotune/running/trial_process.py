@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import io
 import os
 import pickle
 import signal
@@ -14,6 +15,9 @@ import sys
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
+
+from autotune.training.disk import disk_full
 
 Task = Callable[[Connection], None]
 
@@ -45,9 +49,22 @@ def serve_one(descriptor: int) -> None:
 def output_to(log: Path) -> Iterator[None]:
     """Append what this process prints, native code included, to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", buffering=1, encoding="utf-8", errors="backslashreplace") as file:
+    buffer = io.BufferedWriter(_Log(log, "a"))
+    with io.TextIOWrapper(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True) as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
         sys.stdout = sys.stderr = file
         faulthandler.enable(file)
         yield
+
+
+class _Log(io.FileIO):
+    """A file that drops what a full disk has no room for: a trial is not lost for what it prints."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if disk_full(error) is None:
+                raise
+            return memoryview(data).nbytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import random
@@ -15,7 +16,7 @@ import numpy as np
 import optuna
 
 from autotune.data import open_stored
-from autotune.errors import DivergedError, StudyFileError, TrainingError, UsageError
+from autotune.errors import AutotuneError, DivergedError, StudyFileError, TrainingError
 from autotune.running.memory import is_out_of_memory
 from autotune.running.piped_trial import PipedTrial
 from autotune.running.preparing import Rows, load_folds
@@ -24,6 +25,7 @@ from autotune.running.source import StudySource
 from autotune.running.trial_process import output_to
 from autotune.seeds import derive_seed
 from autotune.study import StudySpec
+from autotune.training.disk import disk_full
 from autotune.training.folder import TrialFolder
 
 
@@ -32,19 +34,19 @@ class Outcome:
     """How a trial process ended its trial.
 
     Attributes:
-        kind: "complete", "pruned", "failed", "unusable" if no trial of this study file can work, or "lost" if its
-            process was killed.
+        kind: "complete", "pruned", "failed", "unusable" if no trial of this study can work now, or "lost" if its
+            process was killed. One that is unusable or lost waits.
         value: The trial's value, finite, if it is complete.
         reason: Why it failed: "nan", "oom", "timeout" or "error"; "server" if it was lost with all others.
         message: What to tell about a failure, its traceback if there is one.
-        error: The user's mistake, if the study file is unusable.
+        error: What ends the run, if the study is unusable: the user's mistake, or a full disk.
     """
 
     kind: Literal["complete", "pruned", "failed", "unusable", "lost"]
     value: float | None = None
     reason: str = ""
     message: str = ""
-    error: UsageError | None = None
+    error: AutotuneError | None = None
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,27 @@ class RunTrial:
 
     def __call__(self, connection: Connection) -> None:
         os.environ.update(self.slot.environment)
-        with output_to(self.folder.log):
-            print(self.slot.description())
-            outcome = self._outcome(connection)
+        with contextlib.ExitStack() as log:
+            outcome = self._begin_log(log) or self._outcome(connection)
             if outcome.message:
                 print(outcome.message)
             connection.send(outcome)
+
+    def _begin_log(self, log: contextlib.ExitStack) -> Outcome | None:
+        try:
+            log.enter_context(output_to(self.folder.log))
+        except OSError as error:
+            if (full := disk_full(error, self.folder.path)) is None:
+                raise
+            return Outcome("unusable", error=full)
+        print(self.slot.description())
+        return None
 
     def _outcome(self, connection: Connection) -> Outcome:
         try:
             spec = self.source.load()
         except StudyFileError as error:
-            return Outcome("unusable", message=str(error), error=error)
+            return Outcome("unusable", message=str(error), error=disk_full(error, self.folder.path) or error)
         try:
             value = self._value(spec, PipedTrial(connection))
         except optuna.TrialPruned:
@@ -88,8 +99,10 @@ class RunTrial:
         except (EOFError, ConnectionError):
             raise  # the parent is gone: nobody to tell
         except BaseException as error:  # whatever the study file does, sys.exit() included, ends its own trial only
-            reason = "oom" if is_out_of_memory(error) else "error"
-            return Outcome("failed", reason=reason, message=traceback.format_exc())
+            message = traceback.format_exc()
+            if full := disk_full(error, self.folder.path):
+                return Outcome("unusable", message=message, error=full)
+            return Outcome("failed", reason="oom" if is_out_of_memory(error) else "error", message=message)
         if math.isfinite(value):
             return Outcome("complete", value)
         return Outcome("failed", reason="nan", message=f"The objective returned {value}.")
@@ -103,14 +116,19 @@ class RunTrial:
             _make_tensorflow_repeatable(seed, self.slot)
         if spec.objective is not None:
             return _as_number(spec.objective(looks_like_optunas))
-        return self._train(spec, looks_like_optunas)
+        return self._train(spec, trial)
 
-    def _train(self, spec: StudySpec, trial: optuna.Trial) -> float:
+    def _train(self, spec: StudySpec, piped: PipedTrial) -> float:
         from autotune.training.trial import train_trial  # Keras studies alone need TensorFlow
 
+        def tell(text: str) -> None:
+            print(text)
+            piped.note(text)
+
         assert self.rows is not None
+        trial: Any = piped
         data, folds = open_stored(self.rows.dataset), load_folds(self.rows.folds)
-        score = train_trial(spec, trial, data, folds, self.rows.digest, self.folder)
+        score = train_trial(spec, trial, data, folds, self.rows.digest, self.folder, tell, piped.has_reported())
         trial.set_user_attr("best_epoch", _one_or_all([fold.best_epoch for fold in score.folds]))
         trial.set_user_attr("fit_seconds", score.fit_seconds)
         if len(score.folds) > 1:

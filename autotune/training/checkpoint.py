@@ -25,6 +25,10 @@ _DIGEST_BYTES = 32
 _REGISTERED = 2  # what NumPy's `dtype.isbuiltin` says of types like bfloat16, which `.npz` files make raw bytes of
 
 
+class UnusableCheckpointError(Exception):
+    """What was read is no checkpoint of this trial; the text says why: "is damaged"."""
+
+
 @dataclass(frozen=True)
 class FoldScore:
     """What training on one fold came to.
@@ -69,6 +73,11 @@ class Checkpoint:
         """Finished epochs of the fold in training."""
         return max((len(values) for values in self.history.values()), default=0)
 
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How far the trial is: finished folds, and finished epochs of the fold in training."""
+        return len(self.finished), self.epochs
+
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write `checkpoint` to `path`, atomically.
@@ -97,27 +106,33 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def load_checkpoint(path: Path, identity: str) -> Checkpoint | None:
-    """Read the checkpoint at `path`.
+    """Read the checkpoint at `path`; None if there is none.
 
-    Returns:
-        None if there is none, if its digest does not fit its content, or if it belongs to another trial.
+    Raises:
+        UnusableCheckpointError: If it is no checkpoint of the trial `identity`.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         return None
+    return read_checkpoint(content, identity)
+
+
+def read_checkpoint(content: bytes, identity: str) -> Checkpoint:
+    """Make a checkpoint of what `save_checkpoint` wrote.
+
+    Raises:
+        UnusableCheckpointError: If its digest does not fit its content, or if it belongs to another trial.
+    """
     digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != digest:
-        print(f"The checkpoint {path} is damaged; the trial starts over.")
-        return None
+        raise UnusableCheckpointError("is damaged")
     try:
         checkpoint = _read(payload)
-    except (TypeError, KeyError, ValueError):
-        print(f"The checkpoint {path} is from another version of this package; the trial starts over.")
-        return None
+    except (TypeError, KeyError, ValueError) as error:
+        raise UnusableCheckpointError("is from another version of this package") from error
     if checkpoint.identity != identity:
-        print(f"The checkpoint {path} is of another trial or another version of it; the trial starts over.")
-        return None
+        raise UnusableCheckpointError("is of another trial or another version of it")
     return checkpoint
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+from autotune.training.artifacts import Artifact
 
 
 @dataclass(frozen=True)
@@ -13,9 +16,11 @@ class TrialFolder:
 
     Args:
         path: The folder; it need not exist.
+        copy: Where the checkpoint is copied to, for other machines; None for nowhere.
     """
 
     path: Path
+    copy: Artifact | None = None
 
     @property
     def log(self) -> Path:
@@ -32,11 +37,36 @@ class TrialFolder:
         """The state after the last finished epoch, while the trial may go on."""
         return self.path / "checkpoint" / "state"
 
-    def remove_checkpoint(self) -> None:
-        """Delete the checkpoint of a trial that is finished."""
+    def has_checkpoint(self) -> bool:
+        """Say whether there is a checkpoint here, or was one whose copy may still be there."""
+        return self.checkpoint.parent.is_dir()
+
+    def remove_checkpoint(self) -> bool:
+        """Delete the checkpoint of a trial that is finished, and its copy.
+
+        Returns:
+            False if the copy is out of reach; then `has_checkpoint` remembers that it is to be removed.
+        """
+        with contextlib.suppress(OSError):
+            self.checkpoint.unlink()
+        try:
+            if self.copy is not None:
+                self.copy.remove()
+        except Exception:  # whatever the store's client raises: the next run tries again
+            with contextlib.suppress(OSError):
+                self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            return False
         shutil.rmtree(self.checkpoint.parent, ignore_errors=True)
+        return True
 
 
-def trial_folder(study_folder: Path, number: int) -> TrialFolder:
-    """Return the folder of trial `number` in a study's folder `RUN_DIR/NAME`."""
-    return TrialFolder(study_folder / "trials" / f"{number:05d}")
+def trial_folder(study_folder: Path, number: int, artifacts: str | None = None) -> TrialFolder:
+    """Return the folder of trial `number`.
+
+    Args:
+        study_folder: The study's folder, `RUN_DIR/NAME`.
+        number: The trial's number.
+        artifacts: The URL of the study's place in an artifact store; None for no such copies.
+    """
+    copy = Artifact(artifacts, f"{number:05d}.checkpoint") if artifacts else None
+    return TrialFolder(study_folder / "trials" / f"{number:05d}", copy)

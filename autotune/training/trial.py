@@ -8,7 +8,7 @@ import json
 import numbers
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
@@ -22,7 +22,9 @@ from autotune.errors import TrainingError
 from autotune.seeds import derive_seed
 from autotune.study import StudySpec
 from autotune.training.batches import Batches
-from autotune.training.checkpoint import Checkpoint, FoldScore, load_checkpoint, save_checkpoint
+from autotune.training.checkpoint import Checkpoint, FoldScore
+from autotune.training.copies import CheckpointCopies
+from autotune.training.disk import disk_full
 from autotune.training.epochs import EpochKeeper, restore
 from autotune.training.folder import TrialFolder
 
@@ -63,7 +65,7 @@ class FoldJob:
 
     spec: StudySpec
     trial: optuna.Trial
-    folder: TrialFolder
+    copies: CheckpointCopies
     number: int
     train: Dataset
     validation: Dataset
@@ -78,11 +80,18 @@ class FoldJob:
         """Write the checkpoint of an epoch, with what the epoch does not know: whose it is."""
         identity = trial_identity(self.spec, self.trial, self.split)
         whole = dataclasses.replace(checkpoint, identity=identity, finished=self.finished)
-        save_checkpoint(whole, self.folder.checkpoint)
+        self.copies.save(whole)
 
 
 def train_trial(
-    spec: StudySpec, trial: optuna.Trial, data: Dataset, folds: tuple[Fold, ...], split: str, folder: TrialFolder
+    spec: StudySpec,
+    trial: optuna.Trial,
+    data: Dataset,
+    folds: tuple[Fold, ...],
+    split: str,
+    folder: TrialFolder,
+    tell: Callable[[str], None] = print,
+    has_reported: bool = False,
 ) -> TrialScore:
     """Train `trial` on every fold, going on from its checkpoint if it has one.
 
@@ -93,18 +102,22 @@ def train_trial(
         folds: Who trains on which rows.
         split: The digest of data and folds.
         folder: Where the checkpoint, and in the end the model, are kept.
+        tell: Told what the person should know about the trial's checkpoint.
+        has_reported: Whether the trial has reported before, here or elsewhere.
 
     Raises:
         optuna.TrialPruned: If the pruner said so; every `on_train_end` has run by then.
         DivergedError: If the loss became NaN or infinite.
         TrainingError: If the study file's monitor, model or fit arguments cannot be used.
+        OSError: If the disk is full.
     """
-    checkpoint = load_checkpoint(folder.checkpoint, trial_identity(spec, trial, split))
+    copies = CheckpointCopies(folder, tell)
+    checkpoint = copies.load(trial_identity(spec, trial, split), has_reported)
     finished = checkpoint.finished if checkpoint else ()
     fit_seconds = 0.0
     for number in range(len(finished), len(folds)):
         train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
-        job = FoldJob(spec, trial, folder, number, train, validation, finished, split)
+        job = FoldJob(spec, trial, copies, number, train, validation, finished, split)
         model, score, seconds = _train_fold(job, checkpoint)
         fit_seconds += seconds
         finished, checkpoint = (*finished, score), None
@@ -217,6 +230,8 @@ def _save_model(model: keras.Model, folder: TrialFolder) -> None:
         model.save(beside)
         os.replace(beside, folder.model)
     except Exception as error:  # what Keras cannot save (a loss without a name, say) has been trained all the same
+        if disk_full(error, folder.path):
+            raise
         print(f"The model could not be saved: {type(error).__name__}: {error}")
     finally:
         beside.unlink(missing_ok=True)

@@ -79,11 +79,12 @@ class Bench:
         return train_trial(spec, trial, self.data, self.folds(spec), "split", self.folder)
 
     def checkpoint(self, spec: StudySpec) -> Any:
-        from autotune.training.checkpoint import load_checkpoint
+        from autotune.training.copies import CheckpointCopies
         from autotune.training.trial import trial_identity
 
         assert self.last is not None
-        return load_checkpoint(self.folder.checkpoint, trial_identity(spec, self.last.trial, "split"))
+        identity = trial_identity(spec, self.last.trial, "split")
+        return CheckpointCopies(self.folder, print).load(identity, has_reported=False)
 
     def model(self) -> Any:
         import keras

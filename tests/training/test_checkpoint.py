@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autotune.training.checkpoint import Checkpoint, FoldScore, is_plain, load_checkpoint, save_checkpoint
+from autotune.training.checkpoint import (
+    Checkpoint,
+    FoldScore,
+    UnusableCheckpointError,
+    is_plain,
+    load_checkpoint,
+    save_checkpoint,
+)
 
 CALLBACK = {
     "wait": 2,
@@ -123,40 +130,37 @@ def test_epochs_are_those_that_the_history_has() -> None:
     assert checkpoint(history={}).epochs == 0
 
 
-def test_no_checkpoint_is_none_without_a_word(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_finished_fold_is_further_than_any_epoch_of_the_fold_before() -> None:
+    assert checkpoint(history={}).progress > checkpoint(finished=checkpoint().finished[:1]).progress
+
+
+def test_no_checkpoint_is_none(path: Path) -> None:
     assert load_checkpoint(path, "trial 3") is None
-    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("kept", [0, 1, 31, 32, 33, 0.5, -1])
-def test_a_torn_checkpoint_is_reported_and_not_used(
-    kept: float, path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_torn_checkpoint_is_not_used(kept: float, path: Path) -> None:
     save_checkpoint(checkpoint(), path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))] if isinstance(kept, float) else whole[:kept])
-    assert load_checkpoint(path, "trial 3") is None
-    assert f"{path} is damaged; the trial starts over" in capsys.readouterr().out
+    with pytest.raises(UnusableCheckpointError, match="is damaged"):
+        load_checkpoint(path, "trial 3")
 
 
 @pytest.mark.parametrize("place", [0.0, 0.01, 0.3, 0.6, 0.999])
-def test_one_flipped_bit_is_reported_and_the_checkpoint_not_used(
-    place: float, path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_checkpoint_with_one_flipped_bit_is_not_used(place: float, path: Path) -> None:
     save_checkpoint(checkpoint(), path)
     content = bytearray(path.read_bytes())
     content[int(place * len(content))] ^= 1
     path.write_bytes(content)
-    assert load_checkpoint(path, "trial 3") is None
-    assert "damaged" in capsys.readouterr().out
+    with pytest.raises(UnusableCheckpointError, match="is damaged"):
+        load_checkpoint(path, "trial 3")
 
 
-def test_the_checkpoint_of_another_trial_is_reported_and_not_used(
-    path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_checkpoint_of_another_trial_is_not_used(path: Path) -> None:
     save_checkpoint(checkpoint(), path)
-    assert load_checkpoint(path, "trial 4") is None
-    assert f"{path} is of another trial" in capsys.readouterr().out
+    with pytest.raises(UnusableCheckpointError, match="is of another trial"):
+        load_checkpoint(path, "trial 4")
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
@@ -221,12 +225,10 @@ def test_what_a_checkpoint_cannot_hold_is_not_plain(value: Any) -> None:
     assert not is_plain(value)
 
 
-def test_a_checkpoint_of_another_version_is_reported_and_not_used(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_checkpoint_of_another_version_is_not_used(tmp_path: Path) -> None:
     path = tmp_path / "state"
     whole = checkpoint()
     vars(whole)["field_of_tomorrow"] = 1
     save_checkpoint(whole, path)
-    assert load_checkpoint(path, "trial 3") is None
-    assert "another version" in capsys.readouterr().out
+    with pytest.raises(UnusableCheckpointError, match="another version"):
+        load_checkpoint(path, "trial 3")

@@ -1,0 +1,205 @@
+"""Artifact stores by their URL: Optuna's own, for what one machine leaves to another.
+
+A URL is `s3://BUCKET/PREFIX` (boto3), `gs://BUCKET/PREFIX` (google-cloud-storage), or a folder that all machines see:
+its path or `file:///PATH`. Credentials and endpoints come from where those packages look for them, never from the URL.
+Optuna's stores are imported where they are used: importing them imports boto3 wherever it is installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import os
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+from urllib.parse import unquote
+
+from autotune.errors import StorageError, UsageError
+
+NOWHERE = "none"  # said in place of a URL: no longer
+_CONNECT_S = 5
+_ATTEMPTS = 3  # what fails for long is tried again after the next epoch
+_KINDS = "Known are s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, file:///FOLDER and the plain path of a folder."
+
+
+class ArtifactStore(Protocol):
+    """What Optuna's artifact stores have in common."""
+
+    def open_reader(self, artifact_id: str) -> BinaryIO: ...
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None: ...
+
+    def remove(self, artifact_id: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One file in an artifact store, under a fixed name.
+
+    Its methods raise whatever the store's client raises when the store cannot be reached or refuses.
+
+    Args:
+        url: The store's URL.
+        name: The file's name below it.
+    """
+
+    url: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.url}/{self.name}"
+
+    def write(self, content: BinaryIO) -> None:
+        """Put `content` there, in place of what was there. May close `content`."""
+        store, prefix = _open_store(self.url)
+        store.write(prefix + self.name, content)
+
+    def read(self) -> bytes | None:
+        """Return what is there; None if there is nothing."""
+        from optuna.artifacts.exceptions import ArtifactNotFound
+
+        store, prefix = _open_store(self.url)
+        try:
+            with contextlib.closing(store.open_reader(prefix + self.name)) as content:
+                return content.read()
+        except ArtifactNotFound:
+            return None
+
+    def remove(self) -> None:
+        """Delete what is there, if there is something."""
+        from optuna.artifacts.exceptions import ArtifactNotFound
+
+        store, prefix = _open_store(self.url)
+        try:
+            store.remove(prefix + self.name)
+        except Exception as error:
+            # NotFound is Google's own word, which Optuna's store lets through.
+            if not isinstance(error, ArtifactNotFound) and type(error).__name__ != "NotFound":
+                raise
+
+
+def store_url(given: str) -> str:
+    """Return the URL or the path of a store as it can be remembered: absolute, and without a slash at its end.
+
+    Raises:
+        UsageError: If it is of no known kind.
+    """
+    scheme, _, rest = given.rpartition("://")
+    if not scheme:
+        return os.path.abspath(given)
+    if scheme == "file" and rest.startswith("/"):
+        return os.path.abspath(unquote(rest))
+    bucket = rest.partition("/")[0]
+    if scheme in _STORES and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", bucket):
+        return given.rstrip("/")
+    # Whoever writes keys into the URL does not want to read them here.
+    shown = "that was given" if set("@:?") & set(rest) else repr(given)
+    raise UsageError(f"the artifact store {shown} cannot be used.", _KINDS, "Correct --artifacts.")
+
+
+def check_store(url: str) -> None:
+    """Make sure that files can be written to the store at `url`, read and removed.
+
+    Args:
+        url: What `store_url` returned.
+
+    Raises:
+        StorageError: If they cannot, or if its package is not installed. The message holds no credentials.
+    """
+    probe = Artifact(url, f"probe-{uuid.uuid4().hex}")
+    try:
+        probe.write(io.BytesIO(b"0"))
+        probe.read()
+        probe.remove()
+    except ImportError as error:
+        package, extra = _PACKAGES[url.partition("://")[0]]
+        raise StorageError(
+            f"the artifact store {url} needs the package {package}, which is not installed.",
+            _KINDS,
+            f'Install it: pip install "autotune[{extra}]"',
+        ) from error
+    except Exception as error:
+        raise StorageError(
+            f"the artifact store {url} cannot be used: {reason(error)}.",
+            "It must be there, and its files can be written, read and removed. A bucket's credentials and endpoint "
+            "come from its package's own environment variables and files, e.g. AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL.",
+            "Make the bucket or the folder, check its permissions, or correct --artifacts.",
+        ) from error
+
+
+def reason(error: Exception) -> str:
+    """Return what a store's client complains of, in a word that holds no secrets."""
+    response: Any = getattr(error, "response", None)
+    if isinstance(response, dict) and "Error" in response:
+        return str(response["Error"].get("Code", type(error).__name__))
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+
+
+def client_modules(url: str | None) -> tuple[str, ...]:
+    """Return what is worth importing once for all trial processes that use the store at `url`."""
+    return ("boto3",) if url is not None and url.startswith("s3://") else ()
+
+
+class FolderStore:
+    """Optuna's store of a folder, with two things added: names that hold slashes, and files that are never half there.
+
+    Args:
+        folder: The folder; made when missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from optuna.artifacts import FileSystemArtifactStore
+
+        self._folder = folder
+        self._store = FileSystemArtifactStore(folder)
+        self.open_reader = self._store.open_reader
+        self.remove = self._store.remove
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        beside = f"{artifact_id}.{uuid.uuid4().hex}.tmp"
+        (self._folder / artifact_id).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._store.write(beside, content_body)
+            os.replace(self._folder / beside, self._folder / artifact_id)
+        finally:
+            (self._folder / beside).unlink(missing_ok=True)
+
+
+def _open_store(url: str) -> tuple[ArtifactStore, str]:
+    """Return the store at `url` and what its names begin with."""
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return FolderStore(Path(url)), ""
+    bucket, _, prefix = rest.partition("/")
+    return _open_bucket(scheme, bucket), f"{prefix}/" if prefix else ""
+
+
+@functools.cache
+def _open_bucket(scheme: str, bucket: str) -> ArtifactStore:
+    return _STORES[scheme](bucket)
+
+
+def _s3_store(bucket: str) -> ArtifactStore:
+    import boto3
+    from botocore.config import Config
+    from optuna.artifacts import Boto3ArtifactStore
+
+    patience = Config(connect_timeout=_CONNECT_S, retries={"total_max_attempts": _ATTEMPTS})
+    # A session of its own: the default one may not be shared by threads that make their first client.
+    client = boto3.session.Session().client("s3", config=patience)
+    return Boto3ArtifactStore(bucket, client, avoid_buf_copy=True)
+
+
+def _gcs_store(bucket: str) -> ArtifactStore:
+    from optuna.artifacts import GCSArtifactStore
+
+    return GCSArtifactStore(bucket)
+
+
+_STORES: dict[str, Callable[[str], ArtifactStore]] = {"s3": _s3_store, "gs": _gcs_store}
+_PACKAGES = {"s3": ("boto3", "s3"), "gs": ("google-cloud-storage", "gcs")}
