@@ -56,7 +56,9 @@ class Tally:
     def _note_end(self, event: TrialEnded) -> None:
         self.slots.pop(event.slot, None)
         self.states[event.state] += 1
-        if event.state in ("complete", "pruned"):
+        if event.finished is not None:
+            self.finished = max(self.finished, event.finished)
+        elif event.state in ("complete", "pruned"):
             self.finished += 1
         if event.state == "failed":
             self.failures[event.reason] += 1
@@ -146,15 +148,17 @@ def new_progress(console: Console) -> Progress:
 
 def _line(event: RunStarted | Note | TrialEnded, tally: Tally) -> str:
     if isinstance(event, Note):
-        return f"trial {event.number}: {event.text}"
+        return f"trial {event.number}: {event.text}" if event.number is not None else event.text
     if isinstance(event, RunStarted):
         slots = f"{event.slots} slot{'s' if event.slots > 1 else ''}"
         return f"{event.name}: {event.finished} of {event.n_trials} trials finished; {slots}"
     of = tally.run.n_trials if tally.run else 0
-    value = f" {event.value:.6g}" if event.value is not None else f" ({event.reason})" if event.reason else ""
+    value = f" {event.value:.6g}" if event.value is not None else ""
+    reason = f" ({event.reason})" if event.reason else ""
     steps = f" after {event.steps} epochs" if event.steps and tally.run and tally.run.epochs else ""
     params = " ".join(f"{name}={_short(value)}" for name, value in event.params.items())
-    return f"[{tally.finished}/{of}] trial {event.number} {event.state}{value}{steps}, {event.seconds:.1f} s: {params}"
+    end = f"{event.state}{value}{reason}{steps}, {event.seconds:.1f} s"
+    return f"[{tally.finished}/{of}] trial {event.number} {end}: {params}"
 
 
 def _headline(tally: Tally) -> Text:

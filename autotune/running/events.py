@@ -42,10 +42,9 @@ class StepReported:
 
 @dataclass(frozen=True)
 class Note:
-    """A trial process tells the person something about its trial: "its checkpoint ... is damaged; it starts over"."""
+    """What a person should know of trial `number`, or of the whole study if that is None."""
 
-    slot: int
-    number: int
+    number: int | None
     text: str
 
 
@@ -58,10 +57,11 @@ class TrialEnded:
         number: Its number.
         state: How it ended.
         value: Its value if it is complete.
-        reason: Why it failed.
+        reason: Why it failed or waits, or what it is a copy of.
         params: Its hyperparameters.
         steps: How often it has reported.
         seconds: How long this slot was busy with it.
+        finished: How many trials of the study are finished now, by all parents; None if nobody has counted.
     """
 
     slot: int
@@ -72,6 +72,7 @@ class TrialEnded:
     params: dict[str, Any]
     steps: int
     seconds: float
+    finished: int | None = None
 
 
 Event = Union[RunStarted, TrialStarted, StepReported, Note, TrialEnded]  # noqa: UP007 -- reason: used at run time on 3.10

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from autotune.errors import UsageError
 from autotune.running.claims import FINISHED, Budget, Claims
-from autotune.running.events import Event, Observer, RunStarted
+from autotune.running.events import Event, Note, Observer, RunStarted
 from autotune.running.gpus import NO_GPU, select_gpus, visible_gpus
 from autotune.running.interruption import on_signals
 from autotune.running.leases import Lease
@@ -173,10 +173,12 @@ def _execute(
             supervisor=supervisor,
             folder=folder,
             max_failures_in_a_row=declared.max_failures_in_a_row,
-            after_trial=partial(_keep_best_models, study, plan.folder, declared.keep_models),
+            after_trial=partial(_keep_best_models, study, plan.folder, declared.keep_models if plan.rows else None),
             observer=observer,
         )
         Workers(job, sharing.slots(settings.threads), stopping).run()
+        if not claims.is_complete() and claims.is_exhausted():
+            observer(Note(None, "every configuration of the search space has been tried: there is nothing left to do"))
     return study
 
 
@@ -203,7 +205,9 @@ def _too_short(timeout_s: float | None) -> UsageError:
     )
 
 
-def _keep_best_models(study: optuna.Study, folder: Path, keep: int) -> None:
+def _keep_best_models(study: optuna.Study, folder: Path, keep: int | None) -> None:
+    if keep is None:  # a plain objective: there are none
+        return
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
     for trial in sorted(complete, key=lambda t: sign * (t.value or 0.0))[keep:]:

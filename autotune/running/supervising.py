@@ -81,7 +81,7 @@ class Supervisor:
     def answer(self, slot: Slot, trial: optuna.Trial, request: Request, steps: set[int]) -> tuple[str, object]:
         """Do what a trial process asks for, and return what it is told."""
         if request.name == "note":
-            self.observer(Note(slot.number, trial.number, str(request.args[0])))
+            self.observer(Note(trial.number, str(request.args[0])))
             return "value", None
         if not self.claims.holds(trial.number):
             raise NotOursError
@@ -196,7 +196,9 @@ class Supervision:
         message = _how_it_ended(status)
         if died_of_memory(status, self._kills, self._folder.log):
             return Outcome("failed", reason="oom", message=f"{message} Memory had run out.")
-        return Outcome("lost" if status in _KILLED else "failed", reason="error", message=message)
+        if status in _KILLED:
+            return Outcome("lost", reason="lost", message=message)
+        return Outcome("failed", reason="error", message=message)
 
     def _end(self) -> None:
         self._process.kill()

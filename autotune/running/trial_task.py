@@ -37,7 +37,7 @@ class Outcome:
         kind: "complete", "pruned", "failed", "unusable" if no trial of this study can work now, or "lost" if its
             process was killed. One that is unusable or lost waits.
         value: The trial's value, finite, if it is complete.
-        reason: Why it failed: "nan", "oom", "timeout" or "error"; "server" if it was lost with all others.
+        reason: Why it failed: "nan", "oom", "timeout" or "error"; or "lost" alone or with its "server" and all others.
         message: What to tell about a failure, its traceback if there is one.
         error: What ends the run, if the study is unusable: the user's mistake, or a full disk.
     """

@@ -13,7 +13,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StudyFailedError
-from autotune.running.claims import Claims
+from autotune.running.claims import FINISHED, Claims
 from autotune.running.events import EndState, Observer, TrialEnded, TrialStarted
 from autotune.running.leases import Lease
 from autotune.running.slots import Slot
@@ -161,8 +161,9 @@ class Workers:
             self._job.claims.release(trial.number)
         seconds = time.monotonic() - started
         value, reason = (outcome.value, outcome.reason) if outcome else (None, "")
+        finished = len(self._job.study.get_trials(deepcopy=False, states=FINISHED))
         self._job.observer(
-            TrialEnded(slot.number, trial.number, state, value, reason, trial.params, len(steps), seconds)
+            TrialEnded(slot.number, trial.number, state, value, reason, trial.params, len(steps), seconds, finished)
         )
         with self._changed:
             self._changed.notify_all()

@@ -125,7 +125,7 @@ def test_a_trial_goes_on_elsewhere_from_a_bucket_and_without_one_starts_over(tmp
     assert _trained(tmp_path) == [f"{trial} {epoch}" for trial in (1, 2) for epoch in range(4)]
     assert _table(study) == _table(whole)  # in the last run no trial was interrupted
     (note,) = [note for note in notes if isinstance(note, Note)]
-    assert note == Note(0, 1, "it has reported before, but there is no checkpoint of it here; it starts over")
+    assert note == Note(1, "it has reported before, but there is no checkpoint of it here; it starts over")
     assert note.text in (tmp_path / "c" / "digits" / "trials" / "00001" / "log.txt").read_text()
     settings = read_settings(whole)
     assert settings is not None
