@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import optuna
+import optuna_dashboard
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
@@ -172,6 +175,17 @@ def test_two_processes_open_a_new_storage_and_create_trials_at_once(url: str, sc
         assert process.wait() == 0
     trials = optuna.load_study(study_name="toy", storage=open_storage(url)).trials
     assert [trial.number for trial in trials] == list(range(20))
+
+
+def test_the_dashboard_shows_it(storage: BaseStorage, study_id: int) -> None:
+    storage.create_new_trial(study_id, WAITING)
+    environment: dict[str, Any] = {"PATH_INFO": f"/api/studies/{study_id}"}
+    setup_testing_defaults(environment)
+    statuses: list[str] = []
+    app = optuna_dashboard.wsgi(storage)
+    body = json.loads(b"".join(app(environment, lambda status, headers, *_: statuses.append(status))))
+    assert statuses == ["200 OK"]
+    assert [trial["state"] for trial in body["trials"]] == ["Waiting"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
