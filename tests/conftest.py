@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from postgres_server import NoPostgresError, PostgresServer  # scripts/postgres_server.py
 
 # Ends with its standard input, and so with the tests, however these end.
 _S3_SERVER = """
@@ -66,3 +67,40 @@ def s3_url(s3_environment: None) -> str:
     bucket = f"bucket-{uuid.uuid4().hex}"
     boto3.client("s3").create_bucket(Bucket=bucket)
     return f"s3://{bucket}/some/prefix"
+
+
+@pytest.fixture(scope="session")
+def _postgres_of_the_session() -> Iterator[PostgresServer]:
+    pytest.importorskip("psycopg", reason="no PostgreSQL driver: install the extra postgres")
+    try:
+        server = PostgresServer()
+    except NoPostgresError as error:
+        pytest.skip(str(error))
+    with server:
+        yield server
+
+
+@pytest.fixture
+def postgres(_postgres_of_the_session: PostgresServer) -> Iterator[PostgresServer]:
+    """Give a running PostgreSQL, the same for all tests; it may be stopped, and runs again for the next test."""
+    yield _postgres_of_the_session
+    _postgres_of_the_session.start()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """Give the URL of a new, empty database on a real PostgreSQL."""
+    return postgres.new_database()
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[[str], str]]:
+    """Give a function that serves a storage over gRPC, in this process, and returns the proxy's URL."""
+    from contextlib import ExitStack
+
+    pytest.importorskip("grpc", reason="no gRPC: install the extra grpc")
+    from autotune.running.serving import proxy
+    from autotune.running.storage import open_storage
+
+    with ExitStack() as stack:
+        yield lambda url: stack.enter_context(proxy(open_storage(url), "127.0.0.1", 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -145,7 +146,7 @@ def test_options_and_environment_say_where_the_study_is(here: Path, monkeypatch:
 
 def test_help_names_every_command() -> None:
     text = autotune("--help").stdout
-    for command in ("run", "resume", "status", "best", "dashboard", "datasets"):
+    for command in ("run", "resume", "status", "best", "dashboard", "serve", "datasets"):
         assert re.search(rf"^ +{command}\b", text, re.MULTILINE)
 
 
@@ -194,12 +195,51 @@ def test_an_option_that_is_no_number_exits_with_2(here: Path) -> None:
         "nonsense",
         "nodatabase://user:secret@host/db",
         "postgresql+psycopg://user:secret@127.0.0.1:1/db",
+        "journal:////nowhere/at/all/study.log",
+        "grpc://user:secret@127.0.0.1:1",
+        "grpc://127.0.0.1:1",
     ],
 )
 def test_an_unreachable_storage_is_plain_and_keeps_passwords_secret(here: Path, url: str) -> None:
     result = autotune("run", "toy.py", "--storage", url)
     expect_usage_error(result, "StorageError")
     assert "secret" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("journal:///study.log", "two workers run one trial"),
+        ("study.journal", "two workers run one trial"),
+        ("sqlite://", "in memory"),
+        ("sqlite:///", "in memory"),
+        ("grpc://127.0.0.1:13000", "a proxy already"),
+        ("nonsense", "not a URL"),
+        ("sqlite:////nowhere/at/all/study.db", "no folder"),
+    ],
+)
+def test_a_storage_that_cannot_be_served_is_plain(here: Path, url: str, words: str) -> None:
+    expect_usage_error(autotune("serve", "--storage", url, "--port", "0"), url, words)
+    assert [path.name for path in here.iterdir()] == ["toy.py"]
+
+
+@pytest.mark.parametrize("address", [["--port", "99999"], ["--port", "-1"], ["--host", "192.0.2.1"]])
+def test_an_address_that_cannot_be_served_on_is_plain(here: Path, address: list[str]) -> None:
+    pytest.importorskip("grpc", reason="no gRPC: install the extra grpc")
+    result = autotune("serve", "--storage", f"sqlite:///{here}/study.db", *address)
+    expect_usage_error(result, address[1], "cannot be used", "--port")
+
+
+def test_a_port_that_another_proxy_has_is_plain(here: Path) -> None:
+    pytest.importorskip("grpc", reason="no gRPC: install the extra grpc")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = autotune("serve", "--storage", f"sqlite:///{here}/study.db", "--port", str(port))
+    expect_usage_error(result, f"127.0.0.1:{port} cannot be used", f"--port {port + 1}")
+
+
+def test_serving_warns_that_anybody_may_come_in() -> None:
+    assert "no authentication" in " ".join(autotune("serve", "--help").stdout.split())
 
 
 def test_a_run_dir_that_cannot_be_written_is_plain(here: Path) -> None:

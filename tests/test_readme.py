@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 # Run by `scripts/test` itself, or by a test of their own below.
-ELSEWHERE = {"./scripts/quickstart", "./scripts/test", ". .venv/bin/activate", "autotune dashboard"}
+ELSEWHERE = {"./scripts/quickstart", "./scripts/test", ". .venv/bin/activate", "autotune dashboard", "autotune serve"}
 
 
 def blocks(language: str) -> list[str]:

@@ -30,7 +30,7 @@ def open_journal(path: Path, grace_s: int = _GRACE_S) -> JournalStorage:
         return _ClaimingJournal(JournalFileBackend(str(path), _MendingLock(path, grace_s)))  # type: ignore[arg-type]
         # reason: Optuna's base class of locks is private, and has just these two methods
     except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise ValueError("it is not a journal of Optuna's") from error
+        raise ValueError(f"it is not a journal of Optuna's ({type(error).__name__}: {error})") from None
 
 
 class _MendingLock:

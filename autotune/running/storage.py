@@ -44,7 +44,7 @@ _POOL: Mapping[str, object] = {
 }
 _OPENING = 0x6175746F  # a number for PostgreSQL's advisory lock: "auto"
 _GRPC_PORT = 13000  # Optuna's
-_EXTRAS = {"psycopg": "postgres", "grpc": "grpc", "google": "grpc"}
+_EXTRAS = {"psycopg": "postgres", "grpc": "grpc", "google": "grpc"}  # google.protobuf
 
 
 def open_storage(url: str, patience: Patience | None = None) -> PatientStorage:

@@ -150,6 +150,52 @@ def test_what_is_no_storage_is_refused_with_the_url_and_a_way_out(opener: Callab
     assert "Check the URL" in fix
 
 
+@pytest.mark.parametrize(
+    ("url", "missing", "extra"),
+    [
+        ("postgresql+psycopg://u:secret@host/db", ["psycopg"], "autotune[postgres]"),
+        ("postgresql://u:secret@host/db", ["psycopg", "psycopg2"], "autotune[postgres]"),
+        ("postgresql+psycopg2://u:secret@host/db", ["psycopg2"], "postgresql+psycopg://"),
+        ("grpc://localhost:1", ["grpc"], "autotune[grpc]"),
+        ("grpc://localhost:1", ["google.protobuf"], "autotune[grpc]"),
+        ("mysql+pymysql://u:secret@host/db", ["pymysql"], "pymysql"),
+    ],
+)
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(
+    url: str, missing: list[str], extra: str, script: Callable[..., Any]
+) -> None:
+    code = """
+        import sys
+        from autotune.errors import StorageError
+        sys.modules.update(dict.fromkeys(sys.argv[2:]))
+        from autotune.running.storage import open_storage
+        try:
+            open_storage(sys.argv[1])
+        except StorageError as error:
+            print(error)
+    """
+    output = script(code, url, *missing).communicate()[0]
+    happened, _, fix = output.splitlines()
+    assert f"there is no package {missing[-1].partition('.')[0]}" in happened or "psycopg" in missing
+    assert extra in fix
+    assert "secret" not in output
+
+
+def test_a_url_without_a_driver_takes_the_one_of_the_extra(postgres_url: str) -> None:
+    storage: Any = open_storage(postgres_url.replace("+psycopg", ""))
+    assert _engine(storage).driver == "psycopg"
+    assert storage.get_all_studies() == []
+
+
+def test_many_slots_share_few_connections_of_a_database(postgres_url: str) -> None:
+    storages = [open_storage(postgres_url) for _ in range(6)]  # six parents
+    study = optuna.create_study(storage=storages[0], study_name="toy")
+    studies = [study, *(optuna.load_study(study_name="toy", storage=storage) for storage in storages[1:])]
+    with ThreadPoolExecutor(96) as pool:  # of sixteen slots each
+        numbers = list(pool.map(lambda slot: studies[slot % 6].ask().number, range(192)))
+    assert sorted(numbers) == list(range(192))
+
+
 def test_a_missing_folder_is_refused_and_not_created(tmp_path: Path) -> None:
     folder = tmp_path / "missing"
     with pytest.raises(StorageError, match=f"there is no folder {folder}"):
