@@ -212,10 +212,14 @@ class Drill:
     def wait(self) -> None:
         """Leave all in peace until every parent has ended by itself."""
         self.let_go_on(everything=True)
-        self.start_missing()
         for parent in self.parents:
-            assert parent.process is not None
-            parent.exits.append(parent.process.wait())
+            while not parent.exits or parent.exits[-1] != 0 or parent.process is not None:
+                self.start_missing()
+                assert parent.process is not None
+                parent.exits.append(parent.process.wait())
+                parent.process = None
+                if len(parent.exits) - parent.exits.count(130) > _MAX_STARTS:
+                    return
 
     def kill_all(self) -> None:
         """End whatever is left."""

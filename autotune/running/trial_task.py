@@ -8,6 +8,7 @@ import os
 import random
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Literal
@@ -17,6 +18,7 @@ import optuna
 
 from autotune.data import open_stored
 from autotune.errors import AutotuneError, DivergedError, StudyFileError, TrainingError
+from autotune.running.kept_result import KeptResult
 from autotune.running.memory import is_out_of_memory
 from autotune.running.piped_trial import PipedTrial
 from autotune.running.preparing import Rows, load_folds
@@ -111,12 +113,19 @@ class RunTrial:
         seed = derive_seed(spec.seed, "trial", trial.number, "process")
         random.seed(seed)
         np.random.seed(seed)
-        looks_like_optunas: Any = trial
         if "tensorflow" in sys.modules:
             _make_tensorflow_repeatable(seed, self.slot)
-        if spec.objective is not None:
-            return _as_number(spec.objective(looks_like_optunas))
-        return self._train(spec, trial)
+        return self._train(spec, trial) if spec.objective is None else self._call(spec, spec.objective, trial)
+
+    def _call(self, spec: StudySpec, objective: Callable[[optuna.Trial], float], trial: PipedTrial) -> float:
+        kept = KeptResult(self.folder.result, self.source, spec.seed, trial)
+        if (value := kept.read()) is not None:
+            print("It has been run to its end before; its value was not written down yet.")
+            return value
+        looks_like_optunas: Any = trial
+        value = _as_number(objective(looks_like_optunas))
+        kept.write(value)
+        return value
 
     def _train(self, spec: StudySpec, piped: PipedTrial) -> float:
         from autotune.training.trial import train_trial  # Keras studies alone need TensorFlow

@@ -37,6 +37,11 @@ class TrialFolder:
         """The state after the last finished epoch, while the trial may go on."""
         return self.path / "checkpoint" / "state"
 
+    @property
+    def result(self) -> Path:
+        """What a plain objective has returned, until that is in the storage."""
+        return self.path / "checkpoint" / "result"
+
     def has_checkpoint(self) -> bool:
         """Say whether there is a checkpoint here, or was one whose copy may still be there."""
         return self.checkpoint.parent.is_dir()

@@ -261,3 +261,33 @@ def test_a_command_that_is_stopped_does_not_wait_for_a_locked_storage(
             assert "autotune resume toy" in process.stderr.read()
     study = autotune.run(tmp_path / "study.py", run_dir=run_dir, workers=1)
     assert [(t.number, t.state.name) for t in study.get_trials()] == [(n, "COMPLETE") for n in range(4)]
+
+
+def test_a_value_that_a_killed_parent_could_not_write_down_is_not_computed_again(
+    study_file: StudyFile, run_dir: Path, tmp_path: Path, script: Callable[..., Any]
+) -> None:
+    file = study_file("""
+    def objective(trial):
+        x = trial.suggest_float("x", 0, 1)
+        with (HERE / "calls").open("a") as calls:
+            calls.write(f"{trial.number}\\n")
+        return x + np.random.random()
+
+    import numpy as np
+    """)
+    dying = """
+        import os, signal, sys, autotune, optuna
+        tell = optuna.Study.tell
+        def die(study, trial, *args, **kwargs):
+            if trial.number == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return tell(study, trial, *args, **kwargs)
+        optuna.Study.tell = die
+        autotune.run(sys.argv[1], run_dir=sys.argv[2], workers=1)
+    """
+    assert script(dying, file, run_dir).wait() == -signal.SIGKILL
+    study = autotune.run(file, run_dir=run_dir, workers=1)
+    assert (tmp_path / "calls").read_text().split() == ["0", "1", "2", "3"]
+    assert _states(study) == ["COMPLETE"] * 4
+    assert _table(study) == _table(autotune.run(file, run_dir=tmp_path / "quiet", workers=1))
+    assert not (run_dir / "toy" / "trials" / "00002" / "checkpoint").exists()
