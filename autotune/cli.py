@@ -166,17 +166,20 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
 
     from autotune.progress import new_progress
     from autotune.results.summary import study_status
-    from autotune.running.events import RunStarted
+    from autotune.running.events import Note, RunStarted
     from autotune.running.run import run
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     begun: list[RunStarted] = []
+    exhausted: list[Note] = []
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(new_progress(Console()))
 
         def observe(event: Event) -> None:
             if isinstance(event, RunStarted):
                 begun.append(event)
+            if isinstance(event, Note) and event.number is None:
+                exhausted.append(event)
             progress(event)
 
         try:
@@ -205,11 +208,11 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
     status = study_status(study)
     if begun and begun[0].finished >= begun[0].n_trials:
         print(f"Nothing to do: {status.study} has the trials that were asked for. For more: --trials N")
-    _print_result(status, options)
+    _print_result(status, options, may_go_on=not exhausted)
     return DONE
 
 
-def _print_result(status: StudyStatus, options: argparse.Namespace) -> None:
+def _print_result(status: StudyStatus, options: argparse.Namespace, may_go_on: bool) -> None:
     finished = status.complete + status.pruned
     failed = sum(status.failed.values())
     print(
@@ -219,7 +222,9 @@ def _print_result(status: StudyStatus, options: argparse.Namespace) -> None:
     if status.best is not None:
         _print_best(status.best)
     where = _where(options)
-    if status.n_trials is not None and finished < status.n_trials:
+    if not may_go_on:
+        pass
+    elif status.n_trials is not None and finished < status.n_trials:
         print(f"Go on:  autotune resume {shlex.quote(status.study)}{where}")
     else:
         print(f"More:   autotune resume {shlex.quote(status.study)} --trials {finished * 2}{where}")

@@ -121,7 +121,7 @@ ACTIONS = {
     "terminate a trial": 2,
     "stop a trial": 3,
     "kill a process server": 1,
-    "restart the database": 2,
+    "restart the database": 1,
 }
 
 
@@ -166,10 +166,8 @@ class Drill:
 
     def start_missing(self) -> None:
         """Start every parent that does not run."""
+        self._note_exits()
         for parent in self.parents:
-            if parent.process is not None and (code := parent.process.poll()) is not None:
-                parent.exits.append(code)
-                parent.process = None
             if parent.process is None:
                 parent.process = self._start(parent)
 
@@ -212,14 +210,15 @@ class Drill:
     def wait(self) -> None:
         """Leave all in peace until every parent has ended by itself."""
         self.let_go_on(everything=True)
-        for parent in self.parents:
-            while not parent.exits or parent.exits[-1] != 0 or parent.process is not None:
-                self.start_missing()
-                assert parent.process is not None
-                parent.exits.append(parent.process.wait())
-                parent.process = None
-                if len(parent.exits) - parent.exits.count(130) > _MAX_STARTS:
-                    return
+        for _ in range(3):  # one that was told to end just before ends with 130
+            self._note_exits()
+            for parent in self.parents:
+                if parent.process is None and parent.exits[-1] != 0:
+                    parent.process = self._start(parent)
+            for parent in self.parents:
+                if parent.process is not None:
+                    parent.process.wait()
+        self._note_exits()
 
     def kill_all(self) -> None:
         """End whatever is left."""
@@ -228,6 +227,12 @@ class Drill:
             if parent.process is not None and parent.process.poll() is None:
                 parent.process.kill()
                 parent.process.wait()
+
+    def _note_exits(self) -> None:
+        for parent in self.parents:
+            if parent.process is not None and (code := parent.process.poll()) is not None:
+                parent.exits.append(code)
+                parent.process = None
 
     def _start(self, parent: Parent) -> subprocess.Popen[bytes]:
         run_dir = self.folder / ("runs" if self.shares_run_dir else f"machine-{parent.number}")
@@ -282,7 +287,7 @@ def _disturb(drill: Drill, options: argparse.Namespace) -> None:
     drill.start_missing()
     finished = 0
     while time.monotonic() - started < options.seconds and finished < options.trials:
-        time.sleep(drill.chance.uniform(0.2, 2.0))
+        time.sleep(drill.chance.uniform(0.1, 1.5))
         drill.let_go_on()
         drill.start_missing()
         drill.disturb()
