@@ -164,6 +164,18 @@ def test_a_trial_is_not_lost_for_what_it_prints(study_file: StudyFile, disk: Pat
     assert (disk / "runs" / "toy" / "trials" / "00001" / "log.txt").read_text().startswith("before\nxxx")
 
 
+def test_a_full_disk_for_the_output_does_not_end_a_search(study_file: StudyFile, disk: Path, run_dir: Path) -> None:
+    _fill(disk)
+    file = study_file("def objective(trial): return 1.0")
+    command = [sys.executable, "-m", "autotune", "run", file, "--run-dir", run_dir, "--workers", "1"]
+    with (disk / "filler").open("ab") as output:
+        result = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("DiskFullError: the disk is full")
+    assert len(result.stderr.splitlines()) == 3
+    assert _states(sqlite_url(run_dir / "autotune.db")) == ["COMPLETE"] * 4
+
+
 def test_an_error_of_a_full_disk_that_a_library_has_wrapped_stops_the_run_too(
     study_file: StudyFile, run_dir: Path
 ) -> None:
