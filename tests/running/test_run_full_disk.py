@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -37,17 +36,28 @@ FILL = """
             file.truncate(max(0, file.tell() - leave))
 """
 
+# The disk ends with the tests' end of the pipe, and so with the tests, however these end.
+MOUNT = 'mount -t tmpfs -o size=6m tmpfs "$0" && echo mounted && cat; umount -l "$0"'
+
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """Give the folder of a disk of a few megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode != 0:
-        pytest.skip("needs to mount a small tmpfs, which takes root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with subprocess.Popen(
+        ["/bin/sh", "-c", MOUNT, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,  # a Ctrl-C that ends the tests does not end it before its work is done
+    ) as keeper:
+        assert keeper.stdout is not None
+        if keeper.stdout.readline() != "mounted\n":
+            pytest.skip("needs to mount a small tmpfs, which takes root")
+        yield folder
+        keeper.communicate()
 
 
 def _fill(disk: Path, leave: int = 0) -> None:
