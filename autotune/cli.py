@@ -46,6 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except OSError as error:
+        from autotune.training.disk import disk_full
+
+        if (full := disk_full(error)) is None:
+            raise
+        print(full, file=sys.stderr)
+        return FAILED
 
 
 def _end_at_once_on_signals() -> None:

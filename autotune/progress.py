@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from autotune.running.events import Event, Note, RunStarted, StepReported, TrialEnded, TrialStarted
+from autotune.training.disk import disk_full
 
 
 class Progress(Protocol):
@@ -99,8 +99,12 @@ class LineProgress:
         with self._tally.lock:
             self._tally.note(event)
             if isinstance(event, (RunStarted, Note, TrialEnded)):
-                with contextlib.suppress(BrokenPipeError):  # nobody reads any more; the search goes on
+                try:
                     print(_line(event, self._tally), file=self._console.file, flush=True)
+                except OSError as error:
+                    # Nobody reads any more, or the file has no room; the search goes on.
+                    if not isinstance(error, BrokenPipeError) and disk_full(error) is None:
+                        raise
 
 
 class LiveProgress:

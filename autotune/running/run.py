@@ -211,7 +211,8 @@ def _keep_best_models(study: optuna.Study, folder: Path, keep: int | None) -> No
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
     for trial in sorted(complete, key=lambda t: sign * (t.value or 0.0))[keep:]:
-        trial_folder(folder, trial.number).model.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # gone, or another machine's: no reason to end a search
+            trial_folder(folder, trial.number).model.unlink()
 
 
 def _trial_folders(plan: Plan) -> Callable[[int], TrialFolder]:

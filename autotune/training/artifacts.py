@@ -13,6 +13,7 @@ import io
 import os
 import re
 import uuid
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,8 +127,9 @@ def check_store(url: str) -> None:
     except Exception as error:
         raise StorageError(
             f"the artifact store {url} cannot be used: {reason(error)}.",
-            "It must be there, and its files can be written, read and removed. A bucket's credentials and endpoint "
-            "come from its package's own environment variables and files, e.g. AWS_ACCESS_KEY_ID and AWS_ENDPOINT_URL.",
+            "It is there, and files in it can be written, read and removed. Credentials and endpoints of buckets\n"
+            "come from their package's own environment variables and files: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,\n"
+            "AWS_ENDPOINT_URL; GOOGLE_APPLICATION_CREDENTIALS.",
             "Make the bucket or the folder, check its permissions, or correct --artifacts.",
         ) from error
 
@@ -197,8 +199,11 @@ def _s3_store(bucket: str) -> ArtifactStore:
 
 def _gcs_store(bucket: str) -> ArtifactStore:
     from optuna.artifacts import GCSArtifactStore
+    from optuna.exceptions import ExperimentalWarning
 
-    return GCSArtifactStore(bucket)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # there since 2023
+        return GCSArtifactStore(bucket)
 
 
 _STORES: dict[str, Callable[[str], ArtifactStore]] = {"s3": _s3_store, "gs": _gcs_store}

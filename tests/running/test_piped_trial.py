@@ -116,6 +116,14 @@ def test_attributes_and_constraints_reach_the_storage(study: optuna.Study, new_t
     assert trial.constraints == {"memory": 1.5} == _stored(study).constraints
 
 
+def test_a_piped_trial_knows_whether_it_has_reported(study: optuna.Study) -> None:
+    for value, has_reported in ((None, False), (0.5, True)):
+        trial = study.ask()
+        if value is not None:
+            trial.report(value, 1)
+        assert answer(trial, Request("has_reported")) == ("value", has_reported)
+
+
 def test_a_trial_knows_its_number_and_its_start(study: optuna.Study, new_trial: NewTrial) -> None:
     assert [new_trial().number for _ in range(3)] == [0, 1, 2]
     started = new_trial().datetime_start

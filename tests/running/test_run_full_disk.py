@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -37,17 +36,28 @@ FILL = """
             file.truncate(max(0, file.tell() - leave))
 """
 
+# The disk ends with the tests' end of the pipe, and so with the tests, however these end.
+MOUNT = 'mount -t tmpfs -o size=6m tmpfs "$0" && echo mounted && cat; umount -l "$0"'
+
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """Give the folder of a disk of a few megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode != 0:
-        pytest.skip("needs to mount a small tmpfs, which takes root")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+    with subprocess.Popen(
+        ["/bin/sh", "-c", MOUNT, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,  # a Ctrl-C that ends the tests does not end it before its work is done
+    ) as keeper:
+        assert keeper.stdout is not None
+        if keeper.stdout.readline() != "mounted\n":
+            pytest.skip("needs to mount a small tmpfs, which takes root")
+        yield folder
+        keeper.communicate()
 
 
 def _fill(disk: Path, leave: int = 0) -> None:
@@ -162,6 +172,18 @@ def test_a_trial_is_not_lost_for_what_it_prints(study_file: StudyFile, disk: Pat
     study = autotune.run(study_file(code), run_dir=disk / "runs", storage=storage, workers=1)
     assert [t.state.name for t in study.get_trials()] == ["COMPLETE"] * 4
     assert (disk / "runs" / "toy" / "trials" / "00001" / "log.txt").read_text().startswith("before\nxxx")
+
+
+def test_a_full_disk_for_the_output_does_not_end_a_search(study_file: StudyFile, disk: Path, run_dir: Path) -> None:
+    _fill(disk)
+    file = study_file("def objective(trial): return 1.0")
+    command = [sys.executable, "-m", "autotune", "run", file, "--run-dir", run_dir, "--workers", "1"]
+    with (disk / "filler").open("ab") as output:
+        result = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("DiskFullError: the disk is full")
+    assert len(result.stderr.splitlines()) == 3
+    assert _states(sqlite_url(run_dir / "autotune.db")) == ["COMPLETE"] * 4
 
 
 def test_an_error_of_a_full_disk_that_a_library_has_wrapped_stops_the_run_too(
