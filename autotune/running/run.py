@@ -176,8 +176,9 @@ def _execute(
             after_trial=partial(_keep_best_models, study, plan.folder, declared.keep_models if plan.rows else None),
             observer=observer,
         )
-        Workers(job, sharing.slots(settings.threads), stopping).run()
-        if not claims.is_complete() and claims.is_exhausted():
+        workers = Workers(job, sharing.slots(settings.threads), stopping)
+        workers.run()
+        if workers.has_tried_all:
             observer(Note(None, "every configuration of the search space has been tried: there is nothing left to do"))
     return study
 

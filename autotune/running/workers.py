@@ -60,9 +60,13 @@ class Workers:
         job: What they do.
         slots: Where they do it.
         stopping: Set by whoever closes the launcher, before doing so.
+
+    Attributes:
+        has_tried_all: Whether they have ended because nothing is left to try.
     """
 
     def __init__(self, job: Job, slots: list[Slot], stopping: threading.Event) -> None:
+        self.has_tried_all = False
         self._job = job
         self._stopping = stopping
         self._changed = threading.Condition()
@@ -122,7 +126,10 @@ class Workers:
                 trial = self._job.claims.next_trial()
                 if trial is not None:
                     self._run(slot, trial)
-                elif self._job.claims.is_complete() or self._job.claims.is_exhausted():
+                elif self._job.claims.is_complete():
+                    return
+                elif self._job.claims.is_exhausted():
+                    self.has_tried_all = True
                     return
                 else:
                     with self._changed:
