@@ -13,21 +13,17 @@ Measured: @MEASURED@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import platform
-import re
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
-from postgres_server import NoPostgresError, PostgresServer
+from storage_kinds import KINDS, new_storage
 
 SLEEPING = """
 import time
@@ -68,7 +64,7 @@ study = StudySpec(name="scaling", dataset="mnist", folds=Holdout(0.1), build=bui
 def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--storages", default="sqlite,postgresql,journal,grpc")
+    parser.add_argument("--storages", default=",".join(KINDS))
     parser.add_argument("--slots", default="1,2,4,8,16,64")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=4, help="trials for each slot")
@@ -89,7 +85,7 @@ def _print_sleeping(kind: str, slots: list[int], seconds: float, rounds: int) ->
         f"\n{kind}: trials of {seconds:g} s, {rounds} for each slot\n  slots  trials/min    ideal   of it", flush=True
     )
     for number in slots:
-        with tempfile.TemporaryDirectory() as folder, _storage(kind, Path(folder)) as url:
+        with tempfile.TemporaryDirectory() as folder, new_storage(kind, Path(folder)) as url:
             code = SLEEPING % {"seconds": seconds, "trials": number * rounds}
             trials = _run(Path(folder), code, url, ["--workers", str(number)])
         speed = len(trials) / _seconds(trials) * 60
@@ -127,39 +123,6 @@ def _run(folder: Path, code: str, url: str, arguments: list[str]) -> list[Frozen
 def _seconds(trials: list[FrozenTrial]) -> float:
     first = min(trial.datetime_start for trial in trials if trial.datetime_start)
     return (max(trial.datetime_complete for trial in trials if trial.datetime_complete) - first).total_seconds()
-
-
-@contextlib.contextmanager
-def _storage(kind: str, folder: Path) -> Iterator[str]:
-    if kind == "sqlite":
-        yield f"sqlite:///{folder}/autotune.db"
-    elif kind == "journal":
-        yield f"journal:///{folder}/autotune.journal"
-    else:
-        try:
-            server = PostgresServer()
-        except NoPostgresError as error:
-            raise SystemExit(f"{error}; choose other --storages") from None
-        with server:
-            url = server.new_database()
-            if kind == "postgresql":
-                yield url
-            else:
-                with _proxy(url) as address:
-                    yield address
-
-
-@contextlib.contextmanager
-def _proxy(url: str) -> Iterator[str]:
-    command = [sys.executable, "-m", "autotune", "serve", "--port", "0", "--storage", url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        found = re.search(r"grpc://\S+", process.stdout.readline())
-        try:
-            assert found is not None, "the proxy did not start"
-            yield found[0]
-        finally:
-            process.send_signal(signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,18 +39,48 @@ def python(script: str, *arguments: str, cwd: Path, **environment: str) -> subpr
     )
 
 
-def test_many_slots_two_parents_and_a_dashboard_share_one_sqlite_file(tmp_path: Path) -> None:
-    result = python(
-        "stress_sqlite.py", "--slots", "8", "--parents", "2", "--trials", "60", "--seconds", "0.1", cwd=tmp_path
-    )
+@pytest.mark.parametrize("storage", ["sqlite", "postgresql", "journal"])
+def test_several_parents_and_a_dashboard_share_a_storage(tmp_path: Path, storage: str, request: Any) -> None:
+    if storage == "postgresql":
+        request.getfixturevalue("postgres_url")  # skips where there is none
+    options = ["--storage", storage, "--slots", "4", "--parents", "3", "--trials", "60", "--seconds", "0.2"]
+    result = python("stress_storage.py", *options, "--machines", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "NOT SO" not in result.stdout
 
 
 @pytest.mark.slow
-def test_sixteen_slots_make_exactly_320_trials(tmp_path: Path) -> None:
-    result = python("stress_sqlite.py", cwd=tmp_path)
+@pytest.mark.parametrize("storage", ["sqlite", "postgresql", "journal", "grpc"])
+def test_four_parents_make_exactly_200_trials(tmp_path: Path, storage: str) -> None:
+    options = ["--storage", storage, "--slots", "4", "--parents", "4", "--trials", "200", "--machines"]
+    result = python("stress_storage.py", *options, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_sixteen_slots_make_exactly_320_trials(tmp_path: Path) -> None:
+    result = python("stress_storage.py", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_study_survives_a_little_chaos(tmp_path: Path, postgres_url: str) -> None:
+    result = python("chaos.py", "--seconds", "20", "--trials", "24", "--seed", "1", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Equal, bit for bit, to a quiet run: 24 of 24 trials" in result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", ["toy", "keras"])
+def test_a_study_survives_ten_minutes_of_chaos(tmp_path: Path, postgres_url: str, study: str) -> None:
+    result = python("chaos.py", "--study", study, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_scaling_benchmark_prints_each_storage_beside_the_ideal(tmp_path: Path) -> None:
+    options = ["--storages", "sqlite,journal", "--slots", "1,2", "--seconds", "0.2", "--rounds", "2"]
+    result = python("benchmark_scaling.py", *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert len(re.findall(r"^ +[12] +\d+\.\d +\d+\.\d +\d+\.\d%$", result.stdout, re.M)) == 4
 
 
 @pytest.mark.trains

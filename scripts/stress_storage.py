@@ -1,6 +1,7 @@
-"""Many slots, several parents and a polled dashboard on one SQLite file: the trials must come out exact.
+"""Many slots, several parents and a polled dashboard on one storage: the trials must come out exact, each run once.
 
-Usage: python scripts/stress_sqlite.py [--slots 16] [--trials 320] [--seconds 1.0] [--parents 1]
+Usage: python scripts/stress_storage.py [--storage sqlite] [--slots 16] [--trials 320] [--seconds 1.0] [--parents 1]
+           [--machines]
 Prints what was found; exit code 1 if anything is not as it should be.
 """
 
@@ -20,15 +21,21 @@ from collections import Counter
 from pathlib import Path
 
 import optuna
+from storage_kinds import KINDS, new_storage
+
+from autotune.running.storage import open_storage
 
 STUDY = """
 import time
+from pathlib import Path
 
 from autotune import StudySpec
 
 
 def objective(trial):
     x = trial.suggest_float("x", 0.0, 1.0)
+    with Path(__file__).with_name("calls.log").open("a") as calls:
+        calls.write(f"{{trial.number}}\\n")
     for step in range(1, 5):
         time.sleep({seconds} / 4)
         trial.report(x + step, step)
@@ -43,25 +50,31 @@ study = StudySpec(name="stress", objective=objective, direction="minimize", n_tr
 def main() -> int:
     """Run the stress and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--storage", choices=KINDS, default="sqlite")
+    parser.add_argument("--machines", action="store_true", help="give each parent a run dir of its own")
     parser.add_argument("--slots", type=int, default=16)
     parser.add_argument("--trials", type=int, default=320)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--parents", type=int, default=1)
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, new_storage(options.storage, Path(name)) as storage:
         folder = Path(name)
         (folder / "stress.py").write_text(STUDY.format(seconds=options.seconds, trials=options.trials))
-        storage = f"sqlite:///{folder}/autotune.db"
-        optuna.create_study(study_name="other", storage=storage)  # so that the dashboard has a file to open
+        optuna.create_study(
+            study_name="other", storage=open_storage(storage)
+        )  # so that the dashboard has a file to open
         started = time.monotonic()
         with Dashboard(storage, folder) as dashboard:
-            outputs = _run_parents(folder, storage, options.parents, options.slots)
+            outputs = _run_parents(folder, storage, options)
         seconds = time.monotonic() - started
-        trials = optuna.load_study(study_name="stress", storage=storage).trials
+        trials = optuna.load_study(study_name="stress", storage=open_storage(storage)).trials
+        calls = Counter((folder / "calls.log").read_text().split())
     ideal = options.trials * options.seconds / (options.slots * options.parents)
     print(f"{len(trials)} trials in {seconds:.1f} s (ideal {ideal:.1f} s), dashboard polled {dashboard.polls} times")
     problems = _problems(trials, options.trials, [*outputs, dashboard.errors])
+    if set(calls.values()) != {1} or len(calls) != options.trials:
+        problems.append(f"each trial was run once: {calls.most_common(3)}, {len(calls)} trials")
     for problem in problems:
         print(f"NOT SO: {problem}")
     return 1 if problems else 0
@@ -113,11 +126,12 @@ def _get(url: str) -> bytes:
         return content
 
 
-def _run_parents(folder: Path, storage: str, parents: int, slots: int) -> list[str]:
-    command = [sys.executable, "-m", "autotune", "run", str(folder / "stress.py"), "--workers", str(slots)]
-    command += ["--storage", storage, "--run-dir", str(folder)]
+def _run_parents(folder: Path, storage: str, options: argparse.Namespace) -> list[str]:
+    command = [sys.executable, "-m", "autotune", "run", str(folder / "stress.py"), "--workers", str(options.slots)]
+    command += ["--storage", storage, "--run-dir"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    processes = [subprocess.Popen(command, **pipes) for _ in range(parents)]
+    run_dirs = [folder / (f"machine-{n}" if options.machines else "runs") for n in range(options.parents)]
+    processes = [subprocess.Popen([*command, str(run_dir)], **pipes) for run_dir in run_dirs]
     outputs = [process.communicate()[0] for process in processes]
     return [f"{output}\nexit code {p.returncode}" for output, p in zip(outputs, processes, strict=True)]
 
@@ -128,7 +142,7 @@ def _problems(trials: list[optuna.trial.FrozenTrial], expected: int, outputs: li
     problems = [f"{expected} trials are finished, not {finished}"] if finished != expected else []
     if states["RUNNING"] or states["FAIL"]:
         problems.append(f"no trial is running or failed: {dict(states)}")
-    if any(len(trial.intermediate_values) != 4 for trial in trials if trial.state.is_finished()):
+    if any(trial.state.is_finished() and len(trial.intermediate_values) != 4 for trial in trials):
         problems.append("every trial has four reports")
     for output in outputs:
         if "locked" in output or "Traceback" in output or ("exit code" in output and "exit code 0" not in output):
