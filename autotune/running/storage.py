@@ -166,7 +166,21 @@ def _open_postgresql(url: sqlalchemy.URL) -> BaseStorage:
         rdb = RDBStorage(
             url.render_as_string(hide_password=False), engine_kwargs={**_POOL, "connect_args": connect_args}
         )
+    sqlalchemy.event.listen(rdb.engine, "handle_error", _name_lost_connection)
     return optuna.storages.get_storage(rdb)
+
+
+def _name_lost_connection(context: sqlalchemy.ExceptionContext) -> Exception | None:
+    """Call a connection that was lost an `InterfaceError`.
+
+    Where Optuna reads trials it takes an `OperationalError` for a statement that is too long, logs all of it, and asks
+    once more over the same connection, which does not help.
+    """
+    error = context.sqlalchemy_exception
+    if not (context.is_disconnect and isinstance(error, sqlalchemy.exc.OperationalError)) or context.is_pre_ping:
+        return None
+    original = context.original_exception
+    return sqlalchemy.exc.InterfaceError(error.statement, error.params, original, connection_invalidated=True)
 
 
 @contextlib.contextmanager
