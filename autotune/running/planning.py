@@ -17,6 +17,7 @@ from optuna.distributions import BaseDistribution
 
 from autotune.errors import StudyFileError
 from autotune.running.claims import FINISHED, recover_lost_trials
+from autotune.running.patient_storage import Patience
 from autotune.running.places import Places
 from autotune.running.preparing import Declaration, Declare, PastTrial, Preparation, Prepare, Rows
 from autotune.running.processes import Launcher, LauncherClosedError
@@ -70,6 +71,7 @@ class Preparer:
         workers: How many trials are to run at a time.
         artifacts: Where checkpoints are copied to, checked; None for where the study remembers.
         modules: What trials of Keras studies need imported.
+        patience: How to wait for a storage that is away.
     """
 
     source: StudySource
@@ -79,6 +81,7 @@ class Preparer:
     workers: int
     artifacts: str | None = None
     modules: tuple[str, ...] = KERAS_MODULES
+    patience: Patience | None = None
 
     def plan(self, n_trials: int | None) -> Plan:
         """Load the study, prepare its data, and open it in its storage.
@@ -89,7 +92,8 @@ class Preparer:
         Raises:
             UsageError: If the study, its data or its storage cannot be used, or the study is not what it was.
         """
-        storage = open_storage(self.places.storage)  # first: what is wrong with it should not take time to be said
+        # First: what is wrong with it should not take time to be said.
+        storage = open_storage(self.places.storage, self.patience)
         recover_lost_trials(storage, str(self.source.path), self.places.study_folder)
         declared: Declaration = self._ask(Declare(self.source))
         if declared.needs_keras:

@@ -21,6 +21,7 @@ from autotune.running.gpus import NO_GPU, select_gpus, visible_gpus
 from autotune.running.interruption import on_signals
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner
+from autotune.running.patient_storage import Patience
 from autotune.running.places import find_places, make_writable
 from autotune.running.planning import KERAS_MODULES, MODULES, Plan, Preparer
 from autotune.running.processes import Launcher, LauncherClosedError, new_launcher
@@ -119,7 +120,8 @@ def run(
     with telling, on_signals(stop) as interrupted, contextlib.closing(launcher), warnings.catch_warnings():
         # reason: TPE's `group` says that it is experimental at every construction; it has been there since 2021.
         warnings.filterwarnings("ignore", "Argument ``group`` is an experimental")
-        preparer = Preparer(source, places, launcher, stopping, sharing.workers, artifacts, modules)
+        patience = Patience(sleep=interrupted.wait)
+        preparer = Preparer(source, places, launcher, stopping, sharing.workers, artifacts, modules, patience)
         try:
             with _after(timeout_s, stop):
                 result = _execute(preparer, sharing, launcher, stopping, n_trials, lease_s, observer or _ignore)
@@ -127,6 +129,10 @@ def run(
             if interrupted.is_set():
                 raise KeyboardInterrupt from None
             raise _too_short(timeout_s) from None
+        except Exception as error:
+            if interrupted.is_set():
+                raise KeyboardInterrupt from error
+            raise
         if interrupted.is_set():
             raise KeyboardInterrupt
     return result
