@@ -25,7 +25,8 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner, is_foreign, is_ours, make_ours, mark_of, new_trial
 from autotune.running.settings import ATTRIBUTE
-from autotune.search import SeededSampler, twin
+from autotune.running.shared_trials import SharedTrials
+from autotune.search import SeededSampler, StorageView, twin
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _LOSSES = "autotune:losses"
@@ -84,6 +85,8 @@ class Claims:
         self._budget = budget
         self._lease = lease
         self._study_id = storage.get_study_id_from_name(study.study_name)
+        self._shared = SharedTrials(storage, self._study_id)
+        self._view = StorageView(study, self._shared)
         self._lock = threading.Lock()
         self._held: dict[int, Literal["claiming", "running", "ending"]] = {}
         self._unheld: set[int] = set()  # trials with our mark that no slot of ours holds, as the last look saw them
@@ -91,12 +94,12 @@ class Claims:
     def next_trial(self) -> optuna.Trial | None:
         """Claim a trial, or return None if there is none to run at the moment."""
         with self._owner.alone():
-            self._recover()
+            self._recover(self._shared.trials())
             counted = self._counted()
             if len(counted) < self._budget.n_trials and not any(t.state == TrialState.WAITING for t in counted):
                 if not self._has_room():
                     return None
-                self._study.add_trial(new_trial())
+                self._shared.add(self._storage.create_new_trial(self._study_id, new_trial()))
                 counted = self._counted()
             for trial in self._claimable(counted):
                 if self._claim(trial):
@@ -105,19 +108,23 @@ class Claims:
 
     def is_complete(self) -> bool:
         """Say whether the study has all its trials."""
-        trials = self._study.get_trials(deepcopy=False)
+        trials = self._shared.trials()
         return sum(t.state in FINISHED or self._is_spent(t) for t in trials) >= self._budget.n_trials
+
+    def n_finished(self) -> int:
+        """Return how many trials are finished, by all parents."""
+        return sum(trial.state in FINISHED for trial in self._shared.trials())
 
     def is_exhausted(self) -> bool:
         """Say whether all that the study can still do is to repeat what it has done."""
         sampler = self._study.sampler
-        if not isinstance(sampler, SeededSampler) or not sampler.is_done(self._study):
+        if not isinstance(sampler, SeededSampler) or not sampler.is_done(self._as_shared()):
             return False
         return all(t.state.is_finished() or _is_fresh(t) for t in self._counted())
 
     def twin(self, trial: optuna.Trial) -> FrozenTrial | None:
         """Return the trial that makes `trial` a repetition: finished, or older and running; None if there is none."""
-        trials = self._study.get_trials(deepcopy=False)
+        trials = self._shared.trials()
         done = [t for t in trials if t.state in FINISHED]
         return twin(done, trial.params) or twin(_at_work(trials[: trial.number]), trial.params)
 
@@ -134,6 +141,7 @@ class Claims:
 
     def release(self, number: int) -> None:
         """Note that no slot of this parent has to do with a trial any more."""
+        self._shared.release(number)
         with self._lock:
             self._held.pop(number, None)
 
@@ -179,7 +187,8 @@ class Claims:
         gone = self._lease.gone(set(runners.values()) - {me})
         for number, parent in runners.items():
             if parent in gone:
-                self._lose_if_still(number, parent)
+                with self._owner.alone():
+                    self._lose_from(number, parent)
         mine = {number for number, parent in runners.items() if parent == me}
         self._put_back_unheld(mine)
         return held & self._running_here() - mine
@@ -187,17 +196,17 @@ class Claims:
     def recover(self) -> None:
         """Have the RUNNING trials wait whose parents are known to be dead."""
         with self._owner.alone():
-            self._recover()
+            self._recover(self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
-    def _recover(self) -> None:
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if self._owner.is_dead(trial):
-                self.lose(trial.number)
+    def _recover(self, trials: Sequence[FrozenTrial]) -> None:
+        for trial in trials:
+            # What was read a moment ago may have become somebody else's since.
+            if trial.state == TrialState.RUNNING and self._owner.is_dead(trial):
+                self._lose_from(trial.number, _runner(trial))
 
-    def _lose_if_still(self, number: int, parent: str) -> None:
-        with self._owner.alone():
-            if _runner(self._trial(number)) == parent:  # else another onlooker was faster
-                self.lose(number)
+    def _lose_from(self, number: int, parent: str) -> None:
+        if _runner(self._trial(number)) == parent:  # else another onlooker was faster
+            self.lose(number)
 
     def _running_here(self) -> set[int]:
         with self._lock:
@@ -216,14 +225,14 @@ class Claims:
         """List the trials that wait, and need not wait for one that runs and is the same."""
         at_work = _at_work(counted)
         for trial in counted:
-            if trial.state != TrialState.WAITING:
+            if trial.state != TrialState.WAITING or trial.number in self._held:
                 continue
             if self._has_room() if _is_fresh(trial) else not twin(at_work, trial.params):
                 yield trial
 
     def _has_room(self) -> bool:
         sampler = self._study.sampler
-        return not isinstance(sampler, SeededSampler) or sampler.room(self._study) > 0
+        return not isinstance(sampler, SeededSampler) or sampler.room(self._as_shared()) > 0
 
     def _claim(self, trial: FrozenTrial) -> bool:
         if not is_ours(trial):
@@ -231,9 +240,11 @@ class Claims:
         with self._lock:
             self._held[trial.number] = "claiming"
         if not self._set_running(trial):
+            self._shared.forget()
             self.release(trial.number)
             return False
         self._owner.sign(self._storage, trial._trial_id)
+        self._shared.hold(trial._trial_id)
         with self._lock:
             self._held[trial.number] = "running"
         return True
@@ -246,11 +257,14 @@ class Claims:
 
     def _as_optunas(self, trial: FrozenTrial) -> optuna.Trial:
         """Do what `study.ask` does with a trial that waits; a study of its own keeps nothing from earlier trials."""
-        study = optuna.Study(self._study.study_name, self._storage, self._study.sampler, self._study.pruner)
-        return optuna.Trial(study, trial._trial_id)
+        return optuna.Trial(self._as_shared(), trial._trial_id)
+
+    def _as_shared(self) -> optuna.Study:
+        """Return the study with trials that are read once for all slots."""
+        return optuna.Study(self._study.study_name, self._view, self._study.sampler, self._study.pruner)
 
     def _counted(self) -> list[FrozenTrial]:
-        trials = self._study.get_trials(deepcopy=False)
+        trials = self._shared.trials()
         counted = [t for t in trials if not is_foreign(t) and (t.state != TrialState.FAIL or self._is_spent(t))]
         return counted[: self._budget.n_trials]
 
@@ -263,10 +277,12 @@ class Claims:
         self._storage.set_trial_user_attr(trial._trial_id, "failure", "lost")
         self._storage.set_trial_user_attr(trial._trial_id, "failure_message", message)
         self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        self._shared.drop(trial._trial_id)
 
     def _set_waiting(self, trial_id: int) -> None:
         self._owner.unsign(self._storage, trial_id)
         self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
+        self._shared.drop(trial_id)
 
     def _trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))

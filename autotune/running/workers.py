@@ -13,7 +13,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StudyFailedError
-from autotune.running.claims import FINISHED, Claims
+from autotune.running.claims import Claims
 from autotune.running.events import EndState, Observer, TrialEnded, TrialStarted
 from autotune.running.leases import Lease
 from autotune.running.slots import Slot
@@ -67,6 +67,10 @@ class Workers:
 
     def __init__(self, job: Job, slots: list[Slot], stopping: threading.Event) -> None:
         self.has_tried_all = False
+        self._is_over = False
+        self._looking = threading.Lock()
+        self._looked = float("-inf")  # when somebody last found nothing to do
+        self._ended = self._ended_at_look = 0  # trials that have ended here, now and then
         self._job = job
         self._stopping = stopping
         self._changed = threading.Condition()
@@ -122,16 +126,10 @@ class Workers:
 
     def _work(self, slot: Slot) -> None:
         try:
-            while not self._stopping.is_set():
-                trial = self._job.claims.next_trial()
-                if trial is not None:
+            while not (self._stopping.is_set() or self._is_over):
+                if trial := self._next_trial():
                     self._run(slot, trial)
-                elif self._job.claims.is_complete():
-                    return
-                elif self._job.claims.is_exhausted():
-                    self.has_tried_all = True
-                    return
-                else:
+                elif not self._is_over:
                     with self._changed:
                         self._changed.wait(_POLL_OTHERS_S)
         except BaseException as error:
@@ -142,6 +140,20 @@ class Workers:
                 self._changed.notify_all()
             if not self._busy:
                 self._stopping.set()
+
+    def _next_trial(self) -> optuna.Trial | None:
+        """Claim a trial; None if there is none now. Of many idle slots, one looks for all of them."""
+        claims = self._job.claims
+        with self._looking:
+            if self._ended == self._ended_at_look and time.monotonic() - self._looked < _POLL_OTHERS_S / 2:
+                return None
+            ended = self._ended
+            trial = claims.next_trial()
+            if trial is None:
+                self._ended_at_look, self._looked = ended, time.monotonic()
+                self.has_tried_all = not claims.is_complete() and claims.is_exhausted()
+                self._is_over = self.has_tried_all or claims.is_complete()
+            return trial
 
     def _give_up(self, error: BaseException) -> None:
         with self._changed:
@@ -168,11 +180,12 @@ class Workers:
             self._job.claims.release(trial.number)
         seconds = time.monotonic() - started
         value, reason = (outcome.value, outcome.reason) if outcome else (None, "")
-        finished = len(self._job.study.get_trials(deepcopy=False, states=FINISHED))
+        finished = self._job.claims.n_finished()
         self._job.observer(
             TrialEnded(slot.number, trial.number, state, value, reason, trial.params, len(steps), seconds, finished)
         )
         with self._changed:
+            self._ended += 1
             self._changed.notify_all()
         self._count(trial.number, outcome)
 
@@ -218,7 +231,7 @@ class Workers:
             trial.report(value, step)
         for key, value in {**twin.user_attrs, "copy_of": twin.number}.items():
             trial.set_user_attr(key, value)
-        self._job.study.tell(trial, _value(twin), twin.state, skip_if_finished=True)
+        trial.study.tell(trial, _value(twin), twin.state, skip_if_finished=True)
         self._job.folder(trial.number).remove_checkpoint()
         reason = f"a copy of trial {twin.number}"
         if twin.state == TrialState.COMPLETE:
@@ -234,7 +247,7 @@ class Workers:
             trial.set_user_attr("failure_message", outcome.message[-2000:])
             if outcome.reason in _CONSTRAINTS and outcome.reason not in trial.constraints:
                 trial.set_constraint(outcome.reason, 1.0)
-        self._job.study.tell(trial, outcome.value, _STATES[outcome.kind], skip_if_finished=True)
+        trial.study.tell(trial, outcome.value, _STATES[outcome.kind], skip_if_finished=True)
 
     def _count(self, number: int, outcome: Outcome | None) -> None:
         """Give up if there is no sense in going on."""

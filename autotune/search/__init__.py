@@ -4,10 +4,13 @@ from autotune.search.exhaustion import FAULTS_OF_CONFIGURATION, is_exhausted, tr
 from autotune.search.pruning import patient_median
 from autotune.search.sampling import SeededSampler, tpe
 from autotune.search.space import differences
+from autotune.search.storage_view import Change, StorageView
 
 __all__ = [
     "FAULTS_OF_CONFIGURATION",
+    "Change",
     "SeededSampler",
+    "StorageView",
     "differences",
     "is_exhausted",
     "patient_median",

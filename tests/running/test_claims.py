@@ -214,16 +214,16 @@ def test_waiting_trials_beyond_the_budget_wait_for_a_larger_one(
 
 
 def test_a_trial_too_many_because_another_machine_was_faster_is_not_run(
-    study: optuna.Study, claims_of: Callable[[int], Claims], monkeypatch: pytest.MonkeyPatch
+    study: optuna.Study, storage: Any, claims_of: Callable[[int], Claims], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add_trial = study.add_trial
+    create = storage.create_new_trial
 
-    def add_after_another_machine(trial: optuna.trial.FrozenTrial) -> None:
-        add_trial(trial)
-        add_trial(trial)
+    def create_after_another_machine(study_id: int, template_trial: optuna.trial.FrozenTrial) -> int:
+        create(study_id, template_trial)
+        return create(study_id, template_trial)
 
     claims = claims_of(1)
-    monkeypatch.setattr(study, "add_trial", add_after_another_machine)
+    monkeypatch.setattr(storage, "create_new_trial", create_after_another_machine)
     trial = claims.next_trial()
     assert trial is not None
     assert trial.number == 0

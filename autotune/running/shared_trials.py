@@ -1,0 +1,101 @@
+"""The trials of a study as a parent knows them: read once for all its slots.
+
+Reading the trials of a study costs milliseconds for each slot at work, and samplers, pruners and claims ask for them
+many times in a trial: with many slots a parent would do nothing else. What is read here is at most about a second
+old as far as other parents are concerned. What this parent itself has written is always there, so that a search with
+one worker sees what it would see without this, whatever the clock says.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from autotune.search import Change
+
+_SHARE = 0.05  # of the time, at most, that goes into reading
+_MAX_AGE_S = 1.0
+
+
+class SharedTrials:
+    """The trials of one study, for the threads of one parent.
+
+    Args:
+        storage: The storage.
+        study_id: The study's id in it.
+        clock: Seconds, of a clock that never goes back.
+    """
+
+    def __init__(
+        self, storage: optuna.storages.BaseStorage, study_id: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._storage = storage
+        self._study_id = study_id
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._trials: list[FrozenTrial] = []
+        self._held: dict[int, FrozenTrial] = {}  # by id; nobody else writes to these
+        self._good_until = float("-inf")
+
+    def trials(self) -> list[FrozenTrial]:
+        """Return all trials, by their numbers."""
+        with self._lock:
+            if self._clock() >= self._good_until:
+                self._read()
+            trials = list(self._trials)
+            for trial in self._held.values():
+                trials[trial.number] = trial
+            return trials
+
+    def trial(self, trial_id: int) -> FrozenTrial | None:
+        """Return a trial that is held; None for any other."""
+        return self._held.get(trial_id)
+
+    def note(self, trial_id: int, change: Change) -> None:
+        """Take notice of what this parent has just written to a trial."""
+        with self._lock:
+            if trial_id in self._held:
+                self._held[trial_id] = change(self._held[trial_id])
+
+    def add(self, trial_id: int) -> None:
+        """Take notice of a trial that this parent has just made."""
+        trial = self._storage.get_trial(trial_id)
+        with self._lock:
+            if trial.number == len(self._trials):
+                self._trials.append(trial)
+            else:
+                self.forget()
+
+    def hold(self, trial_id: int) -> None:
+        """Keep a trial that this parent alone writes to from now on."""
+        trial = self._storage.get_trial(trial_id)
+        with self._lock:
+            if trial.number >= len(self._trials):
+                self._read()
+            self._held[trial_id] = trial
+
+    def release(self, number: int) -> None:
+        """Let go of a trial, with what has last been noted of it."""
+        with self._lock:
+            for trial in [t for t in self._held.values() if t.number == number]:
+                self._trials[number] = self._held.pop(trial._trial_id)
+
+    def drop(self, trial_id: int) -> None:
+        """Let go of a trial that has been written to behind the view's back, and read all anew."""
+        with self._lock:
+            self._held.pop(trial_id, None)
+            self.forget()
+
+    def forget(self) -> None:
+        """Read all anew when the trials are asked for next."""
+        self._good_until = float("-inf")
+
+    def _read(self) -> None:
+        began = self._clock()
+        self._trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        now = self._clock()
+        self._good_until = now + min((now - began) / _SHARE, _MAX_AGE_S)

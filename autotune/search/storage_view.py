@@ -1,0 +1,120 @@
+"""One study in a storage, with its trials read in another way; everything else is read and written as it is."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Container, Sequence
+from typing import Any, Protocol
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+Change = Callable[[FrozenTrial], FrozenTrial]
+
+
+class TrialsReader(Protocol):
+    """Another way to read the trials of one study."""
+
+    def trial(self, trial_id: int) -> FrozenTrial | None:
+        """Return a trial; None to have it read from the storage."""
+
+    def trials(self) -> Sequence[FrozenTrial]:
+        """Return all trials, by their numbers."""
+
+    def note(self, trial_id: int, change: Change) -> None:
+        """Take notice of what has just been written to a trial."""
+
+
+class StorageView(BaseStorage):
+    """A study's storage whose trials come from a `TrialsReader`.
+
+    Args:
+        study: The study.
+        reader: Where its trials are read from.
+    """
+
+    def __init__(self, study: optuna.Study, reader: TrialsReader) -> None:
+        self._study = study
+        self._storage = study._storage
+        self._reader = reader
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        return self._reader.trial(trial_id) or self._storage.get_trial(trial_id)
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        trials = [t for t in self._reader.trials() if states is None or t.state in states]
+        return copy.deepcopy(trials) if deepcopy else trials
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        self._storage.set_trial_param(trial_id, param_name, param_value_internal, distribution)
+        value = distribution.to_external_repr(param_value_internal)
+        self._note(trial_id, "params", param_name, value)
+        self._note(trial_id, "distributions", param_name, distribution)
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        is_set = self._storage.set_trial_state_values(trial_id, state, values)
+        stored = self._storage.get_trial(trial_id)
+        self._reader.note(trial_id, lambda _: stored)
+        return is_set
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        self._storage.set_trial_intermediate_value(trial_id, step, intermediate_value)
+        self._note(trial_id, "intermediate_values", step, intermediate_value)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._storage.set_trial_user_attr(trial_id, key, value)
+        self._note(trial_id, "user_attrs", key, value)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._storage.set_trial_system_attr(trial_id, key, value)
+        self._note(trial_id, "system_attrs", key, value)
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        if study_name == self._study.study_name:
+            return self._study._study_id  # a query less for every suggestion
+        return self._storage.get_study_id_from_name(study_name)
+
+    def get_study_directions(self, study_id: int) -> list[StudyDirection]:
+        return self._storage.get_study_directions(study_id)
+
+    def get_study_name_from_id(self, study_id: int) -> str:
+        return self._storage.get_study_name_from_id(study_id)
+
+    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._storage.get_study_user_attrs(study_id)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return self._storage.get_study_system_attrs(study_id)
+
+    def get_all_studies(self) -> list[Any]:
+        return self._storage.get_all_studies()
+
+    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
+        return self._storage.create_new_study(directions, study_name)
+
+    def delete_study(self, study_id: int) -> None:
+        self._storage.delete_study(study_id)
+
+    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._storage.set_study_user_attr(study_id, key, value)
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self._storage.set_study_system_attr(study_id, key, value)
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        return self._storage.create_new_trial(study_id, template_trial)
+
+    def _note(self, trial_id: int, field: str, key: Any, value: Any) -> None:
+        def change(trial: FrozenTrial) -> FrozenTrial:
+            changed = copy.copy(trial)  # whoever holds the trial as it was keeps it so
+            setattr(changed, field, {**getattr(trial, field), key: value})
+            return changed
+
+        self._reader.note(trial_id, change)
