@@ -283,6 +283,8 @@ class Claims:
         self._owner.unsign(self._storage, trial_id)
         self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
         self._shared.drop(trial_id)
+        with self._lock:
+            self._held.pop(self._storage.get_trial_number_from_id(trial_id), None)
 
     def _trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))

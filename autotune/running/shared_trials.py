@@ -79,10 +79,14 @@ class SharedTrials:
             self._held[trial_id] = trial
 
     def release(self, number: int) -> None:
-        """Let go of a trial, with what has last been noted of it."""
+        """Let go of a trial; only what has been noted of its end is still known of it."""
         with self._lock:
             for trial in [t for t in self._held.values() if t.number == number]:
-                self._trials[number] = self._held.pop(trial._trial_id)
+                del self._held[trial._trial_id]
+                if trial.state.is_finished() and number < len(self._trials):
+                    self._trials[number] = trial
+                else:
+                    self.forget()
 
     def drop(self, trial_id: int) -> None:
         """Let go of a trial that has been written to behind the view's back, and read all anew."""

@@ -64,6 +64,12 @@ def _states(study: optuna.Study) -> list[str]:
     return [trial.state.name for trial in study.get_trials()]
 
 
+def _end(claims: Claims, trial: optuna.Trial, value: float | None = 1.0, state: TrialState | None = None) -> None:
+    """Tell how a trial has ended, as slots do."""
+    trial.study.tell(trial, None if state else value, state)
+    claims.release(trial.number)
+
+
 def _kill(process: Any) -> None:
     process.kill()
     process.wait()
@@ -80,7 +86,7 @@ def test_the_budget_is_exact_over_many_threads_and_failures_do_not_count(
             if trial := claims.next_trial():
                 state = ends[trial.number % 3]
                 trial.report(0.5, 1)
-                study.tell(trial, 0.5 if state == TrialState.COMPLETE else None, state)
+                _end(claims, trial, state=None if state == TrialState.COMPLETE else state)
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, range(6)))
@@ -96,13 +102,13 @@ def test_no_more_trials_run_at_a_time_than_are_missing(study: optuna.Study, clai
     assert second is not None
     assert claims.next_trial() is None
     assert not claims.is_complete()
-    study.tell(first, 1.0)
+    _end(claims, first)
     assert claims.next_trial() is None
-    study.tell(second, state=TrialState.FAIL)  # one is missing again
+    _end(claims, second, state=TrialState.FAIL)  # one is missing again
     assert not claims.is_complete()
     third = claims.next_trial()
     assert third is not None
-    study.tell(third, 1.0)
+    _end(claims, third)
     assert claims.is_complete()
     assert claims.next_trial() is None
     assert _states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
@@ -239,12 +245,12 @@ def test_failed_trials_are_spent_if_they_count_but_not_lost_ones(
         trial = claims.next_trial()
         assert trial is not None
         trial.set_user_attr("failure", reason)
-        study.tell(trial, state=TrialState.FAIL)
+        _end(claims, trial, state=TrialState.FAIL)
     assert not claims.is_complete()
     last = claims.next_trial()
     assert last is not None
     assert claims.next_trial() is None
-    study.tell(last, 1.0)
+    _end(claims, last)
     assert claims.is_complete()
 
 
