@@ -95,6 +95,8 @@ class Claims:
         """Claim a trial, or return None if there is none to run at the moment."""
         with self._owner.alone():
             self._recover(self._shared.trials())
+            if self._others_made_trials():
+                self._shared.forget()
             counted = self._counted()
             if len(counted) < self._budget.n_trials and not any(t.state == TrialState.WAITING for t in counted):
                 if not self._has_room():
@@ -220,6 +222,14 @@ class Claims:
             self._unheld = unheld
         for number in lost:
             self.put_back(number)
+
+    def _others_made_trials(self) -> bool:
+        """Say whether there are more trials than this parent knows of, at the price of one small query."""
+        try:
+            self._id(len(self._shared.trials()))
+        except KeyError:
+            return False
+        return True
 
     def _claimable(self, counted: list[FrozenTrial]) -> Iterator[FrozenTrial]:
         """List the trials that wait, and need not wait for one that runs and is the same."""

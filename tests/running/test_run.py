@@ -216,7 +216,7 @@ def test_an_observer_sees_a_consistent_story(study_file: StudyFile, run_dir: Pat
         values = trial.intermediate_values.items()
         assert steps == [StepReported(started.slot, trial.number, step, value) for step, value in values]
         assert ended == TrialEnded(
-            started.slot, trial.number, "complete", trial.value, "", trial.params, 3, ended.seconds
+            started.slot, trial.number, "complete", trial.value, "", trial.params, 3, ended.seconds, ended.finished
         )
         assert ended.seconds > 0
     for slot in (0, 1):  # one trial at a time in each slot
