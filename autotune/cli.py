@@ -23,7 +23,6 @@ from autotune.errors import AutotuneError, UsageError
 if TYPE_CHECKING:
     import optuna
 
-    from autotune.results.summary import BestTrial, StudyStatus
     from autotune.running.events import Event
     from autotune.running.places import Places
 
@@ -110,7 +109,9 @@ def status_command(options: argparse.Namespace) -> int:
         as_dicts = [dataclasses.asdict(status) for status in statuses]
         print(json.dumps(as_dicts[0] if options.name else as_dicts, indent=2))
     elif statuses:
-        _print_statuses(statuses)
+        from autotune.printing import print_statuses
+
+        print_statuses(statuses)
     else:
         print(f"No studies yet in {_places(options).shown_storage()}.")
     return DONE
@@ -118,6 +119,7 @@ def status_command(options: argparse.Namespace) -> int:
 
 def best_command(options: argparse.Namespace) -> int:
     """Show the best trial of a study."""
+    from autotune.printing import print_best
     from autotune.results.summary import best_trial
 
     best = best_trial(_study(options, options.name))
@@ -130,7 +132,7 @@ def best_command(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(dataclasses.asdict(best), indent=2))
     else:
-        _print_best(best)
+        print_best(best)
     return DONE
 
 
@@ -171,6 +173,7 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
     import optuna
     from rich.console import Console
 
+    from autotune.printing import print_result, print_stopped
     from autotune.progress import new_progress
     from autotune.results.summary import study_status
     from autotune.running.events import Note, RunStarted
@@ -198,6 +201,8 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
                 workers_per_gpu=options.workers_per_gpu,
                 timeout_s=options.timeout,
                 lease_s=options.lease,
+                engine=options.engine,
+                cpus_per_worker=options.cpus_per_worker,
                 epochs=getattr(options, "epochs", None),
                 folds=getattr(options, "folds", None),
                 seed=getattr(options, "seed", None),
@@ -210,77 +215,13 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
             )
         except KeyboardInterrupt:
             stack.close()
-            _print_stopped(begun[0].name if begun else None, options)
+            print_stopped(begun[0].name if begun else None, _where(options))
             return STOPPED
     status = study_status(study)
     if begun and begun[0].finished >= begun[0].n_trials:
         print(f"Nothing to do: {status.study} has the trials that were asked for. For more: --trials N")
-    _print_result(status, options, may_go_on=not exhausted)
+    print_result(status, _where(options), may_go_on=not exhausted)
     return DONE
-
-
-def _print_result(status: StudyStatus, options: argparse.Namespace, may_go_on: bool) -> None:
-    finished = status.complete + status.pruned
-    failed = sum(status.failed.values())
-    print(
-        f"\n{status.study}: {finished} of {status.n_trials} trials finished: "
-        f"{status.complete} complete, {status.pruned} pruned; {failed} failed"
-    )
-    if status.best is not None:
-        _print_best(status.best)
-    where = _where(options)
-    if not may_go_on:
-        pass
-    elif status.n_trials is not None and finished < status.n_trials:
-        print(f"Go on:  autotune resume {shlex.quote(status.study)}{where}")
-    else:
-        print(f"More:   autotune resume {shlex.quote(status.study)} --trials {finished * 2}{where}")
-    print(f"Watch:  autotune dashboard{where}")
-
-
-def _print_best(best: BestTrial) -> None:
-    at = f", best epoch {best.epoch}" if best.epoch is not None else ""
-    print(f"Best {best.monitor or 'value'}: {best.value:.6g} (trial {best.trial}{at}, {best.direction})")
-    for name, value in best.params.items():
-        print(f"  {name} = {value!r}")
-    if best.model is not None:
-        print(f"Model:  {best.model}")
-
-
-def _print_stopped(name: str | None, options: argparse.Namespace) -> None:
-    if name is None:
-        print("Stopped before a trial was started; nothing is lost. Go on with the same command.", file=sys.stderr)
-        return
-    go_on = f"autotune resume {shlex.quote(name)}{_where(options)}"
-    print(f"Stopped. What was running waits with all its finished epochs. Go on:  {go_on}", file=sys.stderr)
-
-
-def _print_statuses(statuses: list[StudyStatus]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("study", "finished", "complete", "pruned", "failed", "running", "waiting", "best", "trials/h"):
-        table.add_column(column, justify="left" if column == "study" else "right", no_wrap=column != "failed")
-    table.add_column("time left", justify="right")
-    table.add_column("workers", justify="right")
-    for s in statuses:
-        table.add_row(
-            escape(s.study),
-            f"{s.complete + s.pruned}/{s.n_trials if s.n_trials is not None else '?'}",
-            str(s.complete),
-            str(s.pruned),
-            ", ".join(f"{count} {reason}" for reason, count in s.failed.items()) or "0",
-            str(s.running),
-            str(s.waiting),
-            f"{s.best.value:.6g}" if s.best else "",
-            f"{s.trials_per_hour:.0f}" if s.trials_per_hour else "",
-            f"{s.seconds_left / 60:.0f} min" if s.seconds_left is not None else "",
-            str(s.workers),
-        )
-    # Into a file or a pipe goes the whole table: a column that is cut off cannot be read back.
-    Console(width=None if sys.stdout.isatty() else 250).print(table)
 
 
 def _places(options: argparse.Namespace) -> Places:
@@ -367,6 +308,10 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--workers-per-gpu", type=int, metavar="K", help="trials that share each GPU and its memory")
         where = "copy checkpoints there, for other machines: s3://BUCKET/PREFIX, gs://..., a folder; remembered"
         sub.add_argument("--artifacts", metavar="URL", help=where)
+        engine = "where trials run: here, or on the Ray cluster at RAY_ADDRESS (default: %(default)s)"
+        sub.add_argument("--engine", choices=["local", "ray"], default="local", help=engine)
+        cpus = "Ray's CPUs for each worker (default: as many as the study remembers threads, else 1)"
+        sub.add_argument("--cpus-per-worker", type=int, metavar="C", help=cpus)
         add_data_dir(sub)
     status = add("status", status_command, "Show how far a study is, or all of them.")
     status.add_argument("name", nargs="?", metavar="NAME")

@@ -70,6 +70,11 @@ def find_places(
     return Places(url, folder, Path(data).absolute() if data else None)
 
 
+def ray_address(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return where the Ray cluster is that `RAY_ADDRESS` names; None if it names none."""
+    return environment.get("RAY_ADDRESS") or None
+
+
 def make_writable(folder: Path) -> None:
     """Create `folder` and make sure that files can be written in it.
 

@@ -72,6 +72,7 @@ class Preparer:
         artifacts: Where checkpoints are copied to, checked; None for where the study remembers.
         modules: What trials of Keras studies need imported.
         patience: How to wait for a storage that is away.
+        threads: How many threads each is to have in a new study; None for the cores divided by `workers`.
     """
 
     source: StudySource
@@ -82,6 +83,7 @@ class Preparer:
     artifacts: str | None = None
     modules: tuple[str, ...] = KERAS_MODULES
     patience: Patience | None = None
+    threads: int | None = None
 
     def plan(self, n_trials: int | None) -> Plan:
         """Load the study, prepare its data, and open it in its storage.
@@ -161,6 +163,7 @@ class Preparer:
     ) -> StudySettings:
         remembered = before.n_trials if before and before.n_trials_given else None
         total = n_trials or remembered
+        threads = self.threads or max(1, available_cores() // self.workers)
         return StudySettings(
             study_file=str(source.path) if source.path else None,
             study_digest=before.study_digest if before else source.digest,
@@ -172,7 +175,7 @@ class Preparer:
             monitor=declared.monitor,
             epoch_policy=declared.epoch_policy,
             split=prepared.rows.digest if prepared.rows else None,
-            threads=before.threads if before else max(1, available_cores() // self.workers),
+            threads=before.threads if before else threads,
             data_dir=str(data_dir) if data_dir else None,
             run_dir=str(self.places.run_dir),
             artifacts=self._artifacts(before),

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import optuna
 from optuna.trial import TrialState
@@ -22,14 +23,16 @@ from autotune.running.interruption import on_signals
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner
 from autotune.running.patient_storage import Patience
-from autotune.running.places import find_places, make_writable
+from autotune.running.places import Places, find_places, make_writable, ray_address
 from autotune.running.planning import KERAS_MODULES, MODULES, Plan, Preparer
 from autotune.running.processes import Launcher, LauncherClosedError, new_launcher
+from autotune.running.ray_engine import joined_ray, reachable_storage, share_cluster, work_on
 from autotune.running.slots import Sharing, share_machine
-from autotune.running.source import study_source
+from autotune.running.source import StudySource, study_source
 from autotune.running.storage_url import storage_folder
 from autotune.running.supervising import Supervisor
 from autotune.running.trial_task import RunTrial
+from autotune.running.watching import StudyWatch
 from autotune.running.workers import Job, Workers
 from autotune.study import Overrides, StudySpec, refuse_while_loading
 from autotune.training.artifacts import NOWHERE, check_store, client_modules, store_url
@@ -38,12 +41,14 @@ from autotune.training.folder import TrialFolder, trial_folder
 
 
 def run(
-    study: StudySpec | str | Path,
+    study: StudySpec | StudySource | str | Path,
     *,
     n_trials: int | None = None,
     workers: int | None = None,
     timeout_s: float | None = None,
     lease_s: float = 60.0,
+    engine: Literal["local", "ray"] = "local",
+    cpus_per_worker: int | None = None,
     epochs: int | None = None,
     folds: int | None = None,
     seed: int | None = None,
@@ -66,6 +71,10 @@ def run(
         timeout_s: Stop after so many seconds; running trials wait with their checkpoints.
         lease_s: Parents on other machines take this one for gone when it has not been heard of for so many seconds,
             and go on with its trials.
+        engine: "local" for this machine; "ray" for the nodes of the Ray cluster that `RAY_ADDRESS` names, else of one
+            that is started on this machine for the time of the run. There `workers` is None for one on each GPU,
+            without any GPU for as many as fit; more than fit wait for nodes that join.
+        cpus_per_worker: How many of Ray's CPUs each worker has; None for the threads that the study remembers, else 1.
         epochs: In place of the study's own.
         folds: k of k-fold cross-validation in place of the study's own folds.
         seed: In place of the study's own.
@@ -95,12 +104,19 @@ def run(
             "trials": n_trials,
             "workers": workers,
             "workers-per-gpu": workers_per_gpu,
+            "cpus-per-worker": cpus_per_worker,
             "timeout": timeout_s,
             "lease": lease_s,
         }
     )
+    _check_engine(engine, cpus_per_worker, gpus, workers_per_gpu)
     source = dataclasses.replace(study_source(study), overrides=Overrides(name, epochs, folds, seed))
     places = find_places(storage, run_dir, data_dir)
+    if engine == "ray":
+        work = partial(run, source, n_trials=n_trials, workers=1, lease_s=lease_s, artifacts=artifacts)
+        return _run_on_ray(
+            source, places, work, n_trials, workers, cpus_per_worker, artifacts, timeout_s, observer or _ignore
+        )
     visible = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("CUDA_DEVICE_ORDER"))
     sharing = share_machine(select_gpus(visible, gpus), workers, workers_per_gpu)
     environment = _environment(os.environ)
@@ -110,21 +126,66 @@ def run(
     artifacts = _checked(artifacts)
     modules = (*KERAS_MODULES, *client_modules(artifacts))
     launcher = new_launcher(modules if source.needs_keras else MODULES, environment)
+    telling = telling_full_disk(*storage_folder(places.storage), places.run_dir)
+    with telling, _stoppable(launcher, timeout_s) as (stopping, patience):
+        preparer = Preparer(source, places, launcher, stopping, sharing.workers, artifacts, modules, patience)
+        return _execute(preparer, sharing, launcher, stopping, n_trials, lease_s, observer or _ignore)
+
+
+def _run_on_ray(
+    source: StudySource,
+    places: Places,
+    work: Callable[..., object],
+    n_trials: int | None,
+    workers: int | None,
+    cpus_per_worker: int | None,
+    artifacts: str | None,
+    timeout_s: float | None,
+    observer: Observer,
+) -> optuna.Study:
+    """Plan the run here; then have each worker of the cluster do `work`, and watch the study meanwhile."""
+    work = partial(work, **dataclasses.asdict(source.overrides), storage=reachable_storage(places))
+    work = partial(work, run_dir=places.run_dir, data_dir=places.data_dir)
+    make_writable(places.run_dir)
+    artifacts = _checked(artifacts)
+    modules = (*KERAS_MODULES, *client_modules(artifacts))
+    with joined_ray(ray_address()) as ray, telling_full_disk(places.run_dir):
+        launcher = new_launcher(modules if source.needs_keras else MODULES, _environment(os.environ))
+        with _stoppable(launcher, timeout_s) as (stopping, patience):
+            threads = cpus_per_worker or 1
+            preparer = Preparer(source, places, launcher, stopping, 1, artifacts, modules, patience, threads)
+            plan = preparer.plan(n_trials)
+            launcher.close()  # no trial runs in this process
+            share = share_cluster(ray, workers, cpus_per_worker or plan.settings.threads)
+            if _announce(plan, share.workers, observer) < plan.settings.n_trials:
+                with StudyWatch(plan.study, observer).watching(stopping):
+                    work_on(ray, share, work, source.path, stopping)
+    return plan.study
+
+
+@contextlib.contextmanager
+def _stoppable(launcher: Launcher, timeout_s: float | None) -> Iterator[tuple[threading.Event, Patience]]:
+    """Close `launcher` at a signal, after `timeout_s`, and at the end of the block.
+
+    Yields:
+        An event that is set before that is done, and how to wait for a storage that is away: not after a signal.
+
+    Raises:
+        UsageError: If the timeout was over before anything could start.
+        KeyboardInterrupt: If a signal came.
+    """
     stopping = threading.Event()
 
     def stop() -> None:
         stopping.set()
         launcher.close()
 
-    telling = telling_full_disk(*storage_folder(places.storage), places.run_dir)
-    with telling, on_signals(stop) as interrupted, contextlib.closing(launcher), warnings.catch_warnings():
+    with on_signals(stop) as interrupted, contextlib.closing(launcher), warnings.catch_warnings():
         # reason: TPE's `group` says that it is experimental at every construction; it has been there since 2021.
         warnings.filterwarnings("ignore", "Argument ``group`` is an experimental")
-        patience = Patience(sleep=interrupted.wait)
-        preparer = Preparer(source, places, launcher, stopping, sharing.workers, artifacts, modules, patience)
         try:
             with _after(timeout_s, stop):
-                result = _execute(preparer, sharing, launcher, stopping, n_trials, lease_s, observer or _ignore)
+                yield stopping, Patience(sleep=interrupted.wait)
         except LauncherClosedError:
             if interrupted.is_set():
                 raise KeyboardInterrupt from None
@@ -135,7 +196,6 @@ def run(
             raise
         if interrupted.is_set():
             raise KeyboardInterrupt
-    return result
 
 
 def _execute(
@@ -151,9 +211,7 @@ def _execute(
     declared, settings = plan.declared, plan.settings
     study = plan.study
     budget = Budget(settings.n_trials, declared.count_failed, declared.max_retries)
-    finished = len(study.get_trials(deepcopy=False, states=FINISHED))
-    epochs = declared.epochs if plan.rows else None
-    observer(RunStarted(declared.name, settings.n_trials, finished, sharing.workers, epochs, declared.direction))
+    _announce(plan, sharing.workers, observer)
     folder = _trial_folders(plan)
     _remove_old_checkpoints(study, folder)
     with contextlib.closing(Owner(plan.folder / "workers")) as owner:
@@ -187,6 +245,15 @@ def _execute(
         if workers.has_tried_all:
             observer(Note(None, "every configuration of the search space has been tried: there is nothing left to do"))
     return study
+
+
+def _announce(plan: Plan, workers: int, observer: Observer) -> int:
+    """Tell that a run begins, and return how many trials are finished."""
+    declared, n_trials = plan.declared, plan.settings.n_trials
+    finished = len(plan.study.get_trials(deepcopy=False, states=FINISHED))
+    epochs = declared.epochs if plan.rows else None
+    observer(RunStarted(declared.name, n_trials, finished, workers, epochs, declared.direction))
+    return finished
 
 
 @contextlib.contextmanager
@@ -253,6 +320,28 @@ def _check_options(options: Mapping[str, float | None]) -> None:
                 "It is to be larger than zero.",
                 f"Correct --{option}, or leave it out.",
             )
+
+
+def _check_engine(engine: object, cpus_per_worker: int | None, gpus: object, workers_per_gpu: int | None) -> None:
+    if engine not in ("local", "ray"):
+        raise UsageError(
+            f"there is no engine {engine!r}.",
+            "The engines are 'local' (this machine) and 'ray' (a Ray cluster).",
+            "Choose one of them with --engine, or leave it out for 'local'.",
+        )
+    if engine == "local" and cpus_per_worker is not None:
+        raise UsageError(
+            f"cpus-per-worker is {cpus_per_worker}, but the engine is 'local'.",
+            "It says how many CPUs of a Ray cluster each worker has; on this machine the cores divided by the workers "
+            "decide.",
+            "Add --engine ray, or leave out --cpus-per-worker.",
+        )
+    if engine == "ray" and (gpus is not None or workers_per_gpu is not None):
+        raise UsageError(
+            "gpus and workers-per-gpu are for this machine, but the engine is 'ray'.",
+            "Ray gives each worker a GPU of its own.",
+            "Leave out --gpus and --workers-per-gpu; to keep GPUs from Ray, start its nodes with --num-gpus.",
+        )
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:

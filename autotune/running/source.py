@@ -56,12 +56,14 @@ class StudySource:
         return self.overrides.apply(spec)
 
 
-def study_source(study: StudySpec | str | Path) -> StudySource:
-    """Return the source of a study file's path, or of a study made in Python.
+def study_source(study: StudySpec | StudySource | str | Path) -> StudySource:
+    """Return the source of a study file's path, or of a study made in Python; a source itself comes back unchanged.
 
     Raises:
         StudyFileError: If the file cannot be read or is not Python, or the study cannot be pickled.
     """
+    if isinstance(study, StudySource):
+        return study  # pickled elsewhere: pickling it again may give other bytes, as if it had been edited
     if not isinstance(study, StudySpec):
         path = Path(study).absolute()
         return StudySource(path, None, None, imports_keras(check_study_file(path)))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from autotune.running.interruption import on_signals
+from autotune.running.interruption import interrupt_runs, on_signals
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -103,3 +103,24 @@ def test_under_nohup_the_end_of_the_terminal_is_no_end() -> None:
         os.kill(os.getpid(), signal.SIGHUP)
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     assert not asked.is_set()
+
+
+def test_runs_outside_the_main_thread_are_interrupted_by_a_call() -> None:
+    stopped = threading.Event()
+    entered = threading.Event()
+    seen: list[bool] = []
+
+    def host() -> None:
+        with on_signals(stopped.set) as asked:
+            entered.set()
+            stopped.wait()
+            seen.append(asked.is_set())
+
+    thread = threading.Thread(target=host)
+    thread.start()
+    entered.wait()
+    interrupt_runs()
+    interrupt_runs()  # once more is no harm
+    thread.join()
+    interrupt_runs()  # and neither is one after the end
+    assert seen == [True]
