@@ -16,7 +16,7 @@ EVENTS: list[Event] = [
     TrialStarted(slot=0, number=2, reported_steps=0),
     TrialStarted(slot=1, number=3, reported_steps=4),
     StepReported(slot=0, number=2, step=1, value=0.5),
-    Note(slot=1, number=3, text="its checkpoint is damaged; it starts over"),
+    Note(number=3, text="its checkpoint is damaged; it starts over"),
     TrialEnded(0, 2, "complete", 0.75, "", {"learning_rate": 0.001234567}, steps=20, seconds=9.0),
     TrialStarted(slot=0, number=4, reported_steps=0),
     TrialEnded(1, 3, "failed", None, "nan", {"learning_rate": 9.9}, steps=5, seconds=2.0),

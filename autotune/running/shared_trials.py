@@ -71,7 +71,7 @@ class SharedTrials:
                 self.forget()
 
     def hold(self, trial_id: int) -> None:
-        """Keep a trial that this parent alone writes to from now on."""
+        """Keep a trial that this parent has just claimed, and alone writes to from now on."""
         trial = self._storage.get_trial(trial_id)
         with self._lock:
             if trial.number >= len(self._trials):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime
 from collections.abc import Callable, Container, Sequence
 from typing import Any, Protocol
 
@@ -60,8 +61,15 @@ class StorageView(BaseStorage):
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         is_set = self._storage.set_trial_state_values(trial_id, state, values)
-        stored = self._storage.get_trial(trial_id)
-        self._reader.note(trial_id, lambda _: stored)
+
+        def change(trial: FrozenTrial) -> FrozenTrial:
+            changed = copy.copy(trial)
+            changed.state = state
+            changed.values = None if values is None else list(values)
+            changed.datetime_complete = datetime.datetime.now() if state.is_finished() else None
+            return changed
+
+        self._reader.note(trial_id, change)
         return is_set
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
