@@ -1,9 +1,8 @@
 """Which trial a slot runs next: an exact budget over all slots, parents and machines.
 
-The trials that count are the first N that have not failed. A slot takes the first WAITING one of those, or makes a
-new one while there are fewer than N; setting it RUNNING is a compare-and-set of the storage, which exactly one slot
-of all wins. A trial that turns out to be one too many (two machines made one at the same time) is never RUNNING: it
-waits for a larger budget.
+The trials that count are the first N that have not failed. A slot takes the first WAITING one of those, which is a
+compare-and-set of the storage that exactly one slot of all wins, or makes a new one while there are fewer than N. A
+trial that turns out to be one too many (two machines made one at the same time) waits for a larger budget.
 
 What is covered: parents that die, sleep, or lose the storage at any moment. What is not: somebody who sets states by
 hand while a study runs.
@@ -23,7 +22,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.running.leases import Lease
-from autotune.running.ownership import Owner, is_foreign, is_ours, make_ours, mark_of, new_trial
+from autotune.running.ownership import Owner, is_foreign, is_ours, make_ours, mark_of
 from autotune.running.settings import ATTRIBUTE
 from autotune.running.shared_trials import SharedTrials
 from autotune.search import SeededSampler, StorageView, twin
@@ -98,15 +97,10 @@ class Claims:
             if self._others_made_trials():
                 self._shared.forget()
             counted = self._counted()
-            if len(counted) < self._budget.n_trials and not any(t.state == TrialState.WAITING for t in counted):
-                if not self._has_room():
-                    return None
-                self._shared.add(self._storage.create_new_trial(self._study_id, new_trial()))
-                counted = self._counted()
-            for trial in self._claimable(counted):
-                if self._claim(trial):
-                    return self._as_optunas(trial)
-            return None
+            claimed = next((trial for trial in self._claimable(counted) if self._claim(trial)), None)
+            if claimed is None and len(counted) < self._budget.n_trials and self._has_room():
+                claimed = self._made_trial()
+        return self._as_optunas(claimed) if claimed else None
 
     def is_complete(self) -> bool:
         """Say whether the study has all its trials."""
@@ -254,10 +248,21 @@ class Claims:
             self.release(trial.number)
             return False
         self._owner.sign(self._storage, trial._trial_id)
-        self._shared.hold(trial._trial_id)
+        self._shared.hold(self._storage.get_trial(trial._trial_id))
         with self._lock:
             self._held[trial.number] = "running"
         return True
+
+    def _made_trial(self) -> FrozenTrial | None:
+        """Make a trial that runs here from its first moment; None if it is one too many, and waits."""
+        trial = self._storage.get_trial(self._storage.create_new_trial(self._study_id, self._owner.new_trial()))
+        if not self._shared.add(trial) and trial.number not in {t.number for t in self._counted()}:
+            self._set_waiting(trial._trial_id)
+            return None
+        self._shared.hold(trial)
+        with self._lock:
+            self._held[trial.number] = "running"
+        return trial
 
     def _set_running(self, trial: FrozenTrial) -> bool:
         try:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import os
 import select
@@ -35,6 +36,8 @@ def main() -> None:
         # A module that cannot be imported is reported by the trial that needs it.
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
+    gc.collect()
+    gc.freeze()  # a collection in a child would touch, and so copy, every page that it shares with the others
     children: dict[int, int] = {}  # process id -> where its exit status is awaited
     deaths, wakeup = os.pipe()
     os.set_blocking(wakeup, False)

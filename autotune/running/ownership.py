@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import filelock
 import optuna
@@ -63,11 +64,6 @@ def make_ours(storage: optuna.storages.BaseStorage, trial_id: int) -> None:
     storage.set_trial_system_attr(trial_id, _OURS, True)
 
 
-def new_trial() -> FrozenTrial:
-    """Return a trial that waits for a parent of this package."""
-    return optuna.trial.create_trial(state=TrialState.WAITING, system_attrs={_OURS: True})
-
-
 class Owner:
     """A parent's name and its lock, from its making to its release or its death.
 
@@ -97,6 +93,11 @@ class Owner:
     def sign(self, storage: optuna.storages.BaseStorage, trial_id: int) -> None:
         """Write down that this parent runs the trial."""
         storage.set_trial_system_attr(trial_id, _OWNER, asdict(self.mark))
+
+    def new_trial(self) -> FrozenTrial:
+        """Return a trial that this parent runs from its first moment."""
+        attributes: dict[str, Any] = {_OURS: True, _OWNER: asdict(self.mark)}
+        return optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs=attributes)
 
     def unsign(self, storage: optuna.storages.BaseStorage, trial_id: int) -> None:
         """Write down that nobody runs the trial, before it waits: who takes it next may die before signing it."""

@@ -61,22 +61,21 @@ class SharedTrials:
             if trial_id in self._held:
                 self._held[trial_id] = change(self._held[trial_id])
 
-    def add(self, trial_id: int) -> None:
-        """Take notice of a trial that this parent has just made."""
-        trial = self._storage.get_trial(trial_id)
+    def add(self, trial: FrozenTrial) -> bool:
+        """Take notice of a trial that this parent has just made; False if others have made some since the last look."""
         with self._lock:
             if trial.number == len(self._trials):
                 self._trials.append(trial)
-            else:
-                self.forget()
+                return True
+            self.forget()
+            return False
 
-    def hold(self, trial_id: int) -> None:
+    def hold(self, trial: FrozenTrial) -> None:
         """Keep a trial that this parent has just claimed, and alone writes to from now on."""
-        trial = self._storage.get_trial(trial_id)
         with self._lock:
             if trial.number >= len(self._trials):
                 self._read()
-            self._held[trial_id] = trial
+            self._held[trial._trial_id] = trial
 
     def release(self, number: int) -> None:
         """Let go of a trial; only what has been noted of its end is still known of it."""
