@@ -62,7 +62,7 @@ def test_a_terminal_shows_the_slots_the_best_and_the_failures(width: int) -> Non
 
 def test_a_terminal_shows_a_note_to_its_end() -> None:
     console = terminal(30)
-    LiveProgress(console)(Note(slot=0, number=7, text="its checkpoint in some far place is damaged; it starts over"))
+    LiveProgress(console)(Note(number=7, text="its checkpoint in some far place is damaged; it starts over"))
     assert isinstance(console.file, io.StringIO)
     shown = " ".join(console.file.getvalue().split())
     assert shown == "trial 7: its checkpoint in some far place is damaged; it starts over"

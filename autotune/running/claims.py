@@ -29,6 +29,7 @@ from autotune.search import SeededSampler, StorageView, twin
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _LOSSES = "autotune:losses"
+_FAR = 2  # rounds of all slots: more than parents make in the second in which they may not know of each other
 
 
 @dataclass(frozen=True)
@@ -87,19 +88,17 @@ class Claims:
         self._shared = SharedTrials(storage, self._study_id)
         self._view = StorageView(study, self._shared)
         self._lock = threading.Lock()
+        self._making = threading.Lock()
         self._held: dict[int, Literal["claiming", "running", "ending"]] = {}
         self._unheld: set[int] = set()  # trials with our mark that no slot of ours holds, as the last look saw them
 
     def next_trial(self) -> optuna.Trial | None:
         """Claim a trial, or return None if there is none to run at the moment."""
-        with self._owner.alone():
-            self._recover(self._shared.trials())
-            if self._others_made_trials():
-                self._shared.forget()
-            counted = self._counted()
-            claimed = next((trial for trial in self._claimable(counted) if self._claim(trial)), None)
-            if claimed is None and len(counted) < self._budget.n_trials and self._has_room():
-                claimed = self._made_trial()
+        if self._is_far_from_end():
+            claimed = self._made_trial()
+        else:
+            with self._owner.alone():
+                claimed = self._claimed_or_made()
         return self._as_optunas(claimed) if claimed else None
 
     def is_complete(self) -> bool:
@@ -234,9 +233,10 @@ class Claims:
             if self._has_room() if _is_fresh(trial) else not twin(at_work, trial.params):
                 yield trial
 
-    def _has_room(self) -> bool:
+    def _has_room(self, more: int = 0) -> bool:
+        """Say whether a new trial, and so many more, would have something new to try."""
         sampler = self._study.sampler
-        return not isinstance(sampler, SeededSampler) or sampler.room(self._as_shared()) > 0
+        return not isinstance(sampler, SeededSampler) or sampler.room(self._as_shared()) > more
 
     def _claim(self, trial: FrozenTrial) -> bool:
         if not is_ours(trial):
@@ -253,12 +253,37 @@ class Claims:
             self._held[trial.number] = "running"
         return True
 
+    def _is_far_from_end(self) -> bool:
+        """Say whether there is so much to do that slots need not make trials one after the other.
+
+        Then nothing waits, and any number of parents can make trials at the same time without making one too many.
+        """
+        counted = self._counted()
+        if any(t.state == TrialState.WAITING or self._owner.is_dead(t) for t in counted if not t.state.is_finished()):
+            return False
+        margin = _FAR * self._lease.slots if self._lease else 0
+        return len(counted) + margin < self._budget.n_trials and self._has_room(margin)
+
+    def _claimed_or_made(self) -> FrozenTrial | None:
+        self._recover(self._shared.trials())
+        if self._others_made_trials():
+            self._shared.forget()
+        counted = self._counted()
+        claimed = next((trial for trial in self._claimable(counted) if self._claim(trial)), None)
+        if claimed is None and len(counted) < self._budget.n_trials and self._has_room():
+            return self._made_trial()
+        return claimed
+
     def _made_trial(self) -> FrozenTrial | None:
         """Make a trial that runs here from its first moment; None if it is one too many, and waits."""
-        trial = self._storage.get_trial(self._storage.create_new_trial(self._study_id, self._owner.new_trial()))
-        if not self._shared.add(trial) and trial.number not in {t.number for t in self._counted()}:
-            self._set_waiting(trial._trial_id)
-            return None
+        with self._making:  # databases do it one after the other; in a queue there, slots would hold all connections
+            trial_id = self._storage.create_new_trial(self._study_id, self._owner.new_trial())
+        trial = self._storage.get_trial(trial_id)
+        if trial.number >= self._budget.n_trials:  # not all before it need count
+            self._shared.forget()
+            if trial.number not in {t.number for t in self._counted()}:
+                self._set_waiting(trial._trial_id)
+                return None
         self._shared.hold(trial)
         with self._lock:
             self._held[trial.number] = "running"

@@ -82,7 +82,7 @@ class Lease:
         self._storage = storage
         self._study_id = study_id
         self._parent = parent
-        self._slots = slots
+        self.slots = slots
         self._clock = clock
         self._beat = 0
         self._renewed: float | None = None
@@ -125,7 +125,7 @@ class Lease:
 
     def _write(self, beat: int) -> None:
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        sign = SignOfLife(beat, self.lease_s, self._slots, now)
+        sign = SignOfLife(beat, self.lease_s, self.slots, now)
         self._storage.set_study_system_attr(self._study_id, _PARENT + self._parent, asdict(sign))
 
 

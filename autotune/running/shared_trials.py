@@ -36,19 +36,22 @@ class SharedTrials:
         self._storage = storage
         self._study_id = study_id
         self._clock = clock
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._trials: list[FrozenTrial] = []
         self._held: dict[int, FrozenTrial] = {}  # by id; nobody else writes to these
+        self._newer: dict[int, FrozenTrial] = {}  # by number: made or ended here, perhaps since the last reading began
         self._good_until = float("-inf")
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials, by their numbers."""
+        if self._clock() >= self._good_until:
+            self._read()
         with self._lock:
-            if self._clock() >= self._good_until:
-                self._read()
             trials = list(self._trials)
             for trial in self._held.values():
-                trials[trial.number] = trial
+                if trial.number < len(trials):
+                    trials[trial.number] = trial
             return trials
 
     def trial(self, trial_id: int) -> FrozenTrial | None:
@@ -61,44 +64,60 @@ class SharedTrials:
             if trial_id in self._held:
                 self._held[trial_id] = change(self._held[trial_id])
 
-    def add(self, trial: FrozenTrial) -> bool:
-        """Take notice of a trial that this parent has just made; False if others have made some since the last look."""
-        with self._lock:
-            if trial.number == len(self._trials):
-                self._trials.append(trial)
-                return True
-            self.forget()
-            return False
-
     def hold(self, trial: FrozenTrial) -> None:
-        """Keep a trial that this parent has just claimed, and alone writes to from now on."""
+        """Keep a trial that this parent has just made or claimed, and alone writes to from now on."""
         with self._lock:
-            if trial.number >= len(self._trials):
-                self._read()
             self._held[trial._trial_id] = trial
+            self._put(trial)
 
     def release(self, number: int) -> None:
         """Let go of a trial; only what has been noted of its end is still known of it."""
         with self._lock:
             for trial in [t for t in self._held.values() if t.number == number]:
                 del self._held[trial._trial_id]
-                if trial.state.is_finished() and number < len(self._trials):
-                    self._trials[number] = trial
+                if trial.state.is_finished():
+                    self._put(trial)
                 else:
                     self.forget()
 
     def drop(self, trial_id: int) -> None:
         """Let go of a trial that has been written to behind the view's back, and read all anew."""
         with self._lock:
-            self._held.pop(trial_id, None)
-            self.forget()
+            trial = self._held.pop(trial_id, None)
+            if trial is not None:
+                self._newer.pop(trial.number, None)
+        self.forget()
 
     def forget(self) -> None:
         """Read all anew when the trials are asked for next."""
         self._good_until = float("-inf")
 
     def _read(self) -> None:
-        began = self._clock()
-        self._trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
-        now = self._clock()
-        self._good_until = now + min((now - began) / _SHARE, _MAX_AGE_S)
+        """Read all trials; meanwhile the other threads go on with what was read before, if anything was."""
+        if not self._reading.acquire(blocking=self._good_until == float("-inf")):
+            return
+        try:
+            if self._clock() < self._good_until:
+                return  # somebody else has just done it
+            with self._lock:
+                old = set(self._newer)
+            began = self._clock()
+            trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
+            now = self._clock()
+            with self._lock:
+                self._trials = trials
+                for number in old:  # what was written before the reading began is in it
+                    self._newer.pop(number, None)
+                for number in sorted(self._newer):
+                    self._put(self._newer[number])
+            self._good_until = now + min((now - began) / _SHARE, _MAX_AGE_S)
+        finally:
+            self._reading.release()
+
+    def _put(self, trial: FrozenTrial) -> None:
+        """Put a trial in its place; one whose predecessors are not known yet has none until these are."""
+        self._newer[trial.number] = trial
+        if trial.number < len(self._trials):
+            self._trials[trial.number] = trial
+        while (following := self._newer.get(len(self._trials))) is not None:
+            self._trials.append(following)

@@ -38,8 +38,8 @@ _LIBPQ: Mapping[str, object] = {
 # below the 100 connections that PostgreSQL accepts by default.
 _POOL: Mapping[str, object] = {
     "pool_pre_ping": True,
-    "pool_size": 8,
-    "max_overflow": 8,
+    "pool_size": 16,
+    "max_overflow": 0,  # a connection beyond the pool is made and thrown away for every request
     "pool_timeout": _BUSY_TIMEOUT_S,
 }
 _OPENING = 0x6175746F  # a number for PostgreSQL's advisory lock: "auto"

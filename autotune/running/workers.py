@@ -68,7 +68,7 @@ class Workers:
     def __init__(self, job: Job, slots: list[Slot], stopping: threading.Event) -> None:
         self.has_tried_all = False
         self._is_over = False
-        self._looking = threading.Lock()
+        self._is_looking = False  # whether an idle slot looks for all of them
         self._looked = float("-inf")  # when somebody last found nothing to do
         self._ended = self._ended_at_look = 0  # trials that have ended here, now and then
         self._job = job
@@ -126,8 +126,11 @@ class Workers:
 
     def _work(self, slot: Slot) -> None:
         try:
+            is_idle = False
             while not (self._stopping.is_set() or self._is_over):
-                if trial := self._next_trial():
+                trial = self._next_trial(is_idle)
+                is_idle = trial is None
+                if trial is not None:
                     self._run(slot, trial)
                 elif not self._is_over:
                     with self._changed:
@@ -141,19 +144,24 @@ class Workers:
             if not self._busy:
                 self._stopping.set()
 
-    def _next_trial(self) -> optuna.Trial | None:
+    def _next_trial(self, is_idle: bool) -> optuna.Trial | None:
         """Claim a trial; None if there is none now. Of many idle slots, one looks for all of them."""
         claims = self._job.claims
-        with self._looking:
-            if self._ended == self._ended_at_look and time.monotonic() - self._looked < _POLL_OTHERS_S / 2:
-                return None
+        with self._changed:
             ended = self._ended
-            trial = claims.next_trial()
+            is_known = ended == self._ended_at_look and time.monotonic() - self._looked < _POLL_OTHERS_S / 2
+            if is_known or (is_idle and self._is_looking):
+                return None
+            self._is_looking = self._is_looking or is_idle
+        trial = claims.next_trial()
+        is_over = trial is None and claims.is_complete()
+        has_tried_all = trial is None and not is_over and claims.is_exhausted()
+        with self._changed:
+            self._is_looking = self._is_looking and not is_idle
             if trial is None:
                 self._ended_at_look, self._looked = ended, time.monotonic()
-                self.has_tried_all = not claims.is_complete() and claims.is_exhausted()
-                self._is_over = self.has_tried_all or claims.is_complete()
-            return trial
+                self.has_tried_all, self._is_over = has_tried_all, is_over or has_tried_all
+        return trial
 
     def _give_up(self, error: BaseException) -> None:
         with self._changed:

@@ -90,7 +90,7 @@ class StorageView(BaseStorage):
         return self._storage.get_study_id_from_name(study_name)
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return self._storage.get_study_directions(study_id)
+        return list(self._study.directions)  # which never change
 
     def get_study_name_from_id(self, study_id: int) -> str:
         return self._storage.get_study_name_from_id(study_id)
