@@ -43,7 +43,8 @@ class StorageView(BaseStorage):
         self._reader = reader
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        return self._reader.trial(trial_id) or self._storage.get_trial(trial_id)
+        trial = self._reader.trial(trial_id)
+        return _copied(trial) if trial is not None else self._storage.get_trial(trial_id)
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -126,3 +127,11 @@ class StorageView(BaseStorage):
             return changed
 
         self._reader.note(trial_id, change)
+
+
+def _copied(trial: FrozenTrial) -> FrozenTrial:
+    """Return a trial whose dictionaries are its own: Optuna's `Trial` writes into those that it is given."""
+    copied = copy.copy(trial)
+    for field in ("params", "distributions", "intermediate_values", "user_attrs", "system_attrs"):
+        setattr(copied, field, dict(getattr(trial, field)))
+    return copied
