@@ -258,10 +258,12 @@ class Claims:
 
         Then nothing waits, and any number of parents can make trials at the same time without making one too many.
         """
+        if self._lease is None:
+            return False
         counted = self._counted()
         if any(t.state == TrialState.WAITING or self._owner.is_dead(t) for t in counted if not t.state.is_finished()):
             return False
-        margin = _FAR * self._lease.slots if self._lease else 0
+        margin = _FAR * self._lease.slots
         return len(counted) + margin < self._budget.n_trials and self._has_room(margin)
 
     def _claimed_or_made(self) -> FrozenTrial | None:
