@@ -29,7 +29,7 @@ from autotune.search import SeededSampler, StorageView, twin
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _LOSSES = "autotune:losses"
-_FAR = 2  # rounds of all slots: more than parents make in the second in which they may not know of each other
+_FAR = 4  # rounds of all slots: more than several parents make before they know of each other
 
 
 @dataclass(frozen=True)
@@ -260,6 +260,8 @@ class Claims:
         """
         if self._lease is None:
             return False
+        if self._others_made_trials():
+            self._shared.forget()
         counted = self._counted()
         if any(t.state == TrialState.WAITING or self._owner.is_dead(t) for t in counted if not t.state.is_finished()):
             return False
