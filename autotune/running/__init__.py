@@ -1,1 +1,1 @@
-"""Where and when trials run: storage, slots, trial processes, recovery."""
+"""Where and when trials run: storage, slots, trial processes, leases, recovery, Ray."""
