@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import filelock
 import optuna
@@ -48,7 +47,7 @@ def mark_of(trial: FrozenTrial) -> Mark | None:
 
 def is_ours(trial: FrozenTrial) -> bool:
     """Say whether a trial was made or claimed by this package."""
-    return _OURS in trial.system_attrs
+    return _OURS in trial.system_attrs or _OWNER in trial.system_attrs
 
 
 def is_foreign(trial: FrozenTrial) -> bool:
@@ -96,8 +95,7 @@ class Owner:
 
     def new_trial(self) -> FrozenTrial:
         """Return a trial that this parent runs from its first moment."""
-        attributes: dict[str, Any] = {_OURS: True, _OWNER: asdict(self.mark)}
-        return optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs=attributes)
+        return optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs={_OWNER: asdict(self.mark)})
 
     def unsign(self, storage: optuna.storages.BaseStorage, trial_id: int) -> None:
         """Write down that nobody runs the trial, before it waits: who takes it next may die before signing it."""
