@@ -61,7 +61,7 @@ def test_a_trial_that_was_put_back_and_claimed_by_another_process_is_theirs(tmp_
         assert theirs.set_trial_state_values(trial_id, TrialState.RUNNING)
         append(logs)
 
-    ours._backend.append_logs = append_too_late  # type: ignore[method-assign]
+    ours._backend.append_logs = append_too_late  # type: ignore[method-assign]  # reason: the moment to be tested
     assert not ours.set_trial_state_values(trial_id, TrialState.RUNNING)
 
 

@@ -165,10 +165,10 @@ def test_a_trial_that_was_put_back_without_an_answer_and_claimed_by_somebody_els
 
     def put_back_and_lose(trial_id: int, state: TrialState, values: object = None) -> bool:
         put_back(trial_id, state)
-        away.storage.set_trial_state_values = put_back  # type: ignore[method-assign]
+        away.storage.set_trial_state_values = put_back  # type: ignore[method-assign]  # reason: the moment to be tested
         raise LOST
 
-    away.storage.set_trial_state_values = put_back_and_lose  # type: ignore[assignment, method-assign]
+    away.storage.set_trial_state_values = put_back_and_lose  # type: ignore[assignment, method-assign]  # reason: as above
     time.when_asleep = lambda: put_back(running, TrialState.RUNNING) and None
     assert storage.set_trial_state_values(running, TrialState.WAITING)
     assert storage.get_trial(running).state == TrialState.RUNNING
@@ -233,7 +233,7 @@ def _sqlalchemy_error(kind: str, original: Exception) -> Exception:
 def _grpc_error(code: str) -> Exception:
     grpc = pytest.importorskip("grpc")
 
-    class Error(grpc.RpcError):  # type: ignore[misc, name-defined]
+    class Error(grpc.RpcError):  # type: ignore[misc, name-defined]  # reason: not typed
         def code(self) -> object:
             return getattr(grpc.StatusCode, code)
 
@@ -310,9 +310,9 @@ def test_a_real_database_is_waited_for(
 
     time.when_asleep = start_again_after_three_waits
     for mode in stops:
-        postgres.stop(mode)  # type: ignore[arg-type]
+        postgres.stop(mode)  # type: ignore[arg-type]  # reason: a parameter of the test
         assert [t.number for t in study.get_trials()] == [0]
-        postgres.stop(mode)  # type: ignore[arg-type]
+        postgres.stop(mode)  # type: ignore[arg-type]  # reason: a parameter of the test
         study.set_user_attr("mode", mode)
     assert study.user_attrs == {"mode": "fast"}
     assert len(said) == 8

@@ -71,7 +71,7 @@ def test_other_storages_are_left_as_they_are(url: str) -> None:
 
 def test_an_engine_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'local'"):
-        autotune.run(tmp_path / "study.py", engine="dask")  # type: ignore[arg-type]
+        autotune.run(tmp_path / "study.py", engine="dask")  # type: ignore[arg-type]  # reason: the mistake to be refused
 
 
 def test_cpus_for_workers_are_refused_on_this_machine(tmp_path: Path) -> None:
