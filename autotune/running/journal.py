@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -27,8 +28,8 @@ def open_journal(path: Path, grace_s: int = _GRACE_S) -> JournalStorage:
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent}")
     try:
-        return _ClaimingJournal(JournalFileBackend(str(path), _MendingLock(path, grace_s)))  # type: ignore[arg-type]  # reason: Optuna asks for its own base class
-        # reason: Optuna's base class of locks is private, and has just these two methods
+        lock: Any = _MendingLock(path, grace_s)  # Optuna's base class of locks is private, and has just its two methods
+        return _ClaimingJournal(JournalFileBackend(str(path), lock))
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise ValueError(f"it is not a journal of Optuna's ({type(error).__name__}: {error})") from None
 
