@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = options.command
-        return command(options)
+        code = command(options)
+        sys.stdout.flush()  # here, where it may fail; at the end of Python it changes the exit code
+        return code
     except UsageError as error:
         print(error, file=sys.stderr)
         return USAGE
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return FAILED
     except BrokenPipeError:  # whoever read the output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return DONE
     except OSError as error:
         from autotune.training.disk import disk_full
@@ -51,7 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (full := disk_full(error)) is None:
             raise
         print(full, file=sys.stderr)
+        _print_no_more()
         return FAILED
+
+
+def _print_no_more() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end_at_once_on_signals() -> None:

@@ -26,7 +26,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 USER = "autotune"
-_SETTINGS = "-h 127.0.0.1 -c unix_socket_directories='' -c fsync=off -c full_page_writes=off -c shared_buffers=16MB"
+_SETTINGS = (
+    "-h 127.0.0.1 -c unix_socket_directories='' -c fsync=off -c full_page_writes=off -c shared_buffers=16MB "
+    "-c max_connections=400"
+)
 _START_TIMEOUT_S = 60
 
 
