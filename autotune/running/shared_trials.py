@@ -100,14 +100,15 @@ class SharedTrials:
             if self._clock() < self._good_until:
                 return  # somebody else has just done it
             with self._lock:
-                old = set(self._newer)
+                old = dict(self._newer)
             began = self._clock()
             trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
             now = self._clock()
             with self._lock:
                 self._trials = trials
-                for number in old:  # what was written before the reading began is in it
-                    self._newer.pop(number, None)
+                for number, trial in old.items():  # what was written before the reading began is in it
+                    if self._newer.get(number) is trial:
+                        del self._newer[number]
                 for number in sorted(self._newer):
                     self._put(self._newer[number])
             self._good_until = now + min((now - began) / _SHARE, _MAX_AGE_S)

@@ -74,7 +74,7 @@ def test_a_database_that_restarts_stops_no_run_and_costs_no_trial(
     with _run(file, postgres_url, run_dir) as process:
         for mode in ("immediate", "fast"):
             (file.parent / "here").read_text()
-            postgres.stop(mode)  # type: ignore[arg-type]
+            postgres.stop(mode)  # type: ignore[arg-type]  # reason: the loop's words are just its two
             said += _wait_for(process, "does not answer")
             postgres.start()
             said += _wait_for(process, "answers again")
