@@ -217,11 +217,16 @@ class Claims:
             self.put_back(number)
 
     def _others_made_trials(self) -> bool:
-        """Say whether there are more trials than this parent knows of, at the price of one small query."""
+        """Say whether there were more trials than this parent knew of, at the price of one small query."""
+        following = len(self._shared.trials())
         try:
-            self._id(len(self._shared.trials()))
+            self._id(following)
         except KeyError:
             return False
+        with self._making:  # it may be what another slot has just made
+            if self._shared.n_known() > following:
+                return False
+        self._shared.forget()
         return True
 
     def _claimable(self, counted: list[FrozenTrial]) -> Iterator[FrozenTrial]:
@@ -258,20 +263,21 @@ class Claims:
 
         Then nothing waits, and any number of parents can make trials at the same time without making one too many.
         """
-        if self._lease is None:
+        if self._lease is None or not self._seems_far_from_end(self._lease.slots):
             return False
-        if self._others_made_trials():
-            self._shared.forget()
+        return not self._others_made_trials() or self._seems_far_from_end(self._lease.slots)
+
+    def _seems_far_from_end(self, slots: int) -> bool:
         counted = self._counted()
         if any(t.state == TrialState.WAITING or self._owner.is_dead(t) for t in counted if not t.state.is_finished()):
             return False
-        margin = _FAR * self._lease.slots
+        runs_alone = all(self._owner.is_mine(t) for t in counted if t.state == TrialState.RUNNING)
+        margin = slots if runs_alone else _FAR * slots
         return len(counted) + margin < self._budget.n_trials and self._has_room(margin)
 
     def _claimed_or_made(self) -> FrozenTrial | None:
+        self._others_made_trials()
         self._recover(self._shared.trials())
-        if self._others_made_trials():
-            self._shared.forget()
         counted = self._counted()
         claimed = next((trial for trial in self._claimable(counted) if self._claim(trial)), None)
         if claimed is None and len(counted) < self._budget.n_trials and self._has_room():
@@ -281,17 +287,26 @@ class Claims:
     def _made_trial(self) -> FrozenTrial | None:
         """Make a trial that runs here from its first moment; None if it is one too many, and waits."""
         with self._making:  # databases do it one after the other; in a queue there, slots would hold all connections
-            trial_id = self._storage.create_new_trial(self._study_id, self._owner.new_trial())
-        trial = self._storage.get_trial(trial_id)
+            trial = self._owner.new_trial()
+            trial._trial_id = self._storage.create_new_trial(self._study_id, trial)
+            trial.number = self._number(trial._trial_id)
+            self._shared.hold(trial)
         if trial.number >= self._budget.n_trials:  # not all before it need count
             self._shared.forget()
             if trial.number not in {t.number for t in self._counted()}:
                 self._set_waiting(trial._trial_id)
                 return None
-        self._shared.hold(trial)
         with self._lock:
             self._held[trial.number] = "running"
         return trial
+
+    def _number(self, trial_id: int) -> int:
+        """Return the number of a trial that has just been made: the next one, which is easy to see, but for others."""
+        with contextlib.suppress(KeyError):
+            following = self._shared.n_known()
+            if self._id(following) == trial_id:
+                return following
+        return self._storage.get_trial(trial_id).number
 
     def _set_running(self, trial: FrozenTrial) -> bool:
         try:

@@ -54,6 +54,10 @@ class SharedTrials:
                     trials[trial.number] = trial
             return trials
 
+    def n_known(self) -> int:
+        """Return how many of the first trials are known, without reading any."""
+        return len(self._trials)
+
     def trial(self, trial_id: int) -> FrozenTrial | None:
         """Return a trial that is held; None for any other."""
         return self._held.get(trial_id)

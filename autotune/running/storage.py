@@ -20,6 +20,7 @@ from autotune.errors import StorageError
 from autotune.running.journal import open_journal
 from autotune.running.outages import reason
 from autotune.running.patient_storage import Patience, PatientStorage
+from autotune.running.postgresql import PostgresStorage
 from autotune.running.storage_url import parse_url, shown_url, sqlite_url, storage_file, storage_folder
 from autotune.training.disk import disk_full
 
@@ -163,7 +164,7 @@ def _open_postgresql(url: sqlalchemy.URL) -> BaseStorage:
     is_libpq = url.drivername in ("postgresql+psycopg", "postgresql+psycopg2")
     connect_args = {name: value for name, value in _LIBPQ.items() if name not in url.query} if is_libpq else {}
     with _alone_in(url, connect_args):
-        rdb = RDBStorage(
+        rdb = PostgresStorage(
             url.render_as_string(hide_password=False), engine_kwargs={**_POOL, "connect_args": connect_args}
         )
     sqlalchemy.event.listen(rdb.engine, "handle_error", _name_lost_connection)

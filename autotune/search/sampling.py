@@ -80,16 +80,16 @@ class SeededSampler(optuna.samplers.BaseSampler):
     def __init__(self, factory: Callable[[int], optuna.samplers.BaseSampler], seed: int) -> None:
         self._factory = factory
         self._seed = seed
+        self._kind = self._plan()  # to see what kind of sampler it is; suggests nothing
         self._has_stopped = False
         self._relative: dict[int, dict[str, Any]] = {}  # what has been proposed to a trial before any other suggestion
 
     def is_done(self, study: optuna.Study) -> bool:
         """Say whether every configuration has been tried, so that a new trial could only repeat one."""
-        sampler = self._plan()
-        if isinstance(sampler, GridSampler):
-            return sampler.is_exhausted(study)
+        if isinstance(self._kind, GridSampler):
+            return self._kind.is_exhausted(study)
         trials = study.get_trials(deepcopy=False)
-        if isinstance(sampler, BruteForceSampler):  # tries nothing twice, for whatever reason it has failed
+        if isinstance(self._kind, BruteForceSampler):  # tries nothing twice, for whatever reason it has failed
             trials = [t for t in trials if t.state.is_finished()]
         else:
             trials = tried(trials)
@@ -123,7 +123,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         use = f"parameter {param_name}"
-        past = _past(study, trial, self._plan())
+        past = _past(study, trial, self._kind)
         known = {**self._relative.get(trial.number, {}), **past.given, **trial.params}
         nearby = below(past.tried, known)
         proposals = []
@@ -158,7 +158,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
     def _propose(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        past = _past(study, trial, self._plan())
+        past = _past(study, trial, self._kind)
         for attempt in range(_ATTEMPTS):
             sampler = self._fresh(trial, "relative", attempt)
             # Some samplers (TPE with groups) find in the first call what they need in the second.
