@@ -5,7 +5,7 @@ its sleep. The ideal is slots / seconds. The time counts from the start of the f
 With --mnist it shows as well what two slots of one thread do against one slot of two, with real MNIST trials.
 
 Usage: python scripts/benchmark_scaling.py [--storages sqlite,postgresql,journal,grpc] [--slots 1,2,4,8,16,64]
-           [--seconds 5] [--rounds 4] [--mnist DATA_DIR]
+           [--seconds 5] [--rounds 12] [--mnist DATA_DIR]
 
 Measured (one run each, 2 shared x86-64 cores, Python 3.11.7, Optuna 5.0): 64 slots on PostgreSQL, 5 rounds of 5 s: 650
 trials/min, 84.6 % of the ideal, at commit abadb0b; it was 26.6 % when every slot read all trials for itself.
@@ -68,7 +68,7 @@ def main() -> int:
     parser.add_argument("--storages", default=",".join(KINDS))
     parser.add_argument("--slots", default="1,2,4,8,16,64")
     parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--rounds", type=int, default=4, help="trials for each slot")
+    parser.add_argument("--rounds", type=int, default=12, help="trials for each slot")
     parser.add_argument("--mnist", metavar="DATA_DIR")
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -223,9 +223,11 @@ class Claims:
             self._id(following)
         except KeyError:
             return False
-        with self._making:  # it may be what another slot has just made
-            if self._shared.n_known() > following:
-                return False
+        if self._shared.n_known() == following:
+            with self._making:  # another slot may have made it, and not noted it yet
+                pass
+        if self._shared.n_known() > following:
+            return False
         self._shared.forget()
         return True
 

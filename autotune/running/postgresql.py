@@ -87,9 +87,8 @@ class PostgresStorage(RDBStorage):
         distribution: BaseDistribution,
         previous_distribution: BaseDistribution | None,
     ) -> None:
-        is_written = False
-        if previous_distribution is not None:  # else Optuna looks for one in the study's other trials
-            check_distribution_compatibility(previous_distribution, distribution)
+        is_written = False  # without a previous distribution Optuna looks for one in the study's other trials
+        if previous_distribution is not None and _is_compatible(previous_distribution, distribution):
             row = {
                 "trial_id": trial_id,
                 "param_name": param_name,
@@ -111,6 +110,14 @@ class PostgresStorage(RDBStorage):
 
 def _has_content(trial: FrozenTrial) -> bool:
     return bool(trial.params or trial.user_attrs or trial.intermediate_values or trial.values)
+
+
+def _is_compatible(previous: BaseDistribution, distribution: BaseDistribution) -> bool:
+    try:
+        check_distribution_compatibility(previous, distribution)
+    except ValueError:
+        return False
+    return True
 
 
 def _creation() -> Any:
