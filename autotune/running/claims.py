@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner, is_foreign, is_ours, make_ours, mark_of
-from autotune.running.settings import ATTRIBUTE
+from autotune.running.settings import ATTRIBUTE, read_settings
 from autotune.running.shared_trials import SharedTrials
 from autotune.search import SeededSampler, StorageView, twin
 
@@ -385,7 +385,8 @@ def recover_lost_trials(storage: optuna.storages.BaseStorage, study_file: str, f
         if record.user_attrs.get(ATTRIBUTE, {}).get("study_file") != study_file:
             continue
         study = optuna.load_study(study_name=record.study_name, storage=storage)
-        if not study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        settings = read_settings(study)
+        if settings is None or not study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             continue
         with contextlib.closing(Owner(folder(record.study_name) / "workers")) as owner:
-            Claims(study, storage, owner, Budget(0)).recover()
+            Claims(study, storage, owner, Budget(0, max_retries=settings.max_retries)).recover()

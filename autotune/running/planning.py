@@ -180,6 +180,7 @@ class Preparer:
             run_dir=str(self.places.run_dir),
             artifacts=self._artifacts(before),
             token=before.token if before and before.token else uuid.uuid4().hex[:8],
+            max_retries=declared.max_retries,
         )
 
     def _artifacts(self, before: StudySettings | None) -> str | None:

@@ -25,9 +25,16 @@ class LauncherClosedError(Exception):
 
 
 class TrialProcess(Protocol):
-    """A process of its own for one trial."""
+    """A process of its own for one trial.
+
+    Attributes:
+        pid: Its number.
+        connection: The pipe to it.
+        server: The number of the server that has forked it, from 1; 0 if there is none.
+    """
 
     pid: int
+    server: int
     connection: Connection
 
     def kill(self) -> None:
@@ -81,6 +88,7 @@ class ForkServer:
         self._lock = threading.Lock()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- reason: it lives as long as the server
         self._server: subprocess.Popen[bytes] | None = None
+        self._n_servers = 0
         self._requests: socket.socket | None = None
         self._closed = False
 
@@ -91,13 +99,14 @@ class ForkServer:
         with theirs, self._lock:
             try:
                 self._request_fork(theirs, status_of_theirs)
+                number = self._n_servers
             except BaseException:
                 ours.close()
                 os.close(status)
                 raise
             finally:
                 os.close(status_of_theirs)
-        process = _Forked(self, ours, status)
+        process = _Forked(self, number, ours, status)
         with contextlib.suppress(OSError):  # a process that is already dead says so by its exit status
             ours.send_bytes(payload)
         return process
@@ -134,6 +143,7 @@ class ForkServer:
         socket.send_fds(self._requests, request, [connection.fileno(), status])
 
     def _start_server(self) -> None:
+        self._n_servers += 1
         self._requests, theirs = socket.socketpair()
         command = [sys.executable, "-m", "autotune.running.fork_server", str(theirs.fileno()), *self._preload]
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
@@ -166,14 +176,15 @@ class ForkServer:
 
 
 class _Forked:
-    def __init__(self, server: ForkServer, connection: Connection, status: int) -> None:
+    def __init__(self, launcher: ForkServer, server: int, connection: Connection, status: int) -> None:
         self.connection = connection
-        self._server = server
+        self.server = server
+        self._launcher = launcher
         self._status = os.fdopen(status, "rb", buffering=0)
         self.pid = self._read_number() or 0
 
     def kill(self) -> None:
-        self._server.kill(self.pid)
+        self._launcher.kill(self.pid)
 
     def exit_status(self) -> int | None:
         self.connection.close()
@@ -244,6 +255,7 @@ class _Spawned:
         self._spawner = spawner
         self._process = process
         self.pid = process.pid or 0
+        self.server = 0
 
     def kill(self) -> None:
         self._spawner.kill(self._process)

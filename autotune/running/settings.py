@@ -46,6 +46,7 @@ class StudySettings:
         study_digest: A hash of the code that it began with.
         artifacts: Where its checkpoints are copied to, for other machines; None for nowhere.
         token: What tells it from other studies of its name, of other storages, in the same artifact store.
+        max_retries: How often a trial may be lost without having reported anything new in between.
     """
 
     study_file: str | None
@@ -63,6 +64,7 @@ class StudySettings:
     study_digest: str = ""
     artifacts: str | None = None
     token: str = ""
+    max_retries: int = 2
 
 
 def read_settings(study: optuna.Study) -> StudySettings | None:

@@ -192,7 +192,8 @@ class Supervision:
     def _death(self, status: int | None) -> Outcome:
         """Say how a process ended that has not said so itself; no status means that its server died with it."""
         if status is None:
-            return Outcome("lost", reason="server", message="The process that starts trial processes has died.")
+            message = "The process that starts trial processes has died."
+            return Outcome("lost", reason="server", message=message, server=self._process.server)
         message = _how_it_ended(status)
         if died_of_memory(status, self._kills, self._folder.log):
             return Outcome("failed", reason="oom", message=f"{message} Memory had run out.")

@@ -42,6 +42,7 @@ class Outcome:
         reason: Why it failed: "nan", "oom", "timeout" or "error"; or "lost" alone or with its "server" and all others.
         message: What to tell about a failure, its traceback if there is one.
         error: What ends the run, if the study is unusable: the user's mistake, or a full disk.
+        server: The number of the server that has died, if that is the reason.
     """
 
     kind: Literal["complete", "pruned", "failed", "unusable", "lost"]
@@ -49,6 +50,7 @@ class Outcome:
     reason: str = ""
     message: str = ""
     error: AutotuneError | None = None
+    server: int = 0
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class Workers:
         self._changed = threading.Condition()
         self._busy = len(slots)
         self._failures = 0
-        self._server_deaths = 0
+        self._dead_servers: set[int] = set()  # since a trial has last come further
         self._error: BaseException | None = None
         self._supervisions: dict[int, Supervision] = {}
         self._threads = [
@@ -171,8 +171,10 @@ class Workers:
     def _run(self, slot: Slot, trial: optuna.Trial) -> None:
         started = time.monotonic()
         steps: set[int] = set()
+        n_before = 0
         try:
             steps |= trial.storage.get_trial(trial._trial_id).intermediate_values.keys()
+            n_before = len(steps)
             self._job.observer(TrialStarted(slot.number, trial.number, len(steps)))
             outcome = self._supervise(slot, trial, steps)
             self._job.claims.ending(trial.number)
@@ -195,7 +197,7 @@ class Workers:
         with self._changed:
             self._ended += 1
             self._changed.notify_all()
-        self._count(trial.number, outcome)
+        self._count(trial.number, outcome, came_further=len(steps) > n_before)
 
     def _supervise(self, slot: Slot, trial: optuna.Trial, steps: set[int]) -> Outcome | None:
         supervision = self._job.supervisor.start(slot, trial, self._job.folder(trial.number), steps)
@@ -257,8 +259,11 @@ class Workers:
                 trial.set_constraint(outcome.reason, 1.0)
         trial.study.tell(trial, outcome.value, _STATES[outcome.kind], skip_if_finished=True)
 
-    def _count(self, number: int, outcome: Outcome | None) -> None:
+    def _count(self, number: int, outcome: Outcome | None, came_further: bool) -> None:
         """Give up if there is no sense in going on."""
+        if came_further:
+            with self._changed:
+                self._dead_servers.clear()
         if outcome is None:
             return
         if outcome.error is not None:
@@ -267,7 +272,7 @@ class Workers:
             self._count_server_death(outcome)
             return
         with self._changed:
-            self._server_deaths = 0
+            self._dead_servers.clear()
             self._failures = self._failures + 1 if outcome.kind == "failed" else 0
             too_many = self._failures >= self._job.max_failures_in_a_row
         if too_many:
@@ -282,10 +287,12 @@ class Workers:
     def _count_server_death(self, outcome: Outcome) -> None:
         """Note that the server of trial processes died under a trial, which waits for another one."""
         with self._changed:
-            self._server_deaths += outcome.reason == "server"
-        if self._server_deaths >= _MAX_SERVER_DEATHS:
+            if outcome.reason == "server":
+                self._dead_servers.add(outcome.server)  # once, however many trials have died with it
+            n_deaths = len(self._dead_servers)
+        if n_deaths >= _MAX_SERVER_DEATHS:
             raise StudyFailedError(
-                f"the process that starts trial processes has died {self._server_deaths} times in a row.",
+                f"the process that starts trial processes has died {n_deaths} times in a row.",
                 "It lives as long as the run, unless memory runs out or something kills it.",
                 "Look for messages of the kernel (dmesg), free memory or use fewer --workers, and run again.",
             )

@@ -13,9 +13,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from autotune.running.claims import Budget, Claims
+from autotune.running.claims import Budget, Claims, recover_lost_trials
 from autotune.running.ownership import Owner
+from autotune.running.settings import StudySettings, write_settings
 from autotune.running.storage import sqlite_url
+from autotune.study import Overrides
 
 # A parent in a process of its own claims a trial, gives it parameters and a report, says so, and works on it.
 PARENT = """
@@ -268,6 +270,18 @@ def test_a_trial_that_is_lost_too_often_fails(
     assert lost.state == TrialState.FAIL
     assert lost.user_attrs["failure"] == "lost"
     assert f"{max_retries + 1} times in a row" in lost.user_attrs["failure_message"]
+
+
+@pytest.mark.parametrize(("max_retries", "state"), [(0, "FAIL"), (1, "WAITING")])
+def test_what_dead_parents_have_left_is_retried_as_often_as_the_study_says(
+    study: optuna.Study, storage: Any, other_parent: Any, tmp_path: Path, max_retries: int, state: str
+) -> None:
+    settings = {"study_file": "study.py", "n_trials": 1, "n_trials_given": False, "overrides": Overrides(), "seed": 0}
+    settings |= {"epochs": 1, "monitor": None, "epoch_policy": "best", "split": None, "threads": 1, "data_dir": None}
+    write_settings(study, StudySettings(**settings, run_dir=str(tmp_path), max_retries=max_retries))
+    _kill(other_parent)
+    recover_lost_trials(storage, "study.py", lambda name: tmp_path)
+    assert _states(study) == [state]
 
 
 def test_a_trial_that_gets_further_each_time_is_not_lost_too_often(

@@ -129,6 +129,20 @@ def test_a_server_that_keeps_dying_ends_the_run(study_file: StudyFile, run_dir: 
     assert _states(_load(run_dir)) == ["WAITING"]
 
 
+@FORK_SERVER_ONLY
+def test_a_server_that_dies_under_many_trials_has_died_once(study_file: StudyFile, run_dir: Path) -> None:
+    code = """
+        def objective(trial):
+            if first_time(f"here-{trial.number}"):
+                if len(list(HERE.glob("here-*"))) == 4:
+                    os.kill(os.getppid(), signal.SIGKILL)
+                signal.pause()
+            return 0.5
+    """
+    study = autotune.run(study_file(code), run_dir=run_dir, workers=4)
+    assert _states(study) == ["COMPLETE"] * 4
+
+
 def test_a_killed_parent_loses_nothing(
     study_file: StudyFile, run_dir: Path, tmp_path: Path, script: Callable[..., Any]
 ) -> None:
