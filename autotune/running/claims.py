@@ -90,6 +90,7 @@ class Claims:
         self._lock = threading.Lock()
         self._making = threading.Lock()
         self._held: dict[int, Literal["claiming", "running", "ending"]] = {}
+        self._doubtful: set[int] = set()  # trials that run here and may have become somebody else's
         self._unheld: set[int] = set()  # trials with our mark that no slot of ours holds, as the last look saw them
 
     def next_trial(self) -> optuna.Trial | None:
@@ -125,7 +126,7 @@ class Claims:
 
     def holds(self, number: int) -> bool:
         """Say whether a trial that was claimed here is still this parent's to write to."""
-        if self._lease is not None and self._lease.is_fresh():
+        if self._lease is not None and self._lease.is_fresh() and number not in self._doubtful:
             return True
         return self._owner.is_mine(self._trial(number))
 
@@ -139,6 +140,7 @@ class Claims:
         self._shared.release(number)
         with self._lock:
             self._held.pop(number, None)
+            self._doubtful.discard(number)
 
     def put_back(self, number: int) -> None:
         """Let a RUNNING trial of this parent wait, as itself: with its number, parameters and reports."""
@@ -174,8 +176,10 @@ class Claims:
             Trials that slots of this parent run and that have become somebody else's.
         """
         assert self._lease is not None
-        self._lease.renew()
         held = self._running_here()
+        if not self._lease.is_fresh():  # somebody may have taken them over, which a new lease does not undo
+            self._doubtful |= held
+        self._lease.renew()
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         runners = {trial.number: _runner(trial) for trial in running if is_ours(trial)}
         me = self._owner.mark.parent
@@ -186,7 +190,9 @@ class Claims:
                     self._lose_from(number, parent)
         mine = {number for number, parent in runners.items() if parent == me}
         self._put_back_unheld(mine)
-        return held & self._running_here() - mine
+        lost = held & self._running_here() - mine
+        self._doubtful = set(lost)
+        return lost
 
     def recover(self) -> None:
         """Have the RUNNING trials wait whose parents are known to be dead."""

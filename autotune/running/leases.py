@@ -19,6 +19,7 @@ import optuna
 
 _PARENT = "autotune:parent:"
 _RENEWALS = 4  # in the time of one lease
+_YEAR_S = 365 * 24 * 3600.0
 
 Clock = Callable[[], float]
 
@@ -65,7 +66,7 @@ class Lease:
         storage: The storage.
         study_id: The study's id in it.
         parent: This parent's name.
-        lease_s: For how long a renewal is good, in seconds; larger than zero.
+        lease_s: For how long a renewal is good, in seconds; larger than zero, and a year at most.
         slots: How many trials it runs at a time.
         clock: Seconds, of a clock that never goes back.
     """
@@ -88,8 +89,8 @@ class Lease:
         self._renewed: float | None = None
         self._looked: float | None = None
         self._still: dict[str, tuple[int, float]] = {}  # parent -> its beat, and since when it has been that
-        self.lease_s = lease_s
-        self.interval_s = lease_s / _RENEWALS
+        self.lease_s = min(lease_s, _YEAR_S)
+        self.interval_s = self.lease_s / _RENEWALS
 
     def renew(self) -> None:
         """Show that this parent is alive."""

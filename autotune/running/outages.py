@@ -34,6 +34,11 @@ def is_away(error: BaseException) -> bool:
     return False
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Say whether a database does not take a value, such as a number that is too large for its column."""
+    return any(isinstance(one, sqlalchemy.exc.DataError) for one in _chain(error))
+
+
 def reason(error: BaseException) -> str:
     """Return why a storage has failed, in one line."""
     cause = error

@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 _OURS = "autotune:ours"
 _OWNER = "autotune:owner"
 _POLL_S = 0.005  # a claim takes milliseconds
+_PATIENCE_S = 3.0  # a claim takes some hundredths of a second
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Owner:
         folder.mkdir(parents=True, exist_ok=True)
         self._slots = threading.Lock()
         self._claims = filelock.FileLock(folder / "claims.lock", poll_interval=_POLL_S)
+        self._patience_s = _PATIENCE_S
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._path = folder / f"{name}.lock"
         self._life = filelock.FileLock(self._path)
@@ -85,8 +87,17 @@ class Owner:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep the other slots, and the other parents of this run dir, from claiming trials for a moment."""
-        with self._slots, self._claims:
+        """Keep the other slots, and the other parents of this run dir, from claiming trials for a moment.
+
+        A parent that is stopped, or waits for its storage, may keep the others out. They wait for it once, and then go
+        on as parents of different machines do, who have no lock in common: the storage decides who wins a trial.
+        """
+        with self._slots, contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self._claims.acquire(timeout=self._patience_s))
+                self._patience_s = _PATIENCE_S
+            except filelock.Timeout:
+                self._patience_s = 0.0
             yield
 
     def sign(self, storage: optuna.storages.BaseStorage, trial_id: int) -> None:

@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from optuna.distributions import BaseDistribution
@@ -25,6 +25,7 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.errors import StorageError
 from autotune.running.outages import is_away, reason
 
 T = TypeVar("T")
@@ -40,6 +41,7 @@ class Patience:
 
     Attributes:
         patience_s: How long before giving up.
+        opening_s: The same for a storage that is to be opened: its URL may be wrong.
         first_wait_s: How long to wait before asking again; twice as long each further time.
         longest_wait_s: How long at most.
         clock: Returns seconds that never go back.
@@ -49,6 +51,7 @@ class Patience:
     """
 
     patience_s: float = 1800.0
+    opening_s: float = 60.0
     first_wait_s: float = 0.1
     longest_wait_s: float = 5.0
     clock: Callable[[], float] = time.monotonic
@@ -77,7 +80,7 @@ class PatientStorage(BaseStorage):
         self._opener = opener
         self._name = name
         self._patience = patience or Patience()
-        self._opened = _Opened(os.getpid(), opener(), _Outage(name, self._patience))
+        self._opened = self._open(self._patience if patience else replace(self._patience, opening_s=0.0))
 
     def __reduce__(self) -> tuple[object, ...]:
         return PatientStorage, (self._opener, self._name)
@@ -90,9 +93,26 @@ class PatientStorage(BaseStorage):
     def _here(self) -> _Opened:
         if self._opened.pid != os.getpid():
             # The connections are the other process's; what is only dropped here might be closed for both.
-            outage = _Outage(self._name, self._patience)
-            self._opened = _Opened(os.getpid(), self._opener(), outage, inherited=self._opened)
+            self._opened = replace(self._open(self._patience), inherited=self._opened)
         return self._opened
+
+    def _open(self, patience: Patience) -> _Opened:
+        outage = _Outage(self._name, self._patience)
+        opening = _Outage(self._name, replace(patience, patience_s=patience.opening_s))
+        began = patience.clock()
+        attempts = 0
+        while True:
+            sent = patience.clock()
+            try:
+                storage = self._opener()
+            except StorageError as error:
+                attempts += 1
+                cause = error.__cause__
+                if not (isinstance(cause, Exception) and is_away(cause) and opening.wait(cause, began, attempts)):
+                    raise
+            else:
+                opening.end(sent)
+                return _Opened(os.getpid(), storage, outage)
 
     def _ask(self, request: Callable[[BaseStorage], T], again: Callable[[BaseStorage], T] | None = None) -> T:
         """Have `request` answered, however long it takes; ask `again` where a first answer may have been lost."""
@@ -105,15 +125,15 @@ class PatientStorage(BaseStorage):
                 result = request(here.storage)
             except Exception as error:
                 if not is_away(error):
-                    here.outage.end(sent)
                     raise
                 failure = error
             else:
-                here.outage.end(sent)
+                if attempts:  # any other answer may come from a cache
+                    here.outage.end(sent)
                 return result
             attempts += 1
             if not here.outage.wait(failure, began, attempts):
-                raise failure
+                raise _gave_up(self._name, failure) from failure
             request = again or request
 
     # ---- studies ----
@@ -224,6 +244,14 @@ class PatientStorage(BaseStorage):
 
     def remove_session(self) -> None:
         self.inner.remove_session()
+
+
+def _gave_up(name: str, failure: Exception) -> StorageError:
+    return StorageError(
+        f"the storage {name} does not answer: {reason(failure)}.",
+        "It is waited for, but not for ever, and not when the run is to end.",
+        "Run the same command again when it answers: what was running goes on with all its finished epochs.",
+    )
 
 
 def _finish_again(storage: BaseStorage, trial_id: int, state: TrialState, values: Sequence[float] | None) -> bool:

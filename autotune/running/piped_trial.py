@@ -19,7 +19,10 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.exceptions import StorageInternalError
 from optuna.trial import BaseTrial
+
+from autotune.running.outages import is_refusal, reason
 
 _METHODS = {
     "suggest_float",
@@ -149,8 +152,12 @@ def answer(trial: optuna.Trial, request: Request) -> tuple[str, Any]:
             raise AttributeError(f"trial.{request.name} is not available in a trial process.")
         method: Callable[..., Any] = getattr(trial, request.name)
         return "value", method(*request.args, **request.kwargs)
-    except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, NotImplementedError) as error:
         return "error", _picklable(error)
+    except StorageInternalError as error:
+        if not is_refusal(error):
+            raise
+        return "error", ValueError(f"The storage does not take what {request.name} was given: {reason(error)}.")
 
 
 def asked_distribution(request: Request) -> tuple[str, BaseDistribution] | None:

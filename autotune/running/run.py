@@ -6,8 +6,7 @@ import contextlib
 import dataclasses
 import os
 import threading
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -19,16 +18,15 @@ from autotune.errors import UsageError
 from autotune.running.claims import FINISHED, Budget, Claims
 from autotune.running.events import Event, Note, Observer, RunStarted
 from autotune.running.gpus import NO_GPU, select_gpus, visible_gpus
-from autotune.running.interruption import on_signals
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner
-from autotune.running.patient_storage import Patience
 from autotune.running.places import Places, find_places, make_writable, ray_address
 from autotune.running.planning import KERAS_MODULES, MODULES, Plan, Preparer
-from autotune.running.processes import Launcher, LauncherClosedError, new_launcher
+from autotune.running.processes import Launcher, new_launcher
 from autotune.running.ray_engine import joined_ray, reachable_storage, share_cluster, work_on
 from autotune.running.slots import Sharing, share_machine
 from autotune.running.source import StudySource, study_source
+from autotune.running.stopping import stoppable
 from autotune.running.storage_url import storage_folder
 from autotune.running.supervising import Supervisor
 from autotune.running.trial_task import RunTrial
@@ -127,7 +125,7 @@ def run(
     modules = (*KERAS_MODULES, *client_modules(artifacts))
     launcher = new_launcher(modules if source.needs_keras else MODULES, environment)
     telling = telling_full_disk(*storage_folder(places.storage), places.run_dir)
-    with telling, _stoppable(launcher, timeout_s) as (stopping, patience):
+    with telling, stoppable(launcher, timeout_s) as (stopping, patience):
         preparer = Preparer(source, places, launcher, stopping, sharing.workers, artifacts, modules, patience)
         return _execute(preparer, sharing, launcher, stopping, n_trials, lease_s, observer or _ignore)
 
@@ -151,7 +149,7 @@ def _run_on_ray(
     modules = (*KERAS_MODULES, *client_modules(artifacts))
     with joined_ray(ray_address()) as ray, telling_full_disk(places.run_dir):
         launcher = new_launcher(modules if source.needs_keras else MODULES, _environment(os.environ))
-        with _stoppable(launcher, timeout_s) as (stopping, patience):
+        with stoppable(launcher, timeout_s) as (stopping, patience):
             threads = cpus_per_worker or 1
             preparer = Preparer(source, places, launcher, stopping, 1, artifacts, modules, patience, threads)
             plan = preparer.plan(n_trials)
@@ -161,41 +159,6 @@ def _run_on_ray(
                 with StudyWatch(plan.study, observer).watching(stopping):
                     work_on(ray, share, work, source.path, stopping)
     return plan.study
-
-
-@contextlib.contextmanager
-def _stoppable(launcher: Launcher, timeout_s: float | None) -> Iterator[tuple[threading.Event, Patience]]:
-    """Close `launcher` at a signal, after `timeout_s`, and at the end of the block.
-
-    Yields:
-        An event that is set before that is done, and how to wait for a storage that is away: not after a signal.
-
-    Raises:
-        UsageError: If the timeout was over before anything could start.
-        KeyboardInterrupt: If a signal came.
-    """
-    stopping = threading.Event()
-
-    def stop() -> None:
-        stopping.set()
-        launcher.close()
-
-    with on_signals(stop) as interrupted, contextlib.closing(launcher), warnings.catch_warnings():
-        # reason: TPE's `group` says that it is experimental at every construction; it has been there since 2021.
-        warnings.filterwarnings("ignore", "Argument ``group`` is an experimental")
-        try:
-            with _after(timeout_s, stop):
-                yield stopping, Patience(sleep=interrupted.wait)
-        except LauncherClosedError:
-            if interrupted.is_set():
-                raise KeyboardInterrupt from None
-            raise _too_short(timeout_s) from None
-        except Exception as error:
-            if interrupted.is_set():
-                raise KeyboardInterrupt from error
-            raise
-        if interrupted.is_set():
-            raise KeyboardInterrupt
 
 
 def _execute(
@@ -254,29 +217,6 @@ def _announce(plan: Plan, workers: int, observer: Observer) -> int:
     epochs = declared.epochs if plan.rows else None
     observer(RunStarted(declared.name, n_trials, finished, workers, epochs, declared.direction))
     return finished
-
-
-@contextlib.contextmanager
-def _after(timeout_s: float | None, act: Callable[[], None]) -> Iterator[None]:
-    """Call `act` in a thread of its own if the block takes longer than `timeout_s`."""
-    if timeout_s is None or timeout_s > threading.TIMEOUT_MAX:
-        yield
-        return
-    timer = threading.Timer(timeout_s, act)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _too_short(timeout_s: float | None) -> UsageError:
-    return UsageError(
-        f"the timeout of {timeout_s:g} seconds was over before the first trial could start.",
-        "Loading TensorFlow, the study file and its data takes some seconds, too.",
-        "Run the same command with a larger --timeout; nothing is lost.",
-    )
 
 
 def _keep_best_models(study: optuna.Study, folder: Path, keep: int | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
@@ -55,13 +56,13 @@ def open_storage(url: str, patience: Patience | None = None) -> PatientStorage:
     with WAL: a power cut may lose the last commits, never the file), a long busy timeout, and transactions that are
     immediate, so that what a transaction has read is still true when it writes: two slots cannot claim one trial.
 
-    Opening fails at once; afterwards, a storage that is away is waited for.
+    A storage that is away is waited for: for a minute when it is opened, longer afterwards.
 
     Args:
         url: "sqlite:///runs/autotune.db", "postgresql+psycopg://user@host/db" or another URL of SQLAlchemy's;
             "journal:///runs/study.log", or the plain path of a file that ends in .log or .journal;
             "grpc://host:13000" for what `autotune serve` serves.
-        patience: How to wait.
+        patience: How to wait; None to have it fail at once if it cannot be opened.
 
     Raises:
         DiskFullError: If there is no room for it.
@@ -203,6 +204,9 @@ def _journal_file(url: sqlalchemy.URL) -> Path:
 def _open_proxy(url: sqlalchemy.URL) -> BaseStorage:
     if url.host is None or url.username is not None or url.database or url.query:
         raise ValueError("the URL of a proxy is grpc://host:port")
+    # gRPC's own handlers around a fork wait, at times for ever, for its other threads; no process here goes on using
+    # gRPC after a fork, and a new program needs none of this.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     with warnings.catch_warnings():
         # reason: the class says that it is experimental at every construction; it has been there since 2024.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

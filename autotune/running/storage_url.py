@@ -9,6 +9,7 @@ import sqlalchemy
 
 _JOURNAL_SUFFIXES = (".log", ".journal")
 _FILES = ("sqlite", "journal")
+_HARMLESS = {"sslmode", "connect_timeout", "application_name", "client_encoding", "charset", "target_session_attrs"}
 
 
 def parse_url(url: str) -> sqlalchemy.URL:
@@ -41,16 +42,20 @@ def storage_folder(url: str) -> tuple[Path, ...]:
 
 
 def shown_url(url: str) -> str:
-    """Return a storage's URL as it may be shown: without its password."""
+    """Return a storage's URL as it may be shown: without its password, or "given" if nobody knows where that is."""
     if _is_journal_path(url):
         return url
     try:
         parsed = parse_url(url)
     except sqlalchemy.exc.ArgumentError:
-        return "given" if set("@?") & set(url) or url.count(":") > 1 else repr(url)
-    if url.count("@") > 1 and parsed.get_backend_name() not in _FILES:
-        return "given"  # with an @ in it that is not written %40, a password does not end where it seems to
-    secrets = [name for name in parsed.query if "pass" in name.lower()]
+        return "given" if set("@?=") & set(url) or url.count(":") > 1 else repr(url)
+    if parsed.get_backend_name() in _FILES:
+        return parsed.render_as_string(hide_password=True)
+    # With an @ in it that is not written %40, a password does not end where it seems to; with a slash too many or a
+    # colon written %3A it is taken for part of the name of the database or the user.
+    if url.count("@") > 1 or set("@:=") & {*(parsed.database or ""), *(parsed.username or "")}:
+        return "given"
+    secrets = [name for name in parsed.query if name not in _HARMLESS]
     return parsed.difference_update_query(secrets).render_as_string(hide_password=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import threading
 import time
@@ -25,6 +26,7 @@ from autotune.running.trial_task import Outcome, RunTrial
 from autotune.training.folder import TrialFolder
 
 # Nobody's program ends itself by these: somebody, or the batch system, wanted the process to go.
+_TICK_S = 1.0
 _KILLED = {-getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)}
 
 
@@ -177,17 +179,22 @@ class Supervision:
     def _until_outcome(self) -> Outcome | None:
         """Return what the process says of its end; None if it is gone without a word."""
         supervisor = self._supervisor
-        limit = supervisor.timeout_s
-        deadline = None if limit is None else time.monotonic() + limit
+        limit = supervisor.timeout_s if supervisor.timeout_s is not None else math.inf
         connection = self._process.connection
-        while True:
-            if deadline is not None and not _has_news(connection, deadline):
-                message = f"It was ended after {limit:g} seconds (trial_timeout_s)."
-                return Outcome("failed", reason="timeout", message=message)
+        spent = 0.0  # without the time in which it waited for an answer: the storage may have been away
+        while spent < limit:
+            tick = min(_TICK_S, limit - spent)
+            began = time.monotonic()
+            has_news = _has_news(connection, tick)
+            spent += min(time.monotonic() - began, 2 * _TICK_S)  # a longer one means that this parent was stopped
+            if not has_news:
+                self._kills = kernel_kills()
+                continue
             received = _receive(connection)
             if received is None or isinstance(received, Outcome):
                 return received
             _send(connection, supervisor.answer(self._slot, self._trial, received, self.steps))
+        return Outcome("failed", reason="timeout", message=f"It was ended after {limit:g} seconds (trial_timeout_s).")
 
     def _death(self, status: int | None) -> Outcome:
         """Say how a process ended that has not said so itself; no status means that its server died with it."""
@@ -206,9 +213,9 @@ class Supervision:
         self._process.exit_status()
 
 
-def _has_news(connection: Connection, deadline: float) -> bool:
+def _has_news(connection: Connection, within_s: float) -> bool:
     try:
-        return connection.poll(max(0.0, deadline - time.monotonic()))
+        return connection.poll(within_s)
     except (OSError, EOFError):
         return True  # it is gone, which `_receive` will say
 

@@ -27,7 +27,8 @@ def serve_one(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     if hasattr(os, "register_at_fork"):
         # What the trial forks may outlive it; the parent sees the trial's end when nobody holds the connection.
-        os.register_at_fork(after_in_child=lambda: os.close(descriptor))
+        left = [descriptor]  # to be closed once: to what a child of a child opens, the number may be given again
+        os.register_at_fork(after_in_child=lambda: os.close(left.pop()) if left else None)
     status = 1
     try:
         connection = Connection(descriptor)

@@ -197,7 +197,7 @@ class Workers:
         with self._changed:
             self._ended += 1
             self._changed.notify_all()
-        self._count(trial.number, outcome, came_further=len(steps) > n_before)
+        self._count(trial.number, outcome, state, came_further=len(steps) > n_before)
 
     def _supervise(self, slot: Slot, trial: optuna.Trial, steps: set[int]) -> Outcome | None:
         supervision = self._job.supervisor.start(slot, trial, self._job.folder(trial.number), steps)
@@ -259,7 +259,7 @@ class Workers:
                 trial.set_constraint(outcome.reason, 1.0)
         trial.study.tell(trial, outcome.value, _STATES[outcome.kind], skip_if_finished=True)
 
-    def _count(self, number: int, outcome: Outcome | None, came_further: bool) -> None:
+    def _count(self, number: int, outcome: Outcome | None, state: EndState, came_further: bool) -> None:
         """Give up if there is no sense in going on."""
         if came_further:
             with self._changed:
@@ -268,12 +268,12 @@ class Workers:
             return
         if outcome.error is not None:
             raise outcome.error
-        if outcome.kind == "lost":
+        if outcome.kind == "lost" and state != "failed":
             self._count_server_death(outcome)
             return
         with self._changed:
             self._dead_servers.clear()
-            self._failures = self._failures + 1 if outcome.kind == "failed" else 0
+            self._failures = self._failures + 1 if state == "failed" else 0
             too_many = self._failures >= self._job.max_failures_in_a_row
         if too_many:
             log = self._job.folder(number).log

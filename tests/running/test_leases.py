@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -169,6 +170,35 @@ def test_a_parent_that_was_asleep_learns_that_its_trial_is_somebody_elses(
     assert _states(study) == ["RUNNING"]
     assert other.claims.holds(0)
     assert other.claims.look() == set()
+
+
+def test_a_parent_that_wakes_late_owns_nothing_that_it_has_not_looked_at(
+    study: optuna.Study, machine: Callable[..., Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeper, other = machine("sleeper"), machine("other")
+    _claimed(sleeper)
+    other.claims.look()
+    other.look_for(1.5 * LEASE_S)
+    _claimed(other)
+    sleeper.clock.now += 2 * LEASE_S
+    seen: list[bool] = []
+    renew = sleeper.lease.renew
+
+    def renew_and_ask() -> None:
+        renew()
+        seen.append(sleeper.claims.holds(0))
+
+    monkeypatch.setattr(sleeper.lease, "renew", renew_and_ask)
+    assert sleeper.claims.look() == {0}
+    assert seen == [False]
+    assert not sleeper.claims.holds(0)
+    assert other.claims.holds(0)
+
+
+def test_a_lease_may_be_endless(study: optuna.Study, storage: Storage) -> None:
+    lease = Lease(storage, study._study_id, "parent", math.inf, 1)
+    lease.renew()
+    assert is_recent(read_signs(study)["parent"])
 
 
 def test_a_parent_that_was_asleep_and_whom_nobody_missed_goes_on(machine: Callable[..., Machine]) -> None:

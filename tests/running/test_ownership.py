@@ -8,9 +8,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import filelock
 import optuna
 import pytest
 
+from autotune.running import ownership
 from autotune.running.ownership import Owner, is_foreign, lock_is_held, make_ours, mark_of
 from autotune.running.storage import sqlite_url
 
@@ -129,6 +131,21 @@ def test_whether_a_lock_is_held_is_seen_again_and_again_without_disturbing_its_h
     assert lock_is_held(mark, folder.parent) is None
     _kill(other_parent)
     assert lock_is_held(mark, folder) is False
+
+
+def test_a_parent_that_is_stopped_while_alone_does_not_stop_the_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "_PATIENCE_S", 0.01)
+    stopped, other = Owner(folder), Owner(folder)
+    with stopped.alone():
+        for _ in range(2):
+            with other.alone():
+                pass
+    with other.alone(), pytest.raises(filelock.Timeout):  # they are alone again once it goes on
+        filelock.FileLock(folder / "claims.lock").acquire(blocking=False)
+    stopped.close()
+    other.close()
 
 
 @pytest.mark.parametrize("parents", [1, 2], ids=["slots of one parent", "two parents"])

@@ -18,6 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from postgres_server import PostgresServer
 
+from autotune.errors import StorageError
 from autotune.running.outages import is_away
 from autotune.running.patient_storage import Patience, PatientStorage
 from autotune.running.storage import open_storage, sqlite_url
@@ -119,13 +120,13 @@ def test_a_lost_connection_is_not_worth_a_word(
     assert said == []
 
 
-def test_after_half_an_hour_the_original_error_is_raised(
+def test_after_half_an_hour_what_is_the_matter_is_said(
     storage: BaseStorage, away: Away, time: Time, said: list[str]
 ) -> None:
     away.lose(10_000)
-    with pytest.raises(sqlalchemy.exc.OperationalError) as caught:
+    with pytest.raises(StorageError, match="host/db does not answer: server closed the connection") as caught:
         storage.get_all_studies()
-    assert caught.value is LOST
+    assert caught.value.__cause__ is LOST
     assert 1790 < time.now <= 1800
     assert len(said) == 1
 
@@ -133,9 +134,50 @@ def test_after_half_an_hour_the_original_error_is_raised(
 def test_whoever_is_told_to_stop_waits_no_longer(storage: BaseStorage, away: Away, time: Time) -> None:
     away.lose(10_000)
     time.when_asleep = lambda: True  # as `threading.Event.wait` answers
-    with pytest.raises(sqlalchemy.exc.OperationalError):
+    with pytest.raises(StorageError):
         storage.get_all_studies()
     assert len(time.slept) == 1
+
+
+def test_what_a_cache_knows_is_no_answer(
+    storage: BaseStorage, away: Away, time: Time, said: list[str], study_id: int
+) -> None:
+    away.lose(3, is_done_first=False)
+
+    def ask_the_cache() -> None:
+        before, away.times = away.times, 0
+        storage.get_study_name_from_id(study_id)
+        away.times = before
+
+    time.when_asleep = ask_the_cache
+    storage.get_all_studies()
+    assert len(said) == 2
+    assert said[1].endswith(f"answers again after {sum(time.slept[1:]):.0f} s.")
+
+
+@pytest.mark.parametrize(("patience", "waits"), [(True, 2), (False, 0)], ids=["a run", "a look"])
+def test_a_run_waits_a_minute_for_a_storage_to_open(time: Time, said: list[str], patience: bool, waits: int) -> None:
+    failures = [LOST] * 2
+
+    def opener() -> BaseStorage:
+        if failures:
+            raise StorageError("the storage cannot be opened.", "", "") from failures.pop()
+        return optuna.storages.InMemoryStorage()
+
+    def opened() -> BaseStorage:
+        waiting = Patience(clock=lambda: time.now, sleep=time.sleep, chance=random.Random(0), say=said.append)
+        return PatientStorage(opener, "the storage", waiting if patience else None)
+
+    if patience:
+        assert opened().get_all_studies() == []
+    else:
+        with pytest.raises(StorageError, match="cannot be opened"):
+            opened()
+    assert len(time.slept) == waits
+    failures += [LOST] * 1000
+    with pytest.raises(StorageError, match="cannot be opened"):
+        opened()
+    assert time.now <= 60 + sum(time.slept[:waits])
 
 
 @pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL])

@@ -223,6 +223,25 @@ def test_a_process_that_a_trial_left_behind_does_not_hide_the_end_of_the_trial(f
 
 
 @FORK_SERVER_ONLY
+def test_what_a_child_of_a_trial_opens_stays_open_in_its_own_children(fork_server: ForkServer, tmp_path: Path) -> None:
+    def task(connection: Connection) -> None:
+        child = os.fork()
+        if child == 0:
+            files = [(tmp_path / str(n)).open("w") for n in range(20)]  # one of them gets the connection's number
+            grandchild = os.fork()
+            if grandchild == 0:
+                for file in files:
+                    file.write("written")
+                    file.flush()
+                os._exit(0)
+            os._exit(os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]))
+        connection.send(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+    process = fork_server.start(task)
+    assert process.connection.recv() == 0
+    assert process.exit_status() == 0
+
+
 def test_nothing_can_be_read_from_the_standard_input_of_a_trial(fork_server: ForkServer) -> None:
     assert _ask(fork_server, lambda: (sys.stdin.read(), os.read(0, 1))) == ("", b"")
 

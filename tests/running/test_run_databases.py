@@ -15,6 +15,7 @@ import pytest
 from optuna.trial import TrialState
 from postgres_server import PostgresServer
 
+import autotune
 from autotune.running.storage import open_storage
 
 StudyFile = Callable[..., Path]
@@ -106,3 +107,21 @@ def test_a_run_that_waits_for_its_database_can_be_stopped(
     assert process.returncode == 130, errors
     assert "autotune resume toy" in errors
     assert "Traceback" not in errors
+
+
+def test_what_the_database_does_not_take_fails_its_trial_and_no_other(
+    postgres_url: str, study_file: StudyFile, run_dir: Path
+) -> None:
+    code = """
+        def objective(trial):
+            x = trial.suggest_float("x", 0, 1)
+            if trial.number == 1:
+                trial.report(x, 2**40)
+            if trial.number == 2:
+                trial.set_user_attr("k" * 600, 1)
+            return x
+    """
+    study = autotune.run(study_file(code), storage=postgres_url, run_dir=run_dir, workers=1)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "FAIL", *["COMPLETE"] * 3]
+    assert [study.trials[n].user_attrs["failure"] for n in (1, 2)] == ["error", "error"]
+    assert "does not take what report was given" in study.trials[1].user_attrs["failure_message"]

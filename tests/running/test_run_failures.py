@@ -226,6 +226,16 @@ def test_five_failures_in_a_row_end_the_study_with_the_last_reason(
     assert not {"RUNNING", "COMPLETE"} & set(states)
 
 
+def test_trials_that_are_killed_whatever_they_try_end_the_study(study_file: StudyFile, run_dir: Path) -> None:
+    code = """
+        def objective(trial):
+            trial.suggest_categorical("x", ["a", "b", "c"])
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    with pytest.raises(StudyFailedError, match=r"3 trials in a row have failed.*'lost'"):
+        autotune.run(study_file(code, '"max_failures_in_a_row": 3, "max_retries": 1'), run_dir=run_dir, workers=1)
+
+
 def test_a_success_between_failures_lets_the_study_go_on(study_file: StudyFile, run_dir: Path) -> None:
     code = """
         def objective(trial):

@@ -123,6 +123,14 @@ def test_a_database_in_memory_works(url: str) -> None:
         "postgresql+psycopg://localhost:1/db?user=u&password=secret",
         "postgresql+psycopg://u:pass@secret@localhost:1/db",
         "no_such_database://u:secret@localhost/db",
+        "host=127.0.0.1 password=secret",
+        "postgresql+psycopg:///u:secret@localhost:1/db",
+        "postgresql+psycopg:////u:secret@localhost:1/db",
+        "postgresql://localhost:1/u:secret@db",
+        "postgresql+psycopg://u%3Asecret@localhost:1/db",
+        "postgresql+psycopg://localhost:1/db?pwd=secret",
+        "mssql+pyodbc:///?odbc_connect=UID%3Du%3BPWD%3Dsecret",
+        "postgresql+psycopg://localhost:1/?dbname=postgresql%3A%2F%2Fu%3Asecret%40h%2Fdb",
     ],
 )
 def test_passwords_are_never_shown(opener: Callable[[str], Any], url: str) -> None:
