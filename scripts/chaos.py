@@ -318,9 +318,8 @@ def _audit(drill: Drill, n_trials: int) -> list[str]:
         problems.append(f"every trial was trained to its end once: {twice}, {set(ends) ^ complete}")
     for parent in drill.parents:
         output = parent.log.read_text(errors="replace")
-        # One that was started while the database was away says so, and ends.
         # SIGTERM in the first moments of Python itself ends it in Python's way.
-        may = {0, 130, -signal.SIGKILL, -signal.SIGTERM, *([2] if "cannot be opened" in output else [])}
+        may = {0, 130, -signal.SIGKILL, -signal.SIGTERM}
         if wrong := set(parent.exits) - may or {parent.exits[-1]} - {0}:
             problems.append(f"parent {parent.number} ends with 0 or 130: {wrong}\n{output[-3000:]}")
         if "Traceback" in output or "locked" in output:

@@ -20,7 +20,7 @@ from autotune.running.claims import FINISHED, recover_lost_trials
 from autotune.running.patient_storage import Patience
 from autotune.running.places import Places
 from autotune.running.preparing import Declaration, Declare, PastTrial, Preparation, Prepare, Rows
-from autotune.running.processes import Launcher, LauncherClosedError
+from autotune.running.processes import KILLED, Launcher, LauncherClosedError
 from autotune.running.settings import KnownSpace, StudySettings, read_settings, refuse, refuse_changes, write_settings
 from autotune.running.slots import available_cores
 from autotune.running.source import StudySource
@@ -123,7 +123,7 @@ class Preparer:
         source = source.without_dataset()
         return Plan(study, storage, folder, source, declared, prepared.rows, settings, known_space)
 
-    def _ask(self, task: Any) -> Any:
+    def _ask(self, task: Any, attempts: int = 3) -> Any:
         """Have a process of its own do a preparing task, and return its result."""
         process = self.launcher.start(task)
         try:
@@ -133,16 +133,21 @@ class Preparer:
             status = process.exit_status()
             if self.stopping.is_set():
                 raise LauncherClosedError from None
-            raise StudyFileError(
-                f"the process that loads the study ended before it was done (exit status {status}).\n"
-                f"{self.launcher.last_words()}",
-                "Loading a study file, its dataset and its model must not end the process.",
-                "Look at the lines above; run the study file alone to see more.",
-            ) from None
+            if attempts > 1 and (status is None or status in KILLED):  # by somebody else, for all one can tell
+                return self._ask(task, attempts - 1)
+            raise self._died(status) from None
         process.exit_status()
         if kind == "error":
             raise value
         return value
+
+    def _died(self, status: int | None) -> StudyFileError:
+        return StudyFileError(
+            f"the process that loads the study ended before it was done (exit status {status}).\n"
+            f"{self.launcher.last_words()}",
+            "Loading a study file, its dataset and its model must not end the process.",
+            "Look at the lines above; run the study file alone to see more.",
+        )
 
     def _with_remembered(self, before: StudySettings | None, declared: Declaration) -> tuple[StudySource, Declaration]:
         """Put the overrides of earlier runs below those of this one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,9 @@ import cloudpickle
 
 from autotune.running.fork_server import NUMBER, REQUEST
 from autotune.running.trial_process import Task, serve_one
+
+# The exit statuses of processes that somebody else has ended.
+KILLED = {-getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)}
 
 
 class LauncherClosedError(Exception):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from autotune.running.claims import Claims
 from autotune.running.events import Note, Observer, StepReported
 from autotune.running.memory import died_of_memory, kernel_kills
 from autotune.running.piped_trial import Request, answer, asked_distribution
-from autotune.running.processes import Launcher, LauncherClosedError, TrialProcess
+from autotune.running.processes import KILLED, Launcher, LauncherClosedError, TrialProcess
 from autotune.running.settings import KnownSpace
 from autotune.running.slots import Slot
 from autotune.running.trial_task import Outcome, RunTrial
@@ -27,7 +26,6 @@ from autotune.training.folder import TrialFolder
 
 # Nobody's program ends itself by these: somebody, or the batch system, wanted the process to go.
 _TICK_S = 1.0
-_KILLED = {-getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)}
 
 
 class NotOursError(Exception):
@@ -204,7 +202,7 @@ class Supervision:
         message = _how_it_ended(status)
         if died_of_memory(status, self._kills, self._folder.log):
             return Outcome("failed", reason="oom", message=f"{message} Memory had run out.")
-        if status in _KILLED:
+        if status in KILLED:
             return Outcome("lost", reason="lost", message=message)
         return Outcome("failed", reason="error", message=message)
 

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import optuna
@@ -302,6 +303,22 @@ def test_unusable_options_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=words):
         autotune.run(study_file(QUADRATIC), run_dir=run_dir, **options)
+
+
+def test_a_process_that_is_killed_while_it_loads_the_study_costs_a_moment(study_file: StudyFile, run_dir: Path) -> None:
+    killing = """
+    for killed in ("once", "twice"):
+        if first_time(killed):
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    study = autotune.run(study_file(dedent(killing) + dedent(QUADRATIC)), run_dir=run_dir, workers=2)
+    assert _states(study) == {"COMPLETE": 4}
+
+
+def test_a_study_file_that_always_kills_its_process_is_said_to(study_file: StudyFile, run_dir: Path) -> None:
+    file = study_file("os.kill(os.getpid(), signal.SIGKILL)\nobjective = None")
+    with pytest.raises(StudyFileError, match=r"ended before it was done .exit status -9"):
+        autotune.run(file, run_dir=run_dir)
 
 
 @pytest.mark.parametrize(
