@@ -194,16 +194,25 @@ def test_an_option_that_is_no_number_exits_with_2(here: Path) -> None:
         "sqlite:////nowhere/at/all/study.db",
         "nonsense",
         "nodatabase://user:secret@host/db",
-        "postgresql+psycopg://user:secret@127.0.0.1:1/db",
         "journal:////nowhere/at/all/study.log",
         "grpc://user:secret@127.0.0.1:1",
-        "grpc://127.0.0.1:1",
     ],
 )
-def test_an_unreachable_storage_is_plain_and_keeps_passwords_secret(here: Path, url: str) -> None:
+def test_what_can_be_no_storage_is_plain_and_keeps_passwords_secret(here: Path, url: str) -> None:
     result = autotune("run", "toy.py", "--storage", url)
     expect_usage_error(result, "StorageError")
     assert "secret" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("url", ["postgresql+psycopg://user:secret@127.0.0.1:1/db", "grpc://127.0.0.1:1"])
+def test_a_storage_that_does_not_answer_is_waited_for_and_plain(here: Path, url: str) -> None:
+    result = autotune("run", "toy.py", "--storage", url, "--timeout", "1")
+    waiting, *problem = result.stderr.splitlines(keepends=True)
+    assert "does not answer" in waiting
+    assert "Waiting" in waiting
+    result.stderr = "".join(problem)
+    expect_usage_error(result, "StorageError")
+    assert "secret" not in result.stdout + result.stderr + waiting
 
 
 @pytest.mark.parametrize(

@@ -295,6 +295,8 @@ class Claims:
     def _made_trial(self) -> FrozenTrial | None:
         """Make a trial that runs here from its first moment; None if it is one too many, and waits."""
         with self._making:  # databases do it one after the other; in a queue there, slots would hold all connections
+            if self._shared.n_known() >= self._budget.n_trials and len(self._counted()) >= self._budget.n_trials:
+                return None  # the other slots were faster
             trial = self._owner.new_trial()
             trial._trial_id = self._storage.create_new_trial(self._study_id, trial)
             trial.number = self._number(trial._trial_id)

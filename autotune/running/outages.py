@@ -16,6 +16,8 @@ import sqlalchemy.exc
 # PostgreSQL (https://www.postgresql.org/docs/current/errcodes-appendix.html): no connection, a serialization failure
 # or a deadlock, too many connections, no lock in time, shut down by hand, after a crash, or not yet started.
 _STATES = ("08", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03")
+# PostgreSQL: a unique value, a table, another object that is there already.
+_TAKEN = ("23505", "42P07", "42710")
 # A connection that PostgreSQL refuses has no such code, only words.
 _REFUSALS = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "not permitted")
 # MySQL: access denied (twice), no such database, disk full, table full.
@@ -37,6 +39,11 @@ def is_away(error: BaseException) -> bool:
 def is_refusal(error: BaseException) -> bool:
     """Say whether a database does not take a value, such as a number that is too large for its column."""
     return any(isinstance(one, sqlalchemy.exc.DataError) for one in _chain(error))
+
+
+def is_taken(error: BaseException) -> bool:
+    """Say whether PostgreSQL was to create something that somebody else has created at the same time."""
+    return any(isinstance(one, sqlalchemy.exc.DBAPIError) and _state(one) in _TAKEN for one in _chain(error))
 
 
 def reason(error: BaseException) -> str:
@@ -62,12 +69,16 @@ def _is_database_away(error: sqlalchemy.exc.DBAPIError) -> bool:
         return "locked" in str(original)
     if not isinstance(error, (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError)):
         return error.connection_invalidated
-    state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-    if isinstance(state, str):
+    if state := _state(error):
         return state.startswith(_STATES)
     if original is not None and original.args and original.args[0] in _MYSQL_REFUSALS:
         return False
     return not any(words in str(original) for words in _REFUSALS)
+
+
+def _state(error: sqlalchemy.exc.DBAPIError) -> str:
+    """Return PostgreSQL's code of an error; empty where there is none."""
+    return getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
 
 
 def _is_proxy_away(error: BaseException) -> bool:

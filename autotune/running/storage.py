@@ -19,7 +19,7 @@ from optuna.storages import BaseStorage, RDBStorage
 
 from autotune.errors import StorageError
 from autotune.running.journal import open_journal
-from autotune.running.outages import reason
+from autotune.running.outages import is_taken, reason
 from autotune.running.patient_storage import Patience, PatientStorage
 from autotune.running.postgresql import PostgresStorage
 from autotune.running.storage_url import parse_url, shown_url, sqlite_url, storage_file, storage_folder
@@ -164,12 +164,22 @@ def _open_postgresql(url: sqlalchemy.URL) -> BaseStorage:
         url = url.set(drivername="postgresql+psycopg")
     is_libpq = url.drivername in ("postgresql+psycopg", "postgresql+psycopg2")
     connect_args = {name: value for name, value in _LIBPQ.items() if name not in url.query} if is_libpq else {}
-    with _alone_in(url, connect_args):
-        rdb = PostgresStorage(
-            url.render_as_string(hide_password=False), engine_kwargs={**_POOL, "connect_args": connect_args}
-        )
+    rdb = _with_tables(url, connect_args)
     sqlalchemy.event.listen(rdb.engine, "handle_error", _name_lost_connection)
     return optuna.storages.get_storage(rdb)
+
+
+def _with_tables(url: sqlalchemy.URL, connect_args: dict[str, object], attempts: int = 3) -> PostgresStorage:
+    try:
+        with _alone_in(url, connect_args):
+            return PostgresStorage(
+                url.render_as_string(hide_password=False), engine_kwargs={**_POOL, "connect_args": connect_args}
+            )
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        # The server still finishes what somebody has asked it to create who was killed, and whose lock is free by now.
+        if attempts == 1 or not is_taken(error):
+            raise
+        return _with_tables(url, connect_args, attempts - 1)
 
 
 def _name_lost_connection(context: sqlalchemy.ExceptionContext) -> Exception | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import pytest
 from optuna.trial import TrialState
 
 from autotune.running.claims import Budget, Claims, recover_lost_trials
+from autotune.running.leases import Lease
 from autotune.running.ownership import Owner
 from autotune.running.settings import StudySettings, write_settings
 from autotune.running.storage import sqlite_url
@@ -234,6 +236,32 @@ def test_a_trial_too_many_because_another_machine_was_faster_waits(
     monkeypatch.setattr(storage, "create_new_trial", create_after_another_machine)
     assert claims.next_trial() is None
     assert _states(study) == ["RUNNING", "WAITING"]
+
+
+def test_no_trial_too_many_is_made_by_a_slot_that_has_decided_long_ago(
+    study: optuna.Study, storage: Any, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = Claims(study, storage, owner, Budget(3), Lease(storage, study._study_id, owner.mark.parent, 60.0, slots=1))
+    has_decided, goes_on = threading.Event(), threading.Event()
+    look_for = storage.get_trial_id_from_study_id_trial_number
+
+    def decide_and_wait(study_id: int, number: int) -> int:
+        try:
+            return look_for(study_id, number)  # there is no such trial: nobody else has made one
+        finally:
+            monkeypatch.undo()
+            has_decided.set()
+            goes_on.wait()
+
+    monkeypatch.setattr(storage, "get_trial_id_from_study_id_trial_number", decide_and_wait)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(claims.next_trial)
+        has_decided.wait()
+        while (trial := claims.next_trial()) is not None:
+            _end(claims, trial)
+        goes_on.set()
+        assert slow.result() is None
+    assert _states(study) == ["COMPLETE"] * 3
 
 
 def test_failed_trials_are_spent_if_they_count_but_not_lost_ones(

@@ -11,6 +11,7 @@ from typing import Any
 import optuna
 import pytest
 import sqlalchemy
+from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from autotune.errors import StorageError
@@ -193,6 +194,23 @@ def test_a_url_without_a_driver_takes_the_one_of_the_extra(postgres_url: str) ->
     storage: Any = open_storage(postgres_url.replace("+psycopg", ""))
     assert _engine(storage).driver == "psycopg"
     assert storage.get_all_studies() == []
+
+
+def test_tables_that_a_killed_parent_is_still_creating_are_waited_for(postgres_url: str) -> None:
+    engine = sqlalchemy.create_engine(postgres_url)
+    waiting = sqlalchemy.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with ThreadPoolExecutor(1) as pool, engine.connect() as watching:
+        with engine.begin() as others:
+            models.BaseModel.metadata.create_all(others)  # which the parent's own lock no longer protects
+            opening = pool.submit(open_storage, postgres_url)
+            while not watching.scalar(waiting):
+                assert not opening.done()
+                watching.rollback()
+        storage = opening.result()
+    assert optuna.create_study(storage=storage, study_name="toy").study_name == "toy"
+    engine.dispose()
 
 
 def test_many_slots_share_few_connections_of_a_database(postgres_url: str) -> None:
