@@ -36,7 +36,7 @@ def objective(trial):
     trial.set_user_attr("host", os.environ["FAKE_HOST"])
     (HERE / os.environ["FAKE_HOST"]).touch()
     while not (HERE / "a").exists() or not (HERE / "b").exists() or (HERE / "wait").exists():
-        time.sleep(0.02)
+        time.sleep(0.02)  # between two looks for what it waits for: a file
     return trial.suggest_float("x", -1.0, 1.0) ** 2
 
 
