@@ -293,7 +293,7 @@ class Claims:
         return claimed
 
     def _made_trial(self) -> FrozenTrial | None:
-        """Make a trial that runs here from its first moment; None if it is one too many, and waits."""
+        """Make a trial that runs here from its first moment; None if it would be, or is and waits, one too many."""
         with self._making:  # databases do it one after the other; in a queue there, slots would hold all connections
             if self._shared.n_known() >= self._budget.n_trials and len(self._counted()) >= self._budget.n_trials:
                 return None  # the other slots were faster

@@ -20,7 +20,7 @@ import cloudpickle
 from autotune.running.fork_server import NUMBER, REQUEST
 from autotune.running.trial_process import Task, serve_one
 
-# The exit statuses of processes that somebody else has ended.
+# The exit statuses of processes that somebody, or the batch system, wanted to go: nobody's program ends itself so.
 KILLED = {-getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)}
 
 

@@ -24,8 +24,7 @@ from autotune.running.slots import Slot
 from autotune.running.trial_task import Outcome, RunTrial
 from autotune.training.folder import TrialFolder
 
-# Nobody's program ends itself by these: somebody, or the batch system, wanted the process to go.
-_TICK_S = 1.0
+_TICK_S = 1.0  # how often to look at the time, and at whom the kernel has killed for lack of memory
 
 
 class NotOursError(Exception):
