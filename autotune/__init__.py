@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autotune.data import Dataset, Holdout, KFold
+    from autotune.data import Dataset, GroupKFold, Holdout, KFold
     from autotune.errors import AutotuneError, StudyFailedError, UsageError
     from autotune.running.run import run
     from autotune.study import StudySpec, load_study_file
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AutotuneError",
     "Dataset",
+    "GroupKFold",
     "Holdout",
     "KFold",
     "StudyFailedError",
@@ -30,6 +31,7 @@ __all__ = [
 _HOMES = {
     "AutotuneError": "autotune.errors",
     "Dataset": "autotune.data",
+    "GroupKFold": "autotune.data",
     "Holdout": "autotune.data",
     "KFold": "autotune.data",
     "StudyFailedError": "autotune.errors",

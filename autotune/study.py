@@ -15,7 +15,7 @@ from typing import Any, Literal
 import cloudpickle
 import optuna
 
-from autotune.data import Dataset, Folds, Holdout, KFold
+from autotune.data import Dataset, Folds, GroupKFold, Holdout, KFold, with_k
 from autotune.errors import StudyFileError, UsageError
 
 Direction = Literal["maximize", "minimize"]
@@ -38,7 +38,7 @@ class StudySpec:
         dataset: The name of a dataset (see `autotune datasets`), or a function without arguments that returns a
             `Dataset` of development rows.
         monitor: The metric that is the trial's value, as Keras names it, e.g. "val_accuracy".
-        folds: Who trains on which rows: `Holdout(fraction)` or `KFold(k)`.
+        folds: Who trains on which rows: `Holdout(fraction)`, `KFold(k)` or `GroupKFold(k)`.
         fit: Optional `fit(trial) -> dict` of arguments for `keras.Model.fit`: batch_size, callbacks, class_weight ...
         epochs: Epochs of training of each fold, at least 1.
         objective: A plain Optuna objective, `objective(trial) -> float`.
@@ -114,7 +114,7 @@ class Overrides:
         changes: dict[str, Any] = {
             "name": self.name,
             "epochs": self.epochs,
-            "folds": KFold(self.folds) if self.folds is not None else None,
+            "folds": with_k(spec.folds, self.folds) if self.folds is not None else None,
             "seed": self.seed,
         }
         return dataclasses.replace(spec, **{key: value for key, value in changes.items() if value is not None})
@@ -253,10 +253,10 @@ def _check_parts(spec: StudySpec) -> None:
                 f"`{name}` is a function that takes a trial.",
                 f"Write def {name}(trial, ...): ... and give its name.",
             )
-    if not isinstance(spec.folds, (Holdout, KFold)):
+    if not isinstance(spec.folds, (Holdout, KFold, GroupKFold)):
         raise StudyFileError(
             f"folds={spec.folds!r} is unknown.",
-            "It is Holdout(fraction) or KFold(k).",
+            "It is Holdout(fraction), KFold(k) or GroupKFold(k).",
             "Write, for example, folds=Holdout(0.1).",
         )
 

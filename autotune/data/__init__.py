@@ -1,7 +1,7 @@
 """Named datasets as arrays, where they come from, and who trains on which rows."""
 
 from autotune.data.dataset import Dataset
-from autotune.data.folds import Fold, Folds, Holdout, KFold, split, split_digest
+from autotune.data.folds import Fold, Folds, GroupKFold, Holdout, KFold, split, split_digest, with_k
 from autotune.data.sources import DatasetStatus, available, load_development, load_test
 from autotune.data.store import open_stored, store
 
@@ -10,6 +10,7 @@ __all__ = [
     "DatasetStatus",
     "Fold",
     "Folds",
+    "GroupKFold",
     "Holdout",
     "KFold",
     "available",
@@ -19,4 +20,5 @@ __all__ = [
     "split",
     "split_digest",
     "store",
+    "with_k",
 ]

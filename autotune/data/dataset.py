@@ -1,6 +1,6 @@
 """Labelled rows as arrays, and parts of them without a copy.
 
-Shapes: n rows; x is (n, ...), y is (n,). `rows` are positions in the arrays given, `positions` are positions
+Shapes: n rows; x is (n, ...), y and groups are (n,). `rows` are positions in the arrays given, `positions` are those
 among this dataset's own rows.
 """
 
@@ -28,12 +28,14 @@ class Dataset:
         y: Targets, shape (n,): integer labels in [0, n_classes - 1], or floats for regression.
         name: What reports call the data.
         n_classes: Number of classes; None for the largest label + 1, or for float targets.
+        groups: What each row belongs to, shape (n,), integers or strings, e.g. its speaker; `GroupKFold` keeps the
+            rows of a group together. None for no groups.
         rows: Positions in x and y that belong to this dataset, shape (m,), integers in [0, n - 1]; None for
             all.
         digest: The digest, when it is already known, so that the arrays need not be read for it.
 
     Raises:
-        DataError: The lengths differ, there are fewer than two rows, or the labels cannot be used.
+        DataError: The lengths differ, there are fewer than two rows, or the labels or groups cannot be used.
 
     Example:
         >>> import numpy as np
@@ -51,12 +53,15 @@ class Dataset:
         *,
         name: str = "custom",
         n_classes: int | None = None,
+        groups: npt.ArrayLike | None = None,
         rows: npt.ArrayLike | None = None,
         digest: str | None = None,
     ) -> None:
         self._all_x = np.asanyarray(x)
         self._all_y = np.asanyarray(y)
+        self._all_groups = None if groups is None else np.asanyarray(groups)
         _check_arrays(self._all_x, self._all_y)
+        _check_groups(self._all_groups, len(self._all_x))
         self._rows = None if rows is None else _as_positions(rows, len(self._all_x))
         if self._rows is None and len(self._all_x) < 2:
             raise DataError(
@@ -95,15 +100,25 @@ class Dataset:
         return self._all_y if self._rows is None else self._all_y[self._rows]
 
     @cached_property
+    def groups(self) -> npt.NDArray[Any] | None:
+        """What each of this dataset's rows belongs to, shape (len(self),); None if there are no groups."""
+        if self._all_groups is None or self._rows is None:
+            return self._all_groups
+        return self._all_groups[self._rows]
+
+    @cached_property
     def digest(self) -> str:
-        """Hex SHA-256 of the rows' dtypes, shapes and bytes, and of `n_classes`; the name does not count."""
+        """Hex SHA-256 of the rows' dtypes, shapes and bytes, of groups and `n_classes`; the name does not count."""
         if self._known_digest is not None:
             return self._known_digest
         x_hash, y_hash = hashlib.sha256(), hashlib.sha256()
         for x, y in self.chunks():
             x_hash.update(x.tobytes())
             y_hash.update(y.tobytes())
-        form = (len(self), self.input_shape, self._all_x.dtype.str, self._all_y.dtype.str, self.n_classes)
+        form: tuple[object, ...] = (len(self), self.input_shape, self._all_x.dtype.str, self._all_y.dtype.str)
+        form += (self.n_classes,)
+        if self.groups is not None:
+            form += (self.groups.dtype.str, hashlib.sha256(self.groups.tobytes()).hexdigest())
         return hashlib.sha256(f"{form}:{x_hash.hexdigest()}:{y_hash.hexdigest()}".encode()).hexdigest()
 
     def take(self, positions: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -134,7 +149,9 @@ class Dataset:
             DataError: `positions` are not integers in that range.
         """
         rows = self._rows_at(positions)
-        return Dataset(self._all_x, self._all_y, name=self.name, n_classes=self.n_classes, rows=rows)
+        return Dataset(
+            self._all_x, self._all_y, name=self.name, n_classes=self.n_classes, groups=self._all_groups, rows=rows
+        )
 
     def chunks(self) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
         """Yield all rows in order as (x, y) of about 16 MiB, so that no mapped array is copied whole."""
@@ -176,6 +193,15 @@ def _check_arrays(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> None:
             f"x has the dtype {x.dtype} and y has the dtype {y.dtype}.",
             "x has no Python objects in it, and y holds integers (labels) or floats (regression targets).",
             "Convert them: x.astype('float32'), texts with np.array(texts, dtype=str), y.astype('int64').",
+        )
+
+
+def _check_groups(groups: npt.NDArray[Any] | None, n: int) -> None:
+    if groups is not None and (groups.shape != (n,) or groups.dtype.kind not in "iuU"):
+        raise DataError(
+            f"groups has the shape {groups.shape} and the dtype {groups.dtype}.",
+            f"groups names what each of the {n} rows belongs to: integers or strings, of shape ({n},).",
+            "Give one group for each row, e.g. groups=np.array(speakers).",
         )
 
 

@@ -1,4 +1,4 @@
-"""Who trains on which rows: one holdout, or k folds."""
+"""Who trains on which rows: one holdout, k folds, or k folds that keep groups together."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import numpy.typing as npt
 from autotune.data.dataset import Dataset
 from autotune.errors import DataError
 from autotune.seeds import derive_seed
+
+_Parts: TypeAlias = Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]  # positions to train and to validate on
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,29 @@ class KFold:
     k: int = 5
 
     def __post_init__(self) -> None:
-        if not isinstance(self.k, int) or self.k < 2:
-            raise DataError(
-                f"the folds are KFold({self.k!r}).",
-                "The number of folds is an integer of at least 2.",
-                "Use e.g. KFold(5), or Holdout(0.1) to train once.",
-            )
+        _check_k(self, self.k)
 
 
-Folds: TypeAlias = Holdout | KFold
+@dataclass(frozen=True)
+class GroupKFold:
+    """Train k times, each time validating on groups that were not trained on, e.g. on other speakers.
+
+    The parts have about the same number of groups; with as many folds as groups each part is one group.
+
+    Args:
+        k: Number of parts, at least 2 and at most the number of groups.
+
+    Raises:
+        DataError: `k` is smaller than 2 or not an integer.
+    """
+
+    k: int = 5
+
+    def __post_init__(self) -> None:
+        _check_k(self, self.k)
+
+
+Folds: TypeAlias = Holdout | KFold | GroupKFold
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,20 +91,30 @@ class Fold:
     validation: npt.NDArray[np.int64]
 
 
-def split(folds: Folds, y: npt.NDArray[Any], seed: int) -> tuple[Fold, ...]:
+def with_k(folds: Folds, k: int) -> Folds:
+    """Return k folds in place of `folds`; groups that were kept together still are.
+
+    Raises:
+        DataError: `k` is smaller than 2.
+    """
+    return GroupKFold(k) if isinstance(folds, GroupKFold) else KFold(k)
+
+
+def split(folds: Folds, y: npt.NDArray[Any], seed: int, groups: npt.NDArray[Any] | None = None) -> tuple[Fold, ...]:
     """Divide rows into training and validation rows.
 
     Args:
         folds: One holdout or k folds.
         y: Targets, shape (n,). Integer labels are stratified (each part has the classes in the same
-            proportions); float targets are shuffled only.
+            proportions, unless groups are kept together); float targets are shuffled only.
         seed: The study seed; the same seed gives the same folds.
+        groups: What each row belongs to, shape (n,); `GroupKFold` needs it, the others do not look at it.
 
     Returns:
         One fold for a holdout, k for k folds. Over k folds each row is validated exactly once.
 
     Raises:
-        DataError: There are too few rows, or too few of one class.
+        DataError: There are too few rows, too few of one class, or too few groups.
 
     Example:
         >>> import numpy as np
@@ -96,10 +122,14 @@ def split(folds: Folds, y: npt.NDArray[Any], seed: int) -> tuple[Fold, ...]:
         >>> len(fold.train), len(fold.validation)
         (2, 2)
     """
-    if np.issubdtype(y.dtype, np.integer):
-        _check_classes(folds, y)
-    _check_size(folds, len(y))
-    parts = _parts(folds, y, derive_seed(seed, "split"))
+    seed = derive_seed(seed, "split")
+    if isinstance(folds, GroupKFold):
+        parts = _group_parts(folds, y, seed, groups)
+    else:
+        if np.issubdtype(y.dtype, np.integer):
+            _check_classes(folds, y)
+        _check_size(folds, len(y))
+        parts = _parts(folds, y, seed)
     return tuple(Fold(_sorted(train), _sorted(validation)) for train, validation in parts)
 
 
@@ -121,7 +151,7 @@ def split_digest(dataset: Dataset, folds: tuple[Fold, ...]) -> str:
     return digest.hexdigest()
 
 
-def _parts(folds: Folds, y: npt.NDArray[Any], seed: int) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+def _parts(folds: Holdout | KFold, y: npt.NDArray[Any], seed: int) -> _Parts:
     # Imported here because scikit-learn takes about a second to import and most commands never split.
     from sklearn import model_selection
 
@@ -132,11 +162,56 @@ def _parts(folds: Folds, y: npt.NDArray[Any], seed: int) -> Iterator[tuple[npt.N
     else:
         k_fold = model_selection.StratifiedKFold if stratified else model_selection.KFold
         splitter = k_fold(n_splits=folds.k, shuffle=True, random_state=seed)
-    parts: Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = splitter.split(np.zeros(len(y)), y)
+    parts: _Parts = splitter.split(np.zeros(len(y)), y)
     return parts
 
 
-def _check_classes(folds: Folds, y: npt.NDArray[Any]) -> None:
+def _group_parts(folds: GroupKFold, y: npt.NDArray[Any], seed: int, groups: npt.NDArray[Any] | None) -> _Parts:
+    from sklearn import model_selection
+
+    _check_groups(folds, groups)
+    splitter = model_selection.GroupKFold(folds.k, shuffle=True, random_state=seed)
+    for train, validation in splitter.split(np.zeros(len(y)), y, groups):
+        _check_trained(folds, y, train, validation)
+        yield train, validation
+
+
+def _check_k(folds: KFold | GroupKFold, k: object) -> None:
+    if not isinstance(k, int) or k < 2:
+        raise DataError(
+            f"the folds are {type(folds).__name__}({k!r}).",
+            "The number of folds is an integer of at least 2.",
+            f"Use e.g. {type(folds).__name__}(5), or Holdout(0.1) to train once.",
+        )
+
+
+def _check_groups(folds: GroupKFold, groups: npt.NDArray[Any] | None) -> None:
+    if groups is None:
+        raise DataError(
+            f"the folds are {folds!r}, but the dataset has no groups.",
+            "Groups say which rows belong together, e.g. those of one speaker.",
+            "Give them with Dataset(x, y, groups=...), or use KFold.",
+        )
+    if (n_groups := len(np.unique(groups))) < folds.k:
+        raise DataError(
+            f"{folds!r} cannot be made from {n_groups} group(s).",
+            "Each part needs at least one group.",
+            f"Use at most GroupKFold({n_groups})." if n_groups > 1 else "Use KFold, or data with more groups.",
+        )
+
+
+def _check_trained(folds: GroupKFold, y: npt.NDArray[Any], train: npt.NDArray[Any], held: npt.NDArray[Any]) -> None:
+    if not np.issubdtype(y.dtype, np.integer):
+        return
+    if len(unseen := np.setdiff1d(y[held], y[train])):
+        raise DataError(
+            f"in {folds!r} class {unseen[0]} is in one part only.",
+            "What is to be recognised has to be among the rows that are trained on.",
+            f"Use fewer folds, leave class {unseen[0]} out, or use KFold.",
+        )
+
+
+def _check_classes(folds: Holdout | KFold, y: npt.NDArray[Any]) -> None:
     labels, counts = np.unique(y, return_counts=True)
     if len(labels) == 0:
         return
@@ -158,7 +233,7 @@ def _check_classes(folds: Folds, y: npt.NDArray[Any]) -> None:
         )
 
 
-def _check_size(folds: Folds, n: int) -> None:
+def _check_size(folds: Holdout | KFold, n: int) -> None:
     n_train, n_validation = _holdout_sizes(folds, n)
     if n_train < 1 or n_validation < 1 or (isinstance(folds, KFold) and folds.k > n):
         raise DataError(
@@ -168,7 +243,7 @@ def _check_size(folds: Folds, n: int) -> None:
         )
 
 
-def _holdout_sizes(folds: Folds, n: int) -> tuple[int, int]:
+def _holdout_sizes(folds: Holdout | KFold, n: int) -> tuple[int, int]:
     """Return (n_train, n_validation) as scikit-learn rounds them; (n, n) for k folds."""
     if isinstance(folds, KFold):
         return n, n

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from autotune.data.dataset import Dataset
 from autotune.errors import DataError
 
+_GROUPS = "groups.npy"
+
 
 def store(dataset: Dataset, folder: Path) -> Path:
     """Write a dataset to disk, unless it is there already.
@@ -28,7 +30,8 @@ def store(dataset: Dataset, folder: Path) -> Path:
         folder: Where to; made when missing.
 
     Returns:
-        `folder/NAME-DIGEST` with x.npy, y.npy and dataset.json in it, for `open_stored`.
+        `folder/NAME-DIGEST` with x.npy, y.npy, dataset.json and, if there are groups, groups.npy in it, for
+        `open_stored`.
 
     Raises:
         OSError: The disk is full or the folder cannot be written.
@@ -59,7 +62,7 @@ def open_stored(path: Path) -> Dataset:
         path: What `store` returned.
 
     Returns:
-        The dataset, its x and y mapped read-only, with name, number of classes and digest as stored.
+        The dataset, its x and y mapped read-only, with name, number of classes, groups and digest as stored.
 
     Raises:
         DataError: The files are not what `store` wrote.
@@ -69,7 +72,9 @@ def open_stored(path: Path) -> Dataset:
         about = json.loads((path / "dataset.json").read_text(encoding="utf-8"))
         x = np.load(path / "x.npy", mmap_mode="r", allow_pickle=False)
         y = np.load(path / "y.npy", mmap_mode="r", allow_pickle=False)
-        return Dataset(x, y, name=about["name"], n_classes=about["n_classes"], digest=about["digest"])
+        has_groups = (path / _GROUPS).exists()
+        groups = np.load(path / _GROUPS, allow_pickle=False) if has_groups else None
+        return Dataset(x, y, name=about["name"], n_classes=about["n_classes"], groups=groups, digest=about["digest"])
     except (ValueError, EOFError, KeyError, TypeError) as error:
         raise DataError(
             f"the stored dataset {path} cannot be opened: {type(error).__name__}: {error}",
@@ -87,6 +92,8 @@ def _write(dataset: Dataset, folder: Path) -> None:
         for x, y in dataset.chunks():
             x_file.write(x.tobytes())
             y_file.write(y.tobytes())
+    if dataset.groups is not None:
+        np.save(folder / _GROUPS, dataset.groups)
     about = {"name": dataset.name, "n_classes": dataset.n_classes, "digest": dataset.digest}
     (folder / "dataset.json").write_text(json.dumps(about), encoding="utf-8")
 

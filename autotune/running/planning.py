@@ -25,7 +25,7 @@ from autotune.running.settings import KnownSpace, StudySettings, read_settings, 
 from autotune.running.slots import available_cores
 from autotune.running.source import StudySource
 from autotune.running.storage import open_storage
-from autotune.search import SeededSampler, patient_median, tpe
+from autotune.search import SeededSampler, by_folds, patient_median, tpe
 from autotune.training.artifacts import NOWHERE, check_store
 
 MODULES = ("autotune.running.trial_task",)
@@ -225,7 +225,7 @@ def _open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> 
         direction=declared.direction,
         load_if_exists=True,
         sampler=SeededSampler(declared.sampler or tpe, declared.seed),
-        pruner=declared.pruner or patient_median(),
+        pruner=by_folds(declared.pruner or patient_median()),
     )
 
 

@@ -116,7 +116,7 @@ class Prepare:
         if spec.objective is not None:
             return Preparation(None, [], [])
         data = _load_data(spec, self.data_dir)
-        folds = split(spec.folds, data.y, spec.seed)
+        folds = split(spec.folds, data.y, spec.seed, data.groups)
         digest = split_digest(data, folds)
         rows = Rows(store(data, self.run_dir / "datasets"), self.study_folder / f"folds-{digest[:12]}.npz", digest)
         _save_folds(folds, rows.folds)

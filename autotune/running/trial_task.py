@@ -140,10 +140,7 @@ class RunTrial:
         trial: Any = piped
         data, folds = open_stored(self.rows.dataset), load_folds(self.rows.folds)
         score = train_trial(spec, trial, data, folds, self.rows.digest, self.folder, tell, piped.has_reported())
-        trial.set_user_attr("best_epoch", _one_or_all([fold.best_epoch for fold in score.folds]))
         trial.set_user_attr("fit_seconds", score.fit_seconds)
-        if len(score.folds) > 1:
-            trial.set_user_attr("fold_values", [fold.value for fold in score.folds])
         return score.value
 
 
@@ -155,10 +152,6 @@ def _make_tensorflow_repeatable(seed: int, slot: Slot) -> None:
     if not configure_tensorflow(slot.threads, slot.memory_limit_mib) and slot.gpu is not None:
         print("TensorFlow does not see this GPU and uses the CPU. Its CUDA libraries come with tensorflow[and-cuda].")
     keras.utils.set_random_seed(seed)
-
-
-def _one_or_all(values: list[int]) -> int | list[int]:
-    return values[0] if len(values) == 1 else values
 
 
 def _as_number(value: object) -> float:

@@ -21,6 +21,7 @@ from autotune.data import Dataset, Fold
 from autotune.errors import TrainingError
 from autotune.seeds import derive_seed
 from autotune.study import StudySpec
+from autotune.training.attributes import note_folds
 from autotune.training.batches import Batches
 from autotune.training.checkpoint import Checkpoint, FoldScore
 from autotune.training.copies import CheckpointCopies
@@ -121,6 +122,7 @@ def train_trial(
         model, score, seconds = _train_fold(job, checkpoint)
         fit_seconds += seconds
         finished, checkpoint = (*finished, score), None
+        note_folds(trial, finished, len(folds), str(spec.monitor))
         if number > 0:
             _report_folds(trial, finished, spec.epochs)
     if len(folds) == 1 and spec.keep_models:
@@ -213,6 +215,12 @@ def _fit_arguments(spec: StudySpec, trial: optuna.Trial) -> dict[str, Any]:
                 f"`{name}` is an integer of at least 1.",
                 f"Correct {name}, or leave it out.",
             )
+    if used := [callback for callback in arguments.get("callbacks") or () if getattr(callback, "_model", None)]:
+        raise TrainingError(
+            f"fit returned a {type(used[0]).__name__} in trial {trial.number} that an earlier fold has used.",
+            "What a callback remembers of one fold must not reach into the next.",
+            f"Make it inside `fit`, so that each fold has its own: {type(used[0]).__name__}(...).",
+        )
     return dict(arguments)
 
 

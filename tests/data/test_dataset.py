@@ -73,6 +73,22 @@ def test_the_digest_depends_on_content_and_not_on_the_name() -> None:
     assert digest not in {other.digest for other in others}
 
 
+def test_groups_go_with_their_rows_and_into_the_digest() -> None:
+    x, y, speakers = np.zeros((4, 2)), np.array([0, 1, 0, 1]), np.array(["ann", "bob", "ann", "cyd"])
+    data = Dataset(x, y, groups=speakers)
+    part = data.subset([1, 2, 3]).subset([2, 0])
+    assert part.groups is not None
+    assert list(part.groups) == ["cyd", "bob"]
+    assert Dataset(x, y).groups is None
+    assert len({d.digest for d in (data, Dataset(x, y), Dataset(x, y, groups=speakers[::-1]))}) == 3
+
+
+@pytest.mark.parametrize("groups", [["ann", "bob"], [1.0, 2.0, 3.0, 4.0], [[1, 2, 3, 4]]])
+def test_groups_that_do_not_fit_are_refused(groups: list[object]) -> None:
+    with pytest.raises(DataError, match="groups"):
+        Dataset(np.zeros(4), np.zeros(4, int), groups=groups)
+
+
 def test_the_digest_of_a_subset_is_that_of_its_rows() -> None:
     data = _numbered()
     rows = [4, 0, 2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autotune.data import Dataset, Fold, Folds, Holdout, KFold, split, split_digest
+from autotune.data import Dataset, Fold, Folds, GroupKFold, Holdout, KFold, split, split_digest, with_k
 from autotune.errors import DataError
 
 LABELS = np.repeat([0, 1, 2], [100, 60, 40])
@@ -56,10 +56,11 @@ def test_a_fraction_outside_0_to_1_is_refused(fraction: float) -> None:
         Holdout(fraction)
 
 
+@pytest.mark.parametrize("kind", [KFold, GroupKFold])
 @pytest.mark.parametrize("k", [1, 0, -2, 2.5])
-def test_fewer_than_two_folds_are_refused(k: int) -> None:
-    with pytest.raises(DataError, match="at least 2"):
-        KFold(k)
+def test_fewer_than_two_folds_are_refused(k: int, kind: type[KFold | GroupKFold]) -> None:
+    with pytest.raises(DataError, match=rf"{kind.__name__}\({k}\)(.|\n)*at least 2"):
+        kind(k)
 
 
 def test_more_folds_than_rows_of_a_class_name_the_class_and_its_count() -> None:
@@ -85,6 +86,51 @@ def test_a_holdout_too_small_for_all_classes_says_which_fraction_would_do(fracti
 def test_too_few_float_targets_are_refused(folds: Folds) -> None:
     with pytest.raises(DataError, match="from 3 rows"):
         split(folds, np.array([0.1, 0.2, 0.3]), seed=0)
+
+
+SPEAKERS = np.repeat(["ann", "bob", "cyd", "dan"], [90, 50, 40, 20])
+DIGITS = np.arange(200) % 10
+
+
+@pytest.mark.parametrize("y", [DIGITS, np.linspace(0.0, 1.0, 200)], ids=["labels", "floats"])
+def test_groups_are_kept_together(y: np.ndarray) -> None:
+    folds = split(GroupKFold(4), y, seed=0, groups=SPEAKERS)
+    held = [set(SPEAKERS[fold.validation]) for fold in folds]
+    assert sorted(map(len, held)) == [1, 1, 1, 1]
+    assert set.union(*held) == {"ann", "bob", "cyd", "dan"}
+    for fold in folds:
+        assert not set(SPEAKERS[fold.train]) & set(SPEAKERS[fold.validation])
+        assert len(fold.train) + len(fold.validation) == 200
+
+
+def test_the_seed_chooses_which_groups_are_validated_together() -> None:
+    groups = np.repeat(np.arange(20), 10)
+    first = split(GroupKFold(4), DIGITS, seed=1, groups=groups)[0].validation
+    np.testing.assert_array_equal(first, split(GroupKFold(4), DIGITS, seed=1, groups=groups)[0].validation)
+    assert not np.array_equal(first, split(GroupKFold(4), DIGITS, seed=2, groups=groups)[0].validation)
+
+
+def test_group_folds_of_data_without_groups_say_how_to_give_them() -> None:
+    with pytest.raises(DataError, match=r"GroupKFold\(k=5\), but the dataset has no groups") as caught:
+        split(GroupKFold(5), DIGITS, seed=0)
+    assert "groups=" in caught.value.fix
+
+
+def test_more_group_folds_than_groups_are_refused() -> None:
+    with pytest.raises(DataError, match=r"from 4 group") as caught:
+        split(GroupKFold(5), DIGITS, seed=0, groups=SPEAKERS)
+    assert "GroupKFold(4)" in caught.value.fix
+
+
+def test_a_class_that_one_group_alone_has_is_named() -> None:
+    y = np.where(SPEAKERS == "dan", 3, np.arange(200) % 3)
+    with pytest.raises(DataError, match="class 3 is in one part only"):
+        split(GroupKFold(4), y, seed=0, groups=SPEAKERS)
+
+
+def test_another_number_of_folds_keeps_groups_together() -> None:
+    assert with_k(GroupKFold(6), 3) == GroupKFold(3)
+    assert with_k(KFold(6), 3) == with_k(Holdout(0.1), 3) == KFold(3)
 
 
 def test_the_split_digest_tells_data_and_positions_apart() -> None:

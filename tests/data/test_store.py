@@ -27,8 +27,9 @@ def _dataset(name: str = "toy") -> Dataset:
         _dataset().subset([7, 3, 1]),
         Dataset(np.asfortranarray(np.arange(12.0).reshape(4, 3)), np.array([0.5, 1.5, 2.5, 3.5])),
         Dataset(np.array(["good", "bad film", "é"]), np.array([1, 0, 1], np.uint8)),
+        Dataset(np.zeros(3), np.array([1, 0, 1]), groups=np.array(["ann", "bob", "ann"])),
     ],
-    ids=["whole", "subset", "floats", "texts"],
+    ids=["whole", "subset", "floats", "texts", "groups"],
 )
 def test_what_is_stored_is_opened_unchanged_and_mapped(tmp_path: Path, data: Dataset) -> None:
     opened = open_stored(store(data, tmp_path / "new" / "folder"))
@@ -38,6 +39,9 @@ def test_what_is_stored_is_opened_unchanged_and_mapped(tmp_path: Path, data: Dat
     np.testing.assert_array_equal(opened.y, data.y)
     assert (opened.x.dtype, opened.y.dtype) == (data.x.dtype, data.y.dtype)
     assert (opened.name, opened.n_classes, opened.digest) == (data.name, data.n_classes, data.digest)
+    assert list(opened.groups if opened.groups is not None else []) == list(
+        data.groups if data.groups is not None else []
+    )
 
 
 def test_the_stored_digest_is_that_of_the_rows_and_is_not_computed_again(tmp_path: Path) -> None:

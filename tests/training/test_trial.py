@@ -271,6 +271,34 @@ def test_each_fold_gets_callbacks_and_a_network_of_its_own(bench: Bench, study_o
     assert made[0].best != made[1].best
 
 
+def test_a_callback_that_an_earlier_fold_has_used_is_refused(bench: Bench, study_of: StudyOf) -> None:
+    import keras
+
+    stopper = keras.callbacks.EarlyStopping("val_loss")
+    with pytest.raises(TrainingError, match="EarlyStopping in trial 0 that an earlier fold has used"):
+        bench.train(study_of(fit=lambda trial: {"callbacks": [stopper]}, k=2, epochs=1))
+
+
+def test_each_fold_leaves_its_value_its_curve_and_its_best_epoch(bench: Bench, study_of: StudyOf) -> None:
+    score = bench.train(study_of(k=3, epochs=2))
+    noted = bench.last.trial.user_attrs
+    values = [fold.value for fold in score.folds]
+    assert noted["fold_values"] == values
+    assert noted["fold_std"] == pytest.approx(np.std(values, ddof=1))
+    assert noted["fold_curves"] == [fold.history["val_accuracy"] for fold in score.folds]
+    assert noted["best_epoch"] == [fold.best_epoch for fold in score.folds]
+    for fold in range(3):
+        assert noted["fold_curves"][fold][noted["best_epoch"][fold] - 1] == values[fold]
+
+
+def test_a_trial_pruned_between_two_folds_keeps_those_that_are_finished(bench: Bench, study_of: StudyOf) -> None:
+    with pytest.raises(optuna.TrialPruned):
+        bench.train(study_of(k=3, epochs=1), prune_after=2)
+    noted = bench.last.trial.user_attrs
+    assert len(noted["fold_values"]) == len(noted["fold_curves"]) == 2
+    assert bench.last.reports[2] == pytest.approx(np.mean(noted["fold_values"]))
+
+
 def test_folds_are_reported_by_their_mean_after_the_epochs_of_the_first(bench: Bench, study_of: StudyOf) -> None:
     spec = study_of(fit=lambda trial: {"epochs": 4}, k=3, epochs=2)  # more epochs than the study has
     score = bench.train(spec)

@@ -1,0 +1,98 @@
+"""Pruning with folds: by epochs within the first fold, by the folds that are finished after it.
+
+In the first fold a trial is compared with others at the same epoch, as ever. From the second fold on its folds are
+compared with the same folds of others: one lucky epoch of the first fold has no more say.
+
+What is covered: `MedianPruner` and `PercentilePruner`, which compare the mean of the finished folds; `WilcoxonPruner`,
+which compares the folds one by one, as it is meant to, and leaves the first fold to `patient_median`.
+What is not covered: other pruners. They see the mean of the finished folds as if these were further epochs.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from itertools import accumulate
+
+import optuna
+from optuna.pruners import BasePruner, MedianPruner, PercentilePruner, WilcoxonPruner
+from optuna.trial import FrozenTrial
+
+from autotune.search.pruning import patient_median
+from autotune.search.storage_view import Change, StorageView
+from autotune.training.attributes import FOLD_VALUES
+
+
+def by_folds(pruner: BasePruner) -> BasePruner:
+    """Return a pruner that judges trials by their finished folds when there is more than one of them.
+
+    Args:
+        pruner: A pruner of Optuna's; one that is not covered comes back as it is.
+    """
+    if isinstance(pruner, WilcoxonPruner):
+        return FoldPruner(patient_median(), pruner, takes_means=False)
+    if isinstance(pruner, PercentilePruner):
+        return FoldPruner(pruner, _without_grace(pruner), takes_means=True)
+    return pruner
+
+
+class FoldPruner(BasePruner):
+    """A pruner for the epochs of the first fold, and one for the finished folds.
+
+    Args:
+        by_epoch: Asked while there is at most one finished fold.
+        by_fold: Asked after that, about trials whose steps are their folds, counted from 1.
+        takes_means: Whether the value at a step is the mean of the folds up to there, or the fold's own.
+    """
+
+    def __init__(self, by_epoch: BasePruner, by_fold: BasePruner, takes_means: bool) -> None:
+        self._by_epoch = by_epoch
+        self._by_fold = by_fold
+        self._takes_means = takes_means
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        if len(_fold_values(trial)) < 2:
+            return self._by_epoch.prune(study, trial)
+        shown = optuna.Study(study.study_name, StorageView(study, _Folds(study, self._takes_means)))
+        return self._by_fold.prune(shown, _as_folds(trial, self._takes_means))
+
+
+class _Folds:
+    """The trials of a study, with folds for steps."""
+
+    def __init__(self, study: optuna.Study, takes_means: bool) -> None:
+        self._study = study
+        self._takes_means = takes_means
+
+    def trial(self, trial_id: int) -> FrozenTrial | None:
+        return next((trial for trial in self.trials() if trial._trial_id == trial_id), None)
+
+    def trials(self) -> list[FrozenTrial]:
+        trials = self._study._storage.get_all_trials(self._study._study_id, deepcopy=False)
+        return [_as_folds(trial, self._takes_means) for trial in trials]
+
+    def note(self, trial_id: int, change: Change) -> None:
+        pass  # pruners write nothing
+
+
+def _as_folds(trial: FrozenTrial, takes_means: bool) -> FrozenTrial:
+    shown = copy.copy(trial)
+    values = _fold_values(trial)
+    sums = list(accumulate(values))
+    shown.intermediate_values = {
+        fold: sums[fold - 1] / fold if takes_means else value for fold, value in enumerate(values, start=1)
+    }
+    return shown
+
+
+def _fold_values(trial: FrozenTrial) -> Sequence[float]:
+    values: Sequence[float] = trial.user_attrs.get(FOLD_VALUES, ())
+    return values
+
+
+def _without_grace(pruner: PercentilePruner) -> PercentilePruner:
+    """Return the pruner without its epochs of grace, which finished folds do not need."""
+    n_startup_trials, n_min_trials = pruner._n_startup_trials, pruner._n_min_trials
+    if isinstance(pruner, MedianPruner):
+        return MedianPruner(n_startup_trials, n_min_trials=n_min_trials)
+    return PercentilePruner(pruner._percentile, n_startup_trials, n_min_trials=n_min_trials)

@@ -1,0 +1,37 @@
+"""What a Keras trial leaves in the storage beside its value and reports: user attributes of the Optuna trial."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import stdev
+
+import optuna
+
+from autotune.training.checkpoint import FoldScore
+
+FOLD_VALUES = "fold_values"
+"""The values of the finished folds, a list; only where there are several folds."""
+
+
+def note_folds(trial: optuna.Trial, finished: Sequence[FoldScore], n_folds: int, monitor: str) -> None:
+    """Leave what the finished folds came to.
+
+    `best_epoch`: the epoch that counts, from 1; a list where there are several folds. With several folds also
+    `fold_values`, `fold_curves` (the monitored metric, a list of epochs for each fold) and, from the second fold on,
+    `fold_std` (the sample standard deviation of the values).
+
+    Args:
+        trial: The trial.
+        finished: Its finished folds, at least one.
+        n_folds: How many there will be.
+        monitor: The monitored metric.
+    """
+    if n_folds == 1:
+        trial.set_user_attr("best_epoch", finished[0].best_epoch)
+        return
+    values = [score.value for score in finished]
+    trial.set_user_attr("best_epoch", [score.best_epoch for score in finished])
+    trial.set_user_attr("fold_curves", [score.history[monitor] for score in finished])
+    if len(values) > 1:
+        trial.set_user_attr("fold_std", stdev(values))
+    trial.set_user_attr(FOLD_VALUES, values)
