@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autotune.data import Dataset, GroupKFold, Holdout, KFold
     from autotune.errors import AutotuneError, StudyFailedError, UsageError
+    from autotune.results.finalizing import finalize
     from autotune.running.run import run
     from autotune.study import StudySpec, load_study_file
 
@@ -24,6 +25,7 @@ __all__ = [
     "StudyFailedError",
     "StudySpec",
     "UsageError",
+    "finalize",
     "load_study_file",
     "run",
 ]
@@ -37,6 +39,7 @@ _HOMES = {
     "StudyFailedError": "autotune.errors",
     "StudySpec": "autotune.study",
     "UsageError": "autotune.errors",
+    "finalize": "autotune.results.finalizing",
     "load_study_file": "autotune.study",
     "run": "autotune.running.run",
 }

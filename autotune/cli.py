@@ -14,11 +14,12 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autotune.errors import AutotuneError, UsageError
+from autotune.options import parser_for
 
 if TYPE_CHECKING:
     import optuna
@@ -33,9 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 the study failed, 2 bad usage, 130 stopped by a signal."""
     _end_at_once_on_signals()
     try:
-        options = _parser().parse_args(arguments)
-        command: Callable[[argparse.Namespace], int] = options.command
-        code = command(options)
+        options = parser_for(_COMMANDS).parse_args(arguments)
+        code: int = options.command(options)
         sys.stdout.flush()  # here, where it may fail; at the end of Python it changes the exit code
         return code
     except UsageError as error:
@@ -141,6 +141,74 @@ def best_command(options: argparse.Namespace) -> int:
     else:
         print_best(best)
     return DONE
+
+
+def finalize_command(options: argparse.Namespace) -> int:
+    """Confirm the best trials, refit the winner, and test it once."""
+    import optuna
+    from rich.console import Console
+
+    from autotune.printing import print_final, print_stopped
+    from autotune.progress import new_progress
+    from autotune.results.finalizing import Unfinished, finalize
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with new_progress(Console(stderr=options.json)) as progress:
+            result = finalize(
+                options.name,
+                top=options.top,
+                repeats=options.repeats,
+                workers=options.workers,
+                timeout_s=options.timeout,
+                lease_s=options.lease,
+                storage=options.storage,
+                run_dir=options.run_dir,
+                data_dir=options.data_dir,
+                gpus=options.gpus,
+                workers_per_gpu=options.workers_per_gpu,
+                artifacts=options.artifacts,
+                observer=progress,
+            )
+    except KeyboardInterrupt:
+        print_stopped(options.name, _where(options), command="finalize")
+        return STOPPED
+    if isinstance(result, Unfinished):
+        print(f"{result.study}: {result.finished} of {result.n_trials} trained.")
+        print(f"Go on:  autotune finalize {shlex.quote(options.name)}{_where(options)}")
+    elif options.json:
+        print(json.dumps(result.as_dict(), indent=2))
+    else:
+        print_final(result)
+    return DONE
+
+
+def export_command(options: argparse.Namespace) -> int:
+    """Write a model and its card."""
+    from autotune.results.exporting import export
+
+    written = export(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
+    if not written.is_final:
+        print("This is the best trial of the search, neither confirmed nor tested; for that: autotune finalize")
+    print(f"Model:  {written.model}\nCard:   {written.card}")
+    return DONE
+
+
+def replay_command(options: argparse.Namespace) -> int:
+    """Train a finished trial again and compare."""
+    from autotune.printing import print_replay
+    from autotune.results.replaying import replay
+
+    found = replay(
+        options.name,
+        options.trial,
+        storage=options.storage,
+        run_dir=options.run_dir,
+        data_dir=options.data_dir,
+        gpus=options.gpus,
+    )
+    print_replay(found)
+    return DONE if found.is_same else FAILED
 
 
 def dashboard_command(options: argparse.Namespace) -> int:
@@ -280,75 +348,18 @@ def _where(options: argparse.Namespace) -> str:
     return "".join(f" {name} {shlex.quote(value)}" for name, value in given.items() if value)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="autotune", description="Tune Keras networks with Optuna.")
-    parser.add_argument("--version", action="version", version=f"autotune {_version()}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(command=command)
-        sub.add_argument("--storage", metavar="URL", help="the study's records (default: OPTUNA_STORAGE, or SQLite)")
-        sub.add_argument("--run-dir", metavar="DIR", help="where its files are (default: AUTOTUNE_RUN_DIR, or runs)")
-        return sub
-
-    def add_data_dir(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--data-dir", metavar="DIR", help="datasets (default: AUTOTUNE_DATA, or Keras's cache)")
-
-    run = add("run", run_command, "Run a study file until it has all its trials, going on where it was.")
-    run.add_argument("study_file", metavar="STUDY_FILE")
-    run.add_argument("--epochs", type=int, metavar="N", help="epochs of each fold")
-    run.add_argument("--folds", type=int, metavar="K", help="k-fold cross-validation in place of the study's folds")
-    run.add_argument("--seed", type=int, metavar="N", help="the seed that all chance comes from")
-    run.add_argument("--name", help="the study's name in place of the study file's")
-    resume = add("resume", resume_command, "Go on with a study by its name; the study file is remembered.")
-    resume.add_argument("name", metavar="NAME")
-    for sub in (run, resume):
-        sub.add_argument("--trials", type=int, metavar="N", help="total of finished trials; remembered by the study")
-        sub.add_argument("--timeout", type=float, metavar="SECONDS", help="stop after so long; running trials wait")
-        lease = "other machines take over this command's trials after not hearing of it for so long (default: 60)"
-        sub.add_argument("--lease", type=float, default=60.0, metavar="SECONDS", help=lease)
-        sub.add_argument(
-            "--workers", type=int, metavar="N", help="trials at a time (default: the GPUs, else the cores)"
-        )
-        sub.add_argument("--gpus", metavar="GPUS", help="GPUs by position or UUID, e.g. 0,2, or none (default: all)")
-        sub.add_argument("--workers-per-gpu", type=int, metavar="K", help="trials that share each GPU and its memory")
-        where = "copy checkpoints there, for other machines: s3://BUCKET/PREFIX, gs://..., a folder; remembered"
-        sub.add_argument("--artifacts", metavar="URL", help=where)
-        engine = "where trials run: here, or on the Ray cluster at RAY_ADDRESS (default: %(default)s)"
-        sub.add_argument("--engine", choices=["local", "ray"], default="local", help=engine)
-        cpus = "Ray's CPUs for each worker (default: as many as the study remembers threads, else 1)"
-        sub.add_argument("--cpus-per-worker", type=int, metavar="C", help=cpus)
-        add_data_dir(sub)
-    status = add("status", status_command, "Show how far a study is, or all of them.")
-    status.add_argument("name", nargs="?", metavar="NAME")
-    best = add("best", best_command, "Show the best trial of a study.")
-    best.add_argument("name", metavar="NAME")
-    for sub in (status, best):
-        sub.add_argument("--json", action="store_true", help="print JSON and nothing else")
-    dashboard = add("dashboard", dashboard_command, "Serve optuna-dashboard on 127.0.0.1.")
-    dashboard.add_argument("--port", type=int, default=8080, metavar="P")
-    serve = add(
-        "serve",
-        serve_command,
-        "Serve the storage to other machines (Optuna's gRPC proxy). There is no authentication: whoever reaches the "
-        "port reads and writes all studies.",
-    )
-    serve.add_argument("--host", default="127.0.0.1", metavar="H", help="0.0.0.0: every network (default: %(default)s)")
-    serve.add_argument("--port", type=int, default=13000, metavar="P", help="0 for any (default: %(default)s)")
-    datasets = add("datasets", datasets_command, "List the datasets: what is there, what is missing, how to get it.")
-    add_data_dir(datasets)
-    return parser
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("autotune")
-    except PackageNotFoundError:
-        return "(not installed)"
-
+_COMMANDS = {
+    "run": run_command,
+    "resume": resume_command,
+    "finalize": finalize_command,
+    "status": status_command,
+    "best": best_command,
+    "export": export_command,
+    "replay": replay_command,
+    "dashboard": dashboard_command,
+    "serve": serve_command,
+    "datasets": datasets_command,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

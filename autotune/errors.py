@@ -61,3 +61,7 @@ class DiskFullError(AutotuneError):
 
 class DivergedError(AutotuneError):
     """The loss or the monitored metric became NaN or infinite; the trial fails with the reason "nan"."""
+
+
+class ExportError(UsageError):
+    """A model that needs more than Keras to be loaded."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from autotune.results.confirmation import Confirmation
+from autotune.results.final import FinalResult, TestScore
+from autotune.results.replaying import ReplayedTrial
+from autotune.results.statistics import Estimate
 from autotune.results.summary import BestTrial, StudyStatus
 
 
@@ -45,12 +50,93 @@ def print_best(best: BestTrial) -> None:
         print(f"Model:  {best.model}")
 
 
-def print_stopped(name: str | None, where: str) -> None:
+def print_final(result: FinalResult) -> None:
+    """Print what a study has found: its candidates, trained again, and the winner on the test rows."""
+    confirmation = result.confirmation
+    monitor = result.monitor or "value"
+    print(f"\n{result.study}: each candidate trained with {confirmation.repeats} new seeds ({monitor})")
+    _print_candidates(confirmation)
+    winner = confirmation.candidate(confirmation.winner)
+    print(f"Winner: {_named(winner.name)}{_why(confirmation)}")
+    for name, value in winner.params.items():
+        print(f"  {name} = {value!r}")
+    if confirmation.versus_baseline is not None:
+        verdict = "beats the baseline" if confirmation.beats_baseline else "does not beat the baseline beyond noise"
+        print(f"It {verdict}: {_difference(confirmation.versus_baseline)}")
+    if result.test is not None:
+        _print_test(result.test, result.models)
+
+
+def _print_candidates(confirmation: Confirmation) -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("candidate")
+    for column in ("confirmed", "std. error", "search showed", "optimism", "weights", "behind the best", "failed"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for one in confirmation.candidates:
+        confirmed, versus = one.confirmed, one.versus_best
+        is_best = one is confirmation.candidates[0]
+        table.add_row(
+            _named(one.name) + (" *" if one.name == confirmation.winner else ""),
+            f"{confirmed.mean:.5f}" if confirmed else "",
+            f"{confirmed.standard_error:.5f}" if confirmed else "",
+            f"{one.searched:.5f}" if one.searched is not None else "",
+            f"{one.optimism:+.5f}" if one.optimism is not None else "",
+            f"{one.n_parameters:,}" if one.n_parameters is not None else "",
+            f"{versus.mean:.5f} (p = {versus.p_value:.2g})" if versus and not is_best else "",
+            str(one.n_failed or ""),
+        )
+    Console(width=None if sys.stdout.isatty() else 250).print(table)
+
+
+def _print_test(test: TestScore, models: Sequence[str]) -> None:
+    found = test.estimate
+    seeds = f"{len(test.values)} seeds, {test.epochs} epoch{'s' if test.epochs > 1 else ''} on all development rows"
+    print(
+        f"Test {test.metric}: {found.mean:.5f}, 95 % interval {found.low:.5f} to {found.high:.5f} "
+        f"({test.n_rows:,} rows, {seeds}; opened once, {test.opened})"
+    )
+    print(f"  by seed: {', '.join(f'{value:.5f}' for value in test.values)}")
+    if test.baseline is not None and test.versus_baseline is not None:
+        print(f"  baseline, trained the same way: {test.baseline:.5f}; {_difference(test.versus_baseline)}")
+    print(f"Models: {', '.join(models)}")
+
+
+def _named(name: str) -> str:
+    return f"trial {name}" if name.isdigit() else name
+
+
+def _why(confirmation: Confirmation) -> str:
+    best = confirmation.candidates[0].name
+    if confirmation.winner != best:
+        return f", the smallest of those within one standard error of {_named(best)}"
+    return ", better than the runner-up by more than noise" if confirmation.is_clear else ", no better than noise"
+
+
+def _difference(found: Estimate) -> str:
+    return f"by {found.mean:+.5f}, 95 % interval {found.low:+.5f} to {found.high:+.5f}, p = {found.p_value:.2g}"
+
+
+def print_replay(found: ReplayedTrial) -> None:
+    """Print how a trial came out again."""
+    if found.stored is not None:
+        print(f"trial {found.trial}: {found.stored!r} then, {found.again!r} now")
+    different = {step: values for step, values in found.steps.items() if values[0] != values[1]}
+    if found.is_same:
+        print(
+            f"The same, bit for bit: {'the value and ' if found.stored is not None else ''}{len(found.steps)} reports."
+        )
+    else:
+        print(f"NOT the same: {len(different)} of {len(found.steps)} reports differ.")
+    for step, (before, now) in list(different.items())[:5]:
+        print(f"  step {step}: {before!r} then, {now!r} now")
+
+
+def print_stopped(name: str | None, where: str, command: str = "resume") -> None:
     """Print what a signal has stopped, and how to go on; `name` is None if no trial was started yet."""
     if name is None:
         print("Stopped before a trial was started; nothing is lost. Go on with the same command.", file=sys.stderr)
         return
-    go_on = f"autotune resume {shlex.quote(name)}{where}"
+    go_on = f"autotune {command} {shlex.quote(name)}{where}"
     print(f"Stopped. What was running waits with all its finished epochs. Go on:  {go_on}", file=sys.stderr)
 
 

@@ -49,6 +49,10 @@ class StudySpec:
             `lambda seed: optuna.samplers.TPESampler(seed=seed)`. It is called anew for every suggestion, with a
             seed from (study seed, trial, parameter), so that a search that was interrupted suggests the same.
             None for TPE as in `autotune.search.tpe`.
+        baseline: The hyperparameters of the configuration that the study has to beat, all that it is asked for, e.g.
+            the article's; trained beside the candidates by `autotune finalize`. None for none.
+        test_dataset: A function that returns the test rows, where `dataset` is a function too; only `autotune finalize`
+            calls it, once. Named datasets have test rows of their own.
         pruner: An Optuna pruner; reports are made after each epoch, counted from 1. None for a median of at least
             five peers after three epochs of grace, as in `autotune.search.patient_median`.
         keep_models: How many of the best trials keep their `model.keras`, at least 0.
@@ -77,6 +81,8 @@ class StudySpec:
     epoch_policy: EpochPolicy = "best"
     sampler: Callable[[int], optuna.samplers.BaseSampler] | None = None
     pruner: optuna.pruners.BasePruner | None = None
+    baseline: Mapping[str, Any] | None = None
+    test_dataset: Callable[[], Dataset] | None = None
     keep_models: int = 3
     max_failures_in_a_row: int = 5
     count_failed: bool = False
@@ -245,14 +251,20 @@ def _check_kind(spec: StudySpec) -> None:
 
 
 def _check_parts(spec: StudySpec) -> None:
-    for name in ("build", "fit", "objective"):
+    for name in ("build", "fit", "objective", "test_dataset"):
         value = getattr(spec, name)
         if value is not None and not callable(value):
             raise StudyFileError(
                 f"{name}={value!r} cannot be called.",
-                f"`{name}` is a function that takes a trial.",
-                f"Write def {name}(trial, ...): ... and give its name.",
+                f"`{name}` is a function{'' if name == 'test_dataset' else ' that takes a trial'}.",
+                f"Write def {name}(...): ... and give its name.",
             )
+    if spec.baseline is not None and not isinstance(spec.baseline, Mapping):
+        raise StudyFileError(
+            f"baseline={spec.baseline!r} is no dict.",
+            "It gives each hyperparameter of the configuration to beat its value.",
+            'Write, for example, baseline={"blocks": 3, "dropout": 0.0}.',
+        )
     if not isinstance(spec.folds, (Holdout, KFold, GroupKFold)):
         raise StudyFileError(
             f"folds={spec.folds!r} is unknown.",

@@ -39,6 +39,18 @@ def fit(trial: optuna.Trial) -> dict:
     return {"batch_size": trial.suggest_categorical("batch_size", [32, 64, 128])}
 
 
+ARTICLE = {
+    "blocks": 3,
+    "filters": 32,
+    "kernel_size": 3,
+    "dense_units": 64,
+    "dropout": 0.0,
+    "l2": 1e-3,
+    "optimizer": "adam",
+    "adam_learning_rate": 1e-3,
+    "batch_size": 64,
+}
+
 study = StudySpec(
     name="digits-cnn",
     dataset="digits",
@@ -50,5 +62,6 @@ study = StudySpec(
     epochs=20,
     n_trials=30,
     seed=0,
+    baseline=ARTICLE,
     pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=3, n_min_trials=5),
 )

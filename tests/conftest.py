@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from postgres_server import NoPostgresError, PostgresServer  # scripts/postgres_server.py
@@ -104,3 +105,53 @@ def served() -> Iterator[Callable[[str], str]]:
 
     with ExitStack() as stack:
         yield lambda url: stack.enter_context(proxy(open_storage(url), "127.0.0.1", 0))
+
+
+_STUDY_FILE = """
+import os
+import signal
+import sys
+from pathlib import Path
+
+import optuna
+
+from autotune import StudySpec
+
+HERE = Path(__file__).parent
+
+def first_time(what):
+    try:
+        (HERE / what).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+{code}
+
+study = StudySpec(**{{"name": "toy", "objective": objective, "direction": "minimize", "n_trials": 4, {options}}})
+"""
+
+
+@pytest.fixture
+def no_places_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget where studies and data of this machine are."""
+    for variable in ("OPTUNA_STORAGE", "AUTOTUNE_RUN_DIR", "AUTOTUNE_DATA"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    """Give the run dir of this test."""
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Callable[..., Path]:
+    """Give a function that writes a study file around the code of an objective."""
+
+    def write(code: str, options: str = "", file: str = "study.py") -> Path:
+        path = tmp_path / file
+        path.write_text(_STUDY_FILE.format(code=dedent(code), options=options), "utf-8")
+        return path
+
+    return write

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "autotune"
 # The reading order: a module imports from its own room and those above it; `autotune` is `__init__.py`.
 ROOMS = [
     *("errors", "seeds", "data", "models", "study", "training", "search", "running", "results", "progress", "printing"),
-    *("autotune", "cli", "__main__"),
+    *("options", "autotune", "cli", "__main__"),
 ]
 
 

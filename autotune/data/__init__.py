@@ -1,7 +1,7 @@
 """Named datasets as arrays, where they come from, and who trains on which rows."""
 
 from autotune.data.dataset import Dataset
-from autotune.data.folds import Fold, Folds, GroupKFold, Holdout, KFold, split, split_digest, with_k
+from autotune.data.folds import Fold, Folds, GroupKFold, Holdout, KFold, Split, split, split_digest, with_k
 from autotune.data.sources import DatasetStatus, available, load_development, load_test
 from autotune.data.store import open_stored, store
 
@@ -13,6 +13,7 @@ __all__ = [
     "GroupKFold",
     "Holdout",
     "KFold",
+    "Split",
     "available",
     "load_development",
     "load_test",

@@ -91,6 +91,21 @@ class Fold:
     validation: npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows, and who trains on which of them.
+
+    Args:
+        data: The development rows.
+        folds: Positions among them; a fold without positions to validate on trains on all of its rows.
+        digest: What `split_digest` says of both.
+    """
+
+    data: Dataset
+    folds: tuple[Fold, ...]
+    digest: str
+
+
 def with_k(folds: Folds, k: int) -> Folds:
     """Return k folds in place of `folds`; groups that were kept together still are.
 

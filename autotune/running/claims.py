@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 import optuna
@@ -23,7 +22,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner, is_foreign, is_ours, make_ours, mark_of
-from autotune.running.settings import ATTRIBUTE, read_settings
 from autotune.running.shared_trials import SharedTrials
 from autotune.search import SeededSampler, StorageView, twin
 
@@ -37,14 +35,19 @@ class Budget:
     """How many trials there are to be, and what counts as one.
 
     Attributes:
-        n_trials: How many finished (complete or pruned) trials the study is to have.
+        n_trials: How many finished (complete or pruned) trials the study is to have; None for those that are there,
+            each of which is run as it is, and no others.
         count_failed: Whether a failed trial (unless it was lost) is spent, too.
         max_retries: How often a trial may be lost, without a new report in between, before it fails.
     """
 
-    n_trials: int
+    n_trials: int | None
     count_failed: bool = False
     max_retries: int = 2
+
+    def is_met_by(self, n_trials: int) -> bool:
+        """Say whether with so many trials that count no more are to be made."""
+        return self.n_trials is None or n_trials >= self.n_trials
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,9 @@ class Claims:
     def is_complete(self) -> bool:
         """Say whether the study has all its trials."""
         trials = self._shared.trials()
-        return sum(t.state in FINISHED or self._is_spent(t) for t in trials) >= self._budget.n_trials
+        if self._budget.n_trials is None:
+            return all(trial.state.is_finished() for trial in trials)
+        return self._budget.is_met_by(sum(t.state in FINISHED or self._is_spent(t) for t in trials))
 
     def n_finished(self) -> int:
         """Return how many trials are finished, by all parents."""
@@ -120,6 +125,8 @@ class Claims:
 
     def twin(self, trial: optuna.Trial) -> FrozenTrial | None:
         """Return the trial that makes `trial` a repetition: finished, or older and running; None if there is none."""
+        if self._budget.n_trials is None:
+            return None
         trials = self._shared.trials()
         done = [t for t in trials if t.state in FINISHED]
         return twin(done, trial.params) or twin(_at_work(trials[: trial.number]), trial.params)
@@ -239,7 +246,7 @@ class Claims:
 
     def _claimable(self, counted: list[FrozenTrial]) -> Iterator[FrozenTrial]:
         """List the trials that wait, and need not wait for one that runs and is the same."""
-        at_work = _at_work(counted)
+        at_work = _at_work(counted) if self._budget.n_trials is not None else []
         for trial in counted:
             if trial.state != TrialState.WAITING or trial.number in self._held:
                 continue
@@ -281,27 +288,27 @@ class Claims:
             return False
         runs_alone = all(self._owner.is_mine(t) for t in counted if t.state == TrialState.RUNNING)
         margin = slots if runs_alone else _FAR * slots
-        return len(counted) + margin < self._budget.n_trials and self._has_room(margin)
+        return not self._budget.is_met_by(len(counted) + margin) and self._has_room(margin)
 
     def _claimed_or_made(self) -> FrozenTrial | None:
         self._others_made_trials()
         self._recover(self._shared.trials())
         counted = self._counted()
         claimed = next((trial for trial in self._claimable(counted) if self._claim(trial)), None)
-        if claimed is None and len(counted) < self._budget.n_trials and self._has_room():
+        if claimed is None and not self._budget.is_met_by(len(counted)) and self._has_room():
             return self._made_trial()
         return claimed
 
     def _made_trial(self) -> FrozenTrial | None:
         """Make a trial that runs here from its first moment; None if it would be, or is and waits, one too many."""
         with self._making:  # databases do it one after the other; in a queue there, slots would hold all connections
-            if self._shared.n_known() >= self._budget.n_trials and len(self._counted()) >= self._budget.n_trials:
+            if self._budget.is_met_by(self._shared.n_known()) and self._budget.is_met_by(len(self._counted())):
                 return None  # the other slots were faster
             trial = self._owner.new_trial()
             trial._trial_id = self._storage.create_new_trial(self._study_id, trial)
             trial.number = self._number(trial._trial_id)
             self._shared.hold(trial)
-        if trial.number >= self._budget.n_trials:  # not all before it need count
+        if self._budget.is_met_by(trial.number):  # not all before it need count
             self._shared.forget()
             if trial.number not in {t.number for t in self._counted()}:
                 self._set_waiting(trial._trial_id)
@@ -376,25 +383,3 @@ def _is_fresh(trial: FrozenTrial) -> bool:
 def _at_work(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Return the trials that run and have begun to train: what they have been asked for is all there is."""
     return [t for t in trials if t.state == TrialState.RUNNING and t.intermediate_values]
-
-
-def recover_lost_trials(storage: optuna.storages.BaseStorage, study_file: str, folder: Callable[[str], Path]) -> None:
-    """Have the trials wait that dead parents of any study of `study_file` have left RUNNING.
-
-    Slots do the same before each claim; here it is done while TensorFlow is still to be imported, so that a command
-    that is stopped before its first claim leaves nothing RUNNING either.
-
-    Args:
-        storage: The storage.
-        study_file: The study file, absolute.
-        folder: From a study's name to its folder.
-    """
-    for record in storage.get_all_studies():
-        if record.user_attrs.get(ATTRIBUTE, {}).get("study_file") != study_file:
-            continue
-        study = optuna.load_study(study_name=record.study_name, storage=storage)
-        settings = read_settings(study)
-        if settings is None or not study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            continue
-        with contextlib.closing(Owner(folder(record.study_name) / "workers")) as owner:
-            Claims(study, storage, owner, Budget(0, max_retries=settings.max_retries)).recover()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
@@ -179,15 +179,22 @@ def asked_distribution(request: Request) -> tuple[str, BaseDistribution] | None:
 class Replay:
     """The parent's end of a pipe, played from a stored trial: what a study file asks for, given those parameters.
 
-    Parameters that the stored trial lacks get a value at the edge of their range. Reports are not kept.
+    Parameters that the stored trial lacks get a value at the edge of their range. Nothing is ever pruned.
 
     Args:
         params: The stored trial's parameters.
         number: Its number.
+        user_attrs: Its user attributes.
+
+    Attributes:
+        distributions: The distribution of each parameter that was asked for.
+        reports: What was reported, by step.
     """
 
-    def __init__(self, params: dict[str, Any], number: int) -> None:
+    def __init__(self, params: dict[str, Any], number: int, user_attrs: Mapping[str, Any] | None = None) -> None:
         self.distributions: dict[str, BaseDistribution] = {}
+        self.reports: dict[int, float] = {}
+        self._user_attrs = dict(user_attrs or {})
         self._params = params
         self._number = number
         self._request = Request("number")
@@ -195,6 +202,9 @@ class Replay:
     def send(self, request: Request) -> None:
         """Take a request, as the parent does."""
         self._request = request
+        if request.name == "report":
+            value, step = request.args
+            self.reports[step] = value
 
     def recv(self) -> tuple[str, Any]:
         """Answer the last request, as the parent does."""
@@ -205,7 +215,7 @@ class Replay:
                 "params": self._params,
                 "distributions": self.distributions,
                 "should_prune": False,
-                "user_attrs": {},
+                "user_attrs": self._user_attrs,
                 "constraints": {},
             }
             return "value", known.get(self._request.name)

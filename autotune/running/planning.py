@@ -7,24 +7,31 @@ import dataclasses
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import filelock
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.pruners import NopPruner
+from optuna.samplers import RandomSampler
+from optuna.trial import FrozenTrial
 
-from autotune.errors import StudyFileError
-from autotune.running.claims import FINISHED, recover_lost_trials
+from autotune.errors import StudyFileError, UsageError
+from autotune.running.claims import FINISHED, Budget
 from autotune.running.patient_storage import Patience
 from autotune.running.places import Places
 from autotune.running.preparing import Declaration, Declare, PastTrial, Preparation, Prepare, Rows
 from autotune.running.processes import KILLED, Launcher, LauncherClosedError
+from autotune.running.queue import Queue, assignment_of
+from autotune.running.recovery import recover_lost_trials
 from autotune.running.settings import KnownSpace, StudySettings, read_settings, refuse, refuse_changes, write_settings
 from autotune.running.slots import available_cores
 from autotune.running.source import StudySource
 from autotune.running.storage import open_storage
+from autotune.running.trial_task import Assignment
 from autotune.search import SeededSampler, by_folds, patient_median, tpe
 from autotune.training.artifacts import NOWHERE, check_store
 
@@ -45,6 +52,8 @@ class Plan:
         declared: What the study file says, as overridden.
         rows: Where its data are; None for a plain objective.
         settings: What it remembers.
+        budget: Which trials it is to have.
+        assign: From a trial to what it trains on.
         known_space: What the search space may not differ from; None for anything goes, unless a plain objective was
             edited: it may also vary a range from trial to trial.
     """
@@ -56,7 +65,22 @@ class Plan:
     declared: Declaration
     rows: Rows | None
     settings: StudySettings
+    budget: Budget
+    assign: Callable[[optuna.Trial], Assignment]
     known_space: KnownSpace | None
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What there is to know of a study before it goes on."""
+
+    storage: optuna.storages.BaseStorage
+    source: StudySource
+    declared: Declaration
+    existing: optuna.Study | None
+    before: StudySettings | None
+    prepared: Preparation
+    settings: StudySettings
 
 
 @dataclass(frozen=True)
@@ -94,19 +118,104 @@ class Preparer:
         Raises:
             UsageError: If the study, its data or its storage cannot be used, or the study is not what it was.
         """
+        known = self._known(n_trials, repeats=0)
+        declared, settings, rows = known.declared, known.settings, known.prepared.rows
+        study = _open_study(known.storage, declared)
+        before = known.before
+        if before is None and (meanwhile := read_settings(study)):  # another parent has begun it at the same time
+            settings = dataclasses.replace(settings, threads=meanwhile.threads, token=meanwhile.token)
+        write_settings(study, settings)
+        is_edited = before is not None and before.study_digest not in ("", known.source.digest)
+        return Plan(
+            study=study,
+            storage=known.storage,
+            folder=self.places.study_folder(declared.name),
+            source=known.source.without_dataset(),
+            declared=declared,
+            rows=rows,
+            settings=settings,
+            budget=Budget(settings.n_trials, declared.count_failed, declared.max_retries),
+            assign=lambda trial: Assignment(rows, ("trial", trial.number)),
+            known_space=_known_space(known.existing) if known.existing and is_edited and not rows else None,
+        )
+
+    def plan_queue(self, repeats: int, queue_of: Callable[[Declaration], Queue]) -> Plan:
+        """Prepare to train configurations of the study again.
+
+        Args:
+            repeats: With how many seeds.
+            queue_of: From the study to the trials that are to be.
+
+        Raises:
+            UsageError: As `plan` does.
+        """
+        known = self._known(None, repeats)
+        queue = queue_of(known.declared)
+        n_trials, source = len(queue.trials), known.source
+        source = dataclasses.replace(source, overrides=dataclasses.replace(source.overrides, name=queue.name))
+        declared = dataclasses.replace(
+            known.declared,
+            name=queue.name,
+            sampler=RandomSampler,  # never asked: all that is suggested is known
+            pruner=NopPruner(),
+            n_trials=n_trials,
+            keep_models=n_trials if any(trial.refit for trial in queue.trials) else 0,
+            max_failures_in_a_row=n_trials + 1,
+        )
+        settings = dataclasses.replace(
+            known.settings, n_trials=n_trials, overrides=source.overrides, part_of=known.declared.name
+        )
+        folder = self.places.study_folder(queue.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / "queue.lock"):
+            study = _open_study(known.storage, declared)
+            write_settings(study, settings)
+            queue.fill(study)
+        return Plan(
+            study=study,
+            storage=known.storage,
+            folder=folder,
+            source=source.without_dataset(),
+            declared=declared,
+            rows=known.prepared.rows,
+            settings=settings,
+            budget=Budget(None, max_retries=declared.max_retries),
+            assign=lambda trial: assignment_of(trial.user_attrs, known.prepared),
+            known_space=None,
+        )
+
+    def plan_replay(self, trial: FrozenTrial, repeats: int) -> tuple[StudySource, Assignment, StudySettings]:
+        """Find out how a stored trial was trained: by which code, on what, and with which threads.
+
+        Args:
+            trial: A trial of the study, or one that was queued for it.
+            repeats: With how many seeds trials were queued; 0 for a trial of the search itself.
+
+        Raises:
+            UsageError: As `plan` does.
+        """
+        known = self._known(None, repeats)
+        rows = known.prepared.rows
+        place = ("trial", trial.number)
+        assignment = assignment_of(trial.user_attrs, known.prepared) if repeats else Assignment(rows, place)
+        return known.source.without_dataset(), assignment, known.settings
+
+    def _known(self, n_trials: int | None, repeats: int) -> _Known:
         # First: what is wrong with it should not take time to be said.
         storage = open_storage(self.places.storage, self.patience)
         recover_lost_trials(storage, str(self.source.path), self.places.study_folder)
-        declared: Declaration = self._ask(Declare(self.source))
+        declared: Declaration = self.ask(Declare(self.source))
         if declared.needs_keras:
             self.launcher.preload(self.modules)
         existing = _find_study(storage, declared.name)
         before = read_settings(existing) if existing else None
+        _refuse_part(before, declared.name)
         source, declared = self._with_remembered(before, declared)
         folder = self.places.study_folder(declared.name)
         data_dir = self.places.data_dir or (Path(before.data_dir) if before and before.data_dir else None)
         past = _past_trials(existing) if existing else []
-        prepared: Preparation = self._ask(Prepare(source, data_dir, self.places.run_dir, folder, past))
+        prepared: Preparation = self.ask(Prepare(source, data_dir, self.places.run_dir, folder, past, repeats))
+        _refuse_baseline(prepared.baseline_problems)
         settings = self._settings(source, declared, prepared, before, n_trials, data_dir)
         if existing is not None:
             _refuse_direction(existing, declared)
@@ -114,16 +223,9 @@ class Preparer:
                 refuse_changes(declared.name, before or settings, settings, prepared.space_changes)
             elif prepared.choice_changes:  # which Optuna allows in no study, whatever became of its trials
                 refuse(declared.name, prepared.choice_changes)
-        study = _open_study(storage, declared)
-        if before is None and (meanwhile := read_settings(study)):  # another parent has begun it at the same time
-            settings = dataclasses.replace(settings, threads=meanwhile.threads, token=meanwhile.token)
-        write_settings(study, settings)
-        is_edited = before is not None and before.study_digest not in ("", source.digest)
-        known_space = _known_space(existing) if existing and is_edited and not prepared.rows else None
-        source = source.without_dataset()
-        return Plan(study, storage, folder, source, declared, prepared.rows, settings, known_space)
+        return _Known(storage, source, declared, existing, before, prepared, settings)
 
-    def _ask(self, task: Any, attempts: int = 3) -> Any:
+    def ask(self, task: Any, attempts: int = 3) -> Any:
         """Have a process of its own do a preparing task, and return its result."""
         process = self.launcher.start(task)
         try:
@@ -134,7 +236,7 @@ class Preparer:
             if self.stopping.is_set():
                 raise LauncherClosedError from None
             if attempts > 1 and (status is None or status in KILLED):  # by somebody else, for all one can tell
-                return self._ask(task, attempts - 1)
+                return self.ask(task, attempts - 1)
             raise self._died(status) from None
         process.exit_status()
         if kind == "error":
@@ -155,7 +257,7 @@ class Preparer:
             return self.source, declared
         given = {k: v for k, v in vars(self.source.overrides).items() if v is not None}
         source = dataclasses.replace(self.source, overrides=dataclasses.replace(before.overrides, **given))
-        return source, declared if source == self.source else self._ask(Declare(source))
+        return source, declared if source == self.source else self.ask(Declare(source))
 
     def _settings(
         self,
@@ -258,6 +360,24 @@ def _known_space(study: optuna.Study) -> KnownSpace | None:
             if distributions.setdefault(name, distribution) != distribution:
                 distributions[name] = None
     return KnownSpace(distributions, frozenset.intersection(*(frozenset(t.params) for t in finished)))
+
+
+def _refuse_baseline(problems: list[str]) -> None:
+    if problems:
+        raise StudyFileError(
+            "the baseline is no configuration of the study:\n  " + "\n  ".join(problems),
+            "It gives a value to each hyperparameter that `build` and `fit` ask for with those values, and no others.",
+            "Correct `baseline` in the study file, or leave it out.",
+        )
+
+
+def _refuse_part(before: StudySettings | None, name: str) -> None:
+    if before is not None and before.part_of is not None:
+        raise UsageError(
+            f"the study {name!r} trains configurations of {before.part_of!r} again.",
+            "It goes on with that study, and not as a search of its own.",
+            f"autotune finalize {before.part_of}",
+        )
 
 
 def _refuse_direction(study: optuna.Study, declared: Declaration) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -18,11 +18,12 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from autotune.data import Dataset, Fold, load_development, split, split_digest, store
+from autotune.data import Dataset, Fold, Folds, load_development, split, split_digest, store
 from autotune.errors import AutotuneError, StudyFileError
 from autotune.running.piped_trial import PipedTrial, Replay
 from autotune.running.source import StudySource
 from autotune.search import differences
+from autotune.seeds import derive_seed
 from autotune.study import Direction, EpochPolicy, StudySpec
 from autotune.training.disk import disk_full
 
@@ -45,6 +46,9 @@ class Declaration:
     count_failed: bool
     max_retries: int
     trial_timeout_s: float | None
+    folds: Folds
+    baseline: Mapping[str, Any] | None
+    has_test_rows: bool
     needs_keras: bool
 
 
@@ -81,11 +85,17 @@ class Preparation:
         rows: Where the data are; None for a plain objective.
         space_changes: How the search space differs from that of the finished trials, a line for each parameter.
         choice_changes: How the choices of its categorical parameters differ from those of any stored trial.
+        baseline_problems: What the baseline lacks, has too much, or has out of range; a line each.
+        repeats: The same data split anew, as often as was asked for.
+        whole: The same data, all of it to train on; None for a plain objective, or if no repeats were asked for.
     """
 
     rows: Rows | None
     space_changes: list[str]
     choice_changes: list[str]
+    baseline_problems: list[str]
+    repeats: tuple[Rows, ...] = ()
+    whole: Rows | None = None
 
 
 @dataclass(frozen=True)
@@ -95,33 +105,56 @@ class Declare:
     source: StudySource
 
     def __call__(self, connection: Connection) -> None:
-        _send_result(connection, lambda: _declaration(self.source.load()))
+        send_result(connection, lambda: _declaration(self.source.load()))
 
 
 @dataclass(frozen=True)
 class Prepare:
-    """Task: put the data where trial processes find it, split it, replay stored trials; send a `Preparation`."""
+    """Task: put the data where trial processes find it, split it, replay stored trials; send a `Preparation`.
+
+    Attributes:
+        source: The study.
+        data_dir: Where named datasets are looked for first.
+        run_dir: Where data are kept.
+        study_folder: Where folds are kept.
+        past: Trials to be replayed.
+        repeats: How many more splits there are to be, each from a seed of its own.
+    """
 
     source: StudySource
     data_dir: Path | None
     run_dir: Path
     study_folder: Path
     past: list[PastTrial]
+    repeats: int = 0
 
     def __call__(self, connection: Connection) -> None:
-        _send_result(connection, self._prepare, self.run_dir)
+        send_result(connection, self._prepare, self.run_dir)
 
     def _prepare(self) -> Preparation:
         spec = self.source.load()
         if spec.objective is not None:
-            return Preparation(None, [], [])
+            return Preparation(None, [], [], [])
         data = _load_data(spec, self.data_dir)
         folds = split(spec.folds, data.y, spec.seed, data.groups)
-        digest = split_digest(data, folds)
-        rows = Rows(store(data, self.run_dir / "datasets"), self.study_folder / f"folds-{digest[:12]}.npz", digest)
-        _save_folds(folds, rows.folds)
+        stored = store(data, self.run_dir / "datasets")
+        rows = self._rows(data, stored, folds)
         replayed = _replayed(spec, data.subset(folds[0].train), self.past)
-        return Preparation(rows, _space_changes(replayed), _choice_changes(replayed))
+        is_new = self.repeats or not self.past
+        problems = _baseline_problems(spec, data.subset(folds[0].train)) if is_new else []
+        changes = _space_changes(replayed), _choice_changes(replayed), problems
+        if not self.repeats:
+            return Preparation(rows, *changes)
+        seeds = [derive_seed(spec.seed, "repeat", repeat) for repeat in range(self.repeats)]
+        anew = (self._rows(data, stored, split(spec.folds, data.y, seed, data.groups)) for seed in seeds)
+        everything = Fold(np.arange(len(data)), np.arange(0))
+        return Preparation(rows, *changes, repeats=tuple(anew), whole=self._rows(data, stored, (everything,)))
+
+    def _rows(self, data: Dataset, stored: Path, folds: tuple[Fold, ...]) -> Rows:
+        digest = split_digest(data, folds)
+        rows = Rows(stored, self.study_folder / f"folds-{digest[:12]}.npz", digest)
+        _save_folds(folds, rows.folds)
+        return rows
 
 
 def load_folds(path: Path) -> tuple[Fold, ...]:
@@ -145,7 +178,7 @@ def _save_folds(folds: tuple[Fold, ...], path: Path) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _send_result(connection: Connection, work: Callable[[], object], *folders: Path) -> None:
+def send_result(connection: Connection, work: Callable[[], object], *folders: Path) -> None:
     result: tuple[str, object]
     try:
         result = ("value", work())
@@ -158,8 +191,12 @@ def _send_result(connection: Connection, work: Callable[[], object], *folders: P
 
 
 def _declaration(spec: StudySpec) -> Declaration:
-    named = {name: getattr(spec, name) for name in Declaration.__dataclass_fields__ if name != "needs_keras"}
-    return Declaration(**named, needs_keras=spec.objective is None or "tensorflow" in sys.modules)
+    named = {name: getattr(spec, name) for name in Declaration.__dataclass_fields__ if hasattr(spec, name)}
+    return Declaration(
+        **named,
+        has_test_rows=isinstance(spec.dataset, str) or spec.test_dataset is not None,
+        needs_keras=spec.objective is None or "tensorflow" in sys.modules,
+    )
 
 
 def _load_data(spec: StudySpec, data_dir: Path | None) -> Dataset:
@@ -203,6 +240,28 @@ def _replayed(spec: StudySpec, data: Dataset, past: list[PastTrial]) -> _Replaye
             continue  # a configuration that cannot be built has failed as a trial, too
         found.append((trial, replay.distributions))
     return found
+
+
+def _baseline_problems(spec: StudySpec, data: Dataset) -> list[str]:
+    if spec.baseline is None:
+        return []
+    replayed = _replayed(spec, data, [PastTrial(0, dict(spec.baseline), {}, is_finished=False)])
+    if not replayed:
+        return ["it cannot be built"]
+    asked = replayed[0][1]
+    problems = [f"{name} is missing: {asked[name]}" for name in asked if name not in spec.baseline]
+    problems += [f"{name} is not asked for" for name in spec.baseline if name not in asked]
+    for name, distribution in asked.items():
+        if name in spec.baseline and not _contains(distribution, spec.baseline[name]):
+            problems.append(f"{name}={spec.baseline[name]!r} is not in {distribution}")
+    return problems
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    try:
+        return distribution._contains(distribution.to_internal_repr(value))
+    except (ValueError, TypeError):
+        return False
 
 
 def _space_changes(replayed: _Replayed) -> list[str]:

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import optuna
-from optuna.trial import TrialState
 
 from autotune.errors import UsageError
-from autotune.running.claims import FINISHED, Budget, Claims
-from autotune.running.events import Event, Note, Observer, RunStarted
-from autotune.running.gpus import NO_GPU, select_gpus, visible_gpus
-from autotune.running.leases import Lease
-from autotune.running.ownership import Owner
+from autotune.running.events import Event, Observer
+from autotune.running.execution import Machine, announce, checked_artifacts, environment_of_trials, session
 from autotune.running.places import Places, find_places, make_writable, ray_address
-from autotune.running.planning import KERAS_MODULES, MODULES, Plan, Preparer
-from autotune.running.processes import Launcher, new_launcher
+from autotune.running.planning import KERAS_MODULES, MODULES, Preparer
+from autotune.running.processes import new_launcher
 from autotune.running.ray_engine import joined_ray, reachable_storage, share_cluster, work_on
-from autotune.running.slots import Sharing, share_machine
 from autotune.running.source import StudySource, study_source
 from autotune.running.stopping import stoppable
-from autotune.running.storage_url import storage_folder
-from autotune.running.supervising import Supervisor
-from autotune.running.trial_task import RunTrial
 from autotune.running.watching import StudyWatch
-from autotune.running.workers import Job, Workers
 from autotune.study import Overrides, StudySpec, refuse_while_loading
-from autotune.training.artifacts import NOWHERE, check_store, client_modules, store_url
+from autotune.training.artifacts import client_modules
 from autotune.training.disk import telling_full_disk
-from autotune.training.folder import TrialFolder, trial_folder
 
 
 def run(
@@ -115,19 +103,11 @@ def run(
         return _run_on_ray(
             source, places, work, n_trials, workers, cpus_per_worker, artifacts, timeout_s, observer or _ignore
         )
-    visible = visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("CUDA_DEVICE_ORDER"))
-    sharing = share_machine(select_gpus(visible, gpus), workers, workers_per_gpu)
-    environment = _environment(os.environ)
-    if visible or gpus is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = NO_GPU  # only a slot shows one, to the process of a trial
-    make_writable(places.run_dir)
-    artifacts = _checked(artifacts)
-    modules = (*KERAS_MODULES, *client_modules(artifacts))
-    launcher = new_launcher(modules if source.needs_keras else MODULES, environment)
-    telling = telling_full_disk(*storage_folder(places.storage), places.run_dir)
-    with telling, stoppable(launcher, timeout_s) as (stopping, patience):
-        preparer = Preparer(source, places, launcher, stopping, sharing.workers, artifacts, modules, patience)
-        return _execute(preparer, sharing, launcher, stopping, n_trials, lease_s, observer or _ignore)
+    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts, observer or _ignore)
+    with session(source, places, machine) as here:
+        plan = here.preparer.plan(n_trials)
+        here.execute(plan)
+    return plan.study
 
 
 def _run_on_ray(
@@ -145,111 +125,20 @@ def _run_on_ray(
     work = partial(work, **dataclasses.asdict(source.overrides), storage=reachable_storage(places))
     work = partial(work, run_dir=places.run_dir, data_dir=places.data_dir)
     make_writable(places.run_dir)
-    artifacts = _checked(artifacts)
+    artifacts = checked_artifacts(artifacts)
     modules = (*KERAS_MODULES, *client_modules(artifacts))
     with joined_ray(ray_address()) as ray, telling_full_disk(places.run_dir):
-        launcher = new_launcher(modules if source.needs_keras else MODULES, _environment(os.environ))
+        launcher = new_launcher(modules if source.needs_keras else MODULES, environment_of_trials(os.environ))
         with stoppable(launcher, timeout_s) as (stopping, patience):
             threads = cpus_per_worker or 1
             preparer = Preparer(source, places, launcher, stopping, 1, artifacts, modules, patience, threads)
             plan = preparer.plan(n_trials)
             launcher.close()  # no trial runs in this process
             share = share_cluster(ray, workers, cpus_per_worker or plan.settings.threads)
-            if _announce(plan, share.workers, observer) < plan.settings.n_trials:
+            if announce(plan, share.workers, observer) < plan.settings.n_trials:
                 with StudyWatch(plan.study, observer).watching(stopping):
                     work_on(ray, share, work, source.path, stopping)
     return plan.study
-
-
-def _execute(
-    preparer: Preparer,
-    sharing: Sharing,
-    launcher: Launcher,
-    stopping: threading.Event,
-    n_trials: int | None,
-    lease_s: float,
-    observer: Observer,
-) -> optuna.Study:
-    plan = preparer.plan(n_trials)
-    declared, settings = plan.declared, plan.settings
-    study = plan.study
-    budget = Budget(settings.n_trials, declared.count_failed, declared.max_retries)
-    _announce(plan, sharing.workers, observer)
-    folder = _trial_folders(plan)
-    _remove_old_checkpoints(study, folder)
-    with contextlib.closing(Owner(plan.folder / "workers")) as owner:
-        study_id = plan.storage.get_study_id_from_name(study.study_name)
-        lease = Lease(plan.storage, study_id, owner.mark.parent, lease_s, sharing.workers)
-        claims = Claims(study, plan.storage, owner, budget, lease)
-        if claims.is_complete():
-            return study
-        supervisor = Supervisor(
-            study=study,
-            claims=claims,
-            launcher=launcher,
-            task=lambda slot, folder: RunTrial(plan.source, plan.rows, folder, slot),
-            known_space=plan.known_space,
-            timeout_s=declared.trial_timeout_s,
-            stopping=stopping,
-            observer=observer,
-        )
-        job = Job(
-            study=study,
-            claims=claims,
-            lease=lease,
-            supervisor=supervisor,
-            folder=folder,
-            max_failures_in_a_row=declared.max_failures_in_a_row,
-            after_trial=partial(_keep_best_models, study, plan.folder, declared.keep_models if plan.rows else None),
-            observer=observer,
-        )
-        workers = Workers(job, sharing.slots(settings.threads), stopping)
-        workers.run()
-        if workers.has_tried_all:
-            observer(Note(None, "every configuration of the search space has been tried: there is nothing left to do"))
-    return study
-
-
-def _announce(plan: Plan, workers: int, observer: Observer) -> int:
-    """Tell that a run begins, and return how many trials are finished."""
-    declared, n_trials = plan.declared, plan.settings.n_trials
-    finished = len(plan.study.get_trials(deepcopy=False, states=FINISHED))
-    epochs = declared.epochs if plan.rows else None
-    observer(RunStarted(declared.name, n_trials, finished, workers, epochs, declared.direction))
-    return finished
-
-
-def _keep_best_models(study: optuna.Study, folder: Path, keep: int | None) -> None:
-    if keep is None:  # a plain objective: there are none
-        return
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
-    for trial in sorted(complete, key=lambda t: sign * (t.value or 0.0))[keep:]:
-        with contextlib.suppress(OSError):  # gone, or another machine's: no reason to end a search
-            trial_folder(folder, trial.number).model.unlink()
-
-
-def _trial_folders(plan: Plan) -> Callable[[int], TrialFolder]:
-    """Return the way from a trial's number to its folder."""
-    settings = plan.settings
-    artifacts = f"{settings.artifacts}/{plan.declared.name}/{settings.token}" if settings.artifacts else None
-    return partial(trial_folder, plan.folder, artifacts=artifacts)
-
-
-def _remove_old_checkpoints(study: optuna.Study, folder: Callable[[int], TrialFolder]) -> None:
-    """Delete what a parent has left that was killed between the end of a trial and its tidying up."""
-    finished = [folder(trial.number) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
-    for left in finished:
-        if left.has_checkpoint() and not left.remove_checkpoint():
-            return  # the artifact store does not answer: the next run tries again
-
-
-def _checked(artifacts: str | None) -> str | None:
-    if artifacts in (None, NOWHERE):
-        return artifacts
-    url = store_url(artifacts)
-    check_store(url)
-    return url
 
 
 def _check_options(options: Mapping[str, float | None]) -> None:
@@ -282,12 +171,6 @@ def _check_engine(engine: object, cpus_per_worker: int | None, gpus: object, wor
             "Ray gives each worker a GPU of its own.",
             "Leave out --gpus and --workers-per-gpu; to keep GPUs from Ray, start its nodes with --num-gpus.",
         )
-
-
-def _environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what trial processes need in their environment and the caller has not decided."""
-    defaults = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
-    return {name: value for name, value in defaults.items() if name not in environment}
 
 
 def _ignore(event: Event) -> None:

@@ -47,6 +47,7 @@ class StudySettings:
         artifacts: Where its checkpoints are copied to, for other machines; None for nowhere.
         token: What tells it from other studies of its name, of other storages, in the same artifact store.
         max_retries: How often a trial may be lost without having reported anything new in between.
+        part_of: The study whose configurations this one trains again; None for a study of its own.
     """
 
     study_file: str | None
@@ -65,6 +66,7 @@ class StudySettings:
     artifacts: str | None = None
     token: str = ""
     max_retries: int = 2
+    part_of: str | None = None
 
 
 def read_settings(study: optuna.Study) -> StudySettings | None:

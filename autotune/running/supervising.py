@@ -51,7 +51,7 @@ class Supervisor:
         study: The study.
         claims: Knows whether a trial is still ours.
         launcher: Starts trial processes.
-        task: From a slot, a trial's folder to the task of its process.
+        task: From a slot, a trial and its folder to the task of its process.
         known_space: What the search space may not differ from; None for anything goes.
         timeout_s: For how long a trial may run in one go; None for any time.
         stopping: Set before the launcher is closed.
@@ -61,7 +61,7 @@ class Supervisor:
     study: optuna.Study
     claims: Claims
     launcher: Launcher
-    task: Callable[[Slot, TrialFolder], RunTrial]
+    task: Callable[[Slot, optuna.Trial, TrialFolder], RunTrial]
     known_space: KnownSpace | None
     timeout_s: float | None
     stopping: threading.Event
@@ -72,7 +72,7 @@ class Supervisor:
         """Start the process of a trial; None if the launcher is closed."""
         kills = kernel_kills()
         try:
-            process = self.launcher.start(self.task(slot, folder))
+            process = self.launcher.start(self.task(slot, trial, folder))
         except LauncherClosedError:
             return None
         return Supervision(self, slot, trial, folder, steps, process, kills)

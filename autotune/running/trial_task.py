@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import optuna
 
-from autotune.data import open_stored
+from autotune.data import Split, open_stored
 from autotune.errors import AutotuneError, DivergedError, StudyFileError, TrainingError
 from autotune.running.kept_result import KeptResult
 from autotune.running.memory import is_out_of_memory
@@ -29,6 +29,7 @@ from autotune.seeds import derive_seed
 from autotune.study import StudySpec
 from autotune.training.disk import disk_full
 from autotune.training.folder import TrialFolder
+from autotune.training.refit import Refit
 
 
 @dataclass(frozen=True)
@@ -54,18 +55,33 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Assignment:
+    """What one trial trains on, and where its chance comes from.
+
+    Attributes:
+        rows: Where the data are; None for a plain objective.
+        place: What names the trial in the seeds derived for it, e.g. `("trial", 12)`.
+        refit: How long to train where there are no validation rows; None where there are some.
+    """
+
+    rows: Rows | None
+    place: tuple[int | str, ...]
+    refit: Refit | None = None
+
+
+@dataclass(frozen=True)
 class RunTrial:
     """Task: run one trial and send its `Outcome`.
 
     Attributes:
         source: The study.
-        rows: Where the data are; None for a plain objective.
+        assignment: What the trial trains on.
         folder: Where the trial keeps its files.
         slot: What it may use of the machine; its environment is set before any device is touched.
     """
 
     source: StudySource
-    rows: Rows | None
+    assignment: Assignment
     folder: TrialFolder
     slot: Slot
 
@@ -112,7 +128,7 @@ class RunTrial:
         return Outcome("failed", reason="nan", message=f"The objective returned {value}.")
 
     def _value(self, spec: StudySpec, trial: PipedTrial) -> float:
-        seed = derive_seed(spec.seed, "trial", trial.number, "process")
+        seed = derive_seed(spec.seed, *self.assignment.place, "process")
         random.seed(seed)
         np.random.seed(seed)
         if "tensorflow" in sys.modules:
@@ -136,10 +152,21 @@ class RunTrial:
             print(text)
             piped.note(text)
 
-        assert self.rows is not None
+        rows = self.assignment.rows
+        assert rows is not None
+        split = Split(open_stored(rows.dataset), load_folds(rows.folds), rows.digest)
         trial: Any = piped
-        data, folds = open_stored(self.rows.dataset), load_folds(self.rows.folds)
-        score = train_trial(spec, trial, data, folds, self.rows.digest, self.folder, tell, piped.has_reported())
+        score = train_trial(
+            spec,
+            trial,
+            split,
+            self.folder,
+            tell,
+            place=self.assignment.place,
+            refit=self.assignment.refit,
+            has_reported=piped.has_reported(),
+        )
+        trial.set_user_attr("n_parameters", score.n_parameters)
         trial.set_user_attr("fit_seconds", score.fit_seconds)
         return score.value
 

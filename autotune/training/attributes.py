@@ -9,6 +9,7 @@ import optuna
 
 from autotune.training.checkpoint import FoldScore
 
+_RATE = "learning_rate"  # what Keras's own callbacks call it in the history
 FOLD_VALUES = "fold_values"
 """The values of the finished folds, a list; only where there are several folds."""
 
@@ -18,7 +19,8 @@ def note_folds(trial: optuna.Trial, finished: Sequence[FoldScore], n_folds: int,
 
     `best_epoch`: the epoch that counts, from 1; a list where there are several folds. With several folds also
     `fold_values`, `fold_curves` (the monitored metric, a list of epochs for each fold) and, from the second fold on,
-    `fold_std` (the sample standard deviation of the values).
+    `fold_std` (the sample standard deviation of the values). `learning_rates`: those of the epochs, a list for each
+    fold, where a callback has changed them.
 
     Args:
         trial: The trial.
@@ -26,6 +28,9 @@ def note_folds(trial: optuna.Trial, finished: Sequence[FoldScore], n_folds: int,
         n_folds: How many there will be.
         monitor: The monitored metric.
     """
+    rates = [score.history[_RATE] for score in finished if _RATE in score.history]
+    if len(rates) == len(finished):
+        trial.set_user_attr("learning_rates", rates)
     if n_folds == 1:
         trial.set_user_attr("best_epoch", finished[0].best_epoch)
         return

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import optuna
 
-from autotune.data import Dataset, Fold
+from autotune.data import Dataset, Split
 from autotune.errors import TrainingError
 from autotune.seeds import derive_seed
 from autotune.study import StudySpec
@@ -28,6 +28,7 @@ from autotune.training.copies import CheckpointCopies
 from autotune.training.disk import disk_full
 from autotune.training.epochs import EpochKeeper, restore
 from autotune.training.folder import TrialFolder
+from autotune.training.refit import Refit
 
 # Not to be given by a study file: rows, their order and the epoch to start from are what makes a trial repeatable.
 _OURS = (
@@ -52,34 +53,51 @@ class TrialScore:
     Attributes:
         value: The mean of the folds' values.
         folds: Each fold's score.
+        n_parameters: The number of weights of its network; with several folds, of the largest.
         fit_seconds: The time in `Model.fit` in this process: training, validation, checkpoints and reports.
     """
 
     value: float
     folds: tuple[FoldScore, ...]
+    n_parameters: int
     fit_seconds: float
 
 
 @dataclass(frozen=True)
 class FoldJob:
-    """One fold of one trial: what is trained on which rows, and how to keep it."""
+    """One fold of one trial: what is trained on which rows, and how to keep it.
+
+    Attributes:
+        spec: The study.
+        trial: The trial.
+        place: What names the trial in the seeds derived for it.
+        copies: Where its checkpoints are.
+        number: Which fold it is, from 0.
+        train: The rows to train on.
+        validation: The rows to validate on; none in a refit.
+        refit: How to train without them.
+        finished: The scores of the folds before.
+        split: The digest of data and folds.
+    """
 
     spec: StudySpec
     trial: optuna.Trial
+    place: tuple[int | str, ...]
     copies: CheckpointCopies
     number: int
     train: Dataset
     validation: Dataset
+    refit: Refit | None
     finished: tuple[FoldScore, ...]
     split: str
 
     def seed(self, *place: int | str) -> int:
         """Return the seed of a place in this fold, e.g. ("epoch", 3)."""
-        return derive_seed(self.spec.seed, "trial", self.trial.number, "fold", self.number, *place)
+        return derive_seed(self.spec.seed, *self.place, "fold", self.number, *place)
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint of an epoch, with what the epoch does not know: whose it is."""
-        identity = trial_identity(self.spec, self.trial, self.split)
+        identity = trial_identity(self.spec, self.trial, self.place, self.split)  # by now it has all its parameters
         whole = dataclasses.replace(checkpoint, identity=identity, finished=self.finished)
         self.copies.save(whole)
 
@@ -87,11 +105,12 @@ class FoldJob:
 def train_trial(
     spec: StudySpec,
     trial: optuna.Trial,
-    data: Dataset,
-    folds: tuple[Fold, ...],
-    split: str,
+    split: Split,
     folder: TrialFolder,
     tell: Callable[[str], None] = print,
+    *,
+    place: tuple[int | str, ...],
+    refit: Refit | None = None,
     has_reported: bool = False,
 ) -> TrialScore:
     """Train `trial` on every fold, going on from its checkpoint if it has one.
@@ -99,11 +118,11 @@ def train_trial(
     Args:
         spec: A Keras study.
         trial: Optuna's trial, or one that looks like it.
-        data: All development rows.
-        folds: Who trains on which rows.
-        split: The digest of data and folds.
+        split: The rows, and who trains on which.
         folder: Where the checkpoint, and in the end the model, are kept.
         tell: Told what the person should know about the trial's checkpoint.
+        place: What names the trial in the seeds derived for it, e.g. `("trial", 12)`.
+        refit: How to train where a fold has no validation rows; None where all have some.
         has_reported: Whether the trial has reported before, here or elsewhere.
 
     Raises:
@@ -113,26 +132,29 @@ def train_trial(
         OSError: If the disk is full.
     """
     copies = CheckpointCopies(folder, tell)
-    checkpoint = copies.load(trial_identity(spec, trial, split), has_reported)
+    spec = refit.apply(spec) if refit else spec
+    data, folds = split.data, split.folds
+    checkpoint = copies.load(trial_identity(spec, trial, place, split.digest), has_reported)
     finished = checkpoint.finished if checkpoint else ()
-    fit_seconds = 0.0
+    fit_seconds, n_parameters = 0.0, 0
     for number in range(len(finished), len(folds)):
         train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
-        job = FoldJob(spec, trial, copies, number, train, validation, finished, split)
+        job = FoldJob(spec, trial, place, copies, number, train, validation, refit, finished, split.digest)
         model, score, seconds = _train_fold(job, checkpoint)
         fit_seconds += seconds
+        n_parameters = max(n_parameters, model.count_params())
         finished, checkpoint = (*finished, score), None
         note_folds(trial, finished, len(folds), str(spec.monitor))
         if number > 0:
             _report_folds(trial, finished, spec.epochs)
-    if len(folds) == 1 and spec.keep_models:
+    if refit or (len(folds) == 1 and spec.keep_models):
         _save_model(model, folder)
-    return TrialScore(fmean(score.value for score in finished), finished, fit_seconds)
+    return TrialScore(fmean(score.value for score in finished), finished, n_parameters, fit_seconds)
 
 
-def trial_identity(spec: StudySpec, trial: optuna.Trial, split: str) -> str:
+def trial_identity(spec: StudySpec, trial: optuna.Trial, place: tuple[int | str, ...], split: str) -> str:
     """Return a digest of what decides a trial's numbers; it tells its own checkpoint from a foreign one."""
-    facts = [spec.name, spec.seed, trial.number, split]
+    facts = [spec.name, spec.seed, trial.number, *place, split]
     text = json.dumps([*facts, sorted(trial.params.items())], default=repr)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -149,6 +171,8 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     batches = Batches(job.train, batch_size, shuffled)
     epochs = arguments.pop("epochs", None) or spec.epochs
     callbacks = list(arguments.pop("callbacks", None) or [])
+    if job.refit:
+        epochs, callbacks = job.refit.epochs, job.refit.callbacks(callbacks)
     if checkpoint:
         restore(model, checkpoint)
     keeper = EpochKeeper(
@@ -161,7 +185,7 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     if keeper.problem is None and done < epochs and not (checkpoint and checkpoint.stopped):
         model.fit(
             batches,
-            validation_data=Batches(job.validation, validation_batch),
+            validation_data=Batches(job.validation, validation_batch) if len(job.validation) else None,
             epochs=epochs,
             initial_epoch=done,
             shuffle=False,

@@ -14,9 +14,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from autotune.running.claims import Budget, Claims, recover_lost_trials
+from autotune.running.claims import Budget, Claims
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner
+from autotune.running.recovery import recover_lost_trials
 from autotune.running.settings import StudySettings, write_settings
 from autotune.running.storage import sqlite_url
 from autotune.study import Overrides

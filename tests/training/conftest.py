@@ -12,7 +12,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from autotune.data import Dataset, Fold, Holdout, KFold, load_development, split
+from autotune.data import Dataset, Fold, Holdout, KFold, Split, load_development, split
 from autotune.study import StudySpec
 from autotune.training.folder import TrialFolder
 
@@ -76,14 +76,16 @@ class Bench:
             self.study._storage.set_trial_state_values(self.last.trial._trial_id, TrialState.WAITING)
         trial: Any = Watched(self.study.ask(), **watched)
         self.last = trial
-        return train_trial(spec, trial, self.data, self.folds(spec), "split", self.folder)
+        return train_trial(
+            spec, trial, Split(self.data, self.folds(spec), "split"), self.folder, place=("trial", trial.number)
+        )
 
     def checkpoint(self, spec: StudySpec) -> Any:
         from autotune.training.copies import CheckpointCopies
         from autotune.training.trial import trial_identity
 
         assert self.last is not None
-        identity = trial_identity(spec, self.last.trial, "split")
+        identity = trial_identity(spec, self.last.trial, ("trial", self.last.trial.number), "split")
         return CheckpointCopies(self.folder, print).load(identity, has_reported=False)
 
     def model(self) -> Any:

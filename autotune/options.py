@@ -1,0 +1,99 @@
+"""The options of the command line: which commands there are, and what each takes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+Command: TypeAlias = Callable[[argparse.Namespace], int]
+
+
+def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
+    """Return the parser of the command line.
+
+    Args:
+        commands: The function of each command; options that were parsed have it as `command`.
+    """
+    parser = argparse.ArgumentParser(prog="autotune", description="Tune Keras networks with Optuna.")
+    parser.add_argument("--version", action="version", version=f"autotune {_version()}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        sub = subparsers.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=commands[name])
+        sub.add_argument("--storage", metavar="URL", help="the study's records (default: OPTUNA_STORAGE, or SQLite)")
+        sub.add_argument("--run-dir", metavar="DIR", help="where its files are (default: AUTOTUNE_RUN_DIR, or runs)")
+        return sub
+
+    def add_data_dir(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--data-dir", metavar="DIR", help="datasets (default: AUTOTUNE_DATA, or Keras's cache)")
+
+    run = add("run", "Run a study file until it has all its trials, going on where it was.")
+    run.add_argument("study_file", metavar="STUDY_FILE")
+    run.add_argument("--epochs", type=int, metavar="N", help="epochs of each fold")
+    run.add_argument("--folds", type=int, metavar="K", help="k-fold cross-validation in place of the study's folds")
+    run.add_argument("--seed", type=int, metavar="N", help="the seed that all chance comes from")
+    run.add_argument("--name", help="the study's name in place of the study file's")
+    resume = add("resume", "Go on with a study by its name; the study file is remembered.")
+    resume.add_argument("name", metavar="NAME")
+    finalize = add(
+        "finalize",
+        "Train the best trials again with new seeds, refit the winner on all development rows, and test it, once.",
+    )
+    finalize.add_argument("name", metavar="NAME")
+    finalize.add_argument("--top", type=int, default=5, metavar="N", help="trials to confirm (default: %(default)s)")
+    finalize.add_argument("--repeats", type=int, default=5, metavar="R", help="seeds for each (default: %(default)s)")
+    for sub in (run, resume):
+        sub.add_argument("--trials", type=int, metavar="N", help="total of finished trials; remembered by the study")
+        engine = "where trials run: here, or on the Ray cluster at RAY_ADDRESS (default: %(default)s)"
+        sub.add_argument("--engine", choices=["local", "ray"], default="local", help=engine)
+        cpus = "Ray's CPUs for each worker (default: as many as the study remembers threads, else 1)"
+        sub.add_argument("--cpus-per-worker", type=int, metavar="C", help=cpus)
+    for sub in (run, resume, finalize):
+        sub.add_argument("--timeout", type=float, metavar="SECONDS", help="stop after so long; running trials wait")
+        lease = "other machines take over this command's trials after not hearing of it for so long (default: 60)"
+        sub.add_argument("--lease", type=float, default=60.0, metavar="SECONDS", help=lease)
+        sub.add_argument(
+            "--workers", type=int, metavar="N", help="trials at a time (default: the GPUs, else the cores)"
+        )
+        sub.add_argument("--gpus", metavar="GPUS", help="GPUs by position or UUID, e.g. 0,2, or none (default: all)")
+        sub.add_argument("--workers-per-gpu", type=int, metavar="K", help="trials that share each GPU and its memory")
+        where = "copy checkpoints there, for other machines: s3://BUCKET/PREFIX, gs://..., a folder; remembered"
+        sub.add_argument("--artifacts", metavar="URL", help=where)
+        add_data_dir(sub)
+    status = add("status", "Show how far a study is, or all of them.")
+    status.add_argument("name", nargs="?", metavar="NAME")
+    best = add("best", "Show the best trial of a study.")
+    best.add_argument("name", metavar="NAME")
+    exported = add("export", "Write model.keras, which Keras alone can load, and card.json.")
+    exported.add_argument("name", metavar="NAME")
+    exported.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder to write to")
+    replay = add("replay", "Train a finished trial again, and see whether its numbers are the same.")
+    replay.add_argument("name", metavar="NAME")
+    replay.add_argument("--trial", type=int, required=True, metavar="N", help="the trial's number")
+    replay.add_argument("--gpus", metavar="GPUS", help="GPUs by position or UUID, or none (default: all)")
+    add_data_dir(replay)
+    for sub in (status, best, finalize):
+        sub.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    dashboard = add("dashboard", "Serve optuna-dashboard on 127.0.0.1.")
+    dashboard.add_argument("--port", type=int, default=8080, metavar="P")
+    serve = add(
+        "serve",
+        "Serve the storage to other machines (Optuna's gRPC proxy). There is no authentication: whoever reaches the "
+        "port reads and writes all studies.",
+    )
+    serve.add_argument("--host", default="127.0.0.1", metavar="H", help="0.0.0.0: every network (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=13000, metavar="P", help="0 for any (default: %(default)s)")
+    datasets = add("datasets", "List the datasets: what is there, what is missing, how to get it.")
+    add_data_dir(datasets)
+    return parser
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("autotune")
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,220 @@
+"""Which of the best trials is best, when each is trained again with new seeds on new splits.
+
+A search shows the luckiest of many numbers. Trained again, every candidate has its fair share of luck, and the
+candidates share it: the same seeds and the same splits, so that they are compared in pairs. Among those that cannot be
+told from the best, the smallest network wins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.errors import StudyFailedError
+from autotune.results.statistics import Design, Estimate, estimate
+from autotune.running.queue import QueuedTrial, key_of
+from autotune.search import twin
+from autotune.training.attributes import FOLD_VALUES
+from autotune.training.refit import Refit
+
+BASELINE = "baseline"
+_NOISE = 0.05  # a difference that noise makes more often than this is none
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration, trained again.
+
+    Attributes:
+        name: The number of its trial in the search, or "baseline".
+        params: Its hyperparameters.
+        searched: The value that the search had shown; None for the baseline.
+        confirmed: The mean over the repeats; None if none of them is complete.
+        optimism: By how much the search had shown too good a value; None where one of the two is missing.
+        n_failed: How many of its repeats have failed.
+        n_parameters: The weights of its network; None for a plain objective.
+        versus_best: How much better than this one the best candidate is, larger than 0 if better, in pairs.
+    """
+
+    name: str
+    params: Mapping[str, Any]
+    searched: float | None
+    confirmed: Estimate | None
+    optimism: float | None
+    n_failed: int
+    n_parameters: int | None
+    versus_best: Estimate | None
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What training again came to.
+
+    Attributes:
+        candidates: Best first; the baseline among them.
+        winner: The name of the one that is chosen.
+        is_clear: Whether the best is better than the runner-up by more than noise.
+        versus_baseline: How much better than the baseline the winner is; None without a baseline, or if that has won.
+            Its p-value allows for the winner having been chosen among several.
+        repeats: How often each was trained.
+    """
+
+    candidates: tuple[Candidate, ...]
+    winner: str
+    is_clear: bool
+    versus_baseline: Estimate | None
+    repeats: int
+
+    @property
+    def beats_baseline(self) -> bool:
+        """Whether the winner is better than the baseline by more than noise."""
+        versus = self.versus_baseline
+        return versus is not None and versus.mean > 0 and versus.p_value < _NOISE
+
+    def candidate(self, name: str) -> Candidate:
+        """Return the candidate of that name."""
+        return next(one for one in self.candidates if one.name == name)
+
+
+def candidates_to_confirm(
+    study: optuna.Study, top: int, repeats: int, baseline: Mapping[str, Any] | None
+) -> list[QueuedTrial]:
+    """Return the best trials of a study, and its baseline, each to be trained `repeats` times.
+
+    Two trials with the same hyperparameters are one candidate.
+    """
+    complete = [t for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if t.params]
+    sign = _sign(study)
+    chosen: list[FrozenTrial] = []
+    for trial in sorted(complete, key=lambda t: (-sign * (t.value or 0.0), t.number)):
+        if len(chosen) < top and not twin(chosen, trial.params):
+            chosen.append(trial)
+    named: list[tuple[str, Mapping[str, Any]]] = [(str(trial.number), trial.params) for trial in chosen]
+    if baseline is not None:
+        named.append((BASELINE, baseline))
+    # Repeat by repeat: whatever is there when it is stopped can be compared.
+    return [QueuedTrial(name, params, repeat) for repeat in range(repeats) for name, params in named]
+
+
+def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTrial], design: Design) -> Confirmation:
+    """Choose among the candidates on their repeats.
+
+    Args:
+        search: The study that was searched.
+        again: The study of the repeats, all finished.
+        queued: What was to be trained.
+        design: How the values of one candidate hang together.
+
+    Raises:
+        StudyFailedError: If every candidate has failed in one of its repeats.
+    """
+    sign = _sign(search)
+    trained = _trained(again)
+    names = list(dict.fromkeys(trial.candidate for trial in queued))
+    repeats = 1 + max(trial.repeat for trial in queued)
+    values = {name: _values(trained[name]) for name in names if _is_whole(trained[name], repeats)}
+    if not values:
+        raise _nothing_confirmed(again, repeats)
+    ranked = sorted(values, key=lambda name: -sign * values[name].mean())
+    behind = {name: estimate(sign * (values[ranked[0]] - values[name]), design) for name in ranked}
+    size = {name: _size(trained[name]) for name in names}
+    winner = min(_not_worse(ranked, behind), key=lambda name: (size[name] or 0, ranked.index(name)))
+    params = {trial.candidate: trial.params for trial in queued}
+    found = [
+        Candidate(
+            name=name,
+            params=params[name],
+            searched=None if name == BASELINE else search.get_trials(deepcopy=False)[int(name)].value,
+            confirmed=estimate(values[name], design) if name in values else None,
+            optimism=_optimism(search, name, values, sign),
+            n_failed=sum(trial.state != TrialState.COMPLETE for trial in trained[name].values()),
+            n_parameters=size[name],
+            versus_best=behind.get(name),
+        )
+        for name in [*ranked, *(name for name in names if name not in values)]
+    ]
+    is_clear = len(ranked) > 1 and behind[ranked[1]].p_value < _NOISE
+    return Confirmation(tuple(found), winner, is_clear, _versus_baseline(winner, values, sign, design), repeats)
+
+
+def _nothing_confirmed(again: optuna.Study, repeats: int) -> StudyFailedError:
+    failed = again.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    message = str(failed[-1].user_attrs.get("failure_message", "")).strip() if failed else ""
+    last = message.splitlines()[-1] if message else "nobody knows why"
+    return StudyFailedError(
+        f"no candidate could be trained with every seed; the last failure: {last}",
+        f"Each is trained {repeats} times, and at least one of them has to succeed every time.",
+        "Correct the study file and run the same command again, or search on for steadier configurations.",
+    )
+
+
+def refit_of(again: optuna.Study, name: str) -> Refit:
+    """Return for how long, and with which learning rates, a candidate is trained on all rows: as its repeats were."""
+    trials = _trained(again)[name].values()
+    epochs = round(median(epoch for trial in trials for epoch in _as_list(trial.user_attrs.get("best_epoch", 1))))
+    rates = [fold for trial in trials for fold in trial.user_attrs.get("learning_rates", [])]
+    by_epoch = [[fold[epoch] for fold in rates if epoch < len(fold)] for epoch in range(epochs)]
+    return Refit(max(1, epochs), tuple(median(found) for found in by_epoch) if all(by_epoch) else ())
+
+
+def _versus_baseline(winner: str, values: Mapping[str, npt.NDArray[Any]], sign: int, design: Design) -> Estimate | None:
+    if BASELINE not in values or winner == BASELINE:
+        return None
+    found = estimate(sign * (values[winner] - values[BASELINE]), design)
+    chances = len(values) - 1  # Bonferroni: the best of so many had so many chances to look better
+    return Estimate(found.mean, found.standard_error, found.low, found.high, min(1.0, chances * found.p_value))
+
+
+def _not_worse(ranked: Sequence[str], behind: Mapping[str, Estimate]) -> list[str]:
+    """Return the best and those within one standard error of it (Breiman et al., "CART", 1984, section 3.4.3)."""
+    errors = {name: behind[name].standard_error for name in ranked}
+    return [name for name in ranked if behind[name].mean <= (errors[name] if math.isfinite(errors[name]) else 0.0)]
+
+
+def _trained(again: optuna.Study) -> dict[str, dict[int, FrozenTrial]]:
+    """Return the finished repeats of each candidate; the first complete one where there are several."""
+    found: dict[str, dict[int, FrozenTrial]] = defaultdict(dict)
+    for trial in sorted(again.get_trials(deepcopy=False), key=lambda t: (t.state != TrialState.COMPLETE, t.number)):
+        if trial.state.is_finished():
+            name, repeat = key_of(trial)
+            found[name].setdefault(repeat, trial)
+    return found
+
+
+def _is_whole(repeats: Mapping[int, FrozenTrial], n_repeats: int) -> bool:
+    return sum(trial.state == TrialState.COMPLETE for trial in repeats.values()) == n_repeats
+
+
+def _values(repeats: Mapping[int, FrozenTrial]) -> npt.NDArray[Any]:
+    """Return a candidate's values, shape (repeats, folds)."""
+    ordered: Iterable[FrozenTrial] = (repeats[repeat] for repeat in sorted(repeats))
+    return np.array([trial.user_attrs.get(FOLD_VALUES, [trial.value]) for trial in ordered], dtype=np.float64)
+
+
+def _size(repeats: Mapping[int, FrozenTrial]) -> int | None:
+    return max((trial.user_attrs.get("n_parameters", 0) for trial in repeats.values()), default=0) or None
+
+
+def _optimism(search: optuna.Study, name: str, values: Mapping[str, npt.NDArray[Any]], sign: int) -> float | None:
+    if name == BASELINE or name not in values:
+        return None
+    searched = search.get_trials(deepcopy=False)[int(name)].value
+    return sign * ((searched or 0.0) - float(values[name].mean()))
+
+
+def _sign(study: optuna.Study) -> int:
+    return 1 if study.direction == StudyDirection.MAXIMIZE else -1
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

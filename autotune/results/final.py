@@ -1,0 +1,142 @@
+"""The final result of a study, as its storage keeps it: the claim to the test rows, and what was found on them."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import optuna
+
+from autotune.errors import UsageError
+from autotune.results.confirmation import Candidate, Confirmation
+from autotune.results.statistics import Estimate
+
+_CLAIM = "autotune:test_rows"
+_RESULT = "autotune:final"
+
+
+@dataclass(frozen=True)
+class TestScore:
+    """What the refitted winner scores on the test rows.
+
+    Attributes:
+        metric: The metric, as Keras names it.
+        n_rows: How many test rows there are.
+        values: The score of each training, one a seed.
+        estimate: Their mean and its 95 % interval, over seeds and over rows.
+        epochs: For how many epochs each was trained.
+        baseline: The mean of the baseline, trained the same way; None without a baseline, or if that has won.
+        versus_baseline: How much better the winner is, in pairs, larger than 0 if better; None likewise.
+        opened: When the test rows were opened, UTC.
+    """
+
+    metric: str
+    n_rows: int
+    values: tuple[float, ...]
+    estimate: Estimate
+    epochs: int
+    baseline: float | None
+    versus_baseline: Estimate | None
+    opened: str
+
+
+@dataclass(frozen=True)
+class FinalResult:
+    """What a study has found.
+
+    Attributes:
+        study: The study's name.
+        direction: "maximize" or "minimize".
+        monitor: The metric that candidates were confirmed by; None for a plain objective.
+        confirmation: The candidates, trained again.
+        test: The score on the test rows; None for a plain objective, or a dataset without test rows.
+        models: The winner's refitted models, one a seed; empty where there is no test.
+        provenance: What it was made with, as in `autotune.results.provenance`.
+    """
+
+    study: str
+    direction: str
+    monitor: str | None
+    confirmation: Confirmation
+    test: TestScore | None
+    models: tuple[str, ...]
+    provenance: Mapping[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as JSON can hold it."""
+        return asdict(self)
+
+
+def read_result(study: optuna.Study) -> FinalResult | None:
+    """Return the result that was recorded; None if there is none."""
+    stored: Mapping[str, Any] | None = study.user_attrs.get(_RESULT)
+    if stored is None:
+        return None
+    test = stored["test"]
+    return FinalResult(
+        **{
+            **stored,
+            "models": tuple(stored["models"]),
+            "confirmation": _confirmation(stored["confirmation"]),
+            "test": None if test is None else _test(test),
+        }
+    )
+
+
+def record_result(study: optuna.Study, result: FinalResult) -> None:
+    """Keep the result in the study."""
+    study.set_user_attr(_RESULT, result.as_dict())
+
+
+def claim_test_rows(study: optuna.Study, models: Sequence[str]) -> str:
+    """Write down that the test rows are opened for these models, before they are.
+
+    Args:
+        study: The study.
+        models: A digest of each model.
+
+    Returns:
+        When they were first opened, UTC. Opening them for the same models again is the same look.
+
+    Raises:
+        UsageError: If they were opened for other models.
+    """
+    claim: dict[str, Any] | None = study.user_attrs.get(_CLAIM)
+    if claim is None:
+        opened = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        claim = {"models": list(models), "opened": opened}
+        study.set_user_attr(_CLAIM, claim)
+    if claim["models"] != list(models):
+        raise UsageError(
+            f"the test rows of {study.study_name!r} were opened at {claim['opened']} for other models than these.",
+            "They are looked at once: a second look would be a choice among results.",
+            "Put the models of that time back, or start a new study with --name and other test rows.",
+        )
+    return str(claim["opened"])
+
+
+def _confirmation(stored: Mapping[str, Any]) -> Confirmation:
+    candidates = tuple(
+        Candidate(**{**one, "confirmed": _estimate(one["confirmed"]), "versus_best": _estimate(one["versus_best"])})
+        for one in stored["candidates"]
+    )
+    return Confirmation(**{**stored, "candidates": candidates, "versus_baseline": _estimate(stored["versus_baseline"])})
+
+
+def _test(stored: Mapping[str, Any]) -> TestScore:
+    found = _estimate(stored["estimate"])
+    assert found is not None
+    return TestScore(
+        **{
+            **stored,
+            "values": tuple(stored["values"]),
+            "estimate": found,
+            "versus_baseline": _estimate(stored["versus_baseline"]),
+        }
+    )
+
+
+def _estimate(stored: Mapping[str, float] | None) -> Estimate | None:
+    return None if stored is None else Estimate(**stored)

@@ -1,0 +1,282 @@
+"""From a search to its final result: confirm the best trials, refit the winner, open the test rows once.
+
+Three steps, each of which can be stopped and goes on where it was: the candidates' repeats and the refits are trials of
+studies beside the search (NAME.confirm and NAME.final), and the claim to the test rows is recorded before the look.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.errors import StudyFailedError, UsageError
+from autotune.results.confirmation import BASELINE, Confirmation, candidates_to_confirm, confirm, refit_of
+from autotune.results.final import FinalResult, TestScore, claim_test_rows, read_result, record_result
+from autotune.results.opening import OpenTestRows, TestScores
+from autotune.results.provenance import provenance
+from autotune.results.sources import settings_of, source_of
+from autotune.results.statistics import design_of, estimate_on_test_rows
+from autotune.results.summary import require_study
+from autotune.running.events import Event, Observer
+from autotune.running.execution import Machine, Session, gpus_of, session
+from autotune.running.places import Places, find_places
+from autotune.running.planning import Plan
+from autotune.running.preparing import Declaration
+from autotune.running.queue import Queue, QueuedTrial, key_of
+from autotune.running.settings import StudySettings
+from autotune.running.source import StudySource
+from autotune.running.storage import open_storage
+from autotune.study import StudySpec
+from autotune.training.folder import trial_folder
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """What there is when the time was over before the result.
+
+    Attributes:
+        study: The study whose trials are not all finished.
+        finished: How many of them are.
+        n_trials: How many there are.
+    """
+
+    study: str
+    finished: int
+    n_trials: int
+
+
+def finalize(
+    study: StudySpec | str,
+    *,
+    top: int = 5,
+    repeats: int = 5,
+    workers: int | None = None,
+    timeout_s: float | None = None,
+    lease_s: float = 60.0,
+    storage: str | None = None,
+    run_dir: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    gpus: str | Sequence[int | str] | None = None,
+    workers_per_gpu: int | None = None,
+    artifacts: str | None = None,
+    observer: Observer | None = None,
+) -> FinalResult | Unfinished:
+    """Confirm the best trials of a study with new seeds, refit the winner on all development rows, and test it once.
+
+    Args:
+        study: The name of a study that was started from a study file, or the `StudySpec` that it was started from.
+        top: How many of the best trials are trained again, at least 1.
+        repeats: With how many new seeds each, at least 2.
+        workers: As in `autotune.run`, like all that follows.
+        timeout_s: Stop after so many seconds; what was running waits, and the same call goes on.
+        lease_s: When others take over.
+        storage: Where the study is.
+        run_dir: Where its files are.
+        data_dir: Where datasets are looked for first.
+        gpus: Which GPUs.
+        workers_per_gpu: How many trials share one.
+        artifacts: Where checkpoints are copied to.
+        observer: Called with each `Event`.
+
+    Returns:
+        The result. If there was one before, that one: the test rows are not looked at again. `Unfinished` after
+        `timeout_s`.
+
+    Raises:
+        UsageError: If there is no such study, nothing to confirm, or an argument is out of range.
+        StudyFailedError: If no candidate, or not every refit, could be trained.
+        KeyboardInterrupt: If a signal came; what was running waits.
+    """
+    _check_at_least("top", top, 1)
+    _check_at_least("repeats", repeats, 2)
+    name = study if isinstance(study, str) else study.name
+    places = find_places(storage, run_dir, data_dir)
+    search = require_study(open_storage(places.storage), name)
+    if (result := read_result(search)) is not None:
+        return result
+    settings = settings_of(search)
+    _refuse_part(search, settings)
+    _check_has_results(search)
+    places = find_places(storage, run_dir, data_dir, settings.run_dir)
+    source = source_of(study, settings)
+    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts or settings.artifacts, _ignore)
+    machine = dataclasses.replace(machine, observer=observer or _ignore)
+    return _Finalization(search, source, places, machine, top, repeats, time.monotonic()).result()
+
+
+@dataclass(frozen=True)
+class _Finalization:
+    search: optuna.Study
+    source: StudySource
+    places: Places
+    machine: Machine
+    top: int
+    repeats: int
+    began: float
+
+    def result(self) -> FinalResult | Unfinished:
+        def candidates(declared: Declaration) -> Queue:
+            queued = candidates_to_confirm(self.search, self.top, self.repeats, declared.baseline)
+            return Queue(f"{declared.name}.confirm", queued)
+
+        again = self._train(candidates)
+        if unfinished := _unfinished(again.study):
+            return unfinished
+        declared = again.declared
+        queued = candidates_to_confirm(self.search, self.top, self.repeats, declared.baseline)
+        design = design_of(declared.folds if again.rows else None)
+        confirmation = confirm(self.search, again.study, queued, design)
+        if again.rows is None or not declared.has_test_rows:
+            return self._recorded(again, confirmation, None, ())
+        refits = self._train(lambda searched: _refits(searched, again.study, confirmation))
+        if unfinished := _unfinished(refits.study):
+            return unfinished
+        return self._tested(refits, confirmation)
+
+    def _train(self, queue_of: Callable[[Declaration], Queue]) -> Plan:
+        with session(self.source, self.places, self._machine()) as here:
+            plan = here.preparer.plan_queue(self.repeats, queue_of)
+            here.execute(plan)
+        return plan
+
+    def _tested(self, refits: Plan, confirmation: Confirmation) -> FinalResult:
+        winners = _models(refits, confirmation.winner)
+        baselines = _models(refits, BASELINE) if confirmation.winner != BASELINE else []
+        models = [*winners, *baselines]
+        opened = claim_test_rows(self.search, [hashlib.sha256(path.read_bytes()).hexdigest() for path in models])
+        metric = str(refits.settings.monitor).removeprefix("val_")
+        with session(self.source, self.places, self._machine()) as here:
+            scores = _opened(here, refits, tuple(models), metric)
+        epochs = refit_epochs(refits.study, confirmation.winner)
+        test = _test_score(scores, len(winners), metric, epochs, refits.declared.direction, opened)
+        return self._recorded(refits, confirmation, test, tuple(map(str, winners)))
+
+    def _recorded(
+        self, plan: Plan, confirmation: Confirmation, test: TestScore | None, models: tuple[str, ...]
+    ) -> FinalResult:
+        name, declared = self.search.study_name, plan.declared
+        made_with = provenance(plan.settings, plan.rows, gpus_of(self.machine))
+        result = FinalResult(name, declared.direction, declared.monitor, confirmation, test, models, made_with)
+        record_result(self.search, result)
+        return result
+
+    def _machine(self) -> Machine:
+        """Return the machine with the time that is left."""
+        if self.machine.timeout_s is None:
+            return self.machine
+        left = self.machine.timeout_s - (time.monotonic() - self.began)
+        return dataclasses.replace(self.machine, timeout_s=max(left, 0.001))
+
+
+def refit_epochs(study: optuna.Study, name: str) -> int:
+    """Return for how many epochs the refits of a candidate were trained."""
+    trials = study.get_trials(deepcopy=False)
+    return int(next(trial.user_attrs["refit"]["epochs"] for trial in trials if key_of(trial)[0] == name))
+
+
+def _refits(searched: Declaration, again: optuna.Study, confirmation: Confirmation) -> Queue:
+    names = [confirmation.winner]
+    names += [one.name for one in confirmation.candidates if one.name == BASELINE != confirmation.winner]
+    queued = [
+        QueuedTrial(name, confirmation.candidate(name).params, repeat, refit_of(again, name))
+        for repeat in range(confirmation.repeats)
+        for name in names
+    ]
+    return Queue(f"{searched.name}.final", queued)
+
+
+def _opened(here: Session, refits: Plan, models: tuple[Path, ...], metric: str) -> TestScores:
+    here.launcher.preload(here.preparer.modules)
+    slot = here.sharing.slots(refits.settings.threads)[0]
+    data_dir = Path(refits.settings.data_dir) if refits.settings.data_dir else None
+    scores: TestScores = here.preparer.ask(OpenTestRows(here.preparer.source, data_dir, models, metric, slot))
+    return scores
+
+
+def _test_score(scores: TestScores, n_winners: int, metric: str, epochs: int, direction: str, opened: str) -> TestScore:
+    sign = 1 if direction == "maximize" else -1
+    values, rows = np.array(scores.values), scores.rows
+    winner, baseline = slice(0, n_winners), slice(n_winners, None)
+    versus = None
+    if len(values) > n_winners:
+        by_row = None if rows is None else sign * (rows[winner].mean(axis=0) - rows[baseline].mean(axis=0))
+        versus = estimate_on_test_rows(sign * (values[winner] - values[baseline]), by_row)
+    return TestScore(
+        metric=metric,
+        n_rows=scores.n_rows,
+        values=tuple(scores.values[winner]),
+        estimate=estimate_on_test_rows(values[winner], None if rows is None else rows[winner].mean(axis=0)),
+        epochs=epochs,
+        baseline=float(values[baseline].mean()) if versus else None,
+        versus_baseline=versus,
+        opened=opened,
+    )
+
+
+def _models(refits: Plan, name: str) -> list[Path]:
+    """Return the models of a candidate's refits, by their seeds."""
+    trials = sorted(
+        (trial for trial in refits.study.get_trials(deepcopy=False) if key_of(trial)[0] == name),
+        key=lambda trial: key_of(trial)[1],
+    )
+    for trial in trials:
+        _check_refit(refits, trial)
+    return [trial_folder(refits.folder, trial.number).model for trial in trials]
+
+
+def _check_refit(refits: Plan, trial: FrozenTrial) -> None:
+    folder = trial_folder(refits.folder, trial.number)
+    if trial.state != TrialState.COMPLETE:
+        raise StudyFailedError(
+            f"a refit on all development rows has failed: trial {trial.number} of {refits.study.study_name!r}, with "
+            f"the reason {trial.user_attrs.get('failure', 'error')!r}.",
+            f"What it printed is in {folder.log}",
+            "The test rows have not been looked at. Search on, and finalize with another winner.",
+        )
+    if not folder.model.exists():
+        raise UsageError(
+            f"the model {folder.model} is not there.",
+            "It is where the refit ran, or it could not be saved: the trial's log says so.",
+            "Finalize on a machine that shares the run dir, or see the log beside it.",
+        )
+
+
+def _unfinished(study: optuna.Study) -> Unfinished | None:
+    trials = study.get_trials(deepcopy=False)
+    finished = sum(trial.state.is_finished() for trial in trials)
+    return Unfinished(study.study_name, finished, len(trials)) if finished < len(trials) else None
+
+
+def _refuse_part(search: optuna.Study, settings: StudySettings) -> None:
+    if settings.part_of is not None:
+        raise UsageError(
+            f"the study {search.study_name!r} trains configurations of {settings.part_of!r} again.",
+            "Searches are finalized.",
+            f"autotune finalize {settings.part_of}",
+        )
+
+
+def _check_has_results(search: optuna.Study) -> None:
+    if not search.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        raise UsageError(
+            f"there is nothing to confirm in {search.study_name!r}: none of its trials is complete.",
+            "The best complete trials are trained again, with new seeds.",
+            f"Search on: autotune resume {search.study_name}",
+        )
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise UsageError(f"{name} is {value}.", f"It is to be at least {least}.", f"Correct --{name}, or leave it out.")
+
+
+def _ignore(event: Event) -> None:
+    pass

@@ -1,0 +1,46 @@
+"""Stored studies, and the code that they were started from."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import optuna
+
+from autotune.errors import UsageError
+from autotune.running.settings import StudySettings, read_settings
+from autotune.running.source import StudySource, study_source
+from autotune.study import StudySpec
+
+
+def settings_of(study: optuna.Study) -> StudySettings:
+    """Return what a study remembers.
+
+    Raises:
+        UsageError: If it was never run by this package.
+    """
+    settings = read_settings(study)
+    if settings is None:
+        raise UsageError(
+            f"the study {study.study_name!r} was never run by this package.",
+            "What a trial was trained on is known for studies that `autotune run` has run.",
+            "Run it first: autotune run STUDY_FILE",
+        )
+    return settings
+
+
+def source_of(study: StudySpec | str, settings: StudySettings) -> StudySource:
+    """Return the code of a study as it was run, or of the study that it is a part of.
+
+    Raises:
+        UsageError: If the study is given by its name and remembers no study file.
+    """
+    if isinstance(study, StudySpec):
+        return dataclasses.replace(study_source(study), overrides=settings.overrides)
+    if settings.study_file is None:
+        raise UsageError(
+            f"the study {study!r} remembers no study file.",
+            "Only studies started from a study file are known by their name.",
+            "Call the same function from Python, with the StudySpec in place of the name.",
+        )
+    overrides = dataclasses.replace(settings.overrides, name=settings.part_of or study)
+    return dataclasses.replace(study_source(settings.study_file), overrides=overrides)

@@ -1,0 +1,132 @@
+"""How sure a mean and a difference of means are, where the same rows were trained on again and again.
+
+Symbols: r repeats, k folds; values are (r, k), each from another training. `overlap` is n_validation / n_training.
+
+Trainings on parts of the same rows are not independent, and the usual standard error of their mean is too small. The
+corrected one is sqrt((1 / n + overlap) * variance): Nadeau and Bengio, "Inference for the Generalization Error",
+Machine Learning 52, 2003; for repeated k-fold cross-validation Bouckaert and Frank, "Evaluating the Replicability of
+Significance Tests for Comparing Learning Algorithms", PAKDD 2004.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autotune.data import Folds, GroupKFold, Holdout, KFold
+
+_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Design:
+    """How the values of one configuration hang together.
+
+    Attributes:
+        overlap: n_validation / n_training of each training; 0 where values are independent.
+        groups: How many parts there are that share nothing; None if that is of no concern.
+    """
+
+    overlap: float = 0.0
+    groups: int | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, or a difference of means, and how sure it is.
+
+    Attributes:
+        mean: The mean.
+        standard_error: Its standard error; infinity where a single value says nothing of it.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        p_value: Two-sided, of the mean being zero.
+    """
+
+    mean: float
+    standard_error: float
+    low: float
+    high: float
+    p_value: float
+
+
+def design_of(folds: Folds | None) -> Design:
+    """Return the design of a study's repeats; None for a plain objective, whose values are independent."""
+    if folds is None:
+        return Design()
+    if isinstance(folds, Holdout):
+        return Design(folds.fraction / (1 - folds.fraction))
+    if isinstance(folds, KFold):
+        return Design(1 / (folds.k - 1))
+    assert isinstance(folds, GroupKFold)
+    return Design(1 / (folds.k - 1), folds.k)  # a repeat meets the same groups again: it adds nothing about others
+
+
+def estimate(values: npt.ArrayLike, design: Design) -> Estimate:
+    """Estimate the mean of values, or of differences of values in pairs, by Student's t with n - 1 degrees of freedom.
+
+    Args:
+        values: Shape (r, k), finite, at least one.
+        design: How they hang together.
+
+    Example:
+        >>> estimate([[1.0], [2.0], [3.0]], Design()).mean
+        2.0
+    """
+    found: npt.NDArray[Any] = np.asarray(values, dtype=np.float64).ravel()
+    mean = float(found.mean())
+    n = found.size if design.groups is None else min(design.groups, found.size)
+    if n < 2:
+        return Estimate(mean, math.inf, -math.inf, math.inf, 1.0)
+    error = math.sqrt((1 / n + design.overlap) * float(found.var(ddof=1)))
+    return Estimate(mean, error, *_interval(mean, error, n - 1), p_value(mean, error, n - 1))
+
+
+def p_value(mean: float, standard_error: float, degrees_of_freedom: int) -> float:
+    """Return the two-sided p-value of a mean being zero."""
+    from scipy import stats  # takes a while to import, and most commands compare nothing
+
+    if standard_error == 0:
+        return 1.0 if mean == 0 else 0.0
+    return float(2 * stats.t.sf(abs(mean) / standard_error, degrees_of_freedom))
+
+
+def t_quantile(degrees_of_freedom: int) -> float:
+    """Return how many standard errors a 95 % interval reaches to either side."""
+    from scipy import stats
+
+    return float(stats.t.ppf((1 + _CONFIDENCE) / 2, degrees_of_freedom))
+
+
+def _interval(mean: float, error: float, degrees_of_freedom: int) -> tuple[float, float]:
+    half = t_quantile(degrees_of_freedom) * error
+    return mean - half, mean + half
+
+
+def estimate_on_test_rows(seed_values: npt.ArrayLike, row_values: npt.ArrayLike | None) -> Estimate:
+    """Estimate a score on test rows, or a difference of two, over training seeds and over rows.
+
+    Another training would give another network, and another sample of rows another score: both count. The half-widths
+    of the two 95 % intervals add up in squares.
+
+    Args:
+        seed_values: One score for each training, shape (r,).
+        row_values: The mean over trainings of each row's score, shape (n_rows,); None where the metric is no mean over
+            rows, so that the interval is of seeds alone.
+    """
+    scores: npt.NDArray[Any] = np.asarray(seed_values, dtype=np.float64)
+    mean, r = float(scores.mean()), scores.size
+    seed_error = math.sqrt(float(scores.var(ddof=1)) / r) if r > 1 else math.inf
+    row_error = 0.0
+    if row_values is not None:
+        rows: npt.NDArray[Any] = np.asarray(row_values, dtype=np.float64)
+        row_error = math.sqrt(float(rows.var(ddof=1)) / rows.size)
+    if math.isinf(seed_error):
+        return Estimate(mean, math.inf, -math.inf, math.inf, 1.0)
+    half = math.hypot(t_quantile(r - 1) * seed_error, t_quantile(10**9) * row_error)
+    error = math.hypot(seed_error, row_error)
+    return Estimate(mean, error, mean - half, mean + half, p_value(mean, error, r - 1))

@@ -1,0 +1,203 @@
+"""The trials of a plan, run on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import optuna
+from optuna.trial import TrialState
+
+from autotune.running.claims import FINISHED, Claims
+from autotune.running.events import Note, Observer, RunStarted
+from autotune.running.gpus import NO_GPU, Gpu, select_gpus, visible_gpus
+from autotune.running.leases import Lease
+from autotune.running.ownership import Owner
+from autotune.running.places import Places, make_writable
+from autotune.running.planning import KERAS_MODULES, MODULES, Plan, Preparer
+from autotune.running.processes import Launcher, new_launcher
+from autotune.running.slots import Sharing, share_machine
+from autotune.running.source import StudySource
+from autotune.running.stopping import stoppable
+from autotune.running.storage_url import storage_folder
+from autotune.running.supervising import Supervisor
+from autotune.running.trial_task import RunTrial
+from autotune.running.workers import Job, Workers
+from autotune.training.artifacts import NOWHERE, check_store, client_modules, store_url
+from autotune.training.disk import telling_full_disk
+from autotune.training.folder import TrialFolder, trial_folder
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run may use of this machine, and who is told of it.
+
+    Attributes:
+        workers: How many trials at a time; None for as many as the GPUs have, without any GPU for the number of cores.
+        gpus: Which of the visible GPUs; None for all, "none" for none.
+        workers_per_gpu: How many trials share a GPU.
+        timeout_s: When to stop, in seconds from now; None for never.
+        lease_s: After how many seconds without news others take over.
+        artifacts: Where checkpoints are copied to; None for where the study remembers.
+        observer: Told what happens.
+    """
+
+    workers: int | None
+    gpus: str | Sequence[int | str] | None
+    workers_per_gpu: int | None
+    timeout_s: float | None
+    lease_s: float
+    artifacts: str | None
+    observer: Observer
+
+
+@dataclass(frozen=True)
+class Session:
+    """A machine at work: processes can be started until it is stopped.
+
+    Attributes:
+        preparer: Makes the plan.
+        machine: What it may use.
+        sharing: How that is shared among slots.
+        launcher: Starts processes.
+        stopping: Set before the launcher is closed.
+    """
+
+    preparer: Preparer
+    machine: Machine
+    sharing: Sharing
+    launcher: Launcher
+    stopping: threading.Event
+
+    def execute(self, plan: Plan) -> None:
+        """Run the trials of `plan` until it has all that it is to have."""
+        observer = self.machine.observer
+        announce(plan, self.sharing.workers, observer)
+        folder = _trial_folders(plan)
+        _remove_old_checkpoints(plan.study, folder)
+        with contextlib.closing(Owner(plan.folder / "workers")) as owner:
+            study_id = plan.storage.get_study_id_from_name(plan.study.study_name)
+            lease = Lease(plan.storage, study_id, owner.mark.parent, self.machine.lease_s, self.sharing.workers)
+            claims = Claims(plan.study, plan.storage, owner, plan.budget, lease)
+            if claims.is_complete():
+                return
+            workers = Workers(
+                self._job(plan, claims, lease, folder), self.sharing.slots(plan.settings.threads), self.stopping
+            )
+            workers.run()
+        if workers.has_tried_all:
+            observer(Note(None, "every configuration of the search space has been tried: there is nothing left to do"))
+
+    def _job(self, plan: Plan, claims: Claims, lease: Lease, folder: Callable[[int], TrialFolder]) -> Job:
+        declared, observer = plan.declared, self.machine.observer
+        keep = declared.keep_models if plan.rows else None
+        supervisor = Supervisor(
+            study=plan.study,
+            claims=claims,
+            launcher=self.launcher,
+            task=lambda slot, trial, folder: RunTrial(plan.source, plan.assign(trial), folder, slot),
+            known_space=plan.known_space,
+            timeout_s=declared.trial_timeout_s,
+            stopping=self.stopping,
+            observer=observer,
+        )
+        return Job(
+            study=plan.study,
+            claims=claims,
+            lease=lease,
+            supervisor=supervisor,
+            folder=folder,
+            max_failures_in_a_row=declared.max_failures_in_a_row,
+            after_trial=partial(_keep_best_models, plan.study, plan.folder, keep),
+            observer=observer,
+        )
+
+
+@contextlib.contextmanager
+def session(source: StudySource, places: Places, machine: Machine) -> Iterator[Session]:
+    """Take what a run may use of this machine, until the end of the block, a signal, or its time is over.
+
+    Raises:
+        UsageError: If an option cannot be used.
+        KeyboardInterrupt: If a signal came.
+    """
+    gpus = gpus_of(machine)
+    sharing = share_machine(gpus, machine.workers, machine.workers_per_gpu)
+    environment = environment_of_trials(os.environ)
+    if _visible() or machine.gpus is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = NO_GPU  # only a slot shows one, to the process of a trial
+    make_writable(places.run_dir)
+    artifacts = checked_artifacts(machine.artifacts)
+    modules = (*KERAS_MODULES, *client_modules(artifacts))
+    launcher = new_launcher(modules if source.needs_keras else MODULES, environment)
+    telling = telling_full_disk(*storage_folder(places.storage), places.run_dir)
+    with telling, stoppable(launcher, machine.timeout_s) as (stopping, patience):
+        preparer = Preparer(source, places, launcher, stopping, sharing.workers, artifacts, modules, patience)
+        yield Session(preparer, machine, sharing, launcher, stopping)
+
+
+def gpus_of(machine: Machine) -> list[Gpu]:
+    """Return the GPUs that a run may use.
+
+    Raises:
+        UsageError: If there are no such GPUs.
+    """
+    return select_gpus(_visible(), machine.gpus)
+
+
+def _visible() -> list[Gpu]:
+    return visible_gpus(os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("CUDA_DEVICE_ORDER"))
+
+
+def announce(plan: Plan, workers: int, observer: Observer) -> int:
+    """Tell that a run begins, and return how many trials are finished."""
+    declared, n_trials = plan.declared, plan.settings.n_trials
+    finished = len(plan.study.get_trials(deepcopy=False, states=FINISHED))
+    epochs = declared.epochs if plan.rows else None
+    observer(RunStarted(declared.name, n_trials, finished, workers, epochs, declared.direction))
+    return finished
+
+
+def _keep_best_models(study: optuna.Study, folder: Path, keep: int | None) -> None:
+    if keep is None:  # a plain objective: there are none
+        return
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    sign = -1 if study.direction == optuna.study.StudyDirection.MAXIMIZE else 1
+    for trial in sorted(complete, key=lambda t: sign * (t.value or 0.0))[keep:]:
+        with contextlib.suppress(OSError):  # gone, or another machine's: no reason to end a search
+            trial_folder(folder, trial.number).model.unlink()
+
+
+def _trial_folders(plan: Plan) -> Callable[[int], TrialFolder]:
+    """Return the way from a trial's number to its folder."""
+    settings = plan.settings
+    artifacts = f"{settings.artifacts}/{plan.declared.name}/{settings.token}" if settings.artifacts else None
+    return partial(trial_folder, plan.folder, artifacts=artifacts)
+
+
+def _remove_old_checkpoints(study: optuna.Study, folder: Callable[[int], TrialFolder]) -> None:
+    """Delete what a parent has left that was killed between the end of a trial and its tidying up."""
+    finished = [folder(trial.number) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    for left in finished:
+        if left.has_checkpoint() and not left.remove_checkpoint():
+            return  # the artifact store does not answer: the next run tries again
+
+
+def environment_of_trials(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what trial processes need in their environment and the caller has not decided."""
+    defaults = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
+    return {name: value for name, value in defaults.items() if name not in environment}
+
+
+def checked_artifacts(artifacts: str | None) -> str | None:
+    """Return the URL of an artifact store in one form, after a look whether it can be used."""
+    if artifacts in (None, NOWHERE):
+        return artifacts
+    url = store_url(artifacts)
+    check_store(url)
+    return url
