@@ -38,6 +38,8 @@ class StudySpec:
         dataset: The name of a dataset (see `autotune datasets`), or a function without arguments that returns a
             `Dataset` of development rows.
         monitor: The metric that is the trial's value, as Keras names it, e.g. "val_accuracy".
+        one_hot: Whether the model is given labels one-hot, float32 of shape (b, n_classes), as cross-entropy with label
+            smoothing, mean squared error and focal loss need them; else as integers of shape (b,).
         folds: Who trains on which rows: `Holdout(fraction)`, `KFold(k)` or `GroupKFold(k)`.
         fit: Optional `fit(trial) -> dict` of arguments for `keras.Model.fit`: batch_size, callbacks, class_weight ...
         epochs: Epochs of training of each fold, at least 1.
@@ -72,6 +74,7 @@ class StudySpec:
     build: Callable[[optuna.Trial, Dataset], Any] | None = None
     dataset: str | Callable[[], Dataset] | None = None
     monitor: str | None = None
+    one_hot: bool = False
     folds: Folds = Holdout(0.1)  # noqa: RUF009 -- reason: frozen, and equal to every other Holdout(0.1)
     fit: Callable[[optuna.Trial], Mapping[str, Any]] | None = None
     epochs: int = 10
@@ -102,6 +105,7 @@ class StudySpec:
         _check_at_least("max_failures_in_a_row", self.max_failures_in_a_row, 1)
         _check_at_least("max_retries", self.max_retries, 0)
         _check_choice("count_failed", self.count_failed, (False, True))
+        _check_choice("one_hot", self.one_hot, (False, True))
         _check_timeout(self.trial_timeout_s)
         _check_search(self)
 
@@ -201,7 +205,7 @@ def imports_keras(tree: ast.Module) -> bool:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             names += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
-    heavy = ("keras", "tensorflow", "autotune.models")
+    heavy = ("keras", "tensorflow", "autotune.models", "autotune.spaces")
     return any(name == root or name.startswith(root + ".") for name in names for root in heavy)
 
 

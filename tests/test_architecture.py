@@ -18,7 +18,20 @@ PACKAGE = ROOT / "autotune"
 
 # The reading order: a module imports from its own room and those above it; `autotune` is `__init__.py`.
 ROOMS = [
-    *("errors", "seeds", "data", "models", "study", "training", "search", "running", "results", "progress", "printing"),
+    *(
+        "errors",
+        "seeds",
+        "data",
+        "models",
+        "spaces",
+        "study",
+        "training",
+        "search",
+        "running",
+        "results",
+        "progress",
+        "printing",
+    ),
     *("options", "autotune", "cli", "__main__"),
 ]
 

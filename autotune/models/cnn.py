@@ -16,6 +16,8 @@ from autotune.data import Dataset
 from autotune.errors import StudyFileError
 
 _Padding: TypeAlias = Literal["valid", "same"]
+Pooling: TypeAlias = Literal["max", "average"]
+_POOLING = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}
 
 
 def build_cnn(
@@ -25,11 +27,15 @@ def build_cnn(
     filters: int = 32,
     kernel_size: int = 3,
     pool_size: int = 2,
+    pooling: Pooling = "max",
     padding: _Padding | None = None,
     activation: str = "relu",
     dense_units: int = 64,
     dropout: float = 0.0,
+    batch_normalization: bool = False,
     l2: float = 0.001,
+    penalty: keras.regularizers.Regularizer | None = None,
+    augmentation: Sequence[keras.layers.Layer] = (),
     optimizer: keras.optimizers.Optimizer | str | None = None,
     loss: str | keras.losses.Loss = "sparse_categorical_crossentropy",
     metrics: Sequence[str | keras.metrics.Metric] = ("accuracy",),
@@ -42,16 +48,21 @@ def build_cnn(
 
     Args:
         data: Gives the image shape (h, w, c) and the number of classes; its rows are not read.
-        blocks: Convolutions, at least 1. All but the last are followed by max pooling; a single one is too.
+        blocks: Convolutions, at least 1. All but the last are followed by pooling; a single one is too.
         filters: Filters of the first block, at least 1; all later blocks have twice as many.
         kernel_size: Side of a convolution's window in pixels, at least 1.
         pool_size: Side and stride of a pooling window in pixels, at least 1.
+        pooling: "max" or "average".
         padding: Keras's padding of the convolutions. None for "valid" where the images are large enough for
             all blocks (28x28 with the defaults), else "same" (8x8).
         activation: Of the convolutions and the hidden dense layer.
         dense_units: Units of the hidden dense layer, at least 1.
         dropout: Share of the features dropped before the hidden dense layer, in [0, 1); 0 for no such layer.
+        batch_normalization: Whether features are normalized before each activation but the last (Ioffe and Szegedy,
+            2015).
         l2: L2 penalty of all kernels (convolutions, hidden dense layer and softmax; no biases), at least 0.
+        penalty: Another penalty of all kernels, in place of `l2`.
+        augmentation: Layers that change the images in training.
         optimizer: For `compile`; None for Adam with a learning rate of 0.001.
         loss: For `compile`.
         metrics: For `compile`.
@@ -71,24 +82,31 @@ def build_cnn(
     counts = {"blocks": blocks, "filters": filters, "kernel_size": kernel_size}
     _check_counts({**counts, "pool_size": pool_size, "dense_units": dense_units})
     _check_rates(dropout, l2)
+    _check_pooling(pooling)
     n_classes = _check_images(data)
     chosen = _choose_padding(min(data.input_shape[:2]), blocks, kernel_size, pool_size, padding)
-    penalty = keras.regularizers.L2(l2) if l2 > 0 else None
-    features: list[Any] = []
+    if penalty is None and l2 > 0:
+        penalty = keras.regularizers.L2(l2)
+
+    def activated(layer: type[keras.layers.Layer], *sizes: int, **options: Any) -> list[keras.layers.Layer]:
+        if not batch_normalization:
+            return [layer(*sizes, activation=activation, kernel_regularizer=penalty, **options)]
+        linear = layer(*sizes, use_bias=False, kernel_regularizer=penalty, **options)
+        return [linear, keras.layers.BatchNormalization(), keras.layers.Activation(activation)]
+
+    features: list[keras.layers.Layer] = []
     for block in range(blocks):
         width = filters if block == 0 else 2 * filters
-        features.append(
-            keras.layers.Conv2D(width, kernel_size, padding=chosen, activation=activation, kernel_regularizer=penalty)
-        )
+        features += activated(keras.layers.Conv2D, width, kernel_size, padding=chosen)
         if _is_pooled(block, blocks):
-            features.append(keras.layers.MaxPooling2D(pool_size))
+            features.append(_POOLING[pooling](pool_size))
     head = [
         keras.layers.Flatten(),
         *([keras.layers.Dropout(dropout)] if dropout > 0 else []),
-        keras.layers.Dense(dense_units, activation=activation, kernel_regularizer=penalty),
+        *activated(keras.layers.Dense, dense_units),
         keras.layers.Dense(n_classes, activation="softmax", kernel_regularizer=penalty),
     ]
-    model = keras.Sequential([keras.Input(data.input_shape), *features, *head])
+    model = keras.Sequential([keras.Input(data.input_shape), *augmentation, *features, *head])
     chosen_optimizer = keras.optimizers.Adam(learning_rate=0.001) if optimizer is None else optimizer
     model.compile(optimizer=chosen_optimizer, loss=loss, metrics=list(metrics))
     return model
@@ -151,6 +169,13 @@ def _check_counts(counts: dict[str, int]) -> None:
             raise StudyFileError(
                 f"{name} is {value!r}.", "Expected an integer of at least 1.", f"Correct {name} in build_cnn."
             )
+
+
+def _check_pooling(pooling: str) -> None:
+    if pooling not in _POOLING:
+        raise StudyFileError(
+            f"pooling is {pooling!r}.", "Expected 'max' or 'average'.", "Use one of these in build_cnn."
+        )
 
 
 def _check_rates(dropout: float, l2: float) -> None:

@@ -65,7 +65,7 @@ class OpenTestRows:
         spec = self.source.load()
         configure_tensorflow(self.slot.threads, self.slot.memory_limit_mib)
         data = _test_rows(spec, self.data_dir)
-        found = [measure(path, data, self.metric, _objects_of(spec)) for path in self.models]
+        found = [measure(path, data, self.metric, _objects_of(spec), spec.one_hot) for path in self.models]
         by_row = [one.rows for one in found if one.rows is not None]
         rows = np.stack(by_row) if len(by_row) == len(found) else None
         return TestScores(len(data), tuple(one.value for one in found), rows)

@@ -36,7 +36,7 @@ from autotune.search import SeededSampler, by_folds, patient_median, tpe
 from autotune.training.artifacts import NOWHERE, check_store
 
 MODULES = ("autotune.running.trial_task",)
-KERAS_MODULES = (*MODULES, "autotune.training.device", "autotune.training.trial", "autotune.models")
+KERAS_MODULES = (*MODULES, "autotune.training.device", "autotune.training.trial", "autotune.spaces")
 _MAX_REPLAYS = 8
 
 

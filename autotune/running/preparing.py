@@ -136,6 +136,7 @@ class Prepare:
         if spec.objective is not None:
             return Preparation(None, [], [], [])
         data = _load_data(spec, self.data_dir)
+        _check_one_hot(spec, data)
         folds = split(spec.folds, data.y, spec.seed, data.groups)
         stored = store(data, self.run_dir / "datasets")
         rows = self._rows(data, stored, folds)
@@ -155,6 +156,15 @@ class Prepare:
         rows = Rows(stored, self.study_folder / f"folds-{digest[:12]}.npz", digest)
         _save_folds(folds, rows.folds)
         return rows
+
+
+def _check_one_hot(spec: StudySpec, data: Dataset) -> None:
+    if spec.one_hot and data.n_classes is None:
+        raise StudyFileError(
+            f"one_hot=True, but the targets of {data.name!r} are floats.",
+            "Labels of classes are made one-hot: integers from 0.",
+            "Give integer labels, or remove one_hot from the study file.",
+        )
 
 
 def load_folds(path: Path) -> tuple[Fold, ...]:

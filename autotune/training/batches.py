@@ -18,11 +18,15 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
     Args:
         data: The rows.
         batch_size: Rows a batch, at least 1; the last batch may be smaller.
+        one_hot: Whether labels are given as float32 of shape (b, n_classes): 1 for the class, 0 for the others.
         epoch_seed: From an epoch (counted from 0) to the seed of its order; None keeps the rows in their order.
     """
 
-    def __init__(self, data: Dataset, batch_size: int, epoch_seed: Callable[[int], int] | None = None) -> None:
+    def __init__(
+        self, data: Dataset, batch_size: int, *, one_hot: bool = False, epoch_seed: Callable[[int], int] | None = None
+    ) -> None:
         super().__init__()
+        self._one_hot = np.eye(data.n_classes or 0, dtype=np.float32) if one_hot else None
         self._data = data
         self._batch_size = batch_size
         self._epoch_seed = epoch_seed
@@ -37,4 +41,5 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
         return -(-len(self._data) // self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        return self._data.take(self._order[index * self._batch_size : (index + 1) * self._batch_size])
+        x, y = self._data.take(self._order[index * self._batch_size : (index + 1) * self._batch_size])
+        return x, y if self._one_hot is None else self._one_hot[y]

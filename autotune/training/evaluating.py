@@ -31,7 +31,9 @@ class Measurement:
     rows: npt.NDArray[np.float64] | None
 
 
-def measure(path: Path, data: Dataset, metric: str, custom_objects: Mapping[str, Any]) -> Measurement:
+def measure(
+    path: Path, data: Dataset, metric: str, custom_objects: Mapping[str, Any], one_hot: bool = False
+) -> Measurement:
     """Load a model and measure one of the metrics that it was compiled with.
 
     Args:
@@ -39,32 +41,33 @@ def measure(path: Path, data: Dataset, metric: str, custom_objects: Mapping[str,
         data: The rows.
         metric: The metric as Keras names it, without "val_".
         custom_objects: Classes and functions of the study file that the model may need.
+        one_hot: Whether it was trained on one-hot targets.
 
     Raises:
         TrainingError: If the model has no such metric.
     """
     model = keras.models.load_model(path, custom_objects=dict(custom_objects))
-    found = model.evaluate(Batches(data, _BATCH_SIZE), verbose=0, return_dict=True)
+    batches = Batches(data, _BATCH_SIZE, one_hot=one_hot)
+    found = model.evaluate(batches, verbose=0, return_dict=True)
     if metric not in found:
         raise TrainingError(
             f"the model {path} has no metric {metric!r}.",
             f"It was compiled with: {', '.join(sorted(found))}.",
             "Set `monitor` in the study file to one of these, with val_ before it.",
         )
-    return Measurement(float(found[metric]), _by_row(model, data, metric))
+    return Measurement(float(found[metric]), _by_row(model, batches, len(data), metric))
 
 
-def _by_row(model: keras.Model, data: Dataset, name: str) -> npt.NDArray[np.float64] | None:
+def _by_row(model: keras.Model, batches: Batches, n_rows: int, name: str) -> npt.NDArray[np.float64] | None:
     metric = next((one for one in _compiled(model) if one.name == name), None)
     if not isinstance(metric, keras.metrics.MeanMetricWrapper):
         return None
-    batches = Batches(data, _BATCH_SIZE)
     scores = []
     for number in range(len(batches)):
         x, y = batches[number]
         scores.append(np.asarray(metric._fn(y, model(x, training=False), **metric._fn_kwargs), dtype=np.float64))
     rows = np.concatenate(scores)
-    return rows if rows.shape == (len(data),) else None
+    return rows if rows.shape == (n_rows,) else None
 
 
 def _compiled(model: keras.Model) -> list[keras.metrics.Metric]:

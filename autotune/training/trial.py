@@ -168,7 +168,8 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     batch_size = arguments.pop("batch_size", None) or _KERAS_BATCH_SIZE
     validation_batch = arguments.pop("validation_batch_size", None) or max(batch_size, _VALIDATION_BATCH_SIZE)
     shuffled = partial(job.seed, "rows") if arguments.pop("shuffle", True) else None
-    batches = Batches(job.train, batch_size, shuffled)
+    batches = Batches(job.train, batch_size, one_hot=spec.one_hot, epoch_seed=shuffled)
+    validation = Batches(job.validation, validation_batch, one_hot=spec.one_hot) if len(job.validation) else None
     epochs = arguments.pop("epochs", None) or spec.epochs
     callbacks = list(arguments.pop("callbacks", None) or [])
     if job.refit:
@@ -185,7 +186,7 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     if keeper.problem is None and done < epochs and not (checkpoint and checkpoint.stopped):
         model.fit(
             batches,
-            validation_data=Batches(job.validation, validation_batch) if len(job.validation) else None,
+            validation_data=validation,
             epochs=epochs,
             initial_epoch=done,
             shuffle=False,

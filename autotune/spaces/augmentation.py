@@ -1,0 +1,40 @@
+"""Images that are moved, turned, zoomed and shaded a little anew in each epoch: layers that rest outside training."""
+
+from __future__ import annotations
+
+import keras
+import optuna
+
+from autotune.spaces.ranges import Float, suggest_float
+
+
+def augmentation(
+    trial: optuna.Trial,
+    *,
+    translation: Float = (0.0, 0.15),
+    rotation: Float = (0.0, 0.1),
+    zoom: Float = (0.0, 0.15),
+    contrast: Float = 0.0,
+    flip: bool = False,
+) -> list[keras.layers.Layer]:
+    """Return Keras layers for the begin of a network; none for what is 0.
+
+    Args:
+        trial: Suggests translation, rotation, zoom and contrast.
+        translation: Largest shift, as a share of the side, in [0, 1).
+        rotation: Largest turn, as a share of a full one, in [0, 0.5].
+        zoom: Largest change of the size, as a share of it, in [0, 1).
+        contrast: Largest change of the contrast, as a share of it, in [0, 1).
+        flip: Whether left and right are exchanged in half of the images: not for digits.
+    """
+    shift = suggest_float(trial, "translation", translation)
+    turn = suggest_float(trial, "rotation", rotation)
+    change = suggest_float(trial, "zoom", zoom)
+    shade = suggest_float(trial, "contrast", contrast)
+    return [
+        *([keras.layers.RandomFlip("horizontal")] if flip else []),
+        *([keras.layers.RandomTranslation(shift, shift, fill_mode="constant")] if shift > 0 else []),
+        *([keras.layers.RandomRotation(turn, fill_mode="constant")] if turn > 0 else []),
+        *([keras.layers.RandomZoom(change, fill_mode="constant")] if change > 0 else []),
+        *([keras.layers.RandomContrast(shade)] if shade > 0 else []),
+    ]

@@ -1,0 +1,186 @@
+"""Optimizers with hyperparameters of their own, which only those trials have that chose the optimizer.
+
+Every range is searched where it is a tuple and fixed where it is a number. What is close to 1 is searched as its
+distance from 1, on a logarithmic scale, as in Google's "Deep Learning Tuning Playbook".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import keras
+import optuna
+
+from autotune.spaces.ranges import Choice, Float, suggest_float, suggest_function, suggest_one
+
+_ONE_MINUS_BETA_1 = (0.02, 0.5)
+_ONE_MINUS_BETA_2 = (1e-4, 0.1)
+_EPSILON = (1e-8, 1e-2)
+
+
+def sgd(
+    trial: optuna.Trial,
+    *,
+    learning_rate: Float = (1e-3, 0.5),
+    one_minus_momentum: Float = (0.01, 1.0),
+    nesterov: Choice[bool] = (False, True),
+) -> keras.optimizers.Optimizer:
+    """Return stochastic gradient descent with momentum; Sutskever et al. (2013) for Nesterov's.
+
+    Args:
+        trial: Suggests sgd_learning_rate, sgd_one_minus_momentum (both log) and sgd_nesterov.
+        learning_rate: Larger than 0.
+        one_minus_momentum: 1 for no momentum, 0.1 for one of 0.9.
+        nesterov: One or both.
+    """
+    return keras.optimizers.SGD(
+        suggest_float(trial, "sgd_learning_rate", learning_rate, log=True),
+        momentum=1.0 - suggest_float(trial, "sgd_one_minus_momentum", one_minus_momentum, log=True),
+        nesterov=suggest_one(trial, "sgd_nesterov", nesterov),
+    )
+
+
+def adam(
+    trial: optuna.Trial,
+    *,
+    learning_rate: Float = (1e-4, 1e-2),
+    one_minus_beta_1: Float = _ONE_MINUS_BETA_1,
+    one_minus_beta_2: Float = _ONE_MINUS_BETA_2,
+    epsilon: Float = _EPSILON,
+    amsgrad: Choice[bool] = (False, True),
+) -> keras.optimizers.Optimizer:
+    """Return Adam (Kingma and Ba, 2015), with AMSGrad (Reddi et al., 2018) as a choice.
+
+    Args:
+        trial: Suggests adam_learning_rate, adam_one_minus_beta_1, adam_one_minus_beta_2, adam_epsilon (all log) and
+            adam_amsgrad.
+        learning_rate: Larger than 0.
+        one_minus_beta_1: 0.1 is Keras's own.
+        one_minus_beta_2: 0.001 is Keras's own.
+        epsilon: 1e-7 is Keras's own.
+        amsgrad: One or both.
+    """
+    return keras.optimizers.Adam(
+        suggest_float(trial, "adam_learning_rate", learning_rate, log=True),
+        beta_1=1.0 - suggest_float(trial, "adam_one_minus_beta_1", one_minus_beta_1, log=True),
+        beta_2=1.0 - suggest_float(trial, "adam_one_minus_beta_2", one_minus_beta_2, log=True),
+        epsilon=suggest_float(trial, "adam_epsilon", epsilon, log=True),
+        amsgrad=suggest_one(trial, "adam_amsgrad", amsgrad),
+    )
+
+
+def adamw(
+    trial: optuna.Trial,
+    *,
+    learning_rate: Float = (1e-4, 1e-2),
+    weight_decay: Float = (1e-5, 1e-1),
+    one_minus_beta_1: Float = _ONE_MINUS_BETA_1,
+    one_minus_beta_2: Float = _ONE_MINUS_BETA_2,
+    epsilon: Float = 1e-7,
+) -> keras.optimizers.Optimizer:
+    """Return AdamW: Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+
+    Args:
+        trial: Suggests adamw_learning_rate, adamw_weight_decay, adamw_one_minus_beta_1, adamw_one_minus_beta_2 and
+            adamw_epsilon, all log.
+        learning_rate: Larger than 0.
+        weight_decay: Share of the weights, times the learning rate, that each step takes away.
+        one_minus_beta_1: 0.1 is Keras's own.
+        one_minus_beta_2: 0.001 is Keras's own.
+        epsilon: 1e-7 is Keras's own.
+    """
+    return keras.optimizers.AdamW(
+        suggest_float(trial, "adamw_learning_rate", learning_rate, log=True),
+        weight_decay=suggest_float(trial, "adamw_weight_decay", weight_decay, log=True),
+        beta_1=1.0 - suggest_float(trial, "adamw_one_minus_beta_1", one_minus_beta_1, log=True),
+        beta_2=1.0 - suggest_float(trial, "adamw_one_minus_beta_2", one_minus_beta_2, log=True),
+        epsilon=suggest_float(trial, "adamw_epsilon", epsilon, log=True),
+    )
+
+
+def rmsprop(
+    trial: optuna.Trial,
+    *,
+    learning_rate: Float = (1e-4, 1e-2),
+    one_minus_rho: Float = (1e-3, 0.5),
+    momentum: Float = (0.0, 0.95),
+    epsilon: Float = 1e-7,
+) -> keras.optimizers.Optimizer:
+    """Return RMSprop (Tieleman and Hinton, 2012).
+
+    Args:
+        trial: Suggests rmsprop_learning_rate, rmsprop_one_minus_rho, rmsprop_epsilon (log) and rmsprop_momentum.
+        learning_rate: Larger than 0.
+        one_minus_rho: 0.1 is Keras's own.
+        momentum: In [0, 1).
+        epsilon: 1e-7 is Keras's own.
+    """
+    return keras.optimizers.RMSprop(
+        suggest_float(trial, "rmsprop_learning_rate", learning_rate, log=True),
+        rho=1.0 - suggest_float(trial, "rmsprop_one_minus_rho", one_minus_rho, log=True),
+        momentum=suggest_float(trial, "rmsprop_momentum", momentum),
+        epsilon=suggest_float(trial, "rmsprop_epsilon", epsilon, log=True),
+    )
+
+
+def nadam(
+    trial: optuna.Trial,
+    *,
+    learning_rate: Float = (1e-4, 1e-2),
+    one_minus_beta_1: Float = _ONE_MINUS_BETA_1,
+    one_minus_beta_2: Float = _ONE_MINUS_BETA_2,
+    epsilon: Float = _EPSILON,
+) -> keras.optimizers.Optimizer:
+    """Return Nadam: Adam with Nesterov momentum (Dozat, 2016).
+
+    Args:
+        trial: Suggests nadam_learning_rate, nadam_one_minus_beta_1, nadam_one_minus_beta_2 and nadam_epsilon, all log.
+        learning_rate: Larger than 0.
+        one_minus_beta_1: 0.1 is Keras's own.
+        one_minus_beta_2: 0.001 is Keras's own.
+        epsilon: 1e-7 is Keras's own.
+    """
+    return keras.optimizers.Nadam(
+        suggest_float(trial, "nadam_learning_rate", learning_rate, log=True),
+        beta_1=1.0 - suggest_float(trial, "nadam_one_minus_beta_1", one_minus_beta_1, log=True),
+        beta_2=1.0 - suggest_float(trial, "nadam_one_minus_beta_2", one_minus_beta_2, log=True),
+        epsilon=suggest_float(trial, "nadam_epsilon", epsilon, log=True),
+    )
+
+
+def lion(
+    trial: optuna.Trial,
+    *,
+    learning_rate: Float = (1e-5, 1e-3),
+    weight_decay: Float = (1e-4, 1.0),
+    one_minus_beta_1: Float = _ONE_MINUS_BETA_1,
+    one_minus_beta_2: Float = (1e-3, 0.1),
+) -> keras.optimizers.Optimizer:
+    """Return Lion (Chen et al., 2023): smaller learning rates and more weight decay than Adam.
+
+    Args:
+        trial: Suggests lion_learning_rate, lion_weight_decay, lion_one_minus_beta_1 and lion_one_minus_beta_2, all log.
+        learning_rate: Larger than 0.
+        weight_decay: Share of the weights, times the learning rate, that each step takes away.
+        one_minus_beta_1: 0.1 is Keras's own.
+        one_minus_beta_2: 0.01 is Keras's own.
+    """
+    return keras.optimizers.Lion(
+        suggest_float(trial, "lion_learning_rate", learning_rate, log=True),
+        weight_decay=suggest_float(trial, "lion_weight_decay", weight_decay, log=True),
+        beta_1=1.0 - suggest_float(trial, "lion_one_minus_beta_1", one_minus_beta_1, log=True),
+        beta_2=1.0 - suggest_float(trial, "lion_one_minus_beta_2", one_minus_beta_2, log=True),
+    )
+
+
+def optimizer(
+    trial: optuna.Trial,
+    choices: Sequence[Callable[[optuna.Trial], keras.optimizers.Optimizer]] = (sgd, adam, adamw, rmsprop, nadam, lion),
+) -> keras.optimizers.Optimizer:
+    """Return one of several optimizers with hyperparameters of its own.
+
+    Args:
+        trial: Suggests `optimizer`, the name of a function, and what that function asks for.
+        choices: Functions such as `sgd`, or the study file's own `def adam(trial): ...`.
+    """
+    return suggest_function(trial, "optimizer", choices)(trial)

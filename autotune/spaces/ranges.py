@@ -1,0 +1,93 @@
+"""What a study file says of one hyperparameter: a range to search, or a value that is fixed."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import optuna
+
+from autotune.errors import StudyFileError
+
+T = TypeVar("T")
+Choice: TypeAlias = T | list[T] | tuple[T, ...]
+"""A value, or all to choose from."""
+Float: TypeAlias = float | tuple[float, float]
+"""A value, or the smallest and the largest one to try."""
+Int: TypeAlias = int | tuple[int, int]
+"""A value, or the smallest and the largest one to try."""
+
+
+def suggest_float(trial: optuna.Trial, name: str, given: Float, *, log: bool = False) -> float:
+    """Return a fixed value as it is, and suggest one from a range.
+
+    Raises:
+        StudyFileError: If `given` is neither.
+    """
+    if isinstance(given, tuple):
+        low, high = _ends(name, given, numbers.Real)
+        if log and low <= 0:
+            raise _no_range(name, given, "low is larger than 0: the search is on a logarithmic scale")
+        return trial.suggest_float(name, low, high, log=log)
+    _check_value(name, given, numbers.Real)
+    return given
+
+
+def suggest_int(trial: optuna.Trial, name: str, given: Int, *, step: int = 1) -> int:
+    """Return a fixed value as it is, and suggest one from a range.
+
+    Raises:
+        StudyFileError: If `given` is neither.
+    """
+    if isinstance(given, tuple):
+        low, high = _ends(name, given, numbers.Integral)
+        return trial.suggest_int(name, low, high, step=step)
+    _check_value(name, given, numbers.Integral)
+    return given
+
+
+def suggest_one(trial: optuna.Trial, name: str, given: Choice[T]) -> T:
+    """Return a fixed value as it is, and suggest one from a list or tuple."""
+    found: Any = given  # a value is told from several by what it is, which types cannot say
+    if isinstance(found, (list, tuple)):
+        found = trial.suggest_categorical(name, list(found))
+    chosen: T = found
+    return chosen
+
+
+def suggest_function(trial: optuna.Trial, name: str, choices: Sequence[Callable[..., T]]) -> Callable[..., T]:
+    """Suggest one of several functions by their names; the only one there is needs no hyperparameter.
+
+    Raises:
+        StudyFileError: If there is none, or two have the same name.
+    """
+    by_name = {choice.__name__: choice for choice in choices}
+    if not choices or len(by_name) < len(choices):
+        raise StudyFileError(
+            f"the choices for {name!r} are {[choice.__name__ for choice in choices]}.",
+            "They are functions, at least one, each with a name of its own.",
+            f"Give {name} a list like [spaces.adam, spaces.sgd].",
+        )
+    return choices[0] if len(choices) == 1 else by_name[trial.suggest_categorical(name, list(by_name))]
+
+
+def _ends(name: str, given: tuple[Any, ...], kind: type) -> tuple[Any, Any]:
+    is_pair = len(given) == 2 and all(isinstance(one, kind) for one in given)
+    if not is_pair or not all(map(math.isfinite, given)) or given[0] > given[1]:
+        raise _no_range(name, given, "low is at most high")
+    return given
+
+
+def _check_value(name: str, given: object, kind: type) -> None:
+    if not isinstance(given, kind):
+        raise _no_range(name, given, "low is at most high")
+
+
+def _no_range(name: str, given: object, rule: str) -> StudyFileError:
+    return StudyFileError(
+        f"{name}={given!r} is no range.",
+        f"It is a number, which is fixed, or a tuple (low, high) to search, where {rule}.",
+        f"Write, for example, {name.split('_', 1)[-1]}=(1, 2) in the study file.",
+    )
