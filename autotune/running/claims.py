@@ -131,6 +131,14 @@ class Claims:
         done = [t for t in trials if t.state in FINISHED]
         return twin(done, trial.params) or twin(_at_work(trials[: trial.number]), trial.params)
 
+    def other_attribute(self, key: str, value: object, number: int) -> FrozenTrial | None:
+        """Return a trial at work, or with results, that has another value of a user attribute than trial `number`."""
+        for trial in self._shared.trials():
+            is_another = trial.number != number and trial.state in (TrialState.RUNNING, *FINISHED)
+            if (is_another or trial.intermediate_values) and trial.user_attrs.get(key, value) != value:
+                return trial
+        return None
+
     def holds(self, number: int) -> bool:
         """Say whether a trial that was claimed here is still this parent's to write to."""
         if self._lease is not None and self._lease.is_fresh() and number not in self._doubtful:

@@ -14,6 +14,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial
 
+from autotune.errors import TrainingError
 from autotune.running.claims import Claims
 from autotune.running.events import Note, Observer, StepReported
 from autotune.running.memory import died_of_memory, kernel_kills
@@ -23,6 +24,7 @@ from autotune.running.settings import KnownSpace
 from autotune.running.slots import Slot
 from autotune.running.trial_task import Outcome, RunTrial
 from autotune.training.folder import TrialFolder
+from autotune.training.monitored_loss import MONITORED_LOSS
 
 _TICK_S = 1.0  # how often to look at the time, and at whom the kernel has killed for lack of memory
 
@@ -90,6 +92,10 @@ class Supervisor:
                 answered = answer(trial, request)
             self._refuse_repetition(trial)
             return answered
+        if request.name == "set_user_attr" and request.args[0] == MONITORED_LOSS:
+            with self._suggesting:
+                self._refuse_other_loss(trial, str(request.args[1]))
+                return answer(trial, request)
         if request.name == "report":
             value, step = request.args
             if step in steps:
@@ -103,6 +109,17 @@ class Supervisor:
     def _refuse_repetition(self, trial: optuna.Trial) -> None:
         if found := self.claims.twin(trial):
             raise RepetitionError(found)
+
+    def _refuse_other_loss(self, trial: optuna.Trial, loss: str) -> None:
+        other = self.claims.other_attribute(MONITORED_LOSS, loss, trial.number)
+        if other is not None:
+            raise TrainingError(
+                f"the study monitors its loss, which is not the same in all trials.\n"
+                f"  trial {other.number}: {other.user_attrs[MONITORED_LOSS]}\n  trial {trial.number}: {loss}",
+                "Values can be compared only if the monitored metric depends on no hyperparameter, be it of the loss "
+                "or of penalties that are part of it.",
+                'Monitor a metric instead: compile with metrics=["accuracy"], say, and set monitor="val_accuracy".',
+            )
 
     def _refuse_new_space(self, request: Request) -> None:
         if self.known_space is None:

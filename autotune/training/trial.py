@@ -28,6 +28,7 @@ from autotune.training.copies import CheckpointCopies
 from autotune.training.disk import disk_full
 from autotune.training.epochs import EpochKeeper, restore
 from autotune.training.folder import TrialFolder
+from autotune.training.monitored_loss import MONITORED_LOSS, describe_loss, is_loss
 from autotune.training.refit import Refit
 
 # Not to be given by a study file: rows, their order and the epoch to start from are what makes a trial repeatable.
@@ -164,6 +165,8 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     keras.utils.clear_session()  # names are counted from here: a second fold's "auc" is not "auc_1"
     keras.utils.set_random_seed(job.seed("build"))
     model = _built(spec, job)
+    if is_loss(spec.monitor) and not job.refit:
+        job.trial.set_user_attr(MONITORED_LOSS, describe_loss(model))
     arguments = _fit_arguments(spec, job.trial)
     batch_size = arguments.pop("batch_size", None) or _KERAS_BATCH_SIZE
     validation_batch = arguments.pop("validation_batch_size", None) or max(batch_size, _VALIDATION_BATCH_SIZE)
