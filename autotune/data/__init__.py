@@ -2,7 +2,7 @@
 
 from autotune.data.dataset import Dataset
 from autotune.data.folds import Fold, Folds, GroupKFold, Holdout, KFold, Split, split, split_digest, with_k
-from autotune.data.sources import DatasetStatus, available, load_development, load_test
+from autotune.data.sources import DatasetStatus, available, has_test_rows, load_development, load_test
 from autotune.data.store import open_stored, store
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "KFold",
     "Split",
     "available",
+    "has_test_rows",
     "load_development",
     "load_test",
     "open_stored",

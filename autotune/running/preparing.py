@@ -18,7 +18,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from autotune.data import Dataset, Fold, Folds, load_development, split, split_digest, store
+from autotune.data import Dataset, Fold, Folds, has_test_rows, load_development, split, split_digest, store
 from autotune.errors import AutotuneError, StudyFileError
 from autotune.running.piped_trial import PipedTrial, Replay
 from autotune.running.source import StudySource
@@ -204,7 +204,7 @@ def _declaration(spec: StudySpec) -> Declaration:
     named = {name: getattr(spec, name) for name in Declaration.__dataclass_fields__ if hasattr(spec, name)}
     return Declaration(
         **named,
-        has_test_rows=isinstance(spec.dataset, str) or spec.test_dataset is not None,
+        has_test_rows=has_test_rows(spec.dataset) if isinstance(spec.dataset, str) else spec.test_dataset is not None,
         needs_keras=spec.objective is None or "tensorflow" in sys.modules,
     )
 
