@@ -40,6 +40,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
     def __len__(self) -> int:
         return -(-len(self._data) // self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    def __getitem__(self, index: int) -> tuple[Any, npt.NDArray[Any]]:
         x, y = self._data.take(self._order[index * self._batch_size : (index + 1) * self._batch_size])
+        if x.dtype.kind == "U":  # Keras takes strings as tensors only
+            x = keras.ops.convert_to_tensor(x, dtype="string")
         return x, y if self._one_hot is None else self._one_hot[y]

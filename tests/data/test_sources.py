@@ -211,7 +211,7 @@ def test_the_listing_knows_keras_s_cache(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "datasets" / "mnist.npz").touch()
     assert [status.present for status in available(None)][:3] == [True, True, False]
     (fashion / "t10k-images-idx3-ubyte.gz").touch()
-    assert [status.present for status in available(None)] == [True, True, True]
+    assert [status.present for status in available(None)][:3] == [True, True, True]
 
 
 def test_the_listing_imports_neither_keras_nor_tensorflow() -> None:
