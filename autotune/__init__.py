@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from autotune.errors import AutotuneError, StudyFailedError, UsageError
     from autotune.results.finalizing import finalize
     from autotune.running.run import run
+    from autotune.stopping_rule import stop_when_flat
     from autotune.study import StudySpec, load_study_file
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "finalize",
     "load_study_file",
     "run",
+    "stop_when_flat",
 ]
 
 _HOMES = {
@@ -42,6 +44,7 @@ _HOMES = {
     "finalize": "autotune.results.finalizing",
     "load_study_file": "autotune.study",
     "run": "autotune.running.run",
+    "stop_when_flat": "autotune.stopping_rule",
 }
 
 

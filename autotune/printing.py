@@ -162,4 +162,8 @@ def print_statuses(statuses: list[StudyStatus]) -> None:
             str(s.workers),
         )
     # Into a file or a pipe goes the whole table: a column that is cut off cannot be read back.
-    Console(width=None if sys.stdout.isatty() else 250).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 250)
+    console.print(table)
+    for s in statuses:
+        if s.why_over is not None:
+            console.print(f"{escape(s.study)}: {escape(s.why_over)}", highlight=False)

@@ -17,6 +17,7 @@ import optuna
 
 from autotune.data import Dataset, Folds, GroupKFold, Holdout, KFold, with_k
 from autotune.errors import StudyFileError, UsageError
+from autotune.stopping_rule import StopWhenFlat
 
 Direction = Literal["maximize", "minimize"]
 EpochPolicy = Literal["best", "last"]
@@ -64,6 +65,7 @@ class StudySpec:
             new in between, at least 0; then it fails with the reason "lost".
         trial_timeout_s: For how many seconds a trial may run in one go, larger than 0; then it fails with the reason
             "timeout". None for any time.
+        stop: `stop_when_flat(patience)` to end the study before it has all its trials. None for never.
 
     Raises:
         StudyFileError: If the arguments contradict each other or are out of range.
@@ -91,6 +93,7 @@ class StudySpec:
     count_failed: bool = False
     max_retries: int = 2
     trial_timeout_s: float | None = None
+    stop: StopWhenFlat | None = None
 
     def __post_init__(self) -> None:
         _check_name(self.name)
@@ -106,6 +109,7 @@ class StudySpec:
         _check_at_least("max_retries", self.max_retries, 0)
         _check_choice("count_failed", self.count_failed, (False, True))
         _check_choice("one_hot", self.one_hot, (False, True))
+        _check_stop(self.stop)
         _check_timeout(self.trial_timeout_s)
         _check_search(self)
 
@@ -283,6 +287,15 @@ def _check_choice(name: str, value: object, choices: tuple[object, ...]) -> None
             f"{name}={value!r} is unknown.",
             f"Choices: {', '.join(map(str, choices))}.",
             f"Set `{name}` in the study file.",
+        )
+
+
+def _check_stop(value: object) -> None:
+    if value is not None and not isinstance(value, StopWhenFlat):
+        raise StudyFileError(
+            f"stop={value!r} is no rule.",
+            "It is stop_when_flat(patience), or None.",
+            "Write, for example, stop=autotune.stop_when_flat(patience=20).",
         )
 
 

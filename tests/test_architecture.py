@@ -21,6 +21,7 @@ ROOMS = [
     *(
         "errors",
         "seeds",
+        "stopping_rule",
         "data",
         "models",
         "spaces",

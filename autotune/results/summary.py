@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.errors import UsageError
 from autotune.running.leases import is_recent, read_signs
 from autotune.running.ownership import lock_is_held, mark_of
-from autotune.running.settings import StudySettings, read_settings
+from autotune.running.settings import WHY_OVER, StudySettings, read_settings
 from autotune.training.folder import trial_folder
 
 
@@ -61,6 +61,7 @@ class StudyStatus:
         trials_per_hour: Speed of the slots that run now; None if nothing runs or nothing is finished.
         seconds_left: Time to the last trial at that speed.
         workers: Commands alive, on any machine, that run trials of this study now.
+        why_over: Why it has ended although trials are missing; None if it has not.
     """
 
     study: str
@@ -74,6 +75,7 @@ class StudyStatus:
     trials_per_hour: float | None
     seconds_left: float | None
     workers: int
+    why_over: str | None
 
 
 def best_trial(study: optuna.Study) -> BestTrial | None:
@@ -117,6 +119,7 @@ def study_status(study: optuna.Study) -> StudyStatus:
         trials_per_hour=speed * 3600 if speed else None,
         seconds_left=max(0, left) / speed if speed else None,
         workers=_living_parents(study, trials, settings),
+        why_over=study.user_attrs.get(WHY_OVER),
     )
 
 

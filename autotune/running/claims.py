@@ -20,34 +20,14 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.running.budget import FINISHED, Budget
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner, is_foreign, is_ours, make_ours, mark_of
 from autotune.running.shared_trials import SharedTrials
 from autotune.search import SeededSampler, StorageView, twin
 
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _LOSSES = "autotune:losses"
 _FAR = 4  # rounds of all slots: more than several parents make before they know of each other
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How many trials there are to be, and what counts as one.
-
-    Attributes:
-        n_trials: How many finished (complete or pruned) trials the study is to have; None for those that are there,
-            each of which is run as it is, and no others.
-        count_failed: Whether a failed trial (unless it was lost) is spent, too.
-        max_retries: How often a trial may be lost, without a new report in between, before it fails.
-    """
-
-    n_trials: int | None
-    count_failed: bool = False
-    max_retries: int = 2
-
-    def is_met_by(self, n_trials: int) -> bool:
-        """Say whether with so many trials that count no more are to be made."""
-        return self.n_trials is None or n_trials >= self.n_trials
 
 
 @dataclass(frozen=True)
@@ -98,6 +78,8 @@ class Claims:
 
     def next_trial(self) -> optuna.Trial | None:
         """Claim a trial, or return None if there is none to run at the moment."""
+        if self._flat_since() is not None:
+            return None
         if self._is_far_from_end():
             claimed = self._made_trial()
         else:
@@ -116,7 +98,19 @@ class Claims:
         """Return how many trials are finished, by all parents."""
         return sum(trial.state in FINISHED for trial in self._shared.trials())
 
-    def is_exhausted(self) -> bool:
+    def why_over(self) -> str | None:
+        """Return why the study ends although trials are missing; None if it does not."""
+        if self._budget.stop is not None and (since := self._flat_since()) is not None:
+            return self._budget.stop.reason(since)
+        if self._is_exhausted():
+            return "every configuration of the search space has been tried: there is nothing left to do"
+        return None
+
+    def _flat_since(self) -> int | None:
+        trials = [trial for trial in self._shared.trials() if not is_foreign(trial)]
+        return self._budget.flat_since(trials, self._study.direction.name.lower()) if self._budget.stop else None
+
+    def _is_exhausted(self) -> bool:
         """Say whether all that the study can still do is to repeat what it has done."""
         sampler = self._study.sampler
         if not isinstance(sampler, SeededSampler) or not sampler.is_done(self._as_shared()):

@@ -13,7 +13,8 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from autotune.running.claims import FINISHED, Claims
+from autotune.running.budget import FINISHED
+from autotune.running.claims import Claims
 from autotune.running.events import Note, Observer, RunStarted
 from autotune.running.gpus import NO_GPU, Gpu, select_gpus, visible_gpus
 from autotune.running.leases import Lease
@@ -21,6 +22,7 @@ from autotune.running.ownership import Owner
 from autotune.running.places import Places, make_writable
 from autotune.running.planning import KERAS_MODULES, MODULES, Plan, Preparer
 from autotune.running.processes import Launcher, new_launcher
+from autotune.running.settings import WHY_OVER
 from autotune.running.slots import Sharing, share_machine
 from autotune.running.source import StudySource
 from autotune.running.stopping import stoppable
@@ -90,8 +92,10 @@ class Session:
                 self._job(plan, claims, lease, folder), self.sharing.slots(plan.settings.threads), self.stopping
             )
             workers.run()
-        if workers.has_tried_all:
-            observer(Note(None, "every configuration of the search space has been tried: there is nothing left to do"))
+        if plan.study.user_attrs.get(WHY_OVER) != workers.why_over:
+            plan.study.set_user_attr(WHY_OVER, workers.why_over)
+        if workers.why_over is not None:
+            observer(Note(None, workers.why_over))
 
     def _job(self, plan: Plan, claims: Claims, lease: Lease, folder: Callable[[int], TrialFolder]) -> Job:
         declared, observer = plan.declared, self.machine.observer

@@ -20,7 +20,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 
 from autotune.errors import StudyFileError, UsageError
-from autotune.running.claims import FINISHED, Budget
+from autotune.running.budget import FINISHED, Budget
 from autotune.running.patient_storage import Patience
 from autotune.running.places import Places
 from autotune.running.preparing import Declaration, Declare, PastTrial, Preparation, Prepare, Rows
@@ -134,7 +134,7 @@ class Preparer:
             declared=declared,
             rows=rows,
             settings=settings,
-            budget=Budget(settings.n_trials, declared.count_failed, declared.max_retries),
+            budget=Budget(settings.n_trials, declared.count_failed, declared.max_retries, declared.stop),
             assign=lambda trial: Assignment(rows, ("trial", trial.number)),
             known_space=_known_space(known.existing) if known.existing and is_edited and not rows else None,
         )
@@ -159,6 +159,7 @@ class Preparer:
             sampler=RandomSampler,  # never asked: all that is suggested is known
             pruner=NopPruner(),
             n_trials=n_trials,
+            stop=None,
             keep_models=n_trials if any(trial.refit for trial in queue.trials) else 0,
             max_failures_in_a_row=n_trials + 1,
         )

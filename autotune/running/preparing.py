@@ -24,6 +24,7 @@ from autotune.running.piped_trial import PipedTrial, Replay
 from autotune.running.source import StudySource
 from autotune.search import differences
 from autotune.seeds import derive_seed
+from autotune.stopping_rule import StopWhenFlat
 from autotune.study import Direction, EpochPolicy, StudySpec
 from autotune.training.disk import disk_full
 
@@ -46,6 +47,7 @@ class Declaration:
     count_failed: bool
     max_retries: int
     trial_timeout_s: float | None
+    stop: StopWhenFlat | None
     folds: Folds
     baseline: Mapping[str, Any] | None
     has_test_rows: bool

@@ -9,7 +9,8 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from autotune.running.claims import Budget, Claims
+from autotune.running.budget import Budget
+from autotune.running.claims import Claims
 from autotune.running.ownership import Owner
 from autotune.running.settings import ATTRIBUTE, read_settings
 

@@ -15,6 +15,8 @@ from autotune.search import differences
 from autotune.study import Overrides
 
 ATTRIBUTE = "autotune"
+WHY_OVER = "why_over"
+"""The user attribute of a study that has ended although trials are missing."""
 
 # A trial's value cannot be compared with that of a trial for which one of these was different.
 _DECISIVE = {

@@ -62,11 +62,11 @@ class Workers:
         stopping: Set by whoever closes the launcher, before doing so.
 
     Attributes:
-        has_tried_all: Whether they have ended because nothing is left to try.
+        why_over: Why they have ended although trials are missing; None if they have not.
     """
 
     def __init__(self, job: Job, slots: list[Slot], stopping: threading.Event) -> None:
-        self.has_tried_all = False
+        self.why_over: str | None = None
         self._is_over = False
         self._is_looking = False  # whether an idle slot looks for all of them
         self._looked = float("-inf")  # when somebody last found nothing to do
@@ -155,12 +155,12 @@ class Workers:
             self._is_looking = self._is_looking or is_idle
         trial = claims.next_trial()
         is_over = trial is None and claims.is_complete()
-        has_tried_all = trial is None and not is_over and claims.is_exhausted()
+        why_over = claims.why_over() if trial is None and not is_over else None
         with self._changed:
             self._is_looking = self._is_looking and not is_idle
             if trial is None:
                 self._ended_at_look, self._looked = ended, time.monotonic()
-                self.has_tried_all, self._is_over = has_tried_all, is_over or has_tried_all
+                self.why_over, self._is_over = why_over, is_over or why_over is not None
         return trial
 
     def _give_up(self, error: BaseException) -> None:

@@ -14,7 +14,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from autotune.running.claims import Budget, Claims
+from autotune.running.budget import Budget
+from autotune.running.claims import Claims
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner
 from autotune.running.recovery import recover_lost_trials
@@ -27,7 +28,8 @@ PARENT = """
     import signal, sys
     from pathlib import Path
     import optuna
-    from autotune.running.claims import Budget, Claims
+    from autotune.running.budget import Budget
+    from autotune.running.claims import Claims
     from autotune.running.ownership import Owner
     from autotune.running.storage import open_storage
     storage = open_storage(sys.argv[1])

@@ -12,7 +12,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from autotune.running.claims import Budget, Claims
+from autotune.running.budget import Budget
+from autotune.running.claims import Claims
 from autotune.running.leases import Lease, is_recent, read_signs
 from autotune.running.ownership import Owner
 
