@@ -77,6 +77,12 @@ def imports_of(tree: ast.Module, module: str = "") -> list[Import]:
     return [one for one in found if one.module.split(".")[0] == "autotune"]
 
 
+def calls(tree: ast.Module, name: str) -> bool:
+    """Say whether a method or function of that name is called."""
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return any(getattr(one, "attr", getattr(one, "id", "")) == name for one in called)
+
+
 def mentions(tree: ast.Module, word: str) -> bool:
     """Tell whether the code names `word`: as a name, an attribute, an import, a definition or a string."""
     fields = (value for node in ast.walk(tree) for _, value in ast.iter_fields(node))
@@ -108,12 +114,20 @@ def test_importing_autotune_loads_neither_tensorflow_nor_keras() -> None:
     assert done.stdout.strip() == f"set() {PACKAGE / '__init__.py'}"
 
 
-def test_only_the_room_that_finalizes_opens_the_test_rows() -> None:
-    """`load_test` is defined in data/ and named elsewhere only in results/."""
-    users = {room_of(module) for module, tree in MODULES.items() if mentions(tree, "load_test")}
-    assert users <= {"data", "results"}
-    assert "data" in users or "autotune.results" not in MODULES, "the door has another name: change it here"
-    assert not [str(path) for path, tree in OUTSIDE.items() if mentions(tree, "load_test")]
+def test_only_one_module_opens_the_test_rows() -> None:
+    """`load_test` is defined in data/ and used in results/opening.py, and so is a study's own `test_dataset`."""
+    door = "autotune.results.opening"
+    users = {module for module, tree in MODULES.items() if mentions(tree, "load_test")}
+    assert users == {"autotune.data", "autotune.data.sources", door}
+    callers = {module for module, tree in MODULES.items() if calls(tree, "test_dataset")}
+    assert callers == {door}
+    opened = [
+        here for here, tree in MODULES.items() if any(one.name == "OpenTestRows" for one in imports_of(tree, here))
+    ]
+    assert opened == ["autotune.results.finalizing"]
+    assert not [
+        str(path) for path, tree in OUTSIDE.items() if mentions(tree, "load_test") or calls(tree, "test_dataset")
+    ]
 
 
 def test_names_with_a_leading_underscore_stay_in_their_file() -> None:

@@ -1,0 +1,23 @@
+"""How well are digits heard of speakers that were never heard before, and by which network?
+
+The network and the space of `spoken_digits_cnn.py`, but each of six folds leaves one speaker out: the confirmed value
+is the figure that counts. The official test rows are of the same six speakers and answer the other question.
+"""
+
+from spoken_digits_cnn import EPOCHS, build, fit
+
+from autotune import GroupKFold, StudySpec
+
+study = StudySpec(
+    name="spoken-digits-speakers",
+    dataset="spoken-digits",
+    folds=GroupKFold(6),
+    build=build,
+    fit=fit,
+    monitor="val_accuracy",
+    direction="maximize",
+    one_hot=True,
+    epochs=EPOCHS,
+    n_trials=10,
+    seed=0,
+)
