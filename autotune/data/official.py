@@ -62,6 +62,7 @@ class Archive:
             with downloading():
                 from keras.utils import get_file
 
+                keras_home().mkdir(parents=True, exist_ok=True)  # Keras leaves a cache that is not there for /tmp
                 get_file(f"{self.folder}.tar.gz", self.url, extract=True, cache_dir=str(keras_home()))
         except Exception as error:  # Keras raises a bare Exception when a download fails
             raise self._missing(data_dir, f"and the network does not give it ({error})") from error

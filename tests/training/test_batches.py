@@ -14,7 +14,7 @@ DATA = Dataset(np.arange(100, 100 + 2 * ROWS).reshape(ROWS, 2).astype(np.float32
 
 
 def batches(seed: int | None = 0, data: Dataset = DATA) -> Batches:
-    return Batches(data, 5, None if seed is None else lambda epoch: derive_seed(seed, "epoch", epoch))
+    return Batches(data, 5, epoch_seed=None if seed is None else lambda epoch: derive_seed(seed, "epoch", epoch))
 
 
 def order(of: Batches) -> list[int]:
