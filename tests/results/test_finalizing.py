@@ -71,7 +71,7 @@ def _load(run_dir: Path, name: str) -> optuna.Study:
 
 
 def _finalized(run_dir: Path, **options: Any) -> FinalResult:
-    result = autotune.finalize("toy", run_dir=run_dir, workers=2, **{"top": 3, "repeats": 3, **options})
+    result = autotune.finalize("toy", run_dir=run_dir, **{"workers": 2, "top": 3, "repeats": 3, **options})
     assert isinstance(result, FinalResult)
     return result
 
@@ -104,25 +104,25 @@ def test_a_finalization_that_was_interrupted_goes_on_and_ends_with_the_same_numb
     study_file: StudyFile, run_dir: Path, tmp_path: Path
 ) -> None:
     file = study_file(CALM + NOISY, OPTIONS)
-    autotune.run(file, run_dir=run_dir, workers=2)
-    autotune.run(file, run_dir=tmp_path / "others", workers=2)
-    undisturbed = _finalized(tmp_path / "others")
+    autotune.run(file, run_dir=run_dir, workers=1)
+    autotune.run(file, run_dir=tmp_path / "others", workers=1)
+    undisturbed = _finalized(tmp_path / "others", workers=1)
     (tmp_path / "trained").unlink()
     study_file(INTERRUPTING + NOISY, OPTIONS)
     with pytest.raises(KeyboardInterrupt):
-        _finalized(run_dir)
+        _finalized(run_dir, workers=1)
     assert not read_result(_load(run_dir, "toy"))
     interruptions = 1
     while True:
         try:
-            result = _finalized(run_dir)
+            result = _finalized(run_dir, workers=1)
             break
         except KeyboardInterrupt:
             interruptions += 1
     assert interruptions > 1
     assert _but_for_time(result) == _but_for_time(undisturbed)
     trained = Counter((tmp_path / "trained").read_text().splitlines())
-    assert set(trained.values()) == {1}
+    assert set(trained.values()) == {1}  # one worker: no other trial is stopped on its way to return what it noted
     assert len(trained) == 12
 
 
