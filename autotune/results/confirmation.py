@@ -130,13 +130,14 @@ def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTr
     size = {name: _size(trained[name]) for name in names}
     winner = min(_not_worse(ranked, behind), key=lambda name: (size[name] or 0, ranked.index(name)))
     params = {trial.candidate: trial.params for trial in queued}
+    searched = {str(trial.number): trial.value for trial in search.get_trials(deepcopy=False)}
     found = [
         Candidate(
             name=name,
             params=params[name],
-            searched=None if name == BASELINE else search.get_trials(deepcopy=False)[int(name)].value,
+            searched=searched.get(name),
             confirmed=estimate(values[name], design) if name in values else None,
-            optimism=_optimism(search, name, values, sign),
+            optimism=_optimism(searched.get(name), values.get(name), sign),
             n_failed=sum(trial.state != TrialState.COMPLETE for trial in trained[name].values()),
             n_parameters=size[name],
             versus_best=behind.get(name),
@@ -205,11 +206,8 @@ def _size(repeats: Mapping[int, FrozenTrial]) -> int | None:
     return max((trial.user_attrs.get("n_parameters", 0) for trial in repeats.values()), default=0) or None
 
 
-def _optimism(search: optuna.Study, name: str, values: Mapping[str, npt.NDArray[Any]], sign: int) -> float | None:
-    if name == BASELINE or name not in values:
-        return None
-    searched = search.get_trials(deepcopy=False)[int(name)].value
-    return sign * ((searched or 0.0) - float(values[name].mean()))
+def _optimism(searched: float | None, confirmed: npt.NDArray[Any] | None, sign: int) -> float | None:
+    return None if searched is None or confirmed is None else sign * (searched - float(confirmed.mean()))
 
 
 def _sign(study: optuna.Study) -> int:
