@@ -126,19 +126,24 @@ def status_command(options: argparse.Namespace) -> int:
 
 def best_command(options: argparse.Namespace) -> int:
     """Show the best trial of a study."""
-    from autotune.printing import print_best
-    from autotune.results.summary import best_trial
+    from autotune.printing import print_best, print_front
+    from autotune.results.summary import best_trial, pareto_front
 
-    best = best_trial(_study(options, options.name))
+    study = _study(options, options.name)
+    best, front = best_trial(study), pareto_front(study)
     if best is None:
         raise UsageError(
             f"no trial of {options.name!r} is complete yet.",
-            "The best trial is chosen among complete ones, by a single objective.",
+            "The best trial is chosen among complete ones.",
             f"Look how far it is: autotune status {options.name}",
         )
     if options.json:
-        print(json.dumps(dataclasses.asdict(best), indent=2))
+        shown = dataclasses.asdict(best) | (
+            {"pareto_front": [dataclasses.asdict(one) for one in front]} if front else {}
+        )
+        print(json.dumps(shown, indent=2))
     else:
+        print_front(front)
         print_best(best)
     return DONE
 

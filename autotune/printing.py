@@ -44,10 +44,27 @@ def print_best(best: BestTrial) -> None:
     """Print the best trial."""
     at = f", best epoch {best.epoch}" if best.epoch is not None else ""
     print(f"Best {best.monitor or 'value'}: {best.value:.6g} (trial {best.trial}{at}, {best.direction})")
+    for name, cost in best.costs.items():
+        print(f"  {name}: {cost:,.6g}{' ms' if name == 'latency' else ''}")
     for name, value in best.params.items():
         print(f"  {name} = {value!r}")
     if best.model is not None:
         print(f"Model:  {best.model}")
+
+
+def print_front(front: Sequence[BestTrial]) -> None:
+    """Print the trials that no other one beats in everything; nothing if there are none."""
+    if not front:
+        return
+    units = {"latency": "latency (ms)"}
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("trial")
+    for column in (front[0].monitor or "value", *(units.get(name, name) for name in front[0].costs)):
+        table.add_column(column, justify="right", no_wrap=True)
+    for one in front:
+        table.add_row(str(one.trial), f"{one.value:.6g}", *(f"{cost:,.6g}" for cost in one.costs.values()))
+    print(f"Pareto front: {len(front)} trials that no other one beats in everything")
+    Console(width=None if sys.stdout.isatty() else 250).print(table)
 
 
 def print_final(result: FinalResult) -> None:

@@ -6,11 +6,11 @@ import ast
 import dataclasses
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import cloudpickle
 import optuna
@@ -21,6 +21,7 @@ from autotune.stopping_rule import StopWhenFlat
 
 Direction = Literal["maximize", "minimize"]
 EpochPolicy = Literal["best", "last"]
+Cost = Literal["parameters", "latency"]
 
 _MAX_NAME = 100
 _loading: Path | None = None  # the study file that this process is in the middle of running
@@ -35,6 +36,10 @@ class StudySpec:
     Args:
         name: The study's name in the storage and its folder in the run dir.
         direction: Whether a larger ("maximize") or a smaller ("minimize") value is better.
+        minimize: What else is to be small, of a Keras study: "parameters", the number of the network's weights, and
+            "latency", milliseconds for one row by the saved model, median of 50. The study has several objectives
+            then, of which `monitor` is the first: trials are pruned and ranked by it, and `autotune best` shows which
+            of them no other one beats in everything. Latency is measured beside whatever else the machine does.
         build: `build(trial, data) -> keras.Model`, compiled. `data` holds the training rows of one fold.
         dataset: The name of a dataset (see `autotune datasets`), or a function without arguments that returns a
             `Dataset` of development rows.
@@ -73,6 +78,7 @@ class StudySpec:
 
     name: str
     direction: Direction
+    minimize: Sequence[Cost] = ()
     build: Callable[[optuna.Trial, Dataset], Any] | None = None
     dataset: str | Callable[[], Dataset] | None = None
     monitor: str | None = None
@@ -100,6 +106,7 @@ class StudySpec:
         _check_kind(self)
         _check_parts(self)
         _check_choice("direction", self.direction, ("maximize", "minimize"))
+        _check_minimize(self)
         _check_choice("epoch_policy", self.epoch_policy, ("best", "last"))
         _check_at_least("epochs", self.epochs, 1)
         _check_at_least("n_trials", self.n_trials, 1)
@@ -278,6 +285,23 @@ def _check_parts(spec: StudySpec) -> None:
             f"folds={spec.folds!r} is unknown.",
             "It is Holdout(fraction), KFold(k) or GroupKFold(k).",
             "Write, for example, folds=Holdout(0.1).",
+        )
+
+
+def _check_minimize(spec: StudySpec) -> None:
+    costs = spec.minimize
+    is_list = isinstance(costs, (list, tuple)) and len(set(map(str, costs))) == len(costs)
+    if not is_list or not set(costs) <= set(get_args(Cost)):
+        raise StudyFileError(
+            f"minimize={costs!r} is unknown.",
+            f"It lists what else is to be small, each once: {', '.join(map(repr, get_args(Cost)))}.",
+            'Write, for example, minimize=["parameters"].',
+        )
+    if costs and spec.objective is not None:
+        raise StudyFileError(
+            f"the study has an objective and also minimize={costs!r}.",
+            "What a network costs is measured where there is one: in a Keras study (build, dataset, monitor).",
+            "Leave `minimize` out, or return one value that weighs both.",
         )
 
 

@@ -17,13 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import optuna
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StudyFailedError
 from autotune.results.statistics import Design, Estimate, estimate
 from autotune.running.queue import QueuedTrial, key_of
-from autotune.search import twin
+from autotune.search import best_complete, direction_sign, first_value, twin
 from autotune.training.attributes import FOLD_VALUES
 from autotune.training.refit import Refit
 
@@ -91,12 +90,13 @@ def candidates_to_confirm(
 ) -> list[QueuedTrial]:
     """Return the best trials of a study, and its baseline, each to be trained `repeats` times.
 
-    Two trials with the same hyperparameters are one candidate.
+    Two trials with the same hyperparameters are one candidate. With several objectives only trials are candidates that
+    no other one beats in everything.
     """
-    complete = [t for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if t.params]
-    sign = _sign(study)
+    complete = [t for t in best_complete(study) if t.params]
+    sign = direction_sign(study)
     chosen: list[FrozenTrial] = []
-    for trial in sorted(complete, key=lambda t: (-sign * (t.value or 0.0), t.number)):
+    for trial in sorted(complete, key=lambda t: (-sign * (first_value(t) or 0.0), t.number)):
         if len(chosen) < top and not twin(chosen, trial.params):
             chosen.append(trial)
     named: list[tuple[str, Mapping[str, Any]]] = [(str(trial.number), trial.params) for trial in chosen]
@@ -118,7 +118,7 @@ def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTr
     Raises:
         StudyFailedError: If every candidate has failed in one of its repeats.
     """
-    sign = _sign(search)
+    sign = direction_sign(search)
     trained = _trained(again)
     names = list(dict.fromkeys(trial.candidate for trial in queued))
     repeats = 1 + max(trial.repeat for trial in queued)
@@ -130,7 +130,7 @@ def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTr
     size = {name: _size(trained[name]) for name in names}
     winner = min(_not_worse(ranked, behind), key=lambda name: (size[name] or 0, ranked.index(name)))
     params = {trial.candidate: trial.params for trial in queued}
-    searched = {str(trial.number): trial.value for trial in search.get_trials(deepcopy=False)}
+    searched = {str(trial.number): first_value(trial) for trial in search.get_trials(deepcopy=False)}
     found = [
         Candidate(
             name=name,
@@ -199,7 +199,7 @@ def _is_whole(repeats: Mapping[int, FrozenTrial], n_repeats: int) -> bool:
 def _values(repeats: Mapping[int, FrozenTrial]) -> npt.NDArray[Any]:
     """Return a candidate's values, shape (repeats, folds)."""
     ordered: Iterable[FrozenTrial] = (repeats[repeat] for repeat in sorted(repeats))
-    return np.array([trial.user_attrs.get(FOLD_VALUES, [trial.value]) for trial in ordered], dtype=np.float64)
+    return np.array([trial.user_attrs.get(FOLD_VALUES, [first_value(trial)]) for trial in ordered], dtype=np.float64)
 
 
 def _size(repeats: Mapping[int, FrozenTrial]) -> int | None:
@@ -208,10 +208,6 @@ def _size(repeats: Mapping[int, FrozenTrial]) -> int | None:
 
 def _optimism(searched: float | None, confirmed: npt.NDArray[Any] | None, sign: int) -> float | None:
     return None if searched is None or confirmed is None else sign * (searched - float(confirmed.mean()))
-
-
-def _sign(study: optuna.Study) -> int:
-    return 1 if study.direction == StudyDirection.MAXIMIZE else -1
 
 
 def _as_list(value: Any) -> list[Any]:

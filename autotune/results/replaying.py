@@ -20,6 +20,7 @@ from autotune.running.places import find_places
 from autotune.running.processes import Launcher
 from autotune.running.storage import open_storage
 from autotune.running.trial_task import Outcome, RunTrial
+from autotune.search import first_value
 from autotune.study import StudySpec
 from autotune.training.folder import TrialFolder
 
@@ -98,7 +99,7 @@ def replay(
             "See whether packages, data or the study file are still what they were.",
         )
     steps = {step: (value, player.reports.get(step)) for step, value in stored.intermediate_values.items()}
-    value = stored.value if stored.state == TrialState.COMPLETE else None
+    value = first_value(stored) if stored.state == TrialState.COMPLETE else None
     return ReplayedTrial(name, trial, stored.state.name.lower(), value, outcome.value, steps)
 
 

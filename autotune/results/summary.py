@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import UsageError
 from autotune.running.leases import is_recent, read_signs
 from autotune.running.ownership import lock_is_held, mark_of
 from autotune.running.settings import WHY_OVER, StudySettings, read_settings
+from autotune.search import best_complete, direction_sign, first_value
 from autotune.training.folder import trial_folder
 
 
@@ -25,7 +25,8 @@ class BestTrial:
     Attributes:
         study: The study's name.
         trial: The trial's number.
-        value: Its value.
+        value: Its value; the first one if there are several objectives.
+        costs: Its values of the other objectives, by their names.
         monitor: The metric that the value is of; None for a plain objective.
         direction: "maximize" or "minimize".
         epoch: The epoch that counts, from 1; one for each fold if there are several; None for a plain objective.
@@ -37,6 +38,7 @@ class BestTrial:
     study: str
     trial: int
     value: float
+    costs: dict[str, float]
     monitor: str | None
     direction: str
     epoch: int | list[int] | None
@@ -79,24 +81,15 @@ class StudyStatus:
 
 
 def best_trial(study: optuna.Study) -> BestTrial | None:
-    """Return the best complete trial of `study`; None if none is complete, or there are several objectives."""
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if not complete or len(study.directions) > 1:
-        return None
-    sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
-    best = max(complete, key=lambda trial: sign * (trial.value or 0.0))
+    """Return the best complete trial of `study`, by the first objective if there are several; None if there is none."""
+    ranked = _ranked(study)
+    return _described(study, ranked[0], read_settings(study)) if ranked else None
+
+
+def pareto_front(study: optuna.Study) -> list[BestTrial]:
+    """Return the complete trials that no other one beats in everything, best first; none with a single objective."""
     settings = read_settings(study)
-    return BestTrial(
-        study=study.study_name,
-        trial=best.number,
-        value=best.value or 0.0,
-        monitor=settings.monitor if settings else None,
-        direction=study.direction.name.lower(),
-        epoch=best.user_attrs.get("best_epoch"),
-        params=best.params,
-        seed=settings.seed if settings else None,
-        model=_model_path(study.study_name, best, settings),
-    )
+    return [_described(study, trial, settings) for trial in _ranked(study)] if len(study.directions) > 1 else []
 
 
 def study_status(study: optuna.Study) -> StudyStatus:
@@ -141,6 +134,30 @@ def unknown_study(name: str, there: list[str]) -> UsageError:
         f"there is no study named {name!r}.",
         f"Studies in this storage: {', '.join(there) or 'none'}.",
         "Correct the name, or point --storage or --run-dir (OPTUNA_STORAGE, AUTOTUNE_RUN_DIR) to where the study is.",
+    )
+
+
+def _ranked(study: optuna.Study) -> list[FrozenTrial]:
+    return sorted(best_complete(study), key=lambda trial: -direction_sign(study) * (first_value(trial) or 0.0))
+
+
+def _cost_names(study: optuna.Study, settings: StudySettings | None) -> list[str]:
+    known = settings.minimize if settings else []
+    return known or [f"value_{number}" for number in range(1, len(study.directions))]
+
+
+def _described(study: optuna.Study, best: FrozenTrial, settings: StudySettings | None) -> BestTrial:
+    return BestTrial(
+        study=study.study_name,
+        trial=best.number,
+        value=first_value(best) or 0.0,
+        costs=dict(zip(_cost_names(study, settings), (best.values or [])[1:], strict=False)),
+        monitor=settings.monitor if settings else None,
+        direction=study.directions[0].name.lower(),
+        epoch=best.user_attrs.get("best_epoch"),
+        params=best.params,
+        seed=settings.seed if settings else None,
+        model=_model_path(study.study_name, best, settings),
     )
 
 

@@ -8,6 +8,7 @@ from itertools import takewhile
 
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.search import first_value
 from autotune.stopping_rule import StopWhenFlat
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -45,6 +46,6 @@ class Budget:
             return None
         counted = [trial for trial in trials if trial.state != TrialState.FAIL]
         first = list(takewhile(lambda trial: trial.state in FINISHED, counted))
-        values = [trial.value if trial.state == TrialState.COMPLETE else None for trial in first]
+        values = [first_value(trial) if trial.state == TrialState.COMPLETE else None for trial in first]
         since = self.stop.flat_since(values, direction)
         return None if since is None else first[since].number

@@ -108,7 +108,7 @@ class Claims:
 
     def _flat_since(self) -> int | None:
         trials = [trial for trial in self._shared.trials() if not is_foreign(trial)]
-        return self._budget.flat_since(trials, self._study.direction.name.lower()) if self._budget.stop else None
+        return self._budget.flat_since(trials, self._study.directions[0].name.lower()) if self._budget.stop else None
 
     def _is_exhausted(self) -> bool:
         """Say whether all that the study can still do is to repeat what it has done."""

@@ -23,6 +23,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import BaseTrial
 
 from autotune.running.outages import is_refusal, reason
+from autotune.search import report, should_prune
 
 _METHODS = {
     "suggest_float",
@@ -36,6 +37,7 @@ _METHODS = {
     "set_user_attr",
     "set_constraint",
 }
+_BY_FIRST_OBJECTIVE: dict[str, Callable[..., Any]] = {"report": report, "should_prune": should_prune}
 _PROPERTIES = {"params", "distributions", "user_attrs", "datetime_start", "number", "constraints"}
 
 
@@ -150,6 +152,8 @@ def answer(trial: optuna.Trial, request: Request) -> tuple[str, Any]:
             return "value", bool(trials[trial.number].intermediate_values)
         if request.name not in _METHODS:
             raise AttributeError(f"trial.{request.name} is not available in a trial process.")
+        if request.name in _BY_FIRST_OBJECTIVE:
+            return "value", _BY_FIRST_OBJECTIVE[request.name](trial, *request.args, **request.kwargs)
         method: Callable[..., Any] = getattr(trial, request.name)
         return "value", method(*request.args, **request.kwargs)
     except (ValueError, TypeError, AttributeError, OverflowError, NotImplementedError) as error:

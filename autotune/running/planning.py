@@ -14,16 +14,15 @@ from typing import Any
 
 import filelock
 import optuna
-from optuna.distributions import BaseDistribution
 from optuna.pruners import NopPruner
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 
 from autotune.errors import StudyFileError, UsageError
-from autotune.running.budget import FINISHED, Budget
+from autotune.running.budget import Budget
 from autotune.running.patient_storage import Patience
 from autotune.running.places import Places
-from autotune.running.preparing import Declaration, Declare, PastTrial, Preparation, Prepare, Rows
+from autotune.running.preparing import Declaration, Declare, Preparation, Prepare, Rows
 from autotune.running.processes import KILLED, Launcher, LauncherClosedError
 from autotune.running.queue import Queue, assignment_of
 from autotune.running.recovery import recover_lost_trials
@@ -31,13 +30,19 @@ from autotune.running.settings import KnownSpace, StudySettings, read_settings, 
 from autotune.running.slots import available_cores
 from autotune.running.source import StudySource
 from autotune.running.storage import open_storage
+from autotune.running.stored_study import (
+    find_study,
+    has_results,
+    known_space,
+    open_study,
+    past_trials,
+    refuse_direction,
+)
 from autotune.running.trial_task import Assignment
-from autotune.search import SeededSampler, by_folds, patient_median, tpe
 from autotune.training.artifacts import NOWHERE, check_store
 
 MODULES = ("autotune.running.trial_task",)
 KERAS_MODULES = (*MODULES, "autotune.training.device", "autotune.training.trial", "autotune.spaces")
-_MAX_REPLAYS = 8
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ class Preparer:
         """
         known = self._known(n_trials, repeats=0)
         declared, settings, rows = known.declared, known.settings, known.prepared.rows
-        study = _open_study(known.storage, declared)
+        study = open_study(known.storage, declared)
         before = known.before
         if before is None and (meanwhile := read_settings(study)):  # another parent has begun it at the same time
             settings = dataclasses.replace(settings, threads=meanwhile.threads, token=meanwhile.token)
@@ -136,7 +141,7 @@ class Preparer:
             settings=settings,
             budget=Budget(settings.n_trials, declared.count_failed, declared.max_retries, declared.stop),
             assign=lambda trial: Assignment(rows, ("trial", trial.number)),
-            known_space=_known_space(known.existing) if known.existing and is_edited and not rows else None,
+            known_space=known_space(known.existing) if known.existing and is_edited and not rows else None,
         )
 
     def plan_queue(self, repeats: int, queue_of: Callable[[Declaration], Queue]) -> Plan:
@@ -169,7 +174,7 @@ class Preparer:
         folder = self.places.study_folder(queue.name)
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / "queue.lock"):
-            study = _open_study(known.storage, declared)
+            study = open_study(known.storage, declared)
             write_settings(study, settings)
             queue.fill(study)
         return Plan(
@@ -208,19 +213,19 @@ class Preparer:
         declared: Declaration = self.ask(Declare(self.source))
         if declared.needs_keras:
             self.launcher.preload(self.modules)
-        existing = _find_study(storage, declared.name)
+        existing = find_study(storage, declared.name)
         before = read_settings(existing) if existing else None
         _refuse_part(before, declared.name)
         source, declared = self._with_remembered(before, declared)
         folder = self.places.study_folder(declared.name)
         data_dir = self.places.data_dir or (Path(before.data_dir) if before and before.data_dir else None)
-        past = _past_trials(existing) if existing else []
+        past = past_trials(existing) if existing else []
         prepared: Preparation = self.ask(Prepare(source, data_dir, self.places.run_dir, folder, past, repeats))
         _refuse_baseline(prepared.baseline_problems)
         settings = self._settings(source, declared, prepared, before, n_trials, data_dir)
         if existing is not None:
-            _refuse_direction(existing, declared)
-            if _has_results(existing):
+            refuse_direction(existing, declared)
+            if has_results(existing):
                 refuse_changes(declared.name, before or settings, settings, prepared.space_changes)
             elif prepared.choice_changes:  # which Optuna allows in no study, whatever became of its trials
                 refuse(declared.name, prepared.choice_changes)
@@ -281,6 +286,7 @@ class Preparer:
             seed=declared.seed,
             epochs=declared.epochs,
             monitor=declared.monitor,
+            minimize=list(declared.minimize),
             epoch_policy=declared.epoch_policy,
             split=prepared.rows.digest if prepared.rows else None,
             threads=before.threads if before else threads,
@@ -313,56 +319,6 @@ def _importing_beside(study_file: Path | None) -> Iterator[None]:
         sys.path.remove(str(study_file.parent))
 
 
-def _find_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study | None:
-    """Return the study of that name, or None."""
-    try:
-        return optuna.load_study(study_name=name, storage=storage)
-    except KeyError:
-        return None
-
-
-def _open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> optuna.Study:
-    return optuna.create_study(
-        storage=storage,
-        study_name=declared.name,
-        direction=declared.direction,
-        load_if_exists=True,
-        sampler=SeededSampler(declared.sampler or tpe, declared.seed),
-        pruner=by_folds(declared.pruner or patient_median()),
-    )
-
-
-def _has_results(study: optuna.Study) -> bool:
-    trials = study.get_trials(deepcopy=False)
-    return any(t.state in FINISHED or t.intermediate_values for t in trials)
-
-
-def _past_trials(study: optuna.Study) -> list[PastTrial]:
-    """Return the newest trial for each set of parameters there is: one for each branch of a conditional space.
-
-    Finished trials come last, since a trial that failed may not have been asked for all its parameters.
-    """
-    trials = [t for t in study.get_trials(deepcopy=False) if t.params]
-    newest = {
-        (t.state in FINISHED, frozenset(t.params)): PastTrial(t.number, t.params, t.distributions, t.state in FINISHED)
-        for t in trials
-    }
-    return sorted(newest.values(), key=lambda past: (past.is_finished, past.number))[-_MAX_REPLAYS:]
-
-
-def _known_space(study: optuna.Study) -> KnownSpace | None:
-    """Return the space of the finished trials; None if there are none."""
-    finished = study.get_trials(deepcopy=False, states=FINISHED)
-    if not finished:
-        return None
-    distributions: dict[str, BaseDistribution | None] = {}
-    for trial in finished:
-        for name, distribution in trial.distributions.items():
-            if distributions.setdefault(name, distribution) != distribution:
-                distributions[name] = None
-    return KnownSpace(distributions, frozenset.intersection(*(frozenset(t.params) for t in finished)))
-
-
 def _refuse_baseline(problems: list[str]) -> None:
     if problems:
         raise StudyFileError(
@@ -379,9 +335,3 @@ def _refuse_part(before: StudySettings | None, name: str) -> None:
             "It goes on with that study, and not as a search of its own.",
             f"autotune finalize {before.part_of}",
         )
-
-
-def _refuse_direction(study: optuna.Study, declared: Declaration) -> None:
-    before = study.direction.name.lower()
-    if before != declared.direction:
-        refuse(declared.name, [f"direction: was {before!r}, is now {declared.direction!r}"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,7 +25,7 @@ from autotune.running.source import StudySource
 from autotune.search import differences
 from autotune.seeds import derive_seed
 from autotune.stopping_rule import StopWhenFlat
-from autotune.study import Direction, EpochPolicy, StudySpec
+from autotune.study import Cost, Direction, EpochPolicy, StudySpec
 from autotune.training.disk import disk_full
 
 
@@ -35,6 +35,7 @@ class Declaration:
 
     name: str
     direction: Direction
+    minimize: Sequence[Cost]
     monitor: str | None
     epochs: int
     epoch_policy: EpochPolicy

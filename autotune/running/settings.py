@@ -25,6 +25,7 @@ _DECISIVE = {
     "epochs": "the number of epochs",
     "monitor": "the monitored metric",
     "epoch_policy": "the epoch policy",
+    "minimize": "what else is to be small",
 }
 
 
@@ -49,6 +50,7 @@ class StudySettings:
         artifacts: Where its checkpoints are copied to, for other machines; None for nowhere.
         token: What tells it from other studies of its name, of other storages, in the same artifact store.
         max_retries: How often a trial may be lost without having reported anything new in between.
+        minimize: What else is to be small, in the order of the objectives after the first.
         part_of: The study whose configurations this one trains again; None for a study of its own.
     """
 
@@ -69,6 +71,7 @@ class StudySettings:
     token: str = ""
     max_retries: int = 2
     part_of: str | None = None
+    minimize: list[str] = dataclasses.field(default_factory=list)
 
 
 def read_settings(study: optuna.Study) -> StudySettings | None:

@@ -40,6 +40,7 @@ class Outcome:
         kind: "complete", "pruned", "failed", "unusable" if no trial of this study can work now, or "lost" if its
             process was killed. One that is unusable or lost waits.
         value: The trial's value, finite, if it is complete.
+        costs: What else its network comes to, in the order of the study's `minimize`.
         reason: Why it failed: "nan", "oom", "timeout" or "error"; or "lost" alone or with its "server" and all others.
         message: What to tell about a failure, its traceback if there is one.
         error: What ends the run, if the study is unusable: the user's mistake, or a full disk.
@@ -48,6 +49,7 @@ class Outcome:
 
     kind: Literal["complete", "pruned", "failed", "unusable", "lost"]
     value: float | None = None
+    costs: tuple[float, ...] = ()
     reason: str = ""
     message: str = ""
     error: AutotuneError | None = None
@@ -109,7 +111,7 @@ class RunTrial:
         except StudyFileError as error:
             return Outcome("unusable", message=str(error), error=disk_full(error, self.folder.path) or error)
         try:
-            value = self._value(spec, PipedTrial(connection))
+            value, *costs = self._values(spec, PipedTrial(connection))
         except optuna.TrialPruned:
             return Outcome("pruned")
         except TrainingError as error:
@@ -124,16 +126,16 @@ class RunTrial:
                 return Outcome("unusable", message=message, error=full)
             return Outcome("failed", reason="oom" if is_out_of_memory(error) else "error", message=message)
         if math.isfinite(value):
-            return Outcome("complete", value)
+            return Outcome("complete", value, tuple(costs))
         return Outcome("failed", reason="nan", message=f"The objective returned {value}.")
 
-    def _value(self, spec: StudySpec, trial: PipedTrial) -> float:
+    def _values(self, spec: StudySpec, trial: PipedTrial) -> list[float]:
         seed = derive_seed(spec.seed, *self.assignment.place, "process")
         random.seed(seed)
         np.random.seed(seed)
         if "tensorflow" in sys.modules:
             _make_tensorflow_repeatable(seed, self.slot)
-        return self._train(spec, trial) if spec.objective is None else self._call(spec, spec.objective, trial)
+        return self._train(spec, trial) if spec.objective is None else [self._call(spec, spec.objective, trial)]
 
     def _call(self, spec: StudySpec, objective: Callable[[optuna.Trial], float], trial: PipedTrial) -> float:
         kept = KeptResult(self.folder.result, self.source, spec.seed, trial)
@@ -145,7 +147,7 @@ class RunTrial:
         kept.write(value)
         return value
 
-    def _train(self, spec: StudySpec, piped: PipedTrial) -> float:
+    def _train(self, spec: StudySpec, piped: PipedTrial) -> list[float]:
         from autotune.training.trial import train_trial  # Keras studies alone need TensorFlow
 
         def tell(text: str) -> None:
@@ -168,7 +170,8 @@ class RunTrial:
         )
         trial.set_user_attr("n_parameters", score.n_parameters)
         trial.set_user_attr("fit_seconds", score.fit_seconds)
-        return score.value
+        costs = {"parameters": float(score.n_parameters), "latency": score.latency_ms}
+        return [score.value, *(costs[name] for name in spec.minimize)]
 
 
 def _make_tensorflow_repeatable(seed: int, slot: Slot) -> None:

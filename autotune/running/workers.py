@@ -19,6 +19,7 @@ from autotune.running.leases import Lease
 from autotune.running.slots import Slot
 from autotune.running.supervising import NotOursError, RepetitionError, Supervision, Supervisor
 from autotune.running.trial_task import Outcome
+from autotune.search import first_value, report
 from autotune.training.folder import TrialFolder
 
 _POLL_OTHERS_S = 1.0  # how often to look whether another parent has finished or lost the last trials
@@ -238,14 +239,15 @@ class Workers:
             self._job.claims.put_back(trial.number)
             return None, "interrupted"
         for step, value in twin.intermediate_values.items():
-            trial.report(value, step)
+            report(trial, value, step)
         for key, value in {**twin.user_attrs, "copy_of": twin.number}.items():
             trial.set_user_attr(key, value)
-        trial.study.tell(trial, _value(twin), twin.state, skip_if_finished=True)
+        values = twin.values if twin.state == TrialState.COMPLETE else None
+        trial.study.tell(trial, values, twin.state, skip_if_finished=True)
         self._job.folder(trial.number).remove_checkpoint()
         reason = f"a copy of trial {twin.number}"
         if twin.state == TrialState.COMPLETE:
-            return Outcome("complete", twin.value, reason), "complete"
+            return Outcome("complete", first_value(twin), reason=reason), "complete"
         return Outcome("pruned", reason=reason), "pruned"
 
     def _tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
@@ -257,7 +259,8 @@ class Workers:
             trial.set_user_attr("failure_message", outcome.message[-2000:])
             if outcome.reason in _CONSTRAINTS and outcome.reason not in trial.constraints:
                 trial.set_constraint(outcome.reason, 1.0)
-        trial.study.tell(trial, outcome.value, _STATES[outcome.kind], skip_if_finished=True)
+        values = None if outcome.value is None else [outcome.value, *outcome.costs]
+        trial.study.tell(trial, values, _STATES[outcome.kind], skip_if_finished=True)
 
     def _count(self, number: int, outcome: Outcome | None, state: EndState, came_further: bool) -> None:
         """Give up if there is no sense in going on."""
@@ -296,10 +299,6 @@ class Workers:
                 "It lives as long as the run, unless memory runs out or something kills it.",
                 "Look for messages of the kernel (dmesg), free memory or use fewer --workers, and run again.",
             )
-
-
-def _value(trial: FrozenTrial) -> float | None:
-    return trial.value if trial.state == TrialState.COMPLETE else None
 
 
 def _last_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from autotune.search.exhaustion import FAULTS_OF_CONFIGURATION, is_exhausted, tried, twin
 from autotune.search.fold_pruning import by_folds
+from autotune.search.objectives import best_complete, direction_sign, first_value, report, should_prune
 from autotune.search.pruning import patient_median
 from autotune.search.sampling import SeededSampler, tpe
 from autotune.search.space import differences
@@ -12,10 +13,15 @@ __all__ = [
     "Change",
     "SeededSampler",
     "StorageView",
+    "best_complete",
     "by_folds",
     "differences",
+    "direction_sign",
+    "first_value",
     "is_exhausted",
     "patient_median",
+    "report",
+    "should_prune",
     "tpe",
     "tried",
     "twin",

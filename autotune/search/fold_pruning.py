@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
 
 import optuna
@@ -19,7 +20,7 @@ from optuna.pruners import BasePruner, MedianPruner, PercentilePruner, WilcoxonP
 from optuna.trial import FrozenTrial
 
 from autotune.search.pruning import patient_median
-from autotune.search.storage_view import Change, StorageView
+from autotune.search.storage_view import MappedTrials, StorageView
 from autotune.training.attributes import FOLD_VALUES
 
 
@@ -53,26 +54,9 @@ class FoldPruner(BasePruner):
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         if len(_fold_values(trial)) < 2:
             return self._by_epoch.prune(study, trial)
-        shown = optuna.Study(study.study_name, StorageView(study, _Folds(study, self._takes_means)))
+        folds = MappedTrials(study, partial(_as_folds, takes_means=self._takes_means))
+        shown = optuna.Study(study.study_name, StorageView(study, folds))
         return self._by_fold.prune(shown, _as_folds(trial, self._takes_means))
-
-
-class _Folds:
-    """The trials of a study, with folds for steps."""
-
-    def __init__(self, study: optuna.Study, takes_means: bool) -> None:
-        self._study = study
-        self._takes_means = takes_means
-
-    def trial(self, trial_id: int) -> FrozenTrial | None:
-        return next((trial for trial in self.trials() if trial._trial_id == trial_id), None)
-
-    def trials(self) -> list[FrozenTrial]:
-        trials = self._study._storage.get_all_trials(self._study._study_id, deepcopy=False)
-        return [_as_folds(trial, self._takes_means) for trial in trials]
-
-    def note(self, trial_id: int, change: Change) -> None:
-        pass  # pruners write nothing
 
 
 def _as_folds(trial: FrozenTrial, takes_means: bool) -> FrozenTrial:

@@ -30,7 +30,7 @@ from autotune.search.exhaustion import (
     n_untried,
     tried,
 )
-from autotune.search.infeasible import show_infeasible
+from autotune.search.infeasible import show_to_sampler
 from autotune.seeds import derive_seed
 
 _ATTEMPTS = 10  # at a set of values that has not been tried
@@ -189,7 +189,7 @@ def _past(study: optuna.Study, trial: FrozenTrial, sampler: optuna.samplers.Base
     # Not `study.get_trials`: under Hyperband `study` is only one bracket.
     trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
     # The first trial that has not failed decides what space a quasi-random sequence is for.
-    shown = study if isinstance(sampler, QMCSampler) else show_infeasible(study, trials)
+    shown = study if isinstance(sampler, QMCSampler) else show_to_sampler(study, trials)
     others = [t for t in trials if t.number != trial.number]
     taken = tried(others) + being_tried(others)
     given: dict[str, Any] = next(

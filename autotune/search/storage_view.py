@@ -29,16 +29,43 @@ class TrialsReader(Protocol):
         """Take notice of what has just been written to a trial."""
 
 
+class MappedTrials:
+    """The trials of a study, each shown as a function makes it: for readers that write nothing.
+
+    Args:
+        study: The study.
+        change: From a trial as it is stored to another one, as it is to be shown.
+    """
+
+    def __init__(self, study: optuna.Study, change: Change) -> None:
+        self._study = study
+        self._change = change
+
+    def trial(self, trial_id: int) -> FrozenTrial:
+        return self._change(self._study._storage.get_trial(trial_id))
+
+    def trials(self) -> list[FrozenTrial]:
+        trials = self._study._storage.get_all_trials(self._study._study_id, deepcopy=False)
+        return [self._change(trial) for trial in trials]
+
+    def note(self, trial_id: int, change: Change) -> None:
+        return None
+
+
 class StorageView(BaseStorage):
     """A study's storage whose trials come from a `TrialsReader`.
 
     Args:
         study: The study.
         reader: Where its trials are read from.
+        directions: What its objectives are shown as; None for what they are.
     """
 
-    def __init__(self, study: optuna.Study, reader: TrialsReader) -> None:
+    def __init__(
+        self, study: optuna.Study, reader: TrialsReader, directions: Sequence[StudyDirection] | None = None
+    ) -> None:
         self._study = study
+        self._directions = list(directions or study.directions)
         self._storage = study._storage
         self._reader = reader
 
@@ -91,7 +118,7 @@ class StorageView(BaseStorage):
         return self._storage.get_study_id_from_name(study_name)
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return list(self._study.directions)  # which never change
+        return list(self._directions)  # which never change
 
     def get_study_name_from_id(self, study_id: int) -> str:
         return self._storage.get_study_name_from_id(study_id)

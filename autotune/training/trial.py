@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import numbers
 import os
 import time
@@ -28,6 +29,7 @@ from autotune.training.copies import CheckpointCopies
 from autotune.training.disk import disk_full
 from autotune.training.epochs import EpochKeeper, restore
 from autotune.training.folder import TrialFolder
+from autotune.training.latency import measure_latency_ms
 from autotune.training.monitored_loss import MONITORED_LOSS, describe_loss, is_loss
 from autotune.training.refit import Refit
 
@@ -56,12 +58,14 @@ class TrialScore:
         folds: Each fold's score.
         n_parameters: The number of weights of its network; with several folds, of the largest.
         fit_seconds: The time in `Model.fit` in this process: training, validation, checkpoints and reports.
+        latency_ms: Milliseconds that the saved network takes for one row; NaN where the study does not ask for it.
     """
 
     value: float
     folds: tuple[FoldScore, ...]
     n_parameters: int
     fit_seconds: float
+    latency_ms: float
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,8 @@ def train_trial(
             _report_folds(trial, finished, spec.epochs)
     if refit or (len(folds) == 1 and spec.keep_models):
         _save_model(model, folder)
-    return TrialScore(fmean(score.value for score in finished), finished, n_parameters, fit_seconds)
+    latency_ms = measure_latency_ms(model, train) if "latency" in spec.minimize else math.nan
+    return TrialScore(fmean(score.value for score in finished), finished, n_parameters, fit_seconds, latency_ms)
 
 
 def trial_identity(spec: StudySpec, trial: optuna.Trial, place: tuple[int | str, ...], split: str) -> str:

@@ -14,7 +14,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from autotune.search import SeededSampler, tpe
-from autotune.search.infeasible import show_infeasible
+from autotune.search.infeasible import show_to_sampler
 
 SPACE: dict[str, BaseDistribution] = {
     "filters": IntDistribution(8, 128),
@@ -96,13 +96,13 @@ def test_without_violated_constraints_the_study_is_shown_as_it_is() -> None:
     study.add_trials(past(constraint=False))
     study.add_trial(create_trial(state=TrialState.FAIL, constraints={"memory": -1.0}))
     study.add_trial(create_trial(value=1.0, constraints={"memory": 1.0}))
-    assert show_infeasible(study, study.trials) is study
+    assert show_to_sampler(study, study.trials) is study
 
 
 def shown(trials: list[FrozenTrial], storage: BaseStorage | None = None) -> tuple[optuna.Study, optuna.Study]:
     study = optuna.create_study(storage=storage, direction="maximize")
     study.add_trials(trials)
-    return study, show_infeasible(study, study.trials)
+    return study, show_to_sampler(study, study.trials)
 
 
 def failed(params: dict[str, Any], **more: Any) -> FrozenTrial:

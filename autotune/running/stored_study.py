@@ -1,0 +1,89 @@
+"""What a storage knows of a study: its directions, its trials, the space they have come from."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.distributions import BaseDistribution
+
+from autotune.running.budget import FINISHED
+from autotune.running.preparing import Declaration, PastTrial
+from autotune.running.settings import KnownSpace, refuse
+from autotune.search import SeededSampler, by_folds, patient_median, tpe
+from autotune.study import Direction
+
+_MAX_REPLAYS = 8
+
+
+def find_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study | None:
+    """Return the study of that name, or None."""
+    try:
+        return optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        return None
+
+
+def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> optuna.Study:
+    """Create the study or load it, with the sampler and pruner that are declared, and names for several objectives."""
+    study = optuna.create_study(
+        storage=storage,
+        study_name=declared.name,
+        directions=_directions(declared),
+        load_if_exists=True,
+        sampler=SeededSampler(declared.sampler or tpe, declared.seed),
+        pruner=by_folds(declared.pruner or patient_median()),
+    )
+    # With one objective Optuna's tables would change their columns by it.
+    names = [declared.monitor or "value", *declared.minimize]
+    if len(names) > 1 and study.metric_names != names and len(study.directions) == len(names):
+        study.set_metric_names(names)
+    return study
+
+
+def has_results(study: optuna.Study) -> bool:
+    """Say whether a trial of the study has reported something, or is finished."""
+    trials = study.get_trials(deepcopy=False)
+    return any(t.state in FINISHED or t.intermediate_values for t in trials)
+
+
+def past_trials(study: optuna.Study) -> list[PastTrial]:
+    """Return the newest trial for each set of parameters there is: one for each branch of a conditional space.
+
+    Finished trials come last, since a trial that failed may not have been asked for all its parameters.
+    """
+    trials = [t for t in study.get_trials(deepcopy=False) if t.params]
+    newest = {
+        (t.state in FINISHED, frozenset(t.params)): PastTrial(t.number, t.params, t.distributions, t.state in FINISHED)
+        for t in trials
+    }
+    return sorted(newest.values(), key=lambda past: (past.is_finished, past.number))[-_MAX_REPLAYS:]
+
+
+def known_space(study: optuna.Study) -> KnownSpace | None:
+    """Return the space of the finished trials; None if there are none."""
+    finished = study.get_trials(deepcopy=False, states=FINISHED)
+    if not finished:
+        return None
+    distributions: dict[str, BaseDistribution | None] = {}
+    for trial in finished:
+        for name, distribution in trial.distributions.items():
+            if distributions.setdefault(name, distribution) != distribution:
+                distributions[name] = None
+    return KnownSpace(distributions, frozenset.intersection(*(frozenset(t.params) for t in finished)))
+
+
+def refuse_direction(study: optuna.Study, declared: Declaration) -> None:
+    """Refuse to go on with a study whose values would be compared otherwise.
+
+    Raises:
+        StudyChangedError: If a direction is not what it was, or there are more of them, or fewer.
+    """
+    before = [direction.name.lower() for direction in study.directions]
+    now = _directions(declared)
+    if before != now:
+        was, is_now = (", ".join(map(repr, those)) for those in (before, now))
+        refuse(declared.name, [f"direction: was {was}, is now {is_now}"])
+
+
+def _directions(declared: Declaration) -> list[Direction]:
+    others: list[Direction] = ["minimize"] * len(declared.minimize)
+    return [declared.direction, *others]

@@ -1,0 +1,56 @@
+"""How long a network takes for one row, as whoever loads the exported model will find it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import keras
+
+from autotune.data import Dataset
+from autotune.errors import TrainingError
+from autotune.training.batches import Batches
+from autotune.training.disk import disk_full
+
+_WARM_UP = 5
+_REPEATS = 50
+
+
+def measure_latency_ms(model: keras.Model, data: Dataset) -> float:
+    """Save a model, load it again, and return the median of 50 predictions of one row, in milliseconds.
+
+    Args:
+        model: The model.
+        data: Where the row is taken from.
+
+    Raises:
+        TrainingError: If the model cannot be saved and loaded.
+        OSError: If the disk is full.
+    """
+    row, _ = Batches(data, 1)[0]
+    loaded = _saved_and_loaded(model)
+    seconds = []
+    for _ in range(_WARM_UP + _REPEATS):
+        started = time.perf_counter()
+        loaded.predict_on_batch(row)
+        seconds.append(time.perf_counter() - started)
+    return 1000 * median(seconds[_WARM_UP:])
+
+
+def _saved_and_loaded(model: keras.Model) -> keras.Model:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.keras"
+        try:
+            model.save(path)
+            return keras.saving.load_model(path, compile=False)
+        except Exception as error:
+            if disk_full(error, path.parent):
+                raise
+            raise TrainingError(
+                f"the latency cannot be measured: {type(error).__name__}: {error}",
+                "It is that of the model as it is exported: saved as .keras and loaded again.",
+                "Mark the study file's own layers with @keras.saving.register_keras_serializable(), or leave "
+                "'latency' out of minimize.",
+            ) from error
