@@ -1,9 +1,9 @@
 """Which convolutional network reads the handwritten digits of MNIST best, and how is it trained?
 
 The whole space of the article: structure, loss, optimizer, schedule, regularization and augmentation.
-Scientific: blocks, filters, kernel_size, pooling, dense_units, activation, batch_normalization, loss.
+Scientific: blocks, filters, pooling, dense_units, activation, batch_normalization, loss.
 Nuisance: optimizer and schedule with their own hyperparameters, batch_size, dropout, penalty, augmentation.
-Fixed: padding that keeps the size, 12 epochs, one stratified holdout of a tenth (the article's).
+Fixed: the article's 3x3 kernels, padding ("valid" where images are large enough), 10 epochs and holdout of a tenth.
 """
 
 import keras
@@ -11,18 +11,17 @@ import optuna
 
 from autotune import Dataset, Holdout, StudySpec, models, spaces
 
-EPOCHS = 12
+EPOCHS = 10
 
 
 def build(trial: optuna.Trial, data: Dataset) -> keras.Model:
     return models.build_cnn(
         data,
-        **spaces.structure(trial, filters=(16, 24, 32)),
-        padding="same",
+        **spaces.structure(trial, filters=(16, 24, 32), kernel_size=3),
         batch_normalization=spaces.batch_normalization(trial),
         dropout=spaces.dropout(trial),
         penalty=spaces.penalty(trial),
-        augmentation=spaces.augmentation(trial),
+        augmentation=spaces.augmentation(trial, translation=(0.0, 0.12), rotation=(0.0, 0.05), zoom=(0.0, 0.12)),
         optimizer=spaces.optimizer(trial),
         loss=spaces.loss(trial),
     )
@@ -35,7 +34,6 @@ def fit(trial: optuna.Trial) -> dict:
 ARTICLE = {
     "blocks": 3,
     "filters": 32,
-    "kernel_size": 3,
     "pooling": "max",
     "dense_units": 64,
     "activation": "relu",
@@ -67,8 +65,8 @@ study = StudySpec(
     direction="maximize",
     one_hot=True,
     epochs=EPOCHS,
-    n_trials=50,
+    n_trials=30,
     seed=0,
     baseline=ARTICLE,
-    pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=3, n_min_trials=5),
+    pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=2, reduction_factor=3),
 )
