@@ -131,9 +131,9 @@ class _Finalization:
         if unfinished := _unfinished(again.study):
             return unfinished
         declared = again.declared
-        queued = candidates_to_confirm(self.search, self.top, self.repeats, declared.baseline)
         design = design_of(declared.folds if again.rows else None)
-        confirmation = confirm(self.search, again.study, queued, design)
+        # Those that were queued: others may have added trials to the search in the meantime.
+        confirmation = confirm(self.search, again.study, again.queued, design)
         if again.rows is None or not declared.has_test_rows:
             return self._recorded(again, confirmation, None, ())
         refits = self._train(lambda searched: _refits(searched, again.study, confirmation))

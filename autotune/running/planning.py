@@ -7,7 +7,7 @@ import dataclasses
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from autotune.running.patient_storage import Patience
 from autotune.running.places import Places
 from autotune.running.preparing import Declaration, Declare, Preparation, Prepare, Rows
 from autotune.running.processes import KILLED, Launcher, LauncherClosedError
-from autotune.running.queue import Queue, assignment_of
+from autotune.running.queue import Queue, QueuedTrial, assignment_of
 from autotune.running.recovery import recover_lost_trials
 from autotune.running.settings import KnownSpace, StudySettings, read_settings, refuse, refuse_changes, write_settings
 from autotune.running.slots import available_cores
@@ -61,6 +61,7 @@ class Plan:
         assign: From a trial to what it trains on.
         known_space: What the search space may not differ from; None for anything goes, unless a plain objective was
             edited: it may also vary a range from trial to trial.
+        queued: The trials that it consists of, where these are known beforehand; none for a search.
     """
 
     study: optuna.Study
@@ -73,6 +74,7 @@ class Plan:
     budget: Budget
     assign: Callable[[optuna.Trial], Assignment]
     known_space: KnownSpace | None
+    queued: Sequence[QueuedTrial] = ()
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,7 @@ class Preparer:
             budget=Budget(None, max_retries=declared.max_retries),
             assign=lambda trial: assignment_of(trial.user_attrs, known.prepared),
             known_space=None,
+            queued=queue.trials,
         )
 
     def plan_replay(self, trial: FrozenTrial, repeats: int) -> tuple[StudySource, Assignment, StudySettings]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.trial import create_trial
 
 import autotune
 from autotune.data import load_test
@@ -97,6 +98,22 @@ def test_the_best_trials_are_trained_again_and_the_best_of_them_wins(study_file:
     assert result.confirmation.beats_baseline
     assert result.test is None  # a plain objective has no test rows
     assert read_result(_load(run_dir, "toy")) == result
+
+
+def test_what_others_add_to_the_search_meanwhile_is_no_candidate(study_file: StudyFile, run_dir: Path) -> None:
+    autotune.run(study_file(CALM + NOISY, OPTIONS), run_dir=run_dir, workers=2)
+    search = _load(run_dir, "toy")
+
+    def add(event: Event) -> None:
+        if isinstance(event, TrialEnded) and len(search.trials) == 10:
+            (known, *_) = search.trials
+            search.add_trial(create_trial(value=-1.0, params={"x": 8}, distributions=known.distributions))
+
+    result = _finalized(run_dir, observer=add)
+    assert len(search.trials) == 11
+    again = _load(run_dir, "toy.confirm").trials
+    assert {one.name for one in result.confirmation.candidates} == {t.user_attrs["candidate"] for t in again}
+    assert all(one.confirmed for one in result.confirmation.candidates)
 
 
 @pytest.mark.usefixtures("_interrupt_key")
