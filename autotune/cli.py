@@ -244,8 +244,8 @@ def datasets_command(options: argparse.Namespace) -> int:
 
     for dataset in available(_places(options).data_dir):
         state = "ready" if dataset.present else "missing"
-        print(f"{dataset.name:<16}{state:<9}{dataset.description}")
-        print(f"{'':<25}{dataset.where if dataset.present else dataset.how_to_get}")
+        print(f"{dataset.name:<19}{state:<9}{dataset.description}")
+        print(f"{'':<28}{dataset.where if dataset.present else dataset.how_to_get}")
     return DONE
 
 

@@ -56,10 +56,9 @@ def print_front(front: Sequence[BestTrial]) -> None:
     """Print the trials that no other one beats in everything; nothing if there are none."""
     if not front:
         return
-    units = {"latency": "latency (ms)"}
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("trial")
-    for column in (front[0].monitor or "value", *(units.get(name, name) for name in front[0].costs)):
+    for column in (front[0].monitor or "value", *map(_with_unit, front[0].costs)):
         table.add_column(column, justify="right", no_wrap=True)
     for one in front:
         table.add_row(str(one.trial), f"{one.value:.6g}", *(f"{cost:,.6g}" for cost in one.costs.values()))
@@ -81,13 +80,17 @@ def print_final(result: FinalResult) -> None:
         verdict = "beats the baseline" if confirmation.beats_baseline else "does not beat the baseline beyond noise"
         print(f"It {verdict}: {_difference(confirmation.versus_baseline)}")
     if result.test is not None:
-        _print_test(result.test, result.models)
+        _print_test(result.test, result.epochs or 1)
+    if result.models:
+        print(f"Models: {', '.join(result.models)}")
 
 
 def _print_candidates(confirmation: Confirmation) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("candidate")
-    for column in ("confirmed", "std. error", "search showed", "optimism", "weights", "behind the best", "failed"):
+    costs = [name for name in confirmation.candidates[0].costs if name != "parameters"]  # those are the weights
+    shown = ("confirmed", "std. error", "search showed", "optimism", "weights", *map(_with_unit, costs))
+    for column in (*shown, "behind the best", "failed"):
         table.add_column(column, justify="right", no_wrap=True)
     for one in confirmation.candidates:
         confirmed, versus = one.confirmed, one.versus_best
@@ -99,15 +102,16 @@ def _print_candidates(confirmation: Confirmation) -> None:
             f"{one.searched:.5f}" if one.searched is not None else "",
             f"{one.optimism:+.5f}" if one.optimism is not None else "",
             f"{one.n_parameters:,}" if one.n_parameters is not None else "",
+            *(f"{one.costs[name]:.3g}" if name in one.costs else "" for name in costs),
             f"{versus.mean:.5f} (p = {versus.p_value:.2g})" if versus and not is_best else "",
             str(one.n_failed or ""),
         )
     Console(width=None if sys.stdout.isatty() else 250).print(table)
 
 
-def _print_test(test: TestScore, models: Sequence[str]) -> None:
+def _print_test(test: TestScore, epochs: int) -> None:
     found = test.estimate
-    seeds = f"{len(test.values)} seeds, {test.epochs} epoch{'s' if test.epochs > 1 else ''} on all development rows"
+    seeds = f"{len(test.values)} seeds, {epochs} epoch{'s' if epochs > 1 else ''} on all development rows"
     print(
         f"Test {test.metric}: {found.mean:.5f}, 95 % interval {found.low:.5f} to {found.high:.5f} "
         f"({test.n_rows:,} rows, {seeds}; opened once, {test.opened})"
@@ -115,7 +119,10 @@ def _print_test(test: TestScore, models: Sequence[str]) -> None:
     print(f"  by seed: {', '.join(f'{value:.5f}' for value in test.values)}")
     if test.baseline is not None and test.versus_baseline is not None:
         print(f"  baseline, trained the same way: {test.baseline:.5f}; {_difference(test.versus_baseline)}")
-    print(f"Models: {', '.join(models)}")
+
+
+def _with_unit(cost: str) -> str:
+    return f"{cost} (ms)" if cost == "latency" else cost
 
 
 def _named(name: str) -> str:
@@ -123,9 +130,9 @@ def _named(name: str) -> str:
 
 
 def _why(confirmation: Confirmation) -> str:
-    best = confirmation.candidates[0].name
+    best, costs = confirmation.candidates[0].name, confirmation.candidates[0].costs
     if confirmation.winner != best:
-        return f", the smallest of those within one standard error of {_named(best)}"
+        return f", the {'cheapest' if costs else 'smallest'} of those within one standard error of {_named(best)}"
     return ", better than the runner-up by more than noise" if confirmation.is_clear else ", no better than noise"
 
 

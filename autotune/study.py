@@ -37,9 +37,9 @@ class StudySpec:
         name: The study's name in the storage and its folder in the run dir.
         direction: Whether a larger ("maximize") or a smaller ("minimize") value is better.
         minimize: What else is to be small, of a Keras study: "parameters", the number of the network's weights, and
-            "latency", milliseconds for one row by the saved model, median of 50. The study has several objectives
+            "latency", milliseconds for one row by the saved model, the fastest of 50. The study has several objectives
             then, of which `monitor` is the first: trials are pruned and ranked by it, and `autotune best` shows which
-            of them no other one beats in everything. Latency is measured beside whatever else the machine does.
+            of them no other one beats in everything.
         build: `build(trial, data) -> keras.Model`, compiled. `data` holds the training rows of one fold.
         dataset: The name of a dataset (see `autotune datasets`), or a function without arguments that returns a
             `Dataset` of development rows.
@@ -70,7 +70,8 @@ class StudySpec:
             new in between, at least 0; then it fails with the reason "lost".
         trial_timeout_s: For how many seconds a trial may run in one go, larger than 0; then it fails with the reason
             "timeout". None for any time.
-        stop: `stop_when_flat(patience)` to end the study before it has all its trials. None for never.
+        stop: `stop_when_flat(patience)` to end the study, by its `monitor`, before it has all its trials. None for
+            never.
 
     Raises:
         StudyFileError: If the arguments contradict each other or are out of range.

@@ -144,5 +144,5 @@ def _check_folder(data_dir: Path | None) -> None:
         raise DataError(
             f"the data folder {data_dir} does not exist or is not a folder.",
             "Expected a folder with files such as mnist.npz.",
-            "Correct --data-dir or AUTOTUNE_DATA, or leave both out.",
+            "Name one that is there with --data-dir or AUTOTUNE_DATA.",
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import wave
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -52,13 +53,8 @@ class SpokenDigits:
         """Read one part of them; recordings 0 to 4 of each digit and speaker are the test."""
         folder = _ARCHIVE.get(data_dir) / "recordings"
         named = [(path, match) for path in sorted(folder.iterdir()) if (match := _NAME.fullmatch(path.name))]
+        _check_whole(folder, [match.groups() for _, match in named])
         chosen = [(path, match) for path, match in named if (int(match[3]) < _N_TEST) == (part == "test")]
-        if len(chosen) < 2:
-            raise DataError(
-                f"{folder} has {len(chosen)} recordings for the {part} part.",
-                "They are called DIGIT_SPEAKER_INDEX.wav; those with an index from 0 to 4 are the test.",
-                self.how_to_get,
-            )
         x = np.stack([log_mel(_read(path)) for path, _ in chosen])[..., np.newaxis]
         y = np.array([int(match[1]) for _, match in chosen], dtype=np.int64)
         speakers = np.array([match[2] for _, match in chosen])
@@ -108,6 +104,19 @@ def _mel(hz: float) -> float:
     return float(2595.0 * np.log10(1.0 + hz / 700.0))
 
 
+def _check_whole(folder: Path, named: Sequence[Sequence[str]]) -> None:
+    """Refuse a part of the recordings: some digits, speakers or indices would be missing without anybody noticing."""
+    speakers, indices = {speaker for _, speaker, _ in named}, {int(index) for _, _, index in named}
+    expected = 10 * len(speakers) * (max(indices, default=0) + 1)
+    if not named or max(indices) < _N_TEST or len(named) != expected:
+        raise DataError(
+            f"{folder} has {len(named)} recordings of {len(speakers)} speaker(s): some are missing.",
+            "They are called DIGIT_SPEAKER_INDEX.wav, and there are as many of each digit and speaker; those with an "
+            "index from 0 to 4 are the test.",
+            _ARCHIVE.how_to_get,
+        )
+
+
 def _read(path: Path) -> npt.NDArray[np.float32]:
     try:
         with wave.open(str(path)) as file:
@@ -115,6 +124,8 @@ def _read(path: Path) -> npt.NDArray[np.float32]:
             data = file.readframes(file.getnframes())
     except (OSError, EOFError, wave.Error) as error:
         raise _damaged(path, f"cannot be read: {error}") from error
+    if len(data) % 2 or not data:
+        raise _damaged(path, f"is cut off after {len(data)} bytes of sound")
     if form != (_RATE_HZ, 1, 2):
         raise _damaged(path, f"has {form[0]} Hz, {form[1]} channel(s) and {8 * form[2]} bits")
     samples: npt.NDArray[np.float32] = np.frombuffer(data, dtype="<i2").astype(np.float32) / np.float32(32768)

@@ -49,6 +49,12 @@ class SentencePolarity:
             )
         folder = _ARCHIVE.get(data_dir)
         negative, positive = (_sentences(folder / f"rt-polarity.{kind}") for kind in ("neg", "pos"))
+        if not len(negative) == len(positive) > 0:
+            raise DataError(
+                f"{folder} has {len(negative)} negative and {len(positive)} positive sentences: some are missing.",
+                "There are as many of both, 5331 as they were published.",
+                self.how_to_get,
+            )
         y = np.repeat(np.array([0, 1], dtype=np.int64), [len(negative), len(positive)])
         return Dataset(np.array([*negative, *positive]), y, name=self.name, n_classes=2)
 
@@ -63,7 +69,7 @@ def _sentences(path: Path) -> list[str]:
             _ARCHIVE.how_to_get,
         ) from error
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")  # as it was published; copies are often UTF-8
     return [line.strip() for line in text.split("\n") if line.strip()]

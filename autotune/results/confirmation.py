@@ -2,7 +2,7 @@
 
 A search shows the luckiest of many numbers. Trained again, every candidate has its fair share of luck, and the
 candidates share it: the same seeds and the same splits, so that they are compared in pairs. Among those that cannot be
-told from the best, the smallest network wins.
+told from the best, the smallest network wins, or the cheapest in what the study minimizes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.errors import StudyFailedError
 from autotune.results.statistics import Design, Estimate, estimate
 from autotune.running.queue import QueuedTrial, key_of
-from autotune.search import best_complete, direction_sign, first_value, twin
+from autotune.search import direction_sign, first_value, twin
 from autotune.training.attributes import FOLD_VALUES
 from autotune.training.refit import Refit
 
@@ -43,6 +43,7 @@ class Candidate:
         n_failed: How many of its repeats have failed.
         n_parameters: The weights of its network; None for a plain objective.
         versus_best: How much better than this one the best candidate is, larger than 0 if better, in pairs.
+        costs: What the study has to be small beside its metric, by name: the median over the repeats.
     """
 
     name: str
@@ -53,6 +54,12 @@ class Candidate:
     n_failed: int
     n_parameters: int | None
     versus_best: Estimate | None
+    costs: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def burden(self) -> float:
+        """What decides between candidates that are equally good: the first cost, else the number of weights."""
+        return next(iter(self.costs.values()), self.n_parameters or 0)
 
 
 @dataclass(frozen=True)
@@ -90,10 +97,10 @@ def candidates_to_confirm(
 ) -> list[QueuedTrial]:
     """Return the best trials of a study, and its baseline, each to be trained `repeats` times.
 
-    Two trials with the same hyperparameters are one candidate. With several objectives only trials are candidates that
-    no other one beats in everything.
+    Two trials with the same hyperparameters are one candidate. With several objectives it is the first that counts: the
+    trials that no other one beats in everything are, for what they cost, the luckiest ones.
     """
-    complete = [t for t in best_complete(study) if t.params]
+    complete = [t for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if t.params]
     sign = direction_sign(study)
     chosen: list[FrozenTrial] = []
     for trial in sorted(complete, key=lambda t: (-sign * (first_value(t) or 0.0), t.number)):
@@ -127,8 +134,6 @@ def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTr
         raise _nothing_confirmed(again, repeats)
     ranked = sorted(values, key=lambda name: -sign * values[name].mean())
     behind = {name: estimate(sign * (values[ranked[0]] - values[name]), design) for name in ranked}
-    size = {name: _size(trained[name]) for name in names}
-    winner = min(_not_worse(ranked, behind), key=lambda name: (size[name] or 0, ranked.index(name)))
     params = {trial.candidate: trial.params for trial in queued}
     searched = {str(trial.number): first_value(trial) for trial in search.get_trials(deepcopy=False)}
     found = [
@@ -139,11 +144,14 @@ def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTr
             confirmed=estimate(values[name], design) if name in values else None,
             optimism=_optimism(searched.get(name), values.get(name), sign),
             n_failed=sum(trial.state != TrialState.COMPLETE for trial in trained[name].values()),
-            n_parameters=size[name],
+            n_parameters=_size(trained[name]),
             versus_best=behind.get(name),
+            costs=_costs(trained[name], (again.metric_names or [])[1:]),
         )
         for name in [*ranked, *(name for name in names if name not in values)]
     ]
+    equals = _not_worse(ranked, behind)
+    winner = min((one for one in found if one.name in equals), key=lambda one: one.burden).name
     is_clear = len(ranked) > 1 and behind[ranked[1]].p_value < _NOISE
     return Confirmation(tuple(found), winner, is_clear, _versus_baseline(winner, values, sign, design), repeats)
 
@@ -204,6 +212,11 @@ def _values(repeats: Mapping[int, FrozenTrial]) -> npt.NDArray[Any]:
 
 def _size(repeats: Mapping[int, FrozenTrial]) -> int | None:
     return max((trial.user_attrs.get("n_parameters", 0) for trial in repeats.values()), default=0) or None
+
+
+def _costs(repeats: Mapping[int, FrozenTrial], names: Sequence[str]) -> dict[str, float]:
+    values = [trial.values[1:] for trial in repeats.values() if trial.state == TrialState.COMPLETE]
+    return {name: median(costs) for name, costs in zip(names, zip(*values, strict=True), strict=False)}
 
 
 def _optimism(searched: float | None, confirmed: npt.NDArray[Any] | None, sign: int) -> float | None:

@@ -83,16 +83,16 @@ def export(name: str, output: str | Path, *, storage: str | None = None, run_dir
 
 
 def _final(result: FinalResult) -> tuple[Path, dict[str, Any]]:
-    winner = result.confirmation.candidate(result.confirmation.winner)
-    assert result.test is not None
+    winner, test = result.confirmation.candidate(result.confirmation.winner), result.test
     card = {
         "study": result.study,
         "hyperparameters": dict(winner.params),
         "n_parameters": winner.n_parameters,
-        "epochs": result.test.epochs,
+        "costs": dict(winner.costs),
+        "epochs": result.epochs,
         "seed_of_this_model": 0,
         "metrics": {
-            "test": asdict(result.test) | {"of_this_model": result.test.values[0]},
+            "test": asdict(test) | {"of_this_model": test.values[0]} if test else None,
             "confirmed": asdict(winner.confirmed) if winner.confirmed else None,
             "search_showed": winner.searched,
         },
@@ -115,6 +115,7 @@ def _searched(study: optuna.Study, result: FinalResult | None) -> tuple[Path, di
         "study": study.study_name,
         "hyperparameters": best.params,
         "n_parameters": study.get_trials(deepcopy=False)[best.trial].user_attrs.get("n_parameters"),
+        "costs": best.costs,
         "epochs": best.epoch,
         "metrics": {"search_showed": best.value, "monitor": best.monitor, "confirmed": None, "test": None},
         "beats_baseline": result.confirmation.beats_baseline if result else None,

@@ -26,7 +26,6 @@ class TestScore:
         n_rows: How many test rows there are.
         values: The score of each training, one a seed.
         estimate: Their mean and its 95 % interval, over seeds and over rows.
-        epochs: For how many epochs each was trained.
         baseline: The mean of the baseline, trained the same way; None without a baseline, or if that has won.
         versus_baseline: How much better the winner is, in pairs, larger than 0 if better; None likewise.
         opened: When the test rows were opened, UTC.
@@ -36,7 +35,6 @@ class TestScore:
     n_rows: int
     values: tuple[float, ...]
     estimate: Estimate
-    epochs: int
     baseline: float | None
     versus_baseline: Estimate | None
     opened: str
@@ -52,7 +50,8 @@ class FinalResult:
         monitor: The metric that candidates were confirmed by; None for a plain objective.
         confirmation: The candidates, trained again.
         test: The score on the test rows; None for a plain objective, or a dataset without test rows.
-        models: The winner's refitted models, one a seed; empty where there is no test.
+        models: The winner's refitted models: one a seed, a single one without test rows, none for a plain objective.
+        epochs: For how many epochs each was trained; None without models.
         provenance: What it was made with, as in `autotune.results.provenance`.
     """
 
@@ -62,6 +61,7 @@ class FinalResult:
     confirmation: Confirmation
     test: TestScore | None
     models: tuple[str, ...]
+    epochs: int | None
     provenance: Mapping[str, Any]
 
     def as_dict(self) -> dict[str, Any]:

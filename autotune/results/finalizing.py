@@ -134,11 +134,13 @@ class _Finalization:
         design = design_of(declared.folds if again.rows else None)
         # Those that were queued: others may have added trials to the search in the meantime.
         confirmation = confirm(self.search, again.study, again.queued, design)
-        if again.rows is None or not declared.has_test_rows:
+        if again.rows is None:  # a plain objective trains no network
             return self._recorded(again, confirmation, None, ())
         refits = self._train(lambda searched: _refits(searched, again.study, confirmation))
         if unfinished := _unfinished(refits.study):
             return unfinished
+        if not declared.has_test_rows:
+            return self._recorded(refits, confirmation, None, _models(refits, confirmation.winner))
         return self._tested(refits, confirmation)
 
     def _train(self, queue_of: Callable[[Declaration], Queue]) -> Plan:
@@ -155,16 +157,22 @@ class _Finalization:
         metric = str(refits.settings.monitor).removeprefix("val_")
         with session(self.source, self.places, self._machine()) as here:
             scores = _opened(here, refits, tuple(models), metric)
-        epochs = refit_epochs(refits.study, confirmation.winner)
-        test = _test_score(scores, len(winners), metric, epochs, refits.declared.direction, opened)
-        return self._recorded(refits, confirmation, test, tuple(map(str, winners)))
+        test = _test_score(scores, len(winners), metric, refits.declared.direction, opened)
+        return self._recorded(refits, confirmation, test, winners)
 
     def _recorded(
-        self, plan: Plan, confirmation: Confirmation, test: TestScore | None, models: tuple[str, ...]
+        self, plan: Plan, confirmation: Confirmation, test: TestScore | None, models: Sequence[Path]
     ) -> FinalResult:
-        name, declared = self.search.study_name, plan.declared
-        made_with = provenance(plan.settings, plan.rows, gpus_of(self.machine))
-        result = FinalResult(name, declared.direction, declared.monitor, confirmation, test, models, made_with)
+        result = FinalResult(
+            study=self.search.study_name,
+            direction=plan.declared.direction,
+            monitor=plan.declared.monitor,
+            confirmation=confirmation,
+            test=test,
+            models=tuple(map(str, models)),
+            epochs=refit_epochs(plan.study, confirmation.winner) if models else None,
+            provenance=provenance(plan.settings, plan.rows, gpus_of(self.machine)),
+        )
         record_result(self.search, result)
         return result
 
@@ -183,11 +191,14 @@ def refit_epochs(study: optuna.Study, name: str) -> int:
 
 
 def _refits(searched: Declaration, again: optuna.Study, confirmation: Confirmation) -> Queue:
-    names = [confirmation.winner]
-    names += [one.name for one in confirmation.candidates if one.name == BASELINE != confirmation.winner]
+    """Return the trainings on all rows: with test rows, of the baseline too and with every seed; else a single one."""
+    names, repeats = [confirmation.winner], 1
+    if searched.has_test_rows:
+        names += [one.name for one in confirmation.candidates if one.name == BASELINE != confirmation.winner]
+        repeats = confirmation.repeats
     queued = [
         QueuedTrial(name, confirmation.candidate(name).params, repeat, refit_of(again, name))
-        for repeat in range(confirmation.repeats)
+        for repeat in range(repeats)
         for name in names
     ]
     return Queue(f"{searched.name}.final", queued)
@@ -201,7 +212,7 @@ def _opened(here: Session, refits: Plan, models: tuple[Path, ...], metric: str) 
     return scores
 
 
-def _test_score(scores: TestScores, n_winners: int, metric: str, epochs: int, direction: str, opened: str) -> TestScore:
+def _test_score(scores: TestScores, n_winners: int, metric: str, direction: str, opened: str) -> TestScore:
     sign = 1 if direction == "maximize" else -1
     values, rows = np.array(scores.values), scores.rows
     winner, baseline = slice(0, n_winners), slice(n_winners, None)
@@ -214,7 +225,6 @@ def _test_score(scores: TestScores, n_winners: int, metric: str, epochs: int, di
         n_rows=scores.n_rows,
         values=tuple(scores.values[winner]),
         estimate=estimate_on_test_rows(values[winner], None if rows is None else rows[winner].mean(axis=0)),
-        epochs=epochs,
         baseline=float(values[baseline].mean()) if versus else None,
         versus_baseline=versus,
         opened=opened,

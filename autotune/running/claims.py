@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -78,13 +78,12 @@ class Claims:
 
     def next_trial(self) -> optuna.Trial | None:
         """Claim a trial, or return None if there is none to run at the moment."""
-        if self._flat_since() is not None:
-            return None
-        if self._is_far_from_end():
+        is_flat = self._flat_since() is not None
+        if not is_flat and self._is_far_from_end():
             claimed = self._made_trial()
         else:
             with self._owner.alone():
-                claimed = self._claimed_or_made()
+                claimed = self._claimed(_has_begun) if is_flat else self._claimed_or_made()
         return self._as_optunas(claimed) if claimed else None
 
     def is_complete(self) -> bool:
@@ -101,7 +100,8 @@ class Claims:
     def why_over(self) -> str | None:
         """Return why the study ends although trials are missing; None if it does not."""
         if self._budget.stop is not None and (since := self._flat_since()) is not None:
-            return self._budget.stop.reason(since)
+            is_over = all(trial.state.is_finished() for trial in self._counted() if _has_begun(trial))
+            return self._budget.stop.reason(since) if is_over else None
         if self._is_exhausted():
             return "every configuration of the search space has been tried: there is nothing left to do"
         return None
@@ -294,12 +294,16 @@ class Claims:
 
     def _claimed_or_made(self) -> FrozenTrial | None:
         self._others_made_trials()
-        self._recover(self._shared.trials())
-        counted = self._counted()
-        claimed = next((trial for trial in self._claimable(counted) if self._claim(trial)), None)
-        if claimed is None and not self._budget.is_met_by(len(counted)) and self._has_room():
+        claimed = self._claimed(lambda trial: True)
+        if claimed is None and not self._budget.is_met_by(len(self._counted())) and self._has_room():
             return self._made_trial()
         return claimed
+
+    def _claimed(self, is_wanted: Callable[[FrozenTrial], bool]) -> FrozenTrial | None:
+        """Claim a trial that waits, among them those of dead parents."""
+        self._recover(self._shared.trials())
+        waiting = filter(is_wanted, self._claimable(self._counted()))
+        return next((trial for trial in waiting if self._claim(trial)), None)
 
     def _made_trial(self) -> FrozenTrial | None:
         """Make a trial that runs here from its first moment; None if it would be, or is and waits, one too many."""
@@ -375,6 +379,11 @@ def _runner(trial: FrozenTrial) -> str:
     """Return the parent that a trial is marked with, or a name for one that died before it could sign."""
     mark = mark_of(trial)
     return mark.parent if mark else f"unsigned trial {trial.number}"
+
+
+def _has_begun(trial: FrozenTrial) -> bool:
+    """Say whether a trial runs or is finished, or has been interrupted."""
+    return trial.state != TrialState.WAITING or bool(trial.params)
 
 
 def _is_fresh(trial: FrozenTrial) -> bool:

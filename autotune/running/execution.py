@@ -92,10 +92,10 @@ class Session:
             workers = Workers(
                 self._job(plan, claims, lease, folder), self.sharing.slots(plan.settings.threads), self.stopping
             )
+            _note_why_over(plan.study, claims.why_over())  # by now there may be more patience, say
             workers.run()
-        if plan.study.user_attrs.get(WHY_OVER) != workers.why_over:
-            plan.study.set_user_attr(WHY_OVER, workers.why_over)
-        if workers.why_over is not None:
+        if workers.why_over is not None:  # a parent that was stopped does not know
+            _note_why_over(plan.study, workers.why_over)
             observer(Note(None, workers.why_over))
 
     def _job(self, plan: Plan, claims: Claims, lease: Lease, folder: Callable[[int], TrialFolder]) -> Job:
@@ -121,6 +121,11 @@ class Session:
             after_trial=partial(_keep_best_models, plan.study, plan.folder, keep),
             observer=observer,
         )
+
+
+def _note_why_over(study: optuna.Study, why_over: str | None) -> None:
+    if study.user_attrs.get(WHY_OVER) != why_over:
+        study.set_user_attr(WHY_OVER, why_over)
 
 
 @contextlib.contextmanager

@@ -12,12 +12,13 @@ from typing import Literal
 import optuna
 
 from autotune.errors import UsageError
-from autotune.running.events import Event, Observer
+from autotune.running.events import Event, Note, Observer
 from autotune.running.execution import Machine, announce, checked_artifacts, environment_of_trials, session
 from autotune.running.places import Places, find_places, make_writable, ray_address
 from autotune.running.planning import KERAS_MODULES, MODULES, Preparer
 from autotune.running.processes import new_launcher
 from autotune.running.ray_engine import joined_ray, reachable_storage, share_cluster, work_on
+from autotune.running.settings import WHY_OVER
 from autotune.running.source import StudySource, study_source
 from autotune.running.stopping import stoppable
 from autotune.running.watching import StudyWatch
@@ -138,6 +139,8 @@ def _run_on_ray(
             if announce(plan, share.workers, observer) < plan.settings.n_trials:
                 with StudyWatch(plan.study, observer).watching(stopping):
                     work_on(ray, share, work, source.path, stopping)
+                if (why_over := plan.study.user_attrs.get(WHY_OVER)) is not None:
+                    observer(Note(None, why_over))
     return plan.study
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
 
 from autotune.running.budget import FINISHED
 from autotune.running.preparing import Declaration, PastTrial
@@ -35,7 +38,9 @@ def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> o
     # With one objective Optuna's tables would change their columns by it.
     names = [declared.monitor or "value", *declared.minimize]
     if len(names) > 1 and study.metric_names != names and len(study.directions) == len(names):
-        study.set_metric_names(names)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # of Optuna's, about nothing that a user has done
+            study.set_metric_names(names)
     return study
 
 

@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.running.events import EndState, Observer, StepReported, TrialEnded, TrialStarted
+from autotune.search import first_value
 
 _LOOK_S = 1.0
 _LAST_LOOK_S = 2.0  # a storage that does not answer keeps nobody from ending
@@ -106,7 +107,7 @@ class StudyWatch:
                 slot=self._free_slot() if slot is None else slot,
                 number=trial.number,
                 state=state,
-                value=trial.value if state == "complete" else None,
+                value=first_value(trial) if state == "complete" else None,
                 reason=str(trial.user_attrs.get("failure", "")) if state == "failed" else "",
                 params=dict(trial.params),
                 steps=len(trial.intermediate_values),

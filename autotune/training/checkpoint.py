@@ -37,11 +37,13 @@ class FoldScore:
         value: The monitored metric at `best_epoch`.
         best_epoch: The epoch whose value and weights count, from 1.
         history: Every metric Keras reported, a value for each epoch.
+        n_parameters: The number of weights of the fold's network: it may depend on the rows, as with a vocabulary.
     """
 
     value: float
     best_epoch: int
     history: dict[str, list[float]]
+    n_parameters: int
 
 
 @dataclass(frozen=True)

@@ -141,13 +141,12 @@ def train_trial(
     data, folds = split.data, split.folds
     checkpoint = copies.load(trial_identity(spec, trial, place, split.digest), has_reported)
     finished = checkpoint.finished if checkpoint else ()
-    fit_seconds, n_parameters = 0.0, 0
+    fit_seconds = 0.0
     for number in range(len(finished), len(folds)):
         train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
         job = FoldJob(spec, trial, place, copies, number, train, validation, refit, finished, split.digest)
         model, score, seconds = _train_fold(job, checkpoint)
         fit_seconds += seconds
-        n_parameters = max(n_parameters, model.count_params())
         finished, checkpoint = (*finished, score), None
         note_folds(trial, finished, len(folds), str(spec.monitor))
         if number > 0:
@@ -155,6 +154,7 @@ def train_trial(
     if refit or (len(folds) == 1 and spec.keep_models):
         _save_model(model, folder)
     latency_ms = measure_latency_ms(model, train) if "latency" in spec.minimize else math.nan
+    n_parameters = max(score.n_parameters for score in finished)
     return TrialScore(fmean(score.value for score in finished), finished, n_parameters, fit_seconds, latency_ms)
 
 
@@ -206,7 +206,8 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
         raise keeper.problem
     model.set_weights(keeper.best_weights)
     best = keeper.best_epoch
-    return model, FoldScore(keeper.history[str(spec.monitor)][best - 1], best, keeper.history), fit_seconds
+    value = keeper.history[str(spec.monitor)][best - 1]
+    return model, FoldScore(value, best, keeper.history, model.count_params()), fit_seconds
 
 
 def _built(spec: StudySpec, job: FoldJob) -> keras.Model:

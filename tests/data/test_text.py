@@ -44,6 +44,19 @@ def test_there_are_no_test_rows(data_dir: Path) -> None:
         load_test("sentence-polarity", data_dir)
 
 
+@pytest.mark.parametrize("content", [b"", b"simplistic , silly and tedious .\n"])
+def test_a_file_that_is_cut_off_is_not_taken_for_all(data_dir: Path, content: bytes) -> None:
+    (data_dir / "rt-polaritydata" / "rt-polarity.neg").write_bytes(content)
+    with pytest.raises(DataError, match="some are missing"):
+        load_development("sentence-polarity", data_dir)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_word(data_dir: Path) -> None:
+    path = data_dir / "rt-polaritydata" / "rt-polarity.neg"
+    path.write_bytes("".join(f"{line} \n" for line in NEGATIVE).encode("utf-8-sig"))
+    assert list(load_development("sentence-polarity", data_dir).x) == NEGATIVE + POSITIVE
+
+
 def test_half_of_it_is_plain(data_dir: Path) -> None:
     (data_dir / "rt-polaritydata" / "rt-polarity.neg").unlink()
     with pytest.raises(DataError, match=r"(?s)rt-polarity\.neg cannot be read.*one a line"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 from collections import Counter
@@ -17,6 +18,7 @@ from optuna.trial import create_trial
 import autotune
 from autotune.data import load_test
 from autotune.errors import StudyFailedError, UsageError
+from autotune.results.exporting import export
 from autotune.results.final import FinalResult, claim_test_rows, read_result
 from autotune.results.finalizing import Unfinished
 from autotune.running.events import Event, TrialEnded
@@ -267,7 +269,12 @@ def test_on_labels_that_are_noise_no_candidate_beats_the_baseline_beyond_noise(t
     best = result.confirmation.candidate(str(search.best_trial.number))
     assert best.optimism is not None
     assert best.optimism > 0  # the search has shown luck
-    assert result.test is None
+    assert result.test is None  # there are no test rows; a network is trained on all others
+    assert len(result.models) == 1
+    exported = export("toy", tmp_path / "out", run_dir=run_dir)
+    assert exported.is_final
+    card = json.loads(exported.card.read_text())
+    assert (card["metrics"]["test"], card["epochs"]) == (None, result.epochs)
 
 
 @pytest.mark.trains

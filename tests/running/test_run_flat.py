@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.trial import TrialState
 
 import autotune
 from autotune.cli import main
+from autotune.running.events import Event, TrialEnded
 
 StudyFile = Callable[..., Path]
 VALUES = """
@@ -43,6 +48,43 @@ def test_many_workers_come_to_the_same_end(study_file: StudyFile, run_dir: Path)
     assert "not better than trial 1" in study.user_attrs["why_over"]
     assert 6 <= len(study.trials) < 40
     assert all(trial.state.is_finished() for trial in study.trials)
+
+
+MEETING = """
+    from autotune import stop_when_flat
+
+    def objective(trial):
+        trial.suggest_float("x", 0, 1)
+        if trial.number == 5:
+            open(HERE / "begun").close()  # a named pipe: waits until trial 6 opens it, too
+        if trial.number == 6 and first_time("six"):
+            open(HERE / "begun", "w").close()
+            signal.pause()
+        return [0.1, 0.5, 0.3, 0.2, 0.4, 0.45, 0.9][trial.number]
+"""
+
+
+def test_what_was_interrupted_when_it_became_flat_is_finished_before_the_end(
+    study_file: StudyFile, run_dir: Path, tmp_path: Path
+) -> None:
+    file = study_file(MEETING, OPTIONS)
+    os.mkfifo(tmp_path / "begun")
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, TrialEnded) and event.number == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt):
+        autotune.run(file, run_dir=run_dir, workers=2, observer=interrupt)
+    signal.signal(signal.SIGINT, before)
+    stopped = optuna.load_study(study_name="toy", storage=f"sqlite:///{run_dir}/autotune.db")
+    assert [trial.number for trial in stopped.trials if trial.state == TrialState.WAITING] == [6]
+    assert "why_over" not in stopped.user_attrs
+    study = autotune.run(file, run_dir=run_dir, workers=2)
+    assert study.trials[6].value == 0.9
+    assert len(study.trials) == 7
+    assert "not better than trial 1" in study.user_attrs["why_over"]
 
 
 def test_with_more_patience_it_goes_on(study_file: StudyFile, run_dir: Path) -> None:

@@ -38,7 +38,8 @@ class Disturbance(keras.callbacks.Callback):
             signal.pause()
 
 def build(trial, data):
-    model = keras.Sequential([keras.Input(data.input_shape), keras.layers.Flatten(),
+    units = 3 + int(data.y[:200].sum()) % 9  # as with a vocabulary, the rows decide the size: the second fold's is 10
+    model = keras.Sequential([keras.Input(data.input_shape), keras.layers.Flatten(), keras.layers.Dense(units),
         keras.layers.Dropout(trial.suggest_float("dropout", 0.0, 0.5)),
         keras.layers.Dense(data.n_classes, activation="softmax")])
     model.compile(optimizer=keras.optimizers.Adam(trial.suggest_float("rate", 1e-3, 1e-1, log=True)),
@@ -67,7 +68,7 @@ def _interrupt_key(tmp_path: Path) -> Any:
 
 
 def _table(study: optuna.Study) -> list[object]:
-    kept = ("fold_values", "fold_std", "fold_curves", "best_epoch")
+    kept = ("fold_values", "fold_std", "fold_curves", "best_epoch", "n_parameters")
     return [
         (t.number, t.state.name, t.params, t.value, t.intermediate_values, [t.user_attrs[name] for name in kept])
         for t in study.get_trials()
@@ -88,6 +89,7 @@ def test_trials_killed_in_their_third_fold_go_on_there_and_end_with_the_same_tab
     study = autotune.run(file, run_dir=run_dir, workers=1)
     assert _table(study) == _table(undisturbed)
     for trial in study.get_trials():
+        assert trial.user_attrs["n_parameters"] == 65 * 10 + 11 * 10
         assert len(trial.user_attrs["fold_values"]) == 5
         assert list(trial.intermediate_values) == [1, 2, 3, 4, 5, 6]  # two epochs of the first fold, then the folds
     logs = [(run_dir / "folds" / "trials" / f"0000{n}" / "log.txt").read_text() for n in (0, 1, 2)]

@@ -45,8 +45,8 @@ def checkpoint(**changes: Any) -> Checkpoint:
     whole = Checkpoint(
         identity="trial 3",
         finished=(
-            FoldScore(0.75, 2, {"loss": [1.5, 0.5], "val_accuracy": [0.5, 0.75]}),
-            FoldScore(0.25, 1, {"loss": [2.0]}),
+            FoldScore(0.75, 2, {"loss": [1.5, 0.5], "val_accuracy": [0.5, 0.75]}, 7),
+            FoldScore(0.25, 1, {"loss": [2.0]}, 9),
         ),
         history={"loss": [1.0, 0.1, 1e-300], "val_accuracy": [0.3, 0.1 + 0.2, 0.5]},
         best_epoch=3,
