@@ -179,8 +179,11 @@ def finalize_command(options: argparse.Namespace) -> int:
         print_stopped(options.name, _where(options), command="finalize")
         return STOPPED
     if isinstance(result, Unfinished):
-        print(f"{result.study}: {result.finished} of {result.n_trials} trained.")
-        print(f"Go on:  autotune finalize {shlex.quote(options.name)}{_where(options)}")
+        stream = sys.stderr if options.json else sys.stdout
+        print(f"{result.study}: {result.finished} of {result.n_trials} trained.", file=stream)
+        print(f"Go on:  autotune finalize {shlex.quote(options.name)}{_where(options)}", file=stream)
+        if options.json:
+            print(json.dumps({"unfinished": dataclasses.asdict(result)}, indent=2))
     elif options.json:
         print(json.dumps(result.as_dict(), indent=2))
     else:
@@ -219,10 +222,11 @@ def replay_command(options: argparse.Namespace) -> int:
 def dashboard_command(options: argparse.Namespace) -> int:
     """Serve optuna-dashboard."""
     from autotune.results.dashboard import serve_dashboard
+    from autotune.results.summary import nothing_there
 
     storage = _storage(options)
     if storage is None:
-        raise _nothing_there(options)
+        raise nothing_there(_places(options))
     serve_dashboard(storage, options.port, lambda url: print(f"Dashboard: {url}  (Ctrl-C ends it)", flush=True))
     return DONE
 
@@ -318,12 +322,9 @@ def _storage(options: argparse.Namespace) -> optuna.storages.BaseStorage | None:
 
 
 def _study(options: argparse.Namespace, name: str) -> optuna.Study:
-    from autotune.results.summary import require_study
+    from autotune.results.summary import stored_study
 
-    storage = _storage(options)
-    if storage is None:
-        raise _nothing_there(options)
-    return require_study(storage, name)
+    return stored_study(_places(options), name)
 
 
 def _studies(options: argparse.Namespace) -> list[optuna.Study]:
@@ -334,14 +335,6 @@ def _studies(options: argparse.Namespace) -> list[optuna.Study]:
     storage = _storage(options)
     names = optuna.get_all_study_names(storage) if storage is not None else []
     return [_study(options, name) for name in names]
-
-
-def _nothing_there(options: argparse.Namespace) -> UsageError:
-    return UsageError(
-        f"there are no studies: {_places(options).shown_storage()} does not exist.",
-        "Studies are in the storage of the command that ran them.",
-        "Point --storage or --run-dir (OPTUNA_STORAGE, AUTOTUNE_RUN_DIR) to it, or start one: autotune run STUDY_FILE",
-    )
 
 
 def _where(options: argparse.Namespace) -> str:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from autotune.results.confirmation import Confirmation
+from autotune.results.confirmation import BASELINE, Confirmation
 from autotune.results.final import FinalResult, TestScore
 from autotune.results.replaying import ReplayedTrial
 from autotune.results.statistics import Estimate
@@ -79,6 +79,8 @@ def print_final(result: FinalResult) -> None:
     if confirmation.versus_baseline is not None:
         verdict = "beats the baseline" if confirmation.beats_baseline else "does not beat the baseline beyond noise"
         print(f"It {verdict}: {_difference(confirmation.versus_baseline)}")
+    elif winner.name == BASELINE:
+        print("No candidate beats the baseline: it wins itself.")
     if result.test is not None:
         _print_test(result.test, result.epochs or 1)
     if result.models:

@@ -100,17 +100,23 @@ def candidates_to_confirm(
     Two trials with the same hyperparameters are one candidate. With several objectives it is the first that counts: the
     trials that no other one beats in everything are, for what they cost, the luckiest ones.
     """
-    complete = [t for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) if t.params]
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     sign = direction_sign(study)
     chosen: list[FrozenTrial] = []
     for trial in sorted(complete, key=lambda t: (-sign * (first_value(t) or 0.0), t.number)):
-        if len(chosen) < top and not twin(chosen, trial.params):
+        if len(chosen) < top and not _is_among(chosen, trial.params):
             chosen.append(trial)
     named: list[tuple[str, Mapping[str, Any]]] = [(str(trial.number), trial.params) for trial in chosen]
     if baseline is not None:
         named.append((BASELINE, baseline))
     # Repeat by repeat: whatever is there when it is stopped can be compared.
     return [QueuedTrial(name, params, repeat) for repeat in range(repeats) for name, params in named]
+
+
+def _is_among(chosen: Sequence[FrozenTrial], params: Mapping[str, Any]) -> bool:
+    if not params:  # a study of a single configuration
+        return any(not trial.params for trial in chosen)
+    return twin(chosen, params) is not None
 
 
 def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTrial], design: Design) -> Confirmation:
@@ -126,7 +132,7 @@ def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTr
         StudyFailedError: If every candidate has failed in one of its repeats.
     """
     sign = direction_sign(search)
-    trained = _trained(again)
+    trained = trained_again(again)
     names = list(dict.fromkeys(trial.candidate for trial in queued))
     repeats = 1 + max(trial.repeat for trial in queued)
     values = {name: _values(trained[name]) for name in names if _is_whole(trained[name], repeats)}
@@ -169,7 +175,7 @@ def _nothing_confirmed(again: optuna.Study, repeats: int) -> StudyFailedError:
 
 def refit_of(again: optuna.Study, name: str) -> Refit:
     """Return for how long, and with which learning rates, a candidate is trained on all rows: as its repeats were."""
-    trials = _trained(again)[name].values()
+    trials = trained_again(again)[name].values()
     epochs = round(median(epoch for trial in trials for epoch in _as_list(trial.user_attrs.get("best_epoch", 1))))
     rates = [fold for trial in trials for fold in trial.user_attrs.get("learning_rates", [])]
     by_epoch = [[fold[epoch] for fold in rates if epoch < len(fold)] for epoch in range(epochs)]
@@ -190,7 +196,7 @@ def _not_worse(ranked: Sequence[str], behind: Mapping[str, Estimate]) -> list[st
     return [name for name in ranked if behind[name].mean <= (errors[name] if math.isfinite(errors[name]) else 0.0)]
 
 
-def _trained(again: optuna.Study) -> dict[str, dict[int, FrozenTrial]]:
+def trained_again(again: optuna.Study) -> dict[str, dict[int, FrozenTrial]]:
     """Return the finished repeats of each candidate; the first complete one where there are several."""
     found: dict[str, dict[int, FrozenTrial]] = defaultdict(dict)
     for trial in sorted(again.get_trials(deepcopy=False), key=lambda t: (t.state != TrialState.COMPLETE, t.number)):

@@ -17,11 +17,12 @@ from typing import Any
 import optuna
 
 from autotune.errors import ExportError, UsageError
+from autotune.results.confirmation import BASELINE
 from autotune.results.final import FinalResult, read_result
+from autotune.results.provenance import provenance
 from autotune.results.sources import settings_of
-from autotune.results.summary import best_trial, require_study
+from autotune.results.summary import best_trial, stored_study
 from autotune.running.places import find_places
-from autotune.running.storage import open_storage
 
 _LOAD = "import sys, keras; keras.models.load_model(sys.argv[1])"
 
@@ -57,10 +58,13 @@ def export(name: str, output: str | Path, *, storage: str | None = None, run_dir
         UsageError: If there is no such study, or no model of it.
         ExportError: If the model needs more than Keras.
     """
-    study = require_study(open_storage(find_places(storage, run_dir, None).storage), name)
+    places = find_places(storage, run_dir, None)
+    study = stored_study(places, name)
     settings_of(study)
     result = read_result(study)
     path, card = _final(result) if result and result.models else _searched(study, result)
+    if not path.exists():  # the run dir may have been moved since
+        path = places.run_dir.joinpath(*path.parts[-4:])  # STUDY/trials/NUMBER/model.keras
     if not path.exists():
         raise UsageError(
             f"the model {path} is not there.",
@@ -68,7 +72,7 @@ def export(name: str, output: str | Path, *, storage: str | None = None, run_dir
             "Export on a machine that shares the run dir.",
         )
     folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     model = folder / "model.keras"
     beside = folder / f".{os.getpid()}.keras"
     try:
@@ -90,13 +94,14 @@ def _final(result: FinalResult) -> tuple[Path, dict[str, Any]]:
         "n_parameters": winner.n_parameters,
         "costs": dict(winner.costs),
         "epochs": result.epochs,
-        "seed_of_this_model": 0,
+        "repeat_of_this_model": 0,
         "metrics": {
             "test": asdict(test) | {"of_this_model": test.values[0]} if test else None,
             "confirmed": asdict(winner.confirmed) if winner.confirmed else None,
             "search_showed": winner.searched,
         },
-        "beats_baseline": result.confirmation.beats_baseline,
+        "beats_baseline": _verdict(result),
+        "repeats": result.confirmation.repeats,
         "made_with": dict(result.provenance),
     }
     return Path(result.models[0]), card
@@ -118,10 +123,28 @@ def _searched(study: optuna.Study, result: FinalResult | None) -> tuple[Path, di
         "costs": best.costs,
         "epochs": best.epoch,
         "metrics": {"search_showed": best.value, "monitor": best.monitor, "confirmed": None, "test": None},
-        "beats_baseline": result.confirmation.beats_baseline if result else None,
-        "seed": best.seed,
+        "beats_baseline": _verdict(result) if result else None,
+        # Without the device: the trial may have run on another one.
+        "made_with": {key: of for key, of in provenance(settings_of(study), None, ()).items() if key != "device"},
     }
     return Path(best.model), dict(card)
+
+
+def _verdict(result: FinalResult) -> bool | None:
+    """Say whether the winner beats the baseline by more than noise; None if there was none to beat."""
+    compared = any(one.name == BASELINE for one in result.confirmation.candidates)
+    return result.confirmation.beats_baseline if compared else None
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the folder {folder} cannot be made: {error.strerror}.",
+            "model.keras and card.json are written into a folder.",
+            "Name another one with -o.",
+        ) from error
 
 
 def _check_loads(model: Path) -> None:

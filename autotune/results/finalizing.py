@@ -13,27 +13,36 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import filelock
 import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StudyFailedError, UsageError
-from autotune.results.confirmation import BASELINE, Confirmation, candidates_to_confirm, confirm, refit_of
+from autotune.results.confirmation import (
+    BASELINE,
+    Confirmation,
+    candidates_to_confirm,
+    confirm,
+    refit_of,
+    trained_again,
+)
 from autotune.results.final import FinalResult, TestScore, claim_test_rows, read_result, record_result
 from autotune.results.opening import OpenTestRows, TestScores
 from autotune.results.provenance import provenance
 from autotune.results.sources import settings_of, source_of
 from autotune.results.statistics import design_of, estimate_on_test_rows
-from autotune.results.summary import require_study
+from autotune.results.summary import stored_study
 from autotune.running.events import Event, Observer
 from autotune.running.execution import Machine, Session, gpus_of, session
 from autotune.running.places import Places, find_places
 from autotune.running.planning import Plan
 from autotune.running.preparing import Declaration
-from autotune.running.queue import Queue, QueuedTrial, key_of
+from autotune.running.queue import Queue, QueuedTrial, begun_with, key_of
+from autotune.running.run import check_positive
 from autotune.running.settings import StudySettings
 from autotune.running.source import StudySource
-from autotune.running.storage import open_storage
+from autotune.running.stored_study import find_study
 from autotune.study import StudySpec
 from autotune.training.folder import trial_folder
 
@@ -74,7 +83,7 @@ def finalize(
     Args:
         study: The name of a study that was started from a study file, or the `StudySpec` that it was started from.
         top: How many of the best trials are trained again, at least 1.
-        repeats: With how many new seeds each, at least 2.
+        repeats: With how many new seeds each, at least 2. What has begun goes on with those that it was begun with.
         workers: As in `autotune.run`, like all that follows.
         timeout_s: Stop after so many seconds; what was running waits, and the same call goes on.
         lease_s: When others take over.
@@ -97,9 +106,10 @@ def finalize(
     """
     _check_at_least("top", top, 1)
     _check_at_least("repeats", repeats, 2)
+    check_positive({"workers": workers, "workers-per-gpu": workers_per_gpu, "timeout": timeout_s, "lease": lease_s})
     name = study if isinstance(study, str) else study.name
     places = find_places(storage, run_dir, data_dir)
-    search = require_study(open_storage(places.storage), name)
+    search = stored_study(places, name)
     if (result := read_result(search)) is not None:
         return result
     settings = settings_of(search)
@@ -123,11 +133,9 @@ class _Finalization:
     began: float
 
     def result(self) -> FinalResult | Unfinished:
-        def candidates(declared: Declaration) -> Queue:
-            queued = candidates_to_confirm(self.search, self.top, self.repeats, declared.baseline)
-            return Queue(f"{declared.name}.confirm", queued)
-
-        again = self._train(candidates)
+        again = self._train(
+            "confirm", lambda known: candidates_to_confirm(self.search, self.top, self.repeats, known.baseline)
+        )
         if unfinished := _unfinished(again.study):
             return unfinished
         declared = again.declared
@@ -136,16 +144,20 @@ class _Finalization:
         confirmation = confirm(self.search, again.study, again.queued, design)
         if again.rows is None:  # a plain objective trains no network
             return self._recorded(again, confirmation, None, ())
-        refits = self._train(lambda searched: _refits(searched, again.study, confirmation))
+        refits = self._train("final", lambda known: _refits(known, again.study, confirmation))
         if unfinished := _unfinished(refits.study):
             return unfinished
         if not declared.has_test_rows:
             return self._recorded(refits, confirmation, None, _models(refits, confirmation.winner))
         return self._tested(refits, confirmation)
 
-    def _train(self, queue_of: Callable[[Declaration], Queue]) -> Plan:
+    def _train(self, part: str, trials_of: Callable[[Declaration], Sequence[QueuedTrial]]) -> Plan:
+        name = f"{self.search.study_name}.{part}"
+        study = find_study(self.search._storage, name)
+        begun = begun_with(study) if study else ()
+        repeats = max((trial.repeat + 1 for trial in begun), default=self.repeats)
         with session(self.source, self.places, self._machine()) as here:
-            plan = here.preparer.plan_queue(self.repeats, queue_of)
+            plan = here.preparer.plan_queue(repeats, lambda known: Queue(name, trials_of(known)))
             here.execute(plan)
         return plan
 
@@ -153,7 +165,9 @@ class _Finalization:
         winners = _models(refits, confirmation.winner)
         baselines = _models(refits, BASELINE) if confirmation.winner != BASELINE else []
         models = [*winners, *baselines]
-        opened = claim_test_rows(self.search, [hashlib.sha256(path.read_bytes()).hexdigest() for path in models])
+        digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in models]
+        with filelock.FileLock(self.places.study_folder(self.search.study_name) / "test-rows.lock"):
+            opened = claim_test_rows(self.search, digests)
         metric = str(refits.settings.monitor).removeprefix("val_")
         with session(self.source, self.places, self._machine()) as here:
             scores = _opened(here, refits, tuple(models), metric)
@@ -190,25 +204,26 @@ def refit_epochs(study: optuna.Study, name: str) -> int:
     return int(next(trial.user_attrs["refit"]["epochs"] for trial in trials if key_of(trial)[0] == name))
 
 
-def _refits(searched: Declaration, again: optuna.Study, confirmation: Confirmation) -> Queue:
+def _refits(searched: Declaration, again: optuna.Study, confirmation: Confirmation) -> list[QueuedTrial]:
     """Return the trainings on all rows: with test rows, of the baseline too and with every seed; else a single one."""
     names, repeats = [confirmation.winner], 1
     if searched.has_test_rows:
         names += [one.name for one in confirmation.candidates if one.name == BASELINE != confirmation.winner]
         repeats = confirmation.repeats
-    queued = [
+    return [
         QueuedTrial(name, confirmation.candidate(name).params, repeat, refit_of(again, name))
         for repeat in range(repeats)
         for name in names
     ]
-    return Queue(f"{searched.name}.final", queued)
 
 
 def _opened(here: Session, refits: Plan, models: tuple[Path, ...], metric: str) -> TestScores:
     here.launcher.preload(here.preparer.modules)
     slot = here.sharing.slots(refits.settings.threads)[0]
     data_dir = Path(refits.settings.data_dir) if refits.settings.data_dir else None
-    scores: TestScores = here.preparer.ask(OpenTestRows(here.preparer.source, data_dir, models, metric, slot))
+    assert refits.rows is not None
+    task = OpenTestRows(here.preparer.source, data_dir, refits.rows.dataset, models, metric, slot)
+    scores: TestScores = here.preparer.ask(task)
     return scores
 
 
@@ -233,10 +248,7 @@ def _test_score(scores: TestScores, n_winners: int, metric: str, direction: str,
 
 def _models(refits: Plan, name: str) -> list[Path]:
     """Return the models of a candidate's refits, by their seeds."""
-    trials = sorted(
-        (trial for trial in refits.study.get_trials(deepcopy=False) if key_of(trial)[0] == name),
-        key=lambda trial: key_of(trial)[1],
-    )
+    trials = [trial for _, trial in sorted(trained_again(refits.study)[name].items())]
     for trial in trials:
         _check_refit(refits, trial)
     return [trial_folder(refits.folder, trial.number).model for trial in trials]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -13,9 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Dataset, load_test
-from autotune.errors import StudyFileError
-from autotune.running.preparing import send_result
+from autotune.data import Dataset, load_test, open_stored
+from autotune.running.preparing import rows_of, send_result
 from autotune.running.slots import Slot
 from autotune.running.source import StudySource
 from autotune.study import StudySpec
@@ -43,6 +41,7 @@ class OpenTestRows:
     Attributes:
         source: The study.
         data_dir: Where named datasets are looked for first.
+        development: The folder of the stored development rows, whose classes the models know.
         models: The models' files.
         metric: The metric, without "val_".
         slot: What the process may use of the machine.
@@ -50,6 +49,7 @@ class OpenTestRows:
 
     source: StudySource
     data_dir: Path | None
+    development: Path
     models: tuple[Path, ...]
     metric: str
     slot: Slot
@@ -64,28 +64,21 @@ class OpenTestRows:
 
         spec = self.source.load()
         configure_tensorflow(self.slot.threads, self.slot.memory_limit_mib)
-        data = _test_rows(spec, self.data_dir)
+        data = _test_rows(spec, self.data_dir, open_stored(self.development).n_classes)
         found = [measure(path, data, self.metric, _objects_of(spec), spec.one_hot) for path in self.models]
         by_row = [one.rows for one in found if one.rows is not None]
         rows = np.stack(by_row) if len(by_row) == len(found) else None
         return TestScores(len(data), tuple(one.value for one in found), rows)
 
 
-def _test_rows(spec: StudySpec, data_dir: Path | None) -> Dataset:
+def _test_rows(spec: StudySpec, data_dir: Path | None, n_classes: int | None) -> Dataset:
     if isinstance(spec.dataset, str):
         return load_test(spec.dataset, data_dir)
     assert spec.test_dataset is not None
-    data = spec.test_dataset()
-    if not isinstance(data, Dataset):
-        raise StudyFileError(
-            f"the study's test_dataset returned {type(data).__name__}.",
-            "It returns a Dataset of test rows.",
-            "Return autotune.Dataset(x, y).",
-        )
-    return data
+    data = rows_of("test_dataset", lambda: spec.test_dataset())  # type: ignore[misc]  # reason: it was just seen
+    return Dataset(data.x, data.y, name=data.name, n_classes=n_classes)  # some class may be in no test row
 
 
 def _objects_of(spec: StudySpec) -> Mapping[str, Any]:
     """Return what the study file defines: layers, losses and metrics that its models may need."""
-    module = sys.modules.get(getattr(spec.build, "__module__", ""))
-    return {name: value for name, value in vars(module).items() if callable(value)} if module else {}
+    return {name: value for name, value in getattr(spec.build, "__globals__", {}).items() if callable(value)}

@@ -13,12 +13,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StudyFailedError, UsageError
 from autotune.results.sources import settings_of, source_of
-from autotune.results.summary import require_study
+from autotune.results.summary import stored_study
 from autotune.running.execution import Machine, session
 from autotune.running.piped_trial import Replay
 from autotune.running.places import find_places
 from autotune.running.processes import Launcher
-from autotune.running.storage import open_storage
 from autotune.running.trial_task import Outcome, RunTrial
 from autotune.search import first_value
 from autotune.study import StudySpec
@@ -77,7 +76,7 @@ def replay(
     """
     name = study if isinstance(study, str) else study.name
     places = find_places(storage, run_dir, data_dir)
-    found = require_study(open_storage(places.storage), name)
+    found = stored_study(places, name)
     stored = _finished(found, trial)
     settings = settings_of(found)
     repeats = 0
@@ -92,7 +91,7 @@ def replay(
         task = RunTrial(code, assignment, TrialFolder(Path(folder)), slot)
         player = Replay(stored.params, stored.number, stored.user_attrs)
         outcome = _play(here.launcher, task, player)
-    if outcome is None or outcome.kind != "complete":
+    if outcome is None or outcome.kind not in ("complete", "pruned"):
         raise StudyFailedError(
             f"trial {trial} of {name!r} fails when it is trained again: {_reason(outcome)}",
             f"It had ended as {stored.state.name.lower()}.",

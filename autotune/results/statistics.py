@@ -86,7 +86,7 @@ def estimate(values: npt.ArrayLike, design: Design) -> Estimate:
     return Estimate(mean, error, *_interval(mean, error, n - 1), p_value(mean, error, n - 1))
 
 
-def p_value(mean: float, standard_error: float, degrees_of_freedom: int) -> float:
+def p_value(mean: float, standard_error: float, degrees_of_freedom: float) -> float:
     """Return the two-sided p-value of a mean being zero."""
     from scipy import stats  # takes a while to import, and most commands compare nothing
 
@@ -95,14 +95,14 @@ def p_value(mean: float, standard_error: float, degrees_of_freedom: int) -> floa
     return float(2 * stats.t.sf(abs(mean) / standard_error, degrees_of_freedom))
 
 
-def t_quantile(degrees_of_freedom: int) -> float:
+def t_quantile(degrees_of_freedom: float) -> float:
     """Return how many standard errors a 95 % interval reaches to either side."""
     from scipy import stats
 
     return float(stats.t.ppf((1 + _CONFIDENCE) / 2, degrees_of_freedom))
 
 
-def _interval(mean: float, error: float, degrees_of_freedom: int) -> tuple[float, float]:
+def _interval(mean: float, error: float, degrees_of_freedom: float) -> tuple[float, float]:
     half = t_quantile(degrees_of_freedom) * error
     return mean - half, mean + half
 
@@ -110,8 +110,9 @@ def _interval(mean: float, error: float, degrees_of_freedom: int) -> tuple[float
 def estimate_on_test_rows(seed_values: npt.ArrayLike, row_values: npt.ArrayLike | None) -> Estimate:
     """Estimate a score on test rows, or a difference of two, over training seeds and over rows.
 
-    Another training would give another network, and another sample of rows another score: both count. The half-widths
-    of the two 95 % intervals add up in squares.
+    Another training would give another network, and another sample of rows another score: both variances add up, with
+    the degrees of freedom of Satterthwaite, "An Approximate Distribution of Estimates of Variance Components",
+    Biometrics Bulletin 2, 1946.
 
     Args:
         seed_values: One score for each training, shape (r,).
@@ -127,6 +128,9 @@ def estimate_on_test_rows(seed_values: npt.ArrayLike, row_values: npt.ArrayLike 
         row_error = math.sqrt(float(rows.var(ddof=1)) / rows.size)
     if math.isinf(seed_error):
         return Estimate(mean, math.inf, -math.inf, math.inf, 1.0)
-    half = math.hypot(t_quantile(r - 1) * seed_error, t_quantile(10**9) * row_error)
     error = math.hypot(seed_error, row_error)
-    return Estimate(mean, error, mean - half, mean + half, p_value(mean, error, r - 1))
+    by_seeds = (seed_error / error) ** 4 / (r - 1) if error else 1.0
+    n_rows = math.inf if row_values is None else np.size(row_values)
+    by_rows = (row_error / error) ** 4 / (n_rows - 1) if error else 0.0
+    freedom = 1 / (by_seeds + by_rows)
+    return Estimate(mean, error, *_interval(mean, error, freedom), p_value(mean, error, freedom))

@@ -13,7 +13,9 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.errors import UsageError
 from autotune.running.leases import is_recent, read_signs
 from autotune.running.ownership import lock_is_held, mark_of
+from autotune.running.places import Places
 from autotune.running.settings import WHY_OVER, StudySettings, read_settings
+from autotune.running.storage import open_existing_storage
 from autotune.search import best_complete, direction_sign, first_value
 from autotune.training.folder import trial_folder
 
@@ -113,6 +115,27 @@ def study_status(study: optuna.Study) -> StudyStatus:
         seconds_left=max(0, left) / speed if speed else None,
         workers=_living_parents(study, trials, settings),
         why_over=study.user_attrs.get(WHY_OVER),
+    )
+
+
+def stored_study(places: Places, name: str) -> optuna.Study:
+    """Return the study of that name; looking for it creates no storage.
+
+    Raises:
+        UsageError: If there is none, or no storage.
+    """
+    storage = open_existing_storage(places.storage)
+    if storage is None:
+        raise nothing_there(places)
+    return require_study(storage, name)
+
+
+def nothing_there(places: Places) -> UsageError:
+    """Return the error for a storage that does not exist."""
+    return UsageError(
+        f"there are no studies: {places.shown_storage()} does not exist.",
+        "Studies are in the storage of the command that ran them.",
+        "Point --storage or --run-dir (OPTUNA_STORAGE, AUTOTUNE_RUN_DIR) to it, or start one: autotune run STUDY_FILE",
     )
 
 

@@ -248,11 +248,12 @@ class Claims:
 
     def _claimable(self, counted: list[FrozenTrial]) -> Iterator[FrozenTrial]:
         """List the trials that wait, and need not wait for one that runs and is the same."""
-        at_work = _at_work(counted) if self._budget.n_trials is not None else []
+        at_work = _at_work(counted)
         for trial in counted:
             if trial.state != TrialState.WAITING or trial.number in self._held:
                 continue
-            if self._has_room() if _is_fresh(trial) else not twin(at_work, trial.params):
+            is_known = self._budget.n_trials is None  # and to be run as it is
+            if is_known or (self._has_room() if _is_fresh(trial) else not twin(at_work, trial.params)):
                 yield trial
 
     def _has_room(self, more: int = 0) -> bool:

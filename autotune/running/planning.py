@@ -15,7 +15,6 @@ from typing import Any
 import filelock
 import optuna
 from optuna.pruners import NopPruner
-from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial
 
 from autotune.errors import StudyFileError, UsageError
@@ -24,7 +23,7 @@ from autotune.running.patient_storage import Patience
 from autotune.running.places import Places
 from autotune.running.preparing import Declaration, Declare, Preparation, Prepare, Rows
 from autotune.running.processes import KILLED, Launcher, LauncherClosedError
-from autotune.running.queue import Queue, QueuedTrial, assignment_of
+from autotune.running.queue import NothingToSuggest, Queue, QueuedTrial, assignment_of
 from autotune.running.recovery import recover_lost_trials
 from autotune.running.settings import KnownSpace, StudySettings, read_settings, refuse, refuse_changes, write_settings
 from autotune.running.slots import available_cores
@@ -151,19 +150,21 @@ class Preparer:
 
         Args:
             repeats: With how many seeds.
-            queue_of: From the study to the trials that are to be.
+            queue_of: From the study to the trials that are to be, if it was not begun with others.
 
         Raises:
             UsageError: As `plan` does.
         """
         known = self._known(None, repeats)
         queue = queue_of(known.declared)
+        if begun := find_study(known.storage, queue.name):
+            queue = queue.as_begun(begun)
         n_trials, source = len(queue.trials), known.source
         source = dataclasses.replace(source, overrides=dataclasses.replace(source.overrides, name=queue.name))
         declared = dataclasses.replace(
             known.declared,
             name=queue.name,
-            sampler=RandomSampler,  # never asked: all that is suggested is known
+            sampler=NothingToSuggest,
             pruner=NopPruner(),
             n_trials=n_trials,
             stop=None,

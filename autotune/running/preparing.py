@@ -216,20 +216,29 @@ def _load_data(spec: StudySpec, data_dir: Path | None) -> Dataset:
     if isinstance(spec.dataset, str):
         return load_development(spec.dataset, data_dir)
     assert spec.dataset is not None
+    return rows_of("dataset", spec.dataset)
+
+
+def rows_of(name: str, function: Callable[[], object]) -> Dataset:
+    """Call a study's own `dataset` or `test_dataset`.
+
+    Raises:
+        StudyFileError: If it stops with an error, or returns something else than a `Dataset`.
+    """
     try:
-        data = spec.dataset()
+        data = function()
     except AutotuneError:
         raise
     except Exception as error:
         raise StudyFileError(
-            f"the study's dataset function stopped with {type(error).__name__}: {error}.",
-            "It returns a Dataset of development rows.",
+            f"the study's {name} function stopped with {type(error).__name__}: {error}.",
+            "It returns a Dataset of rows.",
             "Call it by hand to see the whole traceback.",
         ) from error
     if not isinstance(data, Dataset):
         raise StudyFileError(
-            f"the study's dataset function returned {type(data).__name__}.",
-            "It returns a Dataset of development rows.",
+            f"the study's {name} function returned {type(data).__name__}.",
+            "It returns a Dataset of rows.",
             "Return autotune.Dataset(x, y).",
         )
     return data

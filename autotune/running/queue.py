@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.running.preparing import Preparation
@@ -19,6 +20,7 @@ from autotune.search import FAULTS_OF_CONFIGURATION
 from autotune.training.refit import Refit
 
 _CANDIDATE, _REPEAT, _REFIT = "candidate", "repeat", "refit"
+_QUEUE = "autotune:queue"
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,14 @@ class Queue:
     name: str
     trials: Sequence[QueuedTrial]
 
+    def as_begun(self, study: optuna.Study) -> Queue:
+        """Return what `study` was begun with, which is recorded before the first trial waits; else this."""
+        return Queue(self.name, begun_with(study) or self.trials)
+
     def fill(self, study: optuna.Study) -> None:
         """Let those trials wait in `study` that are not there yet, or have failed by a mistake that may be mended."""
+        if not begun_with(study):
+            study.set_user_attr(_QUEUE, [asdict(trial) for trial in self.trials])
         there = {key_of(trial) for trial in study.get_trials(deepcopy=False) if not _may_be_mended(trial)}
         for trial in self.trials:
             if (trial.candidate, trial.repeat) in there:
@@ -60,6 +68,29 @@ class Queue:
             noted = {_CANDIDATE: trial.candidate, _REPEAT: trial.repeat}
             refit = {_REFIT: asdict(trial.refit)} if trial.refit else {}
             study.enqueue_trial(dict(trial.params), user_attrs={**noted, **refit})
+
+
+class NothingToSuggest(optuna.samplers.RandomSampler):
+    """A sampler for trials that are wholly known: what they are asked beside that is a mistake."""
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        raise ValueError(
+            f"{param_name!r} is asked for, but {trial.user_attrs.get(_CANDIDATE, 'this trial')!r} does not give it, or "
+            f"gives what is not in {param_distribution}."
+        )
+
+
+def begun_with(study: optuna.Study) -> tuple[QueuedTrial, ...]:
+    """Return the trials that a study was begun with; none if it was not begun."""
+    return tuple(
+        QueuedTrial(**{**stored, _REFIT: _refit(stored[_REFIT])}) for stored in study.user_attrs.get(_QUEUE, [])
+    )
+
+
+def _refit(stored: Mapping[str, Any] | None) -> Refit | None:
+    return None if stored is None else Refit(stored["epochs"], tuple(stored["learning_rates"]))
 
 
 def _may_be_mended(trial: FrozenTrial) -> bool:
@@ -74,6 +105,7 @@ def key_of(trial: FrozenTrial) -> tuple[str, int]:
 def assignment_of(user_attrs: Mapping[str, Any], prepared: Preparation) -> Assignment:
     """Return what a queued trial trains on, from what it says of itself."""
     place = ("repeat", int(user_attrs[_REPEAT]))
-    if (stored := user_attrs.get(_REFIT)) is None:
-        return Assignment(prepared.repeats[place[1]] if prepared.repeats else None, place)
-    return Assignment(prepared.whole, place, Refit(stored["epochs"], tuple(stored["learning_rates"])))
+    refit = _refit(user_attrs.get(_REFIT))
+    if refit is not None:
+        return Assignment(prepared.whole, place, refit)
+    return Assignment(prepared.repeats[place[1]] if prepared.repeats else None, place)

@@ -86,7 +86,7 @@ def run(
         KeyboardInterrupt: If SIGINT, SIGTERM or SIGHUP came; the trials that ran wait as themselves.
     """
     refuse_while_loading()
-    _check_options(
+    check_positive(
         {
             "trials": n_trials,
             "workers": workers,
@@ -144,7 +144,12 @@ def _run_on_ray(
     return plan.study
 
 
-def _check_options(options: Mapping[str, float | None]) -> None:
+def check_positive(options: Mapping[str, float | None]) -> None:
+    """Check options that are larger than zero where they are given.
+
+    Raises:
+        UsageError: If one is not.
+    """
     for option, value in options.items():
         if value is not None and not value > 0:
             raise UsageError(

@@ -7,7 +7,17 @@ A number in place of a range fixes it. A study file that wants another set of ch
 from autotune.spaces.augmentation import augmentation
 from autotune.spaces.losses import cross_entropy, focal, loss, mean_squared_error, smoothed_cross_entropy
 from autotune.spaces.optimizers import adam, adamw, lion, nadam, optimizer, rmsprop, sgd
-from autotune.spaces.regularizers import batch_normalization, dropout, early_stopping, l1, l1_l2, l2, none, penalty
+from autotune.spaces.regularizers import (
+    batch_normalization,
+    dropout,
+    early_stopping,
+    l1,
+    l1_l2,
+    l2,
+    none,
+    penalty,
+    weight_decay,
+)
 from autotune.spaces.schedules import constant, cosine, exponential, on_plateau, schedule
 from autotune.spaces.structure import batch_size, structure
 
@@ -40,4 +50,5 @@ __all__ = [
     "sgd",
     "smoothed_cross_entropy",
     "structure",
+    "weight_decay",
 ]

@@ -72,6 +72,17 @@ def dropout(trial: optuna.Trial, rate: Float = (0.0, 0.6)) -> float:
     return suggest_float(trial, "dropout", rate)
 
 
+def weight_decay(trial: optuna.Trial, rate: Float = (1e-5, 1e-1)) -> float:
+    """Return the share of the weights that is taken off in each step, times the learning rate (Loshchilov and Hutter,
+    2019): `keras.optimizers.SGD(..., weight_decay=spaces.weight_decay(trial))`, or any other optimizer.
+
+    Args:
+        trial: Suggests weight_decay (log).
+        rate: At least 0; a range begins above it.
+    """
+    return suggest_float(trial, "weight_decay", rate, log=True)
+
+
 def batch_normalization(trial: optuna.Trial) -> bool:
     """Say whether features are normalized in each batch (Ioffe and Szegedy, 2015).
 

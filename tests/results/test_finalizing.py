@@ -111,7 +111,7 @@ def test_what_others_add_to_the_search_meanwhile_is_no_candidate(study_file: Stu
             (known, *_) = search.trials
             search.add_trial(create_trial(value=-1.0, params={"x": 8}, distributions=known.distributions))
 
-    result = _finalized(run_dir, observer=add)
+    result = _finalized(run_dir, workers=1, observer=add)
     assert len(search.trials) == 11
     again = _load(run_dir, "toy.confirm").trials
     assert {one.name for one in result.confirmation.candidates} == {t.user_attrs["candidate"] for t in again}
@@ -154,6 +154,38 @@ def test_when_the_time_is_over_the_rest_waits(study_file: StudyFile, run_dir: Pa
     assert states == ["COMPLETE"] * 2 + ["WAITING"] * 4
 
 
+def test_what_has_begun_goes_on_with_what_it_was_begun_with(study_file: StudyFile, run_dir: Path) -> None:
+    autotune.run(study_file(CALM + NOISY, OPTIONS), run_dir=run_dir, workers=2)
+    study_file(HANGING + NOISY, OPTIONS)
+    autotune.finalize("toy", run_dir=run_dir, workers=1, top=2, repeats=3, timeout_s=4.0)
+    study_file(CALM + NOISY, OPTIONS)
+    result = _finalized(run_dir, top=4, repeats=2)
+    assert result.confirmation.repeats == 3
+    assert len(result.confirmation.candidates) == 3
+    assert len(_load(run_dir, "toy.confirm").trials) == 9
+
+
+def test_a_study_of_a_single_configuration_is_confirmed_too(study_file: StudyFile, run_dir: Path) -> None:
+    code = """
+        import random
+
+        def objective(trial):
+            return random.random()
+    """
+    autotune.run(study_file(code, "'n_trials': 2"), run_dir=run_dir, workers=2)
+    result = _finalized(run_dir)
+    assert [(one.name, one.params) for one in result.confirmation.candidates] == [(result.confirmation.winner, {})]
+    assert len({trial.value for trial in _load(run_dir, "toy.confirm").trials}) == 3
+
+
+def test_a_baseline_that_lacks_a_hyperparameter_is_not_trained_with_any(study_file: StudyFile, run_dir: Path) -> None:
+    autotune.run(study_file(CALM + NOISY, "'n_trials': 3, 'baseline': {'y': 9}"), run_dir=run_dir, workers=2)
+    result = _finalized(run_dir)
+    assert result.confirmation.candidate("baseline").n_failed == 3
+    failed = [t for t in _load(run_dir, "toy.confirm").trials if t.state.name == "FAIL"]
+    assert all("'x' is asked for, but 'baseline' does not give it" in t.user_attrs["failure_message"] for t in failed)
+
+
 def test_what_failed_by_a_mistake_is_trained_again_once_that_is_mended(study_file: StudyFile, run_dir: Path) -> None:
     autotune.run(study_file(CALM + NOISY, OPTIONS), run_dir=run_dir, workers=2)
     study_file(BROKEN + NOISY, OPTIONS)
@@ -183,7 +215,13 @@ def test_repetitions_belong_to_their_search_and_are_no_search_of_their_own(
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"top": 0}, "top is 0"), ({"repeats": 1}, "repeats is 1"), ({}, "nothing to confirm")]
+    ("options", "message"),
+    [
+        ({"top": 0}, "top is 0"),
+        ({"repeats": 1}, "repeats is 1"),
+        ({"workers": -1}, "workers is -1"),
+        ({}, "nothing to confirm"),
+    ],
 )
 def test_what_cannot_be_confirmed_is_said(
     options: dict[str, int], message: str, study_file: StudyFile, run_dir: Path
@@ -196,6 +234,12 @@ def test_what_cannot_be_confirmed_is_said(
     autotune.run(study_file(code), run_dir=run_dir, workers=2)
     with pytest.raises(UsageError, match=message):
         autotune.finalize("toy", run_dir=run_dir, **options)
+
+
+def test_looking_for_a_study_creates_no_storage(run_dir: Path) -> None:
+    with pytest.raises(UsageError, match="there are no studies"):
+        autotune.finalize("toy", run_dir=run_dir)
+    assert not run_dir.exists()
 
 
 def test_the_test_rows_are_opened_for_the_models_they_were_claimed_for_and_no_others() -> None:
@@ -257,6 +301,41 @@ def test_the_winner_is_refitted_on_all_rows_and_tested_once(tmp_path: Path, run_
     for path in result.models:
         Path(path).unlink()
     assert _finalized(run_dir) == result  # recorded: nobody looks again
+
+
+ONE_HOT = """
+import os
+from pathlib import Path
+import keras
+import numpy as np
+from autotune import Dataset, Holdout, StudySpec
+
+def rows(classes):
+    y = np.arange(90) % classes
+    return Dataset(np.eye(3, dtype="float32")[y], y)
+
+def build(trial, data):
+    if trial.user_attrs.get("refit") and not (Path(__file__).parent / "mended").exists():
+        raise ValueError("a package is missing")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+study = StudySpec(name="toy", dataset=lambda: rows(3), test_dataset=lambda: rows(2), folds=Holdout(0.2), build=build,
+    monitor="val_accuracy", direction="maximize", one_hot=True, epochs=1, n_trials=1, seed=0)
+"""
+
+
+@pytest.mark.trains
+def test_refits_that_failed_are_mended_and_test_rows_need_not_have_every_class(tmp_path: Path, run_dir: Path) -> None:
+    (tmp_path / "study.py").write_text(ONE_HOT)
+    autotune.run(tmp_path / "study.py", run_dir=run_dir, workers=2)
+    with pytest.raises(StudyFailedError, match="a refit on all development rows has failed"):
+        _finalized(run_dir, top=1, repeats=2)
+    (tmp_path / "mended").touch()
+    result = _finalized(run_dir, top=1, repeats=2)
+    assert result.test is not None
+    assert len(result.test.values) == 2
 
 
 @pytest.mark.trains

@@ -88,6 +88,18 @@ def test_a_trial_that_fails_when_it_is_replayed_is_said_to(
         replay("toy", 0, run_dir=run_dir)
 
 
+def test_a_trial_that_ended_itself_is_replayed(study_file: StudyFile, run_dir: Path) -> None:
+    code = """
+        def objective(trial):
+            trial.report(trial.suggest_float("x", 0, 1), 1)
+            raise optuna.TrialPruned
+    """
+    autotune.run(study_file(code, "'n_trials': 1"), run_dir=run_dir, workers=1)
+    found = replay("toy", 0, run_dir=run_dir)
+    assert found.is_same
+    assert len(found.steps) == 1
+
+
 @pytest.mark.parametrize("number", [-1, 3])
 def test_a_trial_that_is_not_there_is_plain(study_file: StudyFile, run_dir: Path, number: int) -> None:
     autotune.run(study_file(CHANCE, OPTIONS), run_dir=run_dir, workers=1)

@@ -63,8 +63,18 @@ def test_on_test_rows_both_seeds_and_rows_count() -> None:
     of_seeds = estimate_on_test_rows([0.9, 0.91, 0.89], None)
     of_both = estimate_on_test_rows([0.9, 0.91, 0.89], rows)
     assert of_both.mean == of_seeds.mean == pytest.approx(0.9)
-    half_of_rows = 1.96 * math.sqrt(rows.var(ddof=1) / 100)
-    assert of_both.high - 0.9 == pytest.approx(math.hypot(of_seeds.high - 0.9, half_of_rows), rel=1e-3)
+    error_of_rows = math.sqrt(rows.var(ddof=1) / 100)
+    assert of_both.standard_error == pytest.approx(math.hypot(of_seeds.standard_error, error_of_rows))
+    # The rows decide here: nearly the normal distribution's interval, and not that of three values.
+    assert of_both.high - 0.9 == pytest.approx(1.98 * of_both.standard_error, rel=0.01)
+    assert estimate_on_test_rows([0.9, 0.91, 0.89], np.full(100, 0.9)).high == pytest.approx(of_seeds.high)
+
+
+def test_interval_and_p_value_of_test_rows_say_the_same() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        found = estimate_on_test_rows(rng.normal(0.01, 0.01, 5), rng.normal(0.01, 0.1, 100))
+        assert (found.low > 0 or found.high < 0) == (found.p_value < 0.05)
 
 
 def test_one_training_alone_says_nothing_of_the_next() -> None:

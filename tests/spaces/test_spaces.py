@@ -26,6 +26,7 @@ FUNCTIONS: list[Callable[[optuna.Trial], Any]] = [
     spaces.loss,
     spaces.penalty,
     spaces.dropout,
+    spaces.weight_decay,
     spaces.batch_normalization,
     spaces.structure,
     spaces.batch_size,
