@@ -33,7 +33,7 @@ from autotune.results.provenance import provenance
 from autotune.results.sources import settings_of, source_of
 from autotune.results.statistics import design_of, estimate_on_test_rows
 from autotune.results.summary import stored_study
-from autotune.running.events import Event, Observer
+from autotune.running.events import Event, Note, Observer
 from autotune.running.execution import Machine, Session, gpus_of, session
 from autotune.running.places import Places, find_places
 from autotune.running.planning import Plan
@@ -111,6 +111,8 @@ def finalize(
     places = find_places(storage, run_dir, data_dir)
     search = stored_study(places, name)
     if (result := read_result(search)) is not None:
+        if observer is not None and result.test is not None:
+            observer(Note(None, "this is the recorded result: the test rows are not opened again"))
         return result
     settings = settings_of(search)
     _refuse_part(search, settings)

@@ -21,7 +21,7 @@ from autotune.errors import StudyFailedError, UsageError
 from autotune.results.exporting import export
 from autotune.results.final import FinalResult, claim_test_rows, read_result
 from autotune.results.finalizing import Unfinished
-from autotune.running.events import Event, TrialEnded
+from autotune.running.events import Event, Note, TrialEnded
 
 pytestmark = pytest.mark.usefixtures("no_places_from_outside")
 StudyFile = Callable[..., Path]
@@ -300,7 +300,11 @@ def test_the_winner_is_refitted_on_all_rows_and_tested_once(tmp_path: Path, run_
     assert result.test.estimate.mean - result.test.baseline == pytest.approx(result.test.versus_baseline.mean)
     for path in result.models:
         Path(path).unlink()
-    assert _finalized(run_dir) == result  # recorded: nobody looks again
+    events: list[Event] = []
+    assert _finalized(run_dir, observer=events.append) == result  # recorded: nobody looks again
+    assert [event.text for event in events if isinstance(event, Note)] == [
+        "this is the recorded result: the test rows are not opened again"
+    ]
 
 
 ONE_HOT = """
