@@ -19,7 +19,7 @@ from autotune.running.leases import Lease
 from autotune.running.slots import Slot
 from autotune.running.supervising import NotOursError, RepetitionError, Supervision, Supervisor
 from autotune.running.trial_task import Outcome
-from autotune.search import first_value, report
+from autotune.search import COPY_OF, first_value, report
 from autotune.training.folder import TrialFolder
 
 _POLL_OTHERS_S = 1.0  # how often to look whether another parent has finished or lost the last trials
@@ -240,7 +240,7 @@ class Workers:
             return None, "interrupted"
         for step, value in twin.intermediate_values.items():
             report(trial, value, step)
-        for key, value in {**twin.user_attrs, "copy_of": twin.number}.items():
+        for key, value in {**twin.user_attrs, COPY_OF: twin.number}.items():
             trial.set_user_attr(key, value)
         values = twin.values if twin.state == TrialState.COMPLETE else None
         trial.study.tell(trial, values, twin.state, skip_if_finished=True)

@@ -2,13 +2,14 @@
 
 from autotune.search.exhaustion import FAULTS_OF_CONFIGURATION, is_exhausted, tried, twin
 from autotune.search.fold_pruning import by_folds
-from autotune.search.objectives import best_complete, direction_sign, first_value, report, should_prune
+from autotune.search.objectives import COPY_OF, best_complete, direction_sign, first_value, report, should_prune
 from autotune.search.pruning import patient_median
 from autotune.search.sampling import SeededSampler, tpe
 from autotune.search.space import differences
 from autotune.search.storage_view import Change, StorageView
 
 __all__ = [
+    "COPY_OF",
     "FAULTS_OF_CONFIGURATION",
     "Change",
     "SeededSampler",

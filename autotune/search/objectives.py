@@ -17,6 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.search.storage_view import MappedTrials, StorageView
 
+COPY_OF = "copy_of"
+"""The user attribute of a trial that has the results of another one, with the same configuration."""
+
 
 def first_value(trial: FrozenTrial) -> float | None:
     """Return a trial's first value; None if it has none."""
@@ -31,7 +34,7 @@ def direction_sign(study: optuna.Study) -> int:
 def best_complete(study: optuna.Study) -> list[FrozenTrial]:
     """Return the complete trials; with several objectives those that no other one beats in everything."""
     if len(study.directions) > 1:
-        return study.best_trials
+        return [trial for trial in study.best_trials if COPY_OF not in trial.user_attrs]  # which adds nothing
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
