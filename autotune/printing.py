@@ -133,6 +133,8 @@ def _named(name: str) -> str:
 
 def _why(confirmation: Confirmation) -> str:
     best, costs = confirmation.candidates[0].name, confirmation.candidates[0].costs
+    if len(confirmation.candidates) == 1:
+        return ", the only candidate"
     if confirmation.winner != best:
         return f", the {'cheapest' if costs else 'smallest'} of those within one standard error of {_named(best)}"
     return ", better than the runner-up by more than noise" if confirmation.is_clear else ", no better than noise"
