@@ -124,10 +124,10 @@ def _read(path: Path) -> npt.NDArray[np.float32]:
             data = file.readframes(file.getnframes())
     except (OSError, EOFError, wave.Error) as error:
         raise _damaged(path, f"cannot be read: {error}") from error
-    if len(data) % 2 or not data:
-        raise _damaged(path, f"is cut off after {len(data)} bytes of sound")
     if form != (_RATE_HZ, 1, 2):
         raise _damaged(path, f"has {form[0]} Hz, {form[1]} channel(s) and {8 * form[2]} bits")
+    if len(data) % 2 or not data:
+        raise _damaged(path, f"is cut off after {len(data)} bytes of sound")
     samples: npt.NDArray[np.float32] = np.frombuffer(data, dtype="<i2").astype(np.float32) / np.float32(32768)
     return samples
 

@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.errors import StudyFailedError
 from autotune.results.statistics import Design, Estimate, estimate
 from autotune.running.queue import QueuedTrial, key_of
-from autotune.search import direction_sign, first_value, twin
+from autotune.search import best_first, direction_sign, first_value, twin
 from autotune.training.attributes import FOLD_VALUES
 from autotune.training.refit import Refit
 
@@ -101,9 +101,8 @@ def candidates_to_confirm(
     trials that no other one beats in everything are, for what they cost, the luckiest ones.
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    sign = direction_sign(study)
     chosen: list[FrozenTrial] = []
-    for trial in sorted(complete, key=lambda t: (-sign * (first_value(t) or 0.0), t.number)):
+    for trial in best_first(study, complete):
         if len(chosen) < top and not _is_among(chosen, trial.params):
             chosen.append(trial)
     named: list[tuple[str, Mapping[str, Any]]] = [(str(trial.number), trial.params) for trial in chosen]

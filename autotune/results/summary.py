@@ -16,7 +16,7 @@ from autotune.running.ownership import lock_is_held, mark_of
 from autotune.running.places import Places
 from autotune.running.settings import WHY_OVER, StudySettings, read_settings
 from autotune.running.storage import open_existing_storage
-from autotune.search import best_complete, direction_sign, first_value
+from autotune.search import best_complete, best_first, first_value
 from autotune.training.folder import trial_folder
 
 
@@ -161,7 +161,7 @@ def unknown_study(name: str, there: list[str]) -> UsageError:
 
 
 def _ranked(study: optuna.Study) -> list[FrozenTrial]:
-    return sorted(best_complete(study), key=lambda trial: -direction_sign(study) * (first_value(trial) or 0.0))
+    return best_first(study, best_complete(study))
 
 
 def _cost_names(study: optuna.Study, settings: StudySettings | None) -> list[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -83,7 +83,7 @@ class Claims:
             claimed = self._made_trial()
         else:
             with self._owner.alone():
-                claimed = self._claimed(_has_begun) if is_flat else self._claimed_or_made()
+                claimed = self._claimed(filter(_has_begun, self._recovered())) if is_flat else self._claimed_or_made()
         return self._as_optunas(claimed) if claimed else None
 
     def is_complete(self) -> bool:
@@ -295,16 +295,18 @@ class Claims:
 
     def _claimed_or_made(self) -> FrozenTrial | None:
         self._others_made_trials()
-        claimed = self._claimed(lambda trial: True)
-        if claimed is None and not self._budget.is_met_by(len(self._counted())) and self._has_room():
+        counted = self._recovered()
+        claimed = self._claimed(counted)
+        if claimed is None and not self._budget.is_met_by(len(counted)) and self._has_room():
             return self._made_trial()
         return claimed
 
-    def _claimed(self, is_wanted: Callable[[FrozenTrial], bool]) -> FrozenTrial | None:
-        """Claim a trial that waits, among them those of dead parents."""
+    def _recovered(self) -> list[FrozenTrial]:
         self._recover(self._shared.trials())
-        waiting = filter(is_wanted, self._claimable(self._counted()))
-        return next((trial for trial in waiting if self._claim(trial)), None)
+        return self._counted()
+
+    def _claimed(self, counted: Iterable[FrozenTrial]) -> FrozenTrial | None:
+        return next((trial for trial in self._claimable(list(counted)) if self._claim(trial)), None)
 
     def _made_trial(self) -> FrozenTrial | None:
         """Make a trial that runs here from its first moment; None if it would be, or is and waits, one too many."""

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from autotune.running.budget import FINISHED
 from autotune.running.claims import Claims
@@ -30,7 +30,7 @@ from autotune.running.storage_url import storage_folder
 from autotune.running.supervising import Supervisor
 from autotune.running.trial_task import RunTrial
 from autotune.running.workers import Job, Workers
-from autotune.search import best_complete, direction_sign, first_value
+from autotune.search import best_complete, best_first
 from autotune.training.artifacts import NOWHERE, check_store, client_modules, store_url
 from autotune.training.disk import telling_full_disk
 from autotune.training.folder import TrialFolder, trial_folder
@@ -178,11 +178,7 @@ def _keep_best_models(study: optuna.Study, folder: Path, keep: int | None) -> No
         return
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     front = {trial.number for trial in best_complete(study)}
-
-    def rank(trial: FrozenTrial) -> tuple[bool, float]:
-        return trial.number not in front, -direction_sign(study) * (first_value(trial) or 0.0)
-
-    for trial in sorted(complete, key=rank)[keep:]:
+    for trial in sorted(best_first(study, complete), key=lambda trial: trial.number not in front)[keep:]:
         with contextlib.suppress(OSError):  # gone, or another machine's: no reason to end a search
             trial_folder(folder, trial.number).model.unlink()
 

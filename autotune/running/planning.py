@@ -157,26 +157,26 @@ class Preparer:
         """
         known = self._known(None, repeats)
         queue = queue_of(known.declared)
-        if begun := find_study(known.storage, queue.name):
-            queue = queue.as_begun(begun)
-        n_trials, source = len(queue.trials), known.source
-        source = dataclasses.replace(source, overrides=dataclasses.replace(source.overrides, name=queue.name))
-        declared = dataclasses.replace(
-            known.declared,
-            name=queue.name,
-            sampler=NothingToSuggest,
-            pruner=NopPruner(),
-            n_trials=n_trials,
-            stop=None,
-            keep_models=n_trials if any(trial.refit for trial in queue.trials) else 0,
-            max_failures_in_a_row=n_trials + 1,
-        )
-        settings = dataclasses.replace(
-            known.settings, n_trials=n_trials, overrides=source.overrides, part_of=known.declared.name
-        )
         folder = self.places.study_folder(queue.name)
         folder.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(folder / "queue.lock"):
+        with filelock.FileLock(folder / "queue.lock"):  # two that begin at the same time begin the same
+            if begun := find_study(known.storage, queue.name):
+                queue = queue.as_begun(begun)
+            n_trials, source = len(queue.trials), known.source
+            source = dataclasses.replace(source, overrides=dataclasses.replace(source.overrides, name=queue.name))
+            declared = dataclasses.replace(
+                known.declared,
+                name=queue.name,
+                sampler=NothingToSuggest,
+                pruner=NopPruner(),
+                n_trials=n_trials,
+                stop=None,
+                keep_models=n_trials if any(trial.refit for trial in queue.trials) else 0,
+                max_failures_in_a_row=n_trials + 1,
+            )
+            settings = dataclasses.replace(
+                known.settings, n_trials=n_trials, overrides=source.overrides, part_of=known.declared.name
+            )
             study = open_study(known.storage, declared)
             write_settings(study, settings)
             queue.fill(study)

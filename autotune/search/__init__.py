@@ -2,7 +2,15 @@
 
 from autotune.search.exhaustion import FAULTS_OF_CONFIGURATION, is_exhausted, tried, twin
 from autotune.search.fold_pruning import by_folds
-from autotune.search.objectives import COPY_OF, best_complete, direction_sign, first_value, report, should_prune
+from autotune.search.objectives import (
+    COPY_OF,
+    best_complete,
+    best_first,
+    direction_sign,
+    first_value,
+    report,
+    should_prune,
+)
 from autotune.search.pruning import patient_median
 from autotune.search.sampling import SeededSampler, tpe
 from autotune.search.space import differences
@@ -15,6 +23,7 @@ __all__ = [
     "SeededSampler",
     "StorageView",
     "best_complete",
+    "best_first",
     "by_folds",
     "differences",
     "direction_sign",

@@ -10,6 +10,7 @@ What is not covered: pruners that look at costs.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 import optuna
 from optuna.study import StudyDirection
@@ -36,6 +37,12 @@ def best_complete(study: optuna.Study) -> list[FrozenTrial]:
     if len(study.directions) > 1:
         return [trial for trial in study.best_trials if COPY_OF not in trial.user_attrs]  # which adds nothing
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def best_first(study: optuna.Study, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Return complete trials by their first values, the best first; those with equal ones stay in their order."""
+    sign = direction_sign(study)
+    return sorted(trials, key=lambda trial: -sign * (first_value(trial) or 0.0))
 
 
 def report(trial: optuna.Trial, value: float, step: int) -> None:
