@@ -26,6 +26,7 @@ ROOMS = [
         "models",
         "spaces",
         "study",
+        "figures",
         "training",
         "search",
         "running",

@@ -1,0 +1,1 @@
+"""Pictures of numbers, drawn by Matplotlib: PNG for the dashboard, SVG for pages."""
