@@ -219,6 +219,15 @@ def replay_command(options: argparse.Namespace) -> int:
     return DONE if found.is_same else FAILED
 
 
+def report_command(options: argparse.Namespace) -> int:
+    """Write the report of a study."""
+    from autotune.results.report.writing import write_report
+
+    path = write_report(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
+    print(f"Report: {path}")
+    return DONE
+
+
 def dashboard_command(options: argparse.Namespace) -> int:
     """Serve optuna-dashboard."""
     from autotune.results.dashboard import serve_dashboard
@@ -354,6 +363,7 @@ _COMMANDS = {
     "best": best_command,
     "export": export_command,
     "replay": replay_command,
+    "report": report_command,
     "dashboard": dashboard_command,
     "serve": serve_command,
     "datasets": datasets_command,

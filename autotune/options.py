@@ -76,6 +76,11 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     add_data_dir(replay)
     for sub in (status, best, finalize):
         sub.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    report = add(
+        "report", "Write one HTML page about a study: what was tried, what won, how sure it is, what mattered."
+    )
+    report.add_argument("name", metavar="NAME")
+    report.add_argument("-o", "--output", metavar="FILE", help="the page (default: RUN_DIR/NAME/report.html)")
     dashboard = add("dashboard", "Serve optuna-dashboard on 127.0.0.1.")
     dashboard.add_argument("--port", type=int, default=8080, metavar="P")
     serve = add(
