@@ -17,12 +17,13 @@ What is not covered: what is not like the rows at hand. That rows were drawn onc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from autotune.results.curve_fits import Fits, errors_of, fit_closely, fit_with_floor, fit_without_floor
+from autotune.results.curve_fits import errors_of, fit_closely, fit_with_floor, fit_without_floor
 from autotune.results.curve_noise import CurveNoise
 from autotune.results.statistics import Design
 
@@ -101,6 +102,9 @@ class NoLaw:
     why: str
 
 
+_FLAT = NoLaw("more rows do not lower the error beyond noise, as far as these trainings show")
+
+
 def fit_power_law(n_rows: npt.ArrayLike, errors: npt.ArrayLike, design: Design, seed: int) -> Fitted | NoLaw:
     """Fit the law by weighted least squares, with c = 0 unless the corrected Akaike criterion (AICc) supports a c.
 
@@ -131,6 +135,8 @@ def fit_power_law(n_rows: npt.ArrayLike, errors: npt.ArrayLike, design: Design, 
     for first in range(len(n) - _MIN_SIZES + 1):
         if (fitted := _fitted_from(n[first:], found[:, first:], design, seed)) is not None:
             return fitted
+    if found[:, -1].mean() >= found[:, -_MIN_SIZES].mean():
+        return _FLAT
     return NoLaw("the error is no power of the number of rows, not even over the largest numbers")
 
 
@@ -140,16 +146,14 @@ def _fitted_from(n: _Array, errors: _Array, design: Design, seed: int) -> Fitted
     weights = _weights(n, errors)
     noise = CurveNoise.of(errors, weights, design)
     straight, bent = (fit_closely(fit, n, means, weights) for fit in (fit_without_floor, fit_with_floor))
-    level = np.average(means, weights=weights)
-    constant, without, with_floor = (
-        _aicc(rss, n_parameters, noise, errors.shape)
-        for n_parameters, rss in enumerate((weights @ (means - level) ** 2, straight.rss[0], bent.rss[0]), start=1)
-    )
+    off_constant = float(weights @ (means - np.average(means, weights=weights)) ** 2)
+    off = (off_constant, straight.rss[0], bent.rss[0])
+    constant, without, with_floor = (_aicc(rss, i + 1, noise, errors.shape) for i, rss in enumerate(off))
+    is_far = partial(_is_far_off, noise=noise, shape=errors.shape, total=float(weights @ means**2))
     if constant <= min(without, with_floor):
-        return NoLaw("more rows do not lower the error beyond noise, as far as these trainings show")
-    total = float(weights @ means**2)
-    chosen = straight if without <= with_floor and not _is_far_off(straight, noise, errors.shape, total) else bent
-    if _is_far_off(chosen, noise, errors.shape, total):
+        return None if is_far(off_constant, 1) else _FLAT
+    chosen = straight if without <= with_floor and not is_far(straight.rss[0], 2) else bent
+    if is_far(chosen.rss[0], 2 + bool(chosen.laws[0, 2])):
         return None
     share = _akaike_weight(bent.rss[0], straight.rss[0], noise, errors.shape)
     rng = np.random.default_rng(seed)
@@ -181,16 +185,16 @@ def _weights(n: _Array, errors: _Array) -> _Array:
     return f ** (-2 * min(_THETAS, key=minus_log_likelihood))
 
 
-def _is_far_off(fits: Fits, noise: CurveNoise, shape: tuple[int, ...], total: float) -> bool:
+def _is_far_off(rss: float, n_parameters: int, noise: CurveNoise, shape: tuple[int, ...], total: float) -> bool:
     """Say whether means over lines are farther from a law than noise would have them; `total` is their square sum."""
     from scipy import stats  # takes a while to import
 
     lines, columns = shape
-    freedom = columns - 2 - bool(fits.laws[0, 2])
+    freedom = columns - n_parameters
     if freedom == 0:
         return False
     own = max(noise.own, 1e-12 * total)  # without any noise the rounding of floats is left
-    return bool(stats.f.sf(lines * fits.rss[0] / freedom / own, freedom, noise.own_freedom) < _NOISE)
+    return bool(stats.f.sf(lines * rss / freedom / own, freedom, noise.own_freedom) < _NOISE)
 
 
 def _deviance(rss: float, noise: CurveNoise, shape: tuple[int, ...]) -> tuple[float, int]:
