@@ -14,9 +14,10 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from autotune.errors import AutotuneError, UsageError
 from autotune.options import parser_for
@@ -24,8 +25,13 @@ from autotune.options import parser_for
 if TYPE_CHECKING:
     import optuna
 
+    from autotune.results.final import FinalResult
+    from autotune.results.learning_curve import LearningCurve
+    from autotune.results.parts import Unfinished
     from autotune.running.events import Event
     from autotune.running.places import Places
+
+_Result = TypeVar("_Result", "FinalResult", "LearningCurve")
 
 DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
 
@@ -150,19 +156,40 @@ def best_command(options: argparse.Namespace) -> int:
 
 def finalize_command(options: argparse.Namespace) -> int:
     """Confirm the best trials, refit the winner, and test it once."""
+    from autotune.printing import print_final
+    from autotune.results.finalizing import finalize
+
+    return _train_again("finalize", options, partial(finalize, top=options.top), print_final)
+
+
+def learning_curve_command(options: argparse.Namespace) -> int:
+    """Train the winner on more and more rows."""
+    from autotune.printing import print_learning_curve
+    from autotune.results.scaling import FRACTIONS, learning_curve
+
+    work = partial(learning_curve, fractions=options.fractions or FRACTIONS)
+    return _train_again("learning-curve", options, work, print_learning_curve)
+
+
+def _train_again(
+    command: str,
+    options: argparse.Namespace,
+    work: Callable[..., _Result | Unfinished],
+    show: Callable[[_Result], None],
+) -> int:
+    """Have configurations of a study trained again by `work`, and show what that came to, or how to go on."""
     import optuna
     from rich.console import Console
 
-    from autotune.printing import print_final, print_stopped
+    from autotune.printing import print_stopped
     from autotune.progress import new_progress
-    from autotune.results.finalizing import Unfinished, finalize
+    from autotune.results.parts import Unfinished
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         with new_progress(Console(stderr=options.json)) as progress:
-            result = finalize(
+            result = work(
                 options.name,
-                top=options.top,
                 repeats=options.repeats,
                 workers=options.workers,
                 timeout_s=options.timeout,
@@ -176,18 +203,18 @@ def finalize_command(options: argparse.Namespace) -> int:
                 observer=progress,
             )
     except KeyboardInterrupt:
-        print_stopped(options.name, _where(options), command="finalize")
+        print_stopped(options.name, _where(options), command)
         return STOPPED
     if isinstance(result, Unfinished):
         stream = sys.stderr if options.json else sys.stdout
         print(f"{result.study}: {result.finished} of {result.n_trials} trained.", file=stream)
-        print(f"Go on:  autotune finalize {shlex.quote(options.name)}{_where(options)}", file=stream)
+        print(f"Go on:  autotune {command} {shlex.quote(options.name)}{_where(options)}", file=stream)
         if options.json:
             print(json.dumps({"unfinished": dataclasses.asdict(result)}, indent=2))
     elif options.json:
         print(json.dumps(result.as_dict(), indent=2))
     else:
-        print_final(result)
+        show(result)
     return DONE
 
 
@@ -359,6 +386,7 @@ _COMMANDS = {
     "run": run_command,
     "resume": resume_command,
     "finalize": finalize_command,
+    "learning-curve": learning_curve_command,
     "status": status_command,
     "best": best_command,
     "export": export_command,

@@ -12,6 +12,8 @@ from rich.table import Table
 
 from autotune.results.confirmation import BASELINE, Confirmation
 from autotune.results.final import FinalResult, TestScore
+from autotune.results.learning_curve import LearningCurve
+from autotune.results.power_law import PowerLaw
 from autotune.results.replaying import ReplayedTrial
 from autotune.results.statistics import Estimate
 from autotune.results.summary import BestTrial, StudyStatus
@@ -121,6 +123,36 @@ def _print_test(test: TestScore, epochs: int) -> None:
     print(f"  by seed: {', '.join(f'{value:.5f}' for value in test.values)}")
     if test.baseline is not None and test.versus_baseline is not None:
         print(f"  baseline, trained the same way: {test.baseline:.5f}; {_difference(test.versus_baseline)}")
+
+
+def print_learning_curve(curve: LearningCurve) -> None:
+    """Print what a winner comes to on more and more rows, and what twice of them should bring."""
+    which = "winner" if curve.is_final else "best trial so far, not confirmed"
+    print(
+        f"\n{curve.study}: {_named(curve.candidate)} ({which}) trained with {curve.repeats} seeds on more and more rows"
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("fraction", "rows", curve.monitor, "std. error", "by seed"):
+        table.add_column(column, justify="left" if column == "by seed" else "right", no_wrap=True)
+    for point in curve.points:
+        table.add_row(
+            f"{point.fraction:g}",
+            f"{point.n_rows:,.0f}",
+            f"{point.mean:.5f}",
+            f"{point.standard_error:.5f}" if point.standard_error is not None else "",
+            ", ".join(f"{value:.4f}" for value in point.values),
+        )
+    Console(width=None if sys.stdout.isatty() else 250).print(table)
+    if curve.n_failed:
+        print(f"{curve.n_failed} trainings have failed.")
+    if curve.law is not None:
+        print(f"{curve.error} = {_formula(curve.law)}")
+    print(curve.sentence)
+
+
+def _formula(law: PowerLaw) -> str:
+    a, b, c = (f"{one.value:.3g} ({one.low:.3g} to {one.high:.3g})" for one in (law.a, law.b, law.c))
+    return f"a * (rows / {law.n_max:,.0f}) ** -b + c from {law.n_min:,.0f} rows on: a = {a}, b = {b}, c = {c}"
 
 
 def _with_unit(cost: str) -> str:

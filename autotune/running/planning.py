@@ -23,7 +23,7 @@ from autotune.running.patient_storage import Patience
 from autotune.running.places import Places
 from autotune.running.preparing import Declaration, Declare, Preparation, Prepare, Rows
 from autotune.running.processes import KILLED, Launcher, LauncherClosedError
-from autotune.running.queue import NothingToSuggest, Queue, QueuedTrial, assignment_of
+from autotune.running.queue import LEARNING_CURVE, NothingToSuggest, Queue, QueuedTrial, assignment_of, key_of
 from autotune.running.recovery import recover_lost_trials
 from autotune.running.settings import KnownSpace, StudySettings, read_settings, refuse, refuse_changes, write_settings
 from autotune.running.slots import available_cores
@@ -71,7 +71,7 @@ class Plan:
     rows: Rows | None
     settings: StudySettings
     budget: Budget
-    assign: Callable[[optuna.Trial], Assignment]
+    assign: Callable[[optuna.Trial | FrozenTrial], Assignment]
     known_space: KnownSpace | None
     queued: Sequence[QueuedTrial] = ()
 
@@ -145,17 +145,20 @@ class Preparer:
             known_space=known_space(known.existing) if known.existing and is_edited and not rows else None,
         )
 
-    def plan_queue(self, repeats: int, queue_of: Callable[[Declaration], Queue]) -> Plan:
+    def plan_queue(
+        self, repeats: int, queue_of: Callable[[Declaration], Queue], fractions: tuple[float, ...] = (1.0,)
+    ) -> Plan:
         """Prepare to train configurations of the study again.
 
         Args:
             repeats: With how many seeds.
             queue_of: From the study to the trials that are to be, if it was not begun with others.
+            fractions: On which shares of the training rows.
 
         Raises:
             UsageError: As `plan` does.
         """
-        known = self._known(None, repeats)
+        known = self._known(None, repeats, fractions)
         queue = queue_of(known.declared)
         folder = self.places.study_folder(queue.name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -180,6 +183,10 @@ class Preparer:
             study = open_study(known.storage, declared)
             write_settings(study, settings)
             queue.fill(study)
+        needed = {(trial.repeat, trial.fraction) for trial in queue.trials}
+        if known.prepared.rows and not needed <= known.prepared.repeats.keys():  # it was begun with others
+            repeats, fractions = 1 + max(needed)[0], tuple({fraction for _, fraction in needed})
+            return self.plan_queue(repeats, queue_of, fractions)
         return Plan(
             study=study,
             storage=known.storage,
@@ -204,13 +211,13 @@ class Preparer:
         Raises:
             UsageError: As `plan` does.
         """
-        known = self._known(None, repeats)
+        known = self._known(None, repeats, (key_of(trial).fraction,))
         rows = known.prepared.rows
         place = ("trial", trial.number)
         assignment = assignment_of(trial.user_attrs, known.prepared) if repeats else Assignment(rows, place)
         return known.source.without_dataset(), assignment, known.settings
 
-    def _known(self, n_trials: int | None, repeats: int) -> _Known:
+    def _known(self, n_trials: int | None, repeats: int, fractions: tuple[float, ...] = (1.0,)) -> _Known:
         # First: what is wrong with it should not take time to be said.
         storage = open_storage(self.places.storage, self.patience)
         recover_lost_trials(storage, str(self.source.path), self.places.study_folder)
@@ -224,7 +231,8 @@ class Preparer:
         folder = self.places.study_folder(declared.name)
         data_dir = self.places.data_dir or (Path(before.data_dir) if before and before.data_dir else None)
         past = past_trials(existing) if existing else []
-        prepared: Preparation = self.ask(Prepare(source, data_dir, self.places.run_dir, folder, past, repeats))
+        prepare = Prepare(source, data_dir, self.places.run_dir, folder, past, repeats, fractions)
+        prepared: Preparation = self.ask(prepare)
         _refuse_baseline(prepared.baseline_problems)
         settings = self._settings(source, declared, prepared, before, n_trials, data_dir)
         if existing is not None:
@@ -299,6 +307,7 @@ class Preparer:
             artifacts=self._artifacts(before),
             token=before.token if before and before.token else uuid.uuid4().hex[:8],
             max_retries=declared.max_retries,
+            train_fraction=declared.train_fraction,
         )
 
     def _artifacts(self, before: StudySettings | None) -> str | None:
@@ -337,5 +346,5 @@ def _refuse_part(before: StudySettings | None, name: str) -> None:
         raise UsageError(
             f"the study {name!r} trains configurations of {before.part_of!r} again.",
             "It goes on with that study, and not as a search of its own.",
-            f"autotune finalize {before.part_of}",
+            f"autotune {'learning-curve' if name.endswith(LEARNING_CURVE) else 'finalize'} {before.part_of}",
         )

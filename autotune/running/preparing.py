@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,17 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from autotune.data import Dataset, Fold, Folds, has_test_rows, load_development, split, split_digest, store
+from autotune.data import (
+    Dataset,
+    Fold,
+    Folds,
+    has_test_rows,
+    load_development,
+    split,
+    split_digest,
+    store,
+    train_on_part,
+)
 from autotune.errors import AutotuneError, StudyFileError
 from autotune.running.piped_trial import PipedTrial, Replay
 from autotune.running.source import StudySource
@@ -50,6 +60,7 @@ class Declaration:
     trial_timeout_s: float | None
     stop: StopWhenFlat | None
     folds: Folds
+    train_fraction: float
     baseline: Mapping[str, Any] | None
     has_test_rows: bool
     needs_keras: bool
@@ -89,7 +100,7 @@ class Preparation:
         space_changes: How the search space differs from that of the finished trials, a line for each parameter.
         choice_changes: How the choices of its categorical parameters differ from those of any stored trial.
         baseline_problems: What the baseline lacks, has too much, or has out of range; a line each.
-        repeats: The same data split anew, as often as was asked for.
+        repeats: The same data split anew, by the repeat and the fraction of the training rows that is left.
         whole: The same data, all of it to train on; None for a plain objective, or if no repeats were asked for.
     """
 
@@ -97,7 +108,7 @@ class Preparation:
     space_changes: list[str]
     choice_changes: list[str]
     baseline_problems: list[str]
-    repeats: tuple[Rows, ...] = ()
+    repeats: Mapping[tuple[int, float], Rows] = field(default_factory=dict)
     whole: Rows | None = None
 
 
@@ -122,6 +133,7 @@ class Prepare:
         study_folder: Where folds are kept.
         past: Trials to be replayed.
         repeats: How many more splits there are to be, each from a seed of its own.
+        fractions: On which shares of the training rows of each of these.
     """
 
     source: StudySource
@@ -130,6 +142,7 @@ class Prepare:
     study_folder: Path
     past: list[PastTrial]
     repeats: int = 0
+    fractions: tuple[float, ...] = (1.0,)
 
     def __call__(self, connection: Connection) -> None:
         send_result(connection, self._prepare, self.run_dir)
@@ -140,7 +153,7 @@ class Prepare:
             return Preparation(None, [], [], [])
         data = _load_data(spec, self.data_dir)
         _check_one_hot(spec, data)
-        folds = split(spec.folds, data.y, spec.seed, data.groups)
+        folds = self._folds(spec, data, spec.seed, spec.train_fraction)
         stored = store(data, self.run_dir / "datasets")
         rows = self._rows(data, stored, folds)
         replayed = _replayed(spec, data.subset(folds[0].train), self.past)
@@ -150,9 +163,17 @@ class Prepare:
         if not self.repeats:
             return Preparation(rows, *changes)
         seeds = [derive_seed(spec.seed, "repeat", repeat) for repeat in range(self.repeats)]
-        anew = (self._rows(data, stored, split(spec.folds, data.y, seed, data.groups)) for seed in seeds)
+        anew = {
+            (repeat, fraction): self._rows(data, stored, self._folds(spec, data, seed, fraction))
+            for repeat, seed in enumerate(seeds)
+            for fraction in self.fractions
+        }
         everything = Fold(np.arange(len(data)), np.arange(0))
-        return Preparation(rows, *changes, repeats=tuple(anew), whole=self._rows(data, stored, (everything,)))
+        return Preparation(rows, *changes, repeats=anew, whole=self._rows(data, stored, (everything,)))
+
+    def _folds(self, spec: StudySpec, data: Dataset, seed: int, fraction: float) -> tuple[Fold, ...]:
+        folds = split(spec.folds, data.y, seed, data.groups)
+        return train_on_part(spec.folds, folds, fraction, data.y, seed, data.groups)
 
     def _rows(self, data: Dataset, stored: Path, folds: tuple[Fold, ...]) -> Rows:
         digest = split_digest(data, folds)
