@@ -117,6 +117,8 @@ def status_command(options: argparse.Namespace) -> int:
     """Show how far studies are."""
     from autotune.results.summary import study_status
 
+    if options.watch:
+        return _watch(options)
     statuses = [study_status(study) for study in _studies(options)]
     if options.json:
         as_dicts = [dataclasses.asdict(status) for status in statuses]
@@ -341,6 +343,31 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
     if begun and begun[0].finished >= begun[0].n_trials:
         print(f"Nothing to do: {status.study} has the trials that were asked for. For more: --trials N")
     print_result(status, _where(options), may_go_on=not exhausted)
+    return DONE
+
+
+def _watch(options: argparse.Namespace) -> int:
+    import optuna
+    from rich.console import Console
+
+    from autotune.printing import print_watched
+    from autotune.progress import new_progress
+    from autotune.results.sources import settings_of
+    from autotune.results.summary import study_status
+    from autotune.running.watching import watch_study
+
+    if options.name is None or options.json:
+        raise UsageError(
+            f"--watch {'and --json do not go together' if options.json else 'needs the name of a study'}.",
+            "It shows one study while it goes on, for people; --json prints how far studies are by now, for programs.",
+            "autotune status NAME --watch",
+        )
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = _study(options, options.name)
+    settings = settings_of(study)
+    with new_progress(Console()) as progress:
+        watch_study(study, settings, progress)
+    print_watched(study_status(study), _where(options))
     return DONE
 
 

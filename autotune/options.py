@@ -72,6 +72,8 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
         add_data_dir(sub)
     status = add("status", "Show how far a study is, or all of them.")
     status.add_argument("name", nargs="?", metavar="NAME")
+    watch = "show it live, wherever it runs, until its trials are finished or nobody runs it"
+    status.add_argument("--watch", action="store_true", help=watch)
     best = add("best", "Show the best trial of a study.")
     best.add_argument("name", metavar="NAME")
     exported = add("export", "Write model.keras, which Keras alone can load, and card.json.")

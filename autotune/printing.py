@@ -42,6 +42,26 @@ def print_result(status: StudyStatus, where: str, may_go_on: bool) -> None:
     print(f"Watch:  autotune dashboard{where}")
 
 
+def print_watched(status: StudyStatus, where: str) -> None:
+    """Print why there is nothing more to watch.
+
+    Args:
+        status: The study by now.
+        where: The options with which another command finds the study.
+    """
+    finished = status.complete + status.pruned
+    of = f"{finished} of {status.n_trials} trials finished"
+    if status.why_over is not None:
+        print(f"{status.study} has ended, {of}: {status.why_over}")
+    elif status.n_trials is not None and finished >= status.n_trials:
+        print(f"{status.study} has ended, {of}.")
+    else:
+        print(f"Nobody runs {status.study} now: {of}.")
+        print(f"Go on:  autotune resume {shlex.quote(status.study)}{where}")
+    if status.best is not None:
+        print_best(status.best)
+
+
 def print_best(best: BestTrial) -> None:
     """Print the best trial."""
     at = f", best epoch {best.epoch}" if best.epoch is not None else ""
