@@ -257,6 +257,16 @@ def report_command(options: argparse.Namespace) -> int:
     return DONE
 
 
+def refine_command(options: argparse.Namespace) -> int:
+    """Print the ranges of the next search."""
+    from autotune.printing import print_refinement
+    from autotune.results.refining import refine
+    from autotune.results.report.story import told
+
+    print_refinement(refine(told(options.name, storage=options.storage, run_dir=options.run_dir)))
+    return DONE
+
+
 def dashboard_command(options: argparse.Namespace) -> int:
     """Serve optuna-dashboard."""
     from autotune.results.dashboard import serve_dashboard
@@ -419,6 +429,7 @@ _COMMANDS = {
     "export": export_command,
     "replay": replay_command,
     "report": report_command,
+    "refine": refine_command,
     "dashboard": dashboard_command,
     "serve": serve_command,
     "datasets": datasets_command,

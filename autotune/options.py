@@ -91,6 +91,10 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     )
     report.add_argument("name", metavar="NAME")
     report.add_argument("-o", "--output", metavar="FILE", help="the page (default: RUN_DIR/NAME/report.html)")
+    refine = add(
+        "refine", "Print the ranges of the next study file, narrower or wider, and the trials to begin it with."
+    )
+    refine.add_argument("name", metavar="NAME")
     dashboard = add("dashboard", "Serve optuna-dashboard on 127.0.0.1.")
     dashboard.add_argument("--port", type=int, default=8080, metavar="P")
     serve = add(

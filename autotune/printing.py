@@ -14,6 +14,7 @@ from autotune.results.confirmation import BASELINE, Confirmation
 from autotune.results.final import FinalResult, TestScore
 from autotune.results.learning_curve import LearningCurve
 from autotune.results.power_law import PowerLaw
+from autotune.results.refining import Refinement
 from autotune.results.replaying import ReplayedTrial
 from autotune.results.statistics import Estimate
 from autotune.results.summary import BestTrial, StudyStatus
@@ -194,6 +195,23 @@ def _why(confirmation: Confirmation) -> str:
 
 def _difference(found: Estimate) -> str:
     return f"by {found.mean:+.5f}, 95 % interval {found.low:+.5f} to {found.high:+.5f}, p = {found.p_value:.2g}"
+
+
+def print_refinement(refined: Refinement) -> None:
+    """Print the next search as lines of a study file."""
+    print(f"# The next search after {refined.study}: for `build` and `fit`, in place of the lines with these names")
+    for one in refined.hyperparameters:
+        if one.why:
+            print(f"\n# {one.why}")
+        print(one.line)
+    if refined.enqueue:
+        print("\n# for StudySpec: begin with the best")
+        print("enqueue=[")
+        for params in refined.enqueue:
+            print(f"    {dict(params)!r},")
+        print("],")
+    for advice in refined.advice:
+        print(f"\n# {advice.text}\n#   {advice.evidence}")
 
 
 def print_replay(found: ReplayedTrial) -> None:

@@ -62,6 +62,8 @@ class StudySpec:
             None for TPE as in `autotune.search.tpe`.
         baseline: The hyperparameters of the configuration that the study has to beat, all that it is asked for, e.g.
             the article's; trained beside the candidates by `autotune finalize`. None for none.
+        enqueue: Hyperparameters to begin a new study with, a dict for each trial, e.g. what an earlier study has found;
+            what a dict leaves out is suggested.
         test_dataset: A function that returns the test rows, where `dataset` is a function too; only `autotune finalize`
             calls it, once. Named datasets have test rows of their own.
         pruner: An Optuna pruner; reports are made after each epoch, counted from 1. None for a median of at least
@@ -98,6 +100,7 @@ class StudySpec:
     sampler: Callable[[int], optuna.samplers.BaseSampler] | None = None
     pruner: optuna.pruners.BasePruner | None = None
     baseline: Mapping[str, Any] | None = None
+    enqueue: Sequence[Mapping[str, Any]] = ()
     test_dataset: Callable[[], Dataset] | None = None
     keep_models: int = 3
     max_failures_in_a_row: int = 5
@@ -285,6 +288,12 @@ def _check_parts(spec: StudySpec) -> None:
             f"baseline={spec.baseline!r} is no dict.",
             "It gives each hyperparameter of the configuration to beat its value.",
             'Write, for example, baseline={"blocks": 3, "dropout": 0.0}.',
+        )
+    if not isinstance(spec.enqueue, (list, tuple)) or not all(isinstance(one, Mapping) for one in spec.enqueue):
+        raise StudyFileError(
+            f"enqueue={spec.enqueue!r} is no list of dicts.",
+            "Each gives hyperparameters of a trial to begin with their values.",
+            'Write, for example, enqueue=[{"blocks": 3, "dropout": 0.2}].',
         )
     if not isinstance(spec.folds, (Holdout, KFold, GroupKFold)):
         raise StudyFileError(

@@ -1,8 +1,9 @@
 """Pairs of hyperparameters whose effects depend on each other.
 
-The results are ranked, and each hyperparameter is cut into a few parts. Two models are fitted by least squares, one
-with an effect of each part of either, one with an effect of each pair of parts: an F-test says whether pairs explain
-more than chance would (two-way analysis of variance on ranks; Conover and Iman, The American Statistician 35, 1981).
+Each hyperparameter is cut into a few parts. Two models are fitted to the values by least squares, one with an effect of
+each part of either, one with an effect of each pair of parts: an F-test says whether pairs explain more than chance
+would (two-way analysis of variance). Not on ranks, which make interactions out of effects that add up (Thompson,
+Biometrika 78, 1991); instead values far outside are drawn to the outer fence of Tukey's box plot.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import numpy.typing as npt
 from optuna.trial import FrozenTrial
 
 from autotune.results.ranges import is_ordered, position
+from autotune.search import first_value
 
 _PARTS = 3
-_CHANCE = 0.05
+_CHANCE = 0.01
 _FEWEST = 30
 
 
@@ -38,38 +40,41 @@ class Interaction:
     p_value: float
 
 
-def strongest_interaction(
-    trials: Sequence[FrozenTrial], places: Sequence[int], names: Sequence[str]
-) -> Interaction | None:
+def strongest_interaction(trials: Sequence[FrozenTrial], names: Sequence[str]) -> Interaction | None:
     """Return the pair that depends most on each other; None if none does beyond chance.
 
     Args:
-        trials: Finished trials.
-        places: Each one's place from the best, 0, to the worst.
+        trials: Complete trials with finite values; the first one counts.
         names: The hyperparameters to look at.
     """
     pairs = list(combinations(names, 2))
-    found = [Interaction(a, b, min(1.0, len(pairs) * _p_value(trials, places, a, b))) for a, b in pairs]
+    found = [Interaction(a, b, min(1.0, len(pairs) * _p_value(trials, a, b))) for a, b in pairs]
     strongest = min(found, key=lambda one: one.p_value, default=None)
     return strongest if strongest is not None and strongest.p_value < _CHANCE else None
 
 
-def _p_value(trials: Sequence[FrozenTrial], places: Sequence[int], first: str, second: str) -> float:
+def _p_value(trials: Sequence[FrozenTrial], first: str, second: str) -> float:
     from scipy import stats
 
-    both = [i for i, trial in enumerate(trials) if first in trial.params and second in trial.params]
+    both = [trial for trial in trials if first in trial.params and second in trial.params]
     if len(both) < _FEWEST:
         return 1.0
-    a, b = (_parts([trials[i] for i in both], name) for name in (first, second))
-    ranks = np.array([places[i] for i in both], dtype=np.float64)
+    a, b = (_parts(both, name) for name in (first, second))
+    values = _fenced(np.array([first_value(trial) for trial in both], dtype=np.float64))
     apart = np.hstack([_indicators(a), _indicators(b)])
     together = _indicators(a * (int(b.max()) + 1) + b)
-    (rest, freedom), (rest_together, freedom_together) = _fitted(apart, ranks), _fitted(together, ranks)
+    (rest, freedom), (rest_together, freedom_together) = _fitted(apart, values), _fitted(together, values)
     extra = freedom - freedom_together
     if extra <= 0 or freedom_together <= 0 or rest_together <= 0:
         return 1.0
     ratio = ((rest - rest_together) / extra) / (rest_together / freedom_together)
     return float(stats.f.sf(ratio, extra, freedom_together))
+
+
+def _fenced(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    low, high = np.quantile(values, (0.25, 0.75))
+    reach = 3 * (high - low)
+    return np.clip(values, low - reach, high + reach)
 
 
 def _fitted(columns: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[float, int]:

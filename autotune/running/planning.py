@@ -130,6 +130,9 @@ class Preparer:
         before = known.before
         if before is None and (meanwhile := read_settings(study)):  # another parent has begun it at the same time
             settings = dataclasses.replace(settings, threads=meanwhile.threads, token=meanwhile.token)
+        if before is None:
+            for params in declared.enqueue:
+                study.enqueue_trial(dict(params), skip_if_exists=True)
         write_settings(study, settings)
         is_edited = before is not None and before.study_digest not in ("", known.source.digest)
         return Plan(
@@ -233,7 +236,7 @@ class Preparer:
         past = past_trials(existing) if existing else []
         prepare = Prepare(source, data_dir, self.places.run_dir, folder, past, repeats, fractions)
         prepared: Preparation = self.ask(prepare)
-        _refuse_baseline(prepared.baseline_problems)
+        _refuse_given(prepared.given_problems)
         settings = self._settings(source, declared, prepared, before, n_trials, data_dir)
         if existing is not None:
             refuse_direction(existing, declared)
@@ -332,12 +335,13 @@ def _importing_beside(study_file: Path | None) -> Iterator[None]:
         sys.path.remove(str(study_file.parent))
 
 
-def _refuse_baseline(problems: list[str]) -> None:
+def _refuse_given(problems: list[str]) -> None:
     if problems:
         raise StudyFileError(
-            "the baseline is no configuration of the study:\n  " + "\n  ".join(problems),
-            "It gives a value to each hyperparameter that `build` and `fit` ask for with those values, and no others.",
-            "Correct `baseline` in the study file, or leave it out.",
+            "what the study file gives is no configuration of the study:\n  " + "\n  ".join(problems),
+            "`baseline` gives a value to each hyperparameter that `build` and `fit` ask for with those values, and no\n"
+            "others; the dicts in `enqueue` to some of them.",
+            "Correct it in the study file, or leave it out.",
         )
 
 

@@ -58,12 +58,12 @@ def effects(story: Story) -> Section:
 
 
 def _interaction(story: Story, names: list[str]) -> str:
-    found = strongest_interaction(story.finished, story.places, [one.name for one in story.important[:_MOST_EFFECTS]])
+    found = strongest_interaction(story.best, [one.name for one in story.important[:_MOST_EFFECTS]])
     if found is None:
         return paragraph("No two of them depend on each other beyond chance.") if len(names) > 1 else ""
     figure = interaction(_tried(story, found.first), _tried(story, found.second), _goodness(story))
     caption = f"The strongest interaction: what is good for {found.first} depends on {found.second} "
-    caption += f"(two-way analysis of variance on ranks, p = {found.p_value:.2g})."
+    caption += f"(two-way analysis of variance, p = {found.p_value:.2g})."
     return "<h3>Strongest interaction</h3>" + picture(figure, "interaction", caption)
 
 

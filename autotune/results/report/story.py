@@ -15,6 +15,8 @@ from autotune.results.confirmation import BASELINE, trained_again
 from autotune.results.final import FinalResult, read_result
 from autotune.results.importance import Importance, importances
 from autotune.results.ranking import badness, finished_in_order
+from autotune.results.summary import stored_study
+from autotune.running.places import find_places
 from autotune.running.settings import StudySettings, read_settings
 from autotune.running.stored_study import find_study
 from autotune.search import best_first, first_value
@@ -124,11 +126,18 @@ class Story:
         }
 
 
-def story_of(study: optuna.Study, folder: Path) -> Story:
+def told(name: str, *, storage: str | None = None, run_dir: str | Path | None = None) -> Story:
     """Read what there is to tell of a study.
 
     Args:
-        study: The study.
-        folder: Its folder, `RUN_DIR/NAME`.
+        name: The study's name.
+        storage: As in `autotune.run`.
+        run_dir: As in `autotune.run`.
+
+    Raises:
+        UsageError: If there is no such study.
     """
-    return Story(study, folder, read_settings(study), read_result(study))
+    study = stored_study(find_places(storage, run_dir, None), name)
+    settings = read_settings(study)
+    places = find_places(storage, run_dir, None, settings.run_dir if settings else None)
+    return Story(study, places.study_folder(name), settings, read_result(study))

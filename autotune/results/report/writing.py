@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from pathlib import Path
@@ -12,10 +13,7 @@ from autotune.results.report.course import course, curves, time
 from autotune.results.report.origin import origin
 from autotune.results.report.page import whole_page
 from autotune.results.report.space import effects, importance, parallel, searched
-from autotune.results.report.story import Story, story_of
-from autotune.results.summary import stored_study
-from autotune.running.places import find_places
-from autotune.running.settings import read_settings
+from autotune.results.report.story import Story, told
 
 
 def write_report(
@@ -32,11 +30,9 @@ def write_report(
     Raises:
         UsageError: If there is no such study, or the file cannot be written.
     """
-    study = stored_study(find_places(storage, run_dir, None), name)
-    settings = read_settings(study)
-    folder = find_places(storage, run_dir, None, settings.run_dir if settings else None).study_folder(name)
-    path = Path(output) if output is not None else folder / "report.html"
-    _write(path, report_page(story_of(study, folder)))
+    story = told(name, storage=storage, run_dir=run_dir)
+    path = Path(output) if output is not None else story.folder / "report.html"
+    _write(path, report_page(story))
     return path
 
 
@@ -53,7 +49,8 @@ def _write(path: Path, page: str) -> None:
         beside.write_text(page, encoding="utf-8")
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise UsageError(
             f"the report {path} cannot be written: {error.strerror}.",
             "It is a file in a folder that can be written to.",
