@@ -29,6 +29,7 @@ from autotune.running.source import StudySource
 from autotune.running.stopping import stoppable
 from autotune.running.storage_url import storage_folder
 from autotune.running.supervising import Supervisor
+from autotune.running.trial_artifacts import TrialArtifacts, artifacts_url, checkpoints_url
 from autotune.running.trial_task import RunTrial
 from autotune.running.workers import Job, Workers
 from autotune.search import best_complete, best_first
@@ -108,9 +109,11 @@ class Session:
             launcher=self.launcher,
             task=lambda slot, trial, folder: RunTrial(plan.source, plan.assign(trial), folder, slot),
             known_space=plan.known_space,
+            keep_models=declared.keep_models,
             timeout_s=declared.trial_timeout_s,
             stopping=self.stopping,
             observer=observer,
+            monitor=declared.monitor,
         )
         return Job(
             study=plan.study,
@@ -118,6 +121,7 @@ class Session:
             lease=lease,
             supervisor=supervisor,
             folder=folder,
+            artifacts=TrialArtifacts(artifacts_url(plan.folder, plan.settings), observer),
             max_failures_in_a_row=declared.max_failures_in_a_row,
             after_trial=partial(_keep_best_models, plan.study, plan.folder, keep),
             observer=observer,
@@ -186,9 +190,7 @@ def _keep_best_models(study: optuna.Study, folder: Path, keep: int | None) -> No
 
 def _trial_folders(plan: Plan) -> Callable[[int], TrialFolder]:
     """Return the way from a trial's number to its folder."""
-    settings = plan.settings
-    artifacts = f"{settings.artifacts}/{plan.declared.name}/{settings.token}" if settings.artifacts else None
-    return partial(trial_folder, plan.folder, artifacts=artifacts)
+    return partial(trial_folder, plan.folder, artifacts=checkpoints_url(plan.declared.name, plan.settings))
 
 
 def _remove_old_checkpoints(study: optuna.Study, folder: Callable[[int], TrialFolder]) -> None:

@@ -103,6 +103,10 @@ class PipedTrial(BaseTrial):
         """Say whether this trial has reported before, here or elsewhere. Optuna's own trials cannot."""
         return bool(self._ask("has_reported"))
 
+    def is_among_best(self, value: float) -> bool:
+        """Say whether a trial with this value would be among those whose models are kept. Optuna's own cannot."""
+        return bool(self._ask("is_among_best", value))
+
     @property
     def params(self) -> dict[str, Any]:
         return dict(self._ask("params"))

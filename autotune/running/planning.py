@@ -41,7 +41,8 @@ from autotune.running.trial_task import Assignment
 from autotune.training.artifacts import NOWHERE, check_store
 
 MODULES = ("autotune.running.trial_task",)
-KERAS_MODULES = (*MODULES, "autotune.training.device", "autotune.training.trial", "autotune.spaces")
+_FIGURES = ("autotune.figures.learning_curve", "autotune.figures.confusion", "matplotlib.backends.backend_agg")
+KERAS_MODULES = (*MODULES, "autotune.training.device", "autotune.training.trial", "autotune.spaces", *_FIGURES)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from autotune.running.piped_trial import Request, answer, asked_distribution
 from autotune.running.processes import KILLED, Launcher, LauncherClosedError, TrialProcess
 from autotune.running.settings import KnownSpace
 from autotune.running.slots import Slot
-from autotune.running.trial_task import Outcome, RunTrial
+from autotune.running.trial_task import LeaveHistory, Outcome, RunTrial
+from autotune.search import would_be_among_best
 from autotune.training.attributes import FOLD_VALUES, n_finished_folds
 from autotune.training.folder import TrialFolder
 from autotune.training.monitored_loss import MONITORED_LOSS
@@ -56,9 +57,11 @@ class Supervisor:
         launcher: Starts trial processes.
         task: From a slot, a trial and its folder to the task of its process.
         known_space: What the search space may not differ from; None for anything goes.
+        keep_models: How many of the best trials keep their model.
         timeout_s: For how long a trial may run in one go; None for any time.
         stopping: Set before the launcher is closed.
         observer: Told each report.
+        monitor: The monitored metric; None for a plain objective.
     """
 
     study: optuna.Study
@@ -66,9 +69,11 @@ class Supervisor:
     launcher: Launcher
     task: Callable[[Slot, optuna.Trial, TrialFolder], RunTrial]
     known_space: KnownSpace | None
+    keep_models: int
     timeout_s: float | None
     stopping: threading.Event
     observer: Observer
+    monitor: str | None = None
     _suggesting: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self, slot: Slot, trial: optuna.Trial, folder: TrialFolder, steps: set[int]) -> Supervision | None:
@@ -80,6 +85,18 @@ class Supervisor:
             return None
         return Supervision(self, slot, trial, folder, steps, process, kills)
 
+    def leave_history(self, folder: TrialFolder) -> None:
+        """Have a process leave the history of a trial whose own was killed, from the trial's checkpoint."""
+        if self.monitor is None or folder.shown.is_dir() or not folder.checkpoint.exists():
+            return
+        with contextlib.suppress(LauncherClosedError, EOFError, ConnectionError):
+            process = self.launcher.start(LeaveHistory(folder, self.monitor))
+            try:
+                process.connection.recv()
+            finally:
+                process.kill()
+                process.exit_status()
+
     def answer(self, slot: Slot, trial: optuna.Trial, request: Request, steps: set[int]) -> tuple[str, object]:
         """Do what a trial process asks for, and return what it is told."""
         if request.name == "note":
@@ -87,6 +104,8 @@ class Supervisor:
             return "value", None
         if not self.claims.holds(trial.number):
             raise NotOursError
+        if request.name == "is_among_best":
+            return "value", would_be_among_best(trial.study, request.args[0], self.keep_models)
         if request.name.startswith("suggest_"):
             self._refuse_new_space(request)
             with self._suggesting:  # so that the next slot's sampler sees this one's parameter

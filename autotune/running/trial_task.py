@@ -27,9 +27,11 @@ from autotune.running.source import StudySource
 from autotune.running.trial_process import output_to
 from autotune.seeds import derive_seed
 from autotune.study import StudySpec
+from autotune.training.checkpoint import UnusableCheckpointError, stored_histories
 from autotune.training.disk import disk_full
 from autotune.training.folder import TrialFolder
 from autotune.training.refit import Refit
+from autotune.training.shown import leave_history
 
 
 @dataclass(frozen=True)
@@ -167,11 +169,30 @@ class RunTrial:
             place=self.assignment.place,
             refit=self.assignment.refit,
             has_reported=piped.has_reported(),
+            is_among_best=piped.is_among_best,
         )
         trial.set_user_attr("n_parameters", score.n_parameters)
         trial.set_user_attr("fit_seconds", score.fit_seconds)
         costs = {"parameters": float(score.n_parameters), "latency": score.latency_ms}
         return [score.value, *(costs[name] for name in spec.minimize)]
+
+
+@dataclass(frozen=True)
+class LeaveHistory:
+    """Task: leave what is to be seen of a trial whose process was killed, from its checkpoint; send None.
+
+    Attributes:
+        folder: The trial's folder.
+        monitor: The monitored metric.
+    """
+
+    folder: TrialFolder
+    monitor: str
+
+    def __call__(self, connection: Connection) -> None:
+        with contextlib.suppress(UnusableCheckpointError):
+            leave_history(self.folder, stored_histories(self.folder.checkpoint), self.monitor)
+        connection.send(None)
 
 
 def _make_tensorflow_repeatable(seed: int, slot: Slot) -> None:

@@ -18,6 +18,7 @@ from autotune.running.events import EndState, Observer, TrialEnded, TrialStarted
 from autotune.running.leases import Lease
 from autotune.running.slots import Slot
 from autotune.running.supervising import NotOursError, RepetitionError, Supervision, Supervisor
+from autotune.running.trial_artifacts import TrialArtifacts, leave_log
 from autotune.running.trial_task import Outcome
 from autotune.search import COPY_OF, first_value, report
 from autotune.training.attributes import n_finished_folds
@@ -40,6 +41,7 @@ class Job:
         lease: This parent's lease.
         supervisor: Looks after trial processes.
         folder: From a trial's number to its folder.
+        artifacts: Where trials leave what there is to look at.
         max_failures_in_a_row: When to give up.
         after_trial: Called after each finished trial.
         observer: Told what happens.
@@ -50,6 +52,7 @@ class Job:
     lease: Lease
     supervisor: Supervisor
     folder: Callable[[int], TrialFolder]
+    artifacts: TrialArtifacts
     max_failures_in_a_row: int
     after_trial: Callable[[], None]
     observer: Observer
@@ -227,11 +230,16 @@ class Workers:
             raise NotOursError
         if outcome.kind == "lost":
             return "interrupted" if claims.lose(trial.number) else "failed"
+        folder = self._job.folder(trial.number)
+        if outcome.kind == "failed":
+            self._job.supervisor.leave_history(folder)
+            leave_log(folder)
         try:
+            self._job.artifacts.leave(trial, folder)  # a trial that is told of its end takes no more attributes
             self._tell(trial, outcome)
         except UpdateFinishedTrialError:
             raise NotOursError from None
-        self._job.folder(trial.number).remove_checkpoint()
+        folder.remove_checkpoint()
         self._job.after_trial()
         return outcome.kind
 

@@ -10,6 +10,7 @@ from autotune.search.objectives import (
     first_value,
     report,
     should_prune,
+    would_be_among_best,
 )
 from autotune.search.pruning import patient_median
 from autotune.search.sampling import SeededSampler, tpe
@@ -35,4 +36,5 @@ __all__ = [
     "tpe",
     "tried",
     "twin",
+    "would_be_among_best",
 ]

@@ -14,7 +14,7 @@ import os
 import re
 import uuid
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -57,16 +57,14 @@ class Artifact:
 
     def write(self, content: BinaryIO) -> None:
         """Put `content` there, in place of what was there. May close `content`."""
-        store, prefix = _open_store(self.url)
-        store.write(prefix + self.name, content)
+        open_store(self.url).write(self.name, content)
 
     def read(self) -> bytes | None:
         """Return what is there; None if there is nothing."""
         from optuna.artifacts.exceptions import ArtifactNotFound
 
-        store, prefix = _open_store(self.url)
         try:
-            with contextlib.closing(store.open_reader(prefix + self.name)) as content:
+            with contextlib.closing(open_store(self.url).open_reader(self.name)) as content:
                 return content.read()
         except ArtifactNotFound:
             return None
@@ -75,13 +73,8 @@ class Artifact:
         """Delete what is there, if there is something."""
         from optuna.artifacts.exceptions import ArtifactNotFound
 
-        store, prefix = _open_store(self.url)
-        try:
-            store.remove(prefix + self.name)
-        except Exception as error:
-            # NotFound is Google's own word, which Optuna's store lets through.
-            if not isinstance(error, ArtifactNotFound) and type(error).__name__ != "NotFound":
-                raise
+        with contextlib.suppress(ArtifactNotFound):
+            open_store(self.url).remove(self.name)
 
 
 def store_url(given: str) -> str:
@@ -172,13 +165,53 @@ class FolderStore:
             (self._folder / beside).unlink(missing_ok=True)
 
 
-def _open_store(url: str) -> tuple[ArtifactStore, str]:
-    """Return the store at `url` and what its names begin with."""
+class BucketStore:
+    """A place in a bucket: an artifact store whose names begin with a prefix there.
+
+    Args:
+        store: Optuna's store of the bucket.
+        prefix: The prefix, with its slash.
+    """
+
+    def __init__(self, store: ArtifactStore, prefix: str) -> None:
+        self._store = store
+        self._prefix = prefix
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        with _missing_as_optunas():
+            return self._store.open_reader(self._prefix + artifact_id)
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        self._store.write(self._prefix + artifact_id, content_body)
+
+    def remove(self, artifact_id: str) -> None:
+        with _missing_as_optunas():
+            self._store.remove(self._prefix + artifact_id)
+
+
+def open_store(url: str) -> ArtifactStore:
+    """Return the store at `url`, which `store_url` returned. Names may hold slashes; missing ones are ArtifactNotFound.
+
+    Raises:
+        ImportError: If its package is not installed.
+    """
     scheme, found, rest = url.partition("://")
     if not found:
-        return FolderStore(Path(url)), ""
+        return FolderStore(Path(url))
     bucket, _, prefix = rest.partition("/")
-    return _open_bucket(scheme, bucket), f"{prefix}/" if prefix else ""
+    return BucketStore(_open_bucket(scheme, bucket), f"{prefix}/" if prefix else "")
+
+
+@contextlib.contextmanager
+def _missing_as_optunas() -> Iterator[None]:
+    from optuna.artifacts.exceptions import ArtifactNotFound
+
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ == "NotFound":  # Google's own word, which Optuna's store lets through
+            raise ArtifactNotFound("not found") from error
+        raise
 
 
 @functools.cache

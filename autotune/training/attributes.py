@@ -15,19 +15,18 @@ FOLD_VALUES = "fold_values"
 """The values of the finished folds, a list; only where there are several folds."""
 
 
-def note_folds(trial: optuna.Trial, finished: Sequence[FoldScore], n_folds: int, monitor: str) -> None:
+def note_folds(trial: optuna.Trial, finished: Sequence[FoldScore], n_folds: int) -> None:
     """Leave what the finished folds came to.
 
     `best_epoch`: the epoch that counts, from 1; a list where there are several folds. With several folds also
-    `fold_values`, `fold_curves` (the monitored metric, a list of epochs for each fold) and, from the second fold on,
-    `fold_std` (the sample standard deviation of the values). `learning_rates`: those of the epochs, a list for each
-    fold, where a callback has changed them.
+    `fold_values` and, from the second fold on, `fold_std` (the sample standard deviation of the values).
+    `learning_rates`: those of the epochs, a list for each fold, where a callback has changed them. All other metrics,
+    epoch by epoch, are in the artifact `history.json`.
 
     Args:
         trial: The trial.
         finished: Its finished folds, at least one.
         n_folds: How many there will be.
-        monitor: The monitored metric.
     """
     rates = [score.history[_RATE] for score in finished if _RATE in score.history]
     if len(rates) == len(finished):
@@ -37,7 +36,6 @@ def note_folds(trial: optuna.Trial, finished: Sequence[FoldScore], n_folds: int,
         return
     values = [score.value for score in finished]
     trial.set_user_attr("best_epoch", [score.best_epoch for score in finished])
-    trial.set_user_attr("fold_curves", [score.history[monitor] for score in finished])
     if len(values) > 1:
         trial.set_user_attr("fold_std", stdev(values))
     trial.set_user_attr(FOLD_VALUES, values)

@@ -47,6 +47,19 @@ class FoldScore:
 
 
 @dataclass(frozen=True)
+class FoldHistory:
+    """How the training on one fold went, to its end or so far.
+
+    Attributes:
+        metrics: Every metric Keras reported, a value for each finished epoch.
+        best_epoch: The epoch that counts, from 1.
+    """
+
+    metrics: dict[str, list[float]]
+    best_epoch: int
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """The state of a trial after an epoch.
 
@@ -74,6 +87,12 @@ class Checkpoint:
     def epochs(self) -> int:
         """Finished epochs of the fold in training."""
         return max((len(values) for values in self.history.values()), default=0)
+
+    @property
+    def histories(self) -> list[FoldHistory]:
+        """How each fold went that was begun."""
+        finished = [FoldHistory(score.history, score.best_epoch) for score in self.finished]
+        return [*finished, FoldHistory(self.history, self.best_epoch)]
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -120,22 +139,36 @@ def load_checkpoint(path: Path, identity: str) -> Checkpoint | None:
     return read_checkpoint(content, identity)
 
 
+def stored_histories(path: Path) -> list[FoldHistory]:
+    """Return how the folds of the trial went whose checkpoint is at `path`.
+
+    Raises:
+        UnusableCheckpointError: If it cannot be read.
+        OSError: If it is not there.
+    """
+    return _checked(path.read_bytes()).histories
+
+
 def read_checkpoint(content: bytes, identity: str) -> Checkpoint:
     """Make a checkpoint of what `save_checkpoint` wrote.
 
     Raises:
         UnusableCheckpointError: If its digest does not fit its content, or if it belongs to another trial.
     """
+    checkpoint = _checked(content)
+    if checkpoint.identity != identity:
+        raise UnusableCheckpointError("is of another trial or another version of it")
+    return checkpoint
+
+
+def _checked(content: bytes) -> Checkpoint:
     digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != digest:
         raise UnusableCheckpointError("is damaged")
     try:
-        checkpoint = _read(payload)
+        return _read(payload)
     except (TypeError, KeyError, ValueError) as error:
         raise UnusableCheckpointError("is from another version of this package") from error
-    if checkpoint.identity != identity:
-        raise UnusableCheckpointError("is of another trial or another version of it")
-    return checkpoint
 
 
 def _read(payload: bytes) -> Checkpoint:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from autotune.training.artifacts import reason
 from autotune.training.checkpoint import (
     Checkpoint,
+    FoldHistory,
     UnusableCheckpointError,
     load_checkpoint,
     read_checkpoint,
@@ -25,12 +26,16 @@ class CheckpointCopies:
     Args:
         folder: The trial's folder, with its place in the artifact store if there is one.
         tell: Told what the person should know.
+
+    Attributes:
+        histories: How each fold went, as of the checkpoint that was loaded or saved last; empty if there was none.
     """
 
     def __init__(self, folder: TrialFolder, tell: Callable[[str], None]) -> None:
         self._folder = folder
         self._tell = tell
         self._has_told = False
+        self.histories: list[FoldHistory] = []
 
     def load(self, identity: str, has_reported: bool) -> Checkpoint | None:
         """Return the checkpoint that is furthest; None if there is none that can be used.
@@ -51,7 +56,9 @@ class CheckpointCopies:
             problems.append("it has reported before, but there is no checkpoint of it here")
         for problem in problems:
             self._tell(f"{problem}; {'it goes on from its other copy' if found else 'it starts over'}")
-        return max(found, key=lambda checkpoint: checkpoint.progress, default=None)
+        furthest = max(found, key=lambda checkpoint: checkpoint.progress, default=None)
+        self.histories = furthest.histories if furthest else []
+        return furthest
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write `checkpoint` to the folder and to the store.
@@ -60,6 +67,7 @@ class CheckpointCopies:
             OSError: If the disk is full or the folder cannot be written.
         """
         save_checkpoint(checkpoint, self._folder.checkpoint)
+        self.histories = checkpoint.histories
         if self._folder.copy is None:
             return
         try:

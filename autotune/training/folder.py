@@ -38,6 +38,11 @@ class TrialFolder:
         return self.path / "checkpoint" / "state"
 
     @property
+    def shown(self) -> Path:
+        """What a trial that has ended leaves to look at, a folder; gone when it is in the artifact store."""
+        return self.path / "shown"
+
+    @property
     def result(self) -> Path:
         """What a plain objective has returned, until that is in the storage."""
         return self.path / "checkpoint" / "result"

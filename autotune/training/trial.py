@@ -32,6 +32,7 @@ from autotune.training.folder import TrialFolder
 from autotune.training.latency import measure_latency_ms
 from autotune.training.monitored_loss import MONITORED_LOSS, describe_loss, is_loss
 from autotune.training.refit import Refit
+from autotune.training.shown import leave_confusion, leaving_history
 
 # Not to be given by a study file: rows, their order and the epoch to start from are what makes a trial repeatable.
 _OURS = (
@@ -117,6 +118,7 @@ def train_trial(
     place: tuple[int | str, ...],
     refit: Refit | None = None,
     has_reported: bool = False,
+    is_among_best: Callable[[float], bool] = lambda value: False,
 ) -> TrialScore:
     """Train `trial` on every fold, going on from its checkpoint if it has one.
 
@@ -129,6 +131,7 @@ def train_trial(
         place: What names the trial in the seeds derived for it, e.g. `("trial", 12)`.
         refit: How to train where a fold has no validation rows; None where all have some.
         has_reported: Whether the trial has reported before, here or elsewhere.
+        is_among_best: Says whether a trial with this value is so good that one wants to know what it confuses.
 
     Raises:
         optuna.TrialPruned: If the pruner said so; every `on_train_end` has run by then.
@@ -138,24 +141,29 @@ def train_trial(
     """
     copies = CheckpointCopies(folder, tell)
     spec = refit.apply(spec) if refit else spec
-    data, folds = split.data, split.folds
-    checkpoint = copies.load(trial_identity(spec, trial, place, split.digest), has_reported)
-    finished = checkpoint.finished if checkpoint else ()
-    fit_seconds = 0.0
-    for number in range(len(finished), len(folds)):
-        train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
-        job = FoldJob(spec, trial, place, copies, number, train, validation, refit, finished, split.digest)
-        model, score, seconds = _train_fold(job, checkpoint)
-        fit_seconds += seconds
-        finished, checkpoint = (*finished, score), None
-        note_folds(trial, finished, len(folds), str(spec.monitor))
-        if number > 0:
-            _report_folds(trial, finished, spec.epochs)
-    if refit or (len(folds) == 1 and spec.keep_models):
-        _save_model(model, folder)
+    with leaving_history(folder, copies, str(spec.monitor)):
+        data, folds = split.data, split.folds
+        checkpoint = copies.load(trial_identity(spec, trial, place, split.digest), has_reported)
+        finished = checkpoint.finished if checkpoint else ()
+        fit_seconds = 0.0
+        for number in range(len(finished), len(folds)):
+            train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
+            job = FoldJob(spec, trial, place, copies, number, train, validation, refit, finished, split.digest)
+            model, score, seconds = _train_fold(job, checkpoint)
+            fit_seconds += seconds
+            finished, checkpoint = (*finished, score), None
+            note_folds(trial, finished, len(folds))
+            if number > 0:
+                _report_folds(trial, finished, spec.epochs)
+        value = fmean(score.value for score in finished)
+        if refit or (len(folds) == 1 and spec.keep_models):
+            _save_model(model, folder)
+        # With several folds, the predictions of all would have to be kept before one knows whether anybody wants them.
+        if len(folds) == 1 and len(validation) and is_among_best(value):
+            leave_confusion(folder, model, validation)
     latency_ms = measure_latency_ms(model, train) if "latency" in spec.minimize else math.nan
     n_parameters = max(score.n_parameters for score in finished)
-    return TrialScore(fmean(score.value for score in finished), finished, n_parameters, fit_seconds, latency_ms)
+    return TrialScore(value, finished, n_parameters, fit_seconds, latency_ms)
 
 
 def trial_identity(spec: StudySpec, trial: optuna.Trial, place: tuple[int | str, ...], split: str) -> str:

@@ -68,7 +68,7 @@ def _interrupt_key(tmp_path: Path) -> Any:
 
 
 def _table(study: optuna.Study) -> list[object]:
-    kept = ("fold_values", "fold_std", "fold_curves", "best_epoch", "n_parameters")
+    kept = ("fold_values", "fold_std", "best_epoch", "n_parameters")
     return [
         (t.number, t.state.name, t.params, t.value, t.intermediate_values, [t.user_attrs[name] for name in kept])
         for t in study.get_trials()

@@ -68,7 +68,9 @@ class Bench:
     def validation(self, spec: StudySpec) -> Dataset:
         return self.data.subset(self.folds(spec)[0].validation)
 
-    def train(self, spec: StudySpec, **watched: Any) -> Any:
+    def train(
+        self, spec: StudySpec, is_among_best: Callable[[float], bool] = lambda value: False, **watched: Any
+    ) -> Any:
         """Train the trial in this process, from its checkpoint if it has one; return its score."""
         from autotune.training.trial import train_trial
 
@@ -76,9 +78,9 @@ class Bench:
             self.study._storage.set_trial_state_values(self.last.trial._trial_id, TrialState.WAITING)
         trial: Any = Watched(self.study.ask(), **watched)
         self.last = trial
-        return train_trial(
-            spec, trial, Split(self.data, self.folds(spec), "split"), self.folder, place=("trial", trial.number)
-        )
+        rows = Split(self.data, self.folds(spec), "split")
+        place = ("trial", trial.number)
+        return train_trial(spec, trial, rows, self.folder, place=place, is_among_best=is_among_best)
 
     def checkpoint(self, spec: StudySpec) -> Any:
         from autotune.training.copies import CheckpointCopies

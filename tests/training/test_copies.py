@@ -123,7 +123,7 @@ def test_a_store_that_does_not_answer_is_told_once_and_tried_again(
     copies = CheckpointCopies(folder, told.append)
     copies.save(checkpoint(1))
     with monkeypatch.context() as broken:
-        broken.setattr(artifacts, "_open_store", _no_network)
+        broken.setattr(artifacts, "open_store", _no_network)
         copies.save(checkpoint(2))
         copies.save(checkpoint(3))
         progress, (cannot,) = load(folder)
@@ -160,7 +160,7 @@ def test_a_copy_that_is_out_of_reach_is_removed_by_the_next_run(
 ) -> None:
     save(folder, checkpoint(1))
     with monkeypatch.context() as broken:
-        broken.setattr(artifacts, "_open_store", _no_network)
+        broken.setattr(artifacts, "open_store", _no_network)
         assert not folder.remove_checkpoint()
         assert not elsewhere.remove_checkpoint()
     assert not folder.checkpoint.exists()
@@ -186,7 +186,7 @@ def test_the_local_one_is_written_before_the_copy(folder: TrialFolder, monkeypat
         seen.append(load_checkpoint(folder.checkpoint, ME))
         raise OSError
 
-    monkeypatch.setattr(artifacts, "_open_store", look)
+    monkeypatch.setattr(artifacts, "open_store", look)
     save_checkpoint(checkpoint(1), folder.checkpoint)
     save(folder, dataclasses.replace(checkpoint(1), best_epoch=2))
     assert [found.best_epoch for found in seen if found] == [2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -285,17 +286,19 @@ def test_each_fold_leaves_its_value_its_curve_and_its_best_epoch(bench: Bench, s
     values = [fold.value for fold in score.folds]
     assert noted["fold_values"] == values
     assert noted["fold_std"] == pytest.approx(np.std(values, ddof=1))
-    assert noted["fold_curves"] == [fold.history["val_accuracy"] for fold in score.folds]
+    history = json.loads((bench.folder.shown / "history.json").read_text())
+    assert history == [fold.history for fold in score.folds]
     assert noted["best_epoch"] == [fold.best_epoch for fold in score.folds]
     for fold in range(3):
-        assert noted["fold_curves"][fold][noted["best_epoch"][fold] - 1] == values[fold]
+        assert history[fold]["val_accuracy"][noted["best_epoch"][fold] - 1] == values[fold]
 
 
 def test_a_trial_pruned_between_two_folds_keeps_those_that_are_finished(bench: Bench, study_of: StudyOf) -> None:
     with pytest.raises(optuna.TrialPruned):
         bench.train(study_of(k=3, epochs=1), prune_after=2)
     noted = bench.last.trial.user_attrs
-    assert len(noted["fold_values"]) == len(noted["fold_curves"]) == 2
+    history = json.loads((bench.folder.shown / "history.json").read_text())
+    assert len(noted["fold_values"]) == len(history) == 2
     assert bench.last.reports[2] == pytest.approx(np.mean(noted["fold_values"]))
 
 

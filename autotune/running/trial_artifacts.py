@@ -1,0 +1,164 @@
+"""What trials leave to look at, in the artifact store of their study: put there when they end, and read from there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mimetypes
+import shutil
+import threading
+import uuid
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import optuna
+from optuna.artifacts import ArtifactMeta
+from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.trial import FrozenTrial
+
+from autotune.running.events import Note, Observer
+from autotune.running.settings import StudySettings, read_settings
+from autotune.search import COPY_OF
+from autotune.training.artifacts import ArtifactStore, open_store, reason
+from autotune.training.disk import disk_full
+from autotune.training.folder import TrialFolder, trial_folder
+from autotune.training.shown import HISTORY
+
+_PREFIX = "artifacts:"  # of the attributes by which Optuna and optuna-dashboard know a trial's artifacts
+_MOST_LOG_BYTES = 256 * 1024
+_MIME_TYPES = {".json": "application/json", ".png": "image/png", ".txt": "text/plain"}
+
+
+def checkpoints_url(name: str, settings: StudySettings) -> str | None:
+    """Return where the study `name` copies its checkpoints to; None for nowhere."""
+    return f"{settings.artifacts}/{name}/{settings.token}" if settings.artifacts else None
+
+
+def artifacts_url(folder: Path, settings: StudySettings | None) -> str:
+    """Return where a study's artifacts are: in its folder, or where its checkpoints are copied to.
+
+    Args:
+        folder: The study's folder, `RUN_DIR/NAME`.
+        settings: What it remembers; None if it was never run by this package.
+    """
+    elsewhere = checkpoints_url(folder.name, settings) if settings else None
+    return f"{elsewhere}/artifacts" if elsewhere else str(folder / "artifacts")
+
+
+@dataclass
+class TrialArtifacts:
+    """Puts what trials leave into the artifact store of their study. Safe in any thread.
+
+    Attributes:
+        url: The store.
+        observer: Told once if that does not work: no trial fails by it, and the files stay in the trial's folder.
+    """
+
+    url: str
+    observer: Observer
+    _has_told: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def leave(self, trial: optuna.Trial, folder: TrialFolder) -> None:
+        """Put what a trial has left there; to be called before it is told how the trial ended.
+
+        A trial that does so again, since its parent has died in between, replaces what it has left.
+
+        Raises:
+            DiskFullError: If the disk is full.
+        """
+        if not folder.shown.is_dir():
+            return
+        known = _artifact_ids(trial.storage.get_trial(trial._trial_id))
+        for path in sorted(folder.shown.iterdir()):
+            artifact_id = known.get(path.name) or str(uuid.uuid4())
+            # Before it is noted: there is to be no note of a file that is not there.
+            if not self._is_written(artifact_id, path):
+                return
+            if path.name not in known:
+                meta = ArtifactMeta(artifact_id, path.name, _mime_type(path), None)
+                trial.storage.set_trial_system_attr(trial._trial_id, _PREFIX + artifact_id, json.dumps(asdict(meta)))
+        shutil.rmtree(folder.shown, ignore_errors=True)
+
+    def _is_written(self, artifact_id: str, path: Path) -> bool:
+        try:
+            with path.open("rb") as content:
+                open_store(self.url).write(artifact_id, content)
+        except Exception as error:  # whatever the store's client raises: the trial itself is well
+            if full := disk_full(error, path.parent, Path(self.url)):
+                raise full from error
+            self._tell(error)
+            return False
+        return True
+
+    def _tell(self, error: Exception) -> None:
+        with self._lock:
+            is_first, self._has_told = not self._has_told, True
+        if is_first:
+            text = f"curves and logs cannot be put into {self.url} ({reason(error)}); they stay in the trials' folders"
+            self.observer(Note(None, text))
+
+
+def leave_log(folder: TrialFolder) -> None:
+    """Leave the end of the log of a trial that has failed, for the artifact store.
+
+    Raises:
+        OSError: If the disk is full.
+    """
+    with contextlib.suppress(FileNotFoundError), folder.log.open("rb") as log:
+        log.seek(max(0, folder.log.stat().st_size - _MOST_LOG_BYTES))
+        end = log.read()
+        folder.shown.mkdir(parents=True, exist_ok=True)
+        (folder.shown / folder.log.name).write_bytes(end)
+
+
+def read_history(
+    study: optuna.Study, trial: FrozenTrial, folder: Path | None = None
+) -> list[dict[str, list[float]]] | None:
+    """Return every metric that Keras reported of a finished trial: for each fold, a value for each epoch.
+
+    Args:
+        study: The study.
+        trial: One of its trials; of a copy, the history of the trial that it is a copy of.
+        folder: The study's folder, `RUN_DIR/NAME`, if it is not where the study was run.
+
+    Returns:
+        None if there is none: of a plain objective, a trial that has failed in its first epoch or was lost with its
+        worker, or one whose files are not on this machine.
+    """
+    if (original := trial.user_attrs.get(COPY_OF)) is not None:
+        trial = study.get_trials(deepcopy=False)[original]
+    settings = read_settings(study)
+    if folder is None:
+        if settings is None:
+            return None
+        folder = Path(settings.run_dir) / study.study_name
+    content = _read(open_store(artifacts_url(folder, settings)), trial, HISTORY)
+    if content is None:  # the store was away when the trial ended
+        with contextlib.suppress(OSError):
+            content = (trial_folder(folder, trial.number).shown / HISTORY).read_bytes()
+    if content is None:
+        return None
+    history: list[dict[str, list[float]]] = json.loads(content)
+    return history
+
+
+def _read(store: ArtifactStore, trial: FrozenTrial, name: str) -> bytes | None:
+    artifact_id = _artifact_ids(trial).get(name)
+    if artifact_id is None:
+        return None
+    try:
+        with contextlib.closing(store.open_reader(artifact_id)) as content:
+            return content.read()
+    except ArtifactNotFound:
+        return None
+
+
+def _artifact_ids(trial: FrozenTrial) -> dict[str, str]:
+    """Return the identifiers of a trial's artifacts by their file names."""
+    noted = [json.loads(value) for key, value in trial.system_attrs.items() if key.startswith(_PREFIX)]
+    return {meta["filename"]: meta["artifact_id"] for meta in noted if meta is not None}  # None: removed by a person
+
+
+def _mime_type(path: Path) -> str:
+    return _MIME_TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"

@@ -1,0 +1,165 @@
+"""What trials leave in an artifact store: Optuna finds it, nothing fails by it, and it is read back."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.artifacts import FileSystemArtifactStore, download_artifact, get_all_artifact_meta
+
+from autotune.errors import DiskFullError
+from autotune.running import trial_artifacts
+from autotune.running.events import Event, Note
+from autotune.running.settings import StudySettings, write_settings
+from autotune.running.trial_artifacts import TrialArtifacts, artifacts_url, leave_log, read_history
+from autotune.search import COPY_OF
+from autotune.study import Overrides
+from autotune.training.folder import TrialFolder, trial_folder
+
+HISTORY = [{"loss": [2.0, 1.0], "val_loss": [2.5, 1.5]}]
+
+
+def settings_of(run_dir: Path, artifacts: str | None = None) -> StudySettings:
+    numbers = {"seed": 0, "epochs": 2, "n_trials": 3, "threads": 1}
+    return StudySettings(
+        study_file=None,
+        n_trials_given=False,
+        overrides=Overrides(),
+        monitor="val_loss",
+        epoch_policy="best",
+        split=None,
+        data_dir=None,
+        run_dir=str(run_dir),
+        artifacts=artifacts,
+        token="token",
+        **numbers,
+    )
+
+
+@pytest.fixture
+def study(storage: optuna.storages.BaseStorage, run_dir: Path) -> optuna.Study:
+    study = optuna.create_study(study_name="toy", storage=storage)
+    write_settings(study, settings_of(run_dir))
+    return study
+
+
+@pytest.fixture
+def url(run_dir: Path) -> str:
+    return artifacts_url(run_dir / "toy", settings_of(run_dir))
+
+
+def left(run_dir: Path, number: int = 0) -> TrialFolder:
+    """Return the folder of a trial that has left its history and a picture."""
+    folder = trial_folder(run_dir / "toy", number)
+    folder.shown.mkdir(parents=True)
+    (folder.shown / "history.json").write_text(json.dumps(HISTORY))
+    (folder.shown / "curves.png").write_bytes(b"\x89PNG")
+    return folder
+
+
+def fail_to_open(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+    def open_store(url: str) -> None:
+        raise error
+
+    monkeypatch.setattr(trial_artifacts, "open_store", open_store)
+
+
+def test_optuna_itself_finds_what_a_trial_has_left(
+    study: optuna.Study, url: str, run_dir: Path, tmp_path: Path
+) -> None:
+    trial, folder = study.ask(), left(run_dir)
+    TrialArtifacts(url, print).leave(trial, folder)
+    study.tell(trial, 1.0)
+    metas = {meta.filename: meta for meta in get_all_artifact_meta(study.trials[0], storage=study._storage)}
+    assert {name: meta.mimetype for name, meta in metas.items()} == {
+        "curves.png": "image/png",
+        "history.json": "application/json",
+    }
+    store = FileSystemArtifactStore(run_dir / "toy" / "artifacts")
+    copy = tmp_path / "copy.png"
+    download_artifact(artifact_store=store, artifact_id=metas["curves.png"].artifact_id, file_path=str(copy))
+    assert copy.read_bytes() == b"\x89PNG"
+    assert not folder.shown.exists()
+
+
+def test_the_history_is_read_back_for_a_copy_of_the_trial_too(study: optuna.Study, url: str, run_dir: Path) -> None:
+    trial = study.ask()
+    TrialArtifacts(url, print).leave(trial, left(run_dir))
+    study.tell(trial, 1.0)
+    copy = study.ask()
+    copy.set_user_attr(COPY_OF, 0)
+    study.tell(copy, 1.0)
+    study.tell(study.ask(), 1.0)
+    assert [read_history(study, trial) for trial in study.trials] == [HISTORY, HISTORY, None]
+
+
+def test_it_may_be_read_where_the_run_dir_has_been_moved_to(
+    study: optuna.Study, url: str, run_dir: Path, tmp_path: Path
+) -> None:
+    trial = study.ask()
+    TrialArtifacts(url, print).leave(trial, left(run_dir))
+    study.tell(trial, 1.0)
+    run_dir.rename(tmp_path / "moved")
+    assert read_history(study, study.trials[0]) is None
+    assert read_history(study, study.trials[0], tmp_path / "moved" / "toy") == HISTORY
+
+
+def test_a_trial_that_ends_twice_leaves_the_later_files_once(study: optuna.Study, url: str, run_dir: Path) -> None:
+    trial, artifacts = study.ask(), TrialArtifacts(url, print)
+    artifacts.leave(trial, left(run_dir))
+    again = left(run_dir)
+    (again.shown / "curves.png").write_bytes(b"later")
+    artifacts.leave(trial, again)
+    assert len(get_all_artifact_meta(trial)) == 2
+    assert b"later" in {path.read_bytes() for path in (run_dir / "toy" / "artifacts").iterdir()}
+
+
+def test_a_store_that_is_away_is_told_once_and_costs_no_trial(
+    study: optuna.Study, url: str, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Event] = []
+    artifacts = TrialArtifacts(url, told.append)
+    with monkeypatch.context() as broken:
+        fail_to_open(broken, OSError(errno.ENETUNREACH, "Network is unreachable"))
+        for number in range(2):
+            trial = study.ask()
+            artifacts.leave(trial, left(run_dir, number))
+            assert get_all_artifact_meta(trial) == []  # no note of a file that is not there
+            study.tell(trial, 1.0)
+    text = f"curves and logs cannot be put into {url} (Network is unreachable); they stay in the trials' folders"
+    assert told == [Note(None, text)]
+    assert [read_history(study, trial) for trial in study.trials] == [HISTORY, HISTORY]
+
+
+def test_a_full_disk_is_one_here_too(
+    study: optuna.Study, url: str, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_to_open(monkeypatch, OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(DiskFullError):
+        TrialArtifacts(url, print).leave(study.ask(), left(run_dir))
+
+
+def test_a_trial_that_leaves_nothing_costs_the_storage_nothing(study: optuna.Study, url: str, run_dir: Path) -> None:
+    trial = study.ask()
+    TrialArtifacts(url, print).leave(trial, trial_folder(run_dir / "toy", 0))
+    assert get_all_artifact_meta(trial) == []
+    assert not (run_dir / "toy").exists()
+
+
+def test_the_end_of_a_log_is_left(run_dir: Path) -> None:
+    folder = trial_folder(run_dir / "toy", 0)
+    folder.path.mkdir(parents=True)
+    folder.log.write_bytes(b"x" * 300_000 + b"the end")
+    leave_log(folder)
+    end = (folder.shown / "log.txt").read_bytes()
+    assert len(end) == 256 * 1024
+    assert end.endswith(b"x" + b"the end")
+    assert folder.log.stat().st_size == 300_007
+
+
+def test_a_bucket_holds_the_artifacts_of_many_studies_apart(run_dir: Path) -> None:
+    urls = {artifacts_url(run_dir / name, settings_of(run_dir, "s3://bucket/some")) for name in ("a", "b")}
+    assert urls == {"s3://bucket/some/a/token/artifacts", "s3://bucket/some/b/token/artifacts"}
