@@ -30,7 +30,7 @@ from autotune.results.confirmation import (
 from autotune.results.final import FinalResult, TestScore, claim_test_rows, read_result, record_result
 from autotune.results.opening import OpenTestRows, TestScores
 from autotune.results.provenance import provenance
-from autotune.results.sources import settings_of, source_of
+from autotune.results.sources import refuse_part, settings_of, source_of
 from autotune.results.statistics import design_of, estimate_on_test_rows
 from autotune.results.summary import stored_study
 from autotune.running.events import Event, Note, Observer
@@ -40,7 +40,6 @@ from autotune.running.planning import Plan
 from autotune.running.preparing import Declaration
 from autotune.running.queue import Queue, QueuedTrial, begun_with, key_of
 from autotune.running.run import check_positive
-from autotune.running.settings import StudySettings
 from autotune.running.source import StudySource
 from autotune.running.stored_study import find_study
 from autotune.study import StudySpec
@@ -115,7 +114,7 @@ def finalize(
             observer(Note(None, "this is the recorded result: the test rows are not opened again"))
         return result
     settings = settings_of(search)
-    _refuse_part(search, settings)
+    refuse_part(search, settings, "finalize")
     _check_has_results(search)
     places = find_places(storage, run_dir, data_dir, settings.run_dir)
     source = source_of(study, settings)
@@ -277,15 +276,6 @@ def _unfinished(study: optuna.Study) -> Unfinished | None:
     trials = study.get_trials(deepcopy=False)
     finished = sum(trial.state.is_finished() for trial in trials)
     return Unfinished(study.study_name, finished, len(trials)) if finished < len(trials) else None
-
-
-def _refuse_part(search: optuna.Study, settings: StudySettings) -> None:
-    if settings.part_of is not None:
-        raise UsageError(
-            f"the study {search.study_name!r} trains configurations of {settings.part_of!r} again.",
-            "Searches are finalized.",
-            f"autotune finalize {settings.part_of}",
-        )
 
 
 def _check_has_results(search: optuna.Study) -> None:
