@@ -231,6 +231,26 @@ def export_command(options: argparse.Namespace) -> int:
     return DONE
 
 
+def explain_command(options: argparse.Namespace) -> int:
+    """Show what a study's model confuses, and what it looks at."""
+    from autotune.printing import print_explanation
+    from autotune.results.explaining import explain
+    from autotune.results.picturing import write_pictures
+
+    try:
+        found = explain(
+            options.name,
+            storage=options.storage,
+            run_dir=options.run_dir,
+            data_dir=options.data_dir,
+            gpus=options.gpus,
+        )
+    except KeyboardInterrupt:
+        return STOPPED
+    print_explanation(found, write_pictures(found))
+    return DONE
+
+
 def replay_command(options: argparse.Namespace) -> int:
     """Train a finished trial again and compare."""
     from autotune.printing import print_replay
@@ -427,6 +447,7 @@ _COMMANDS = {
     "status": status_command,
     "best": best_command,
     "export": export_command,
+    "explain": explain_command,
     "replay": replay_command,
     "report": report_command,
     "refine": refine_command,

@@ -79,11 +79,16 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     exported = add("export", "Write model.keras, which Keras alone can load, and card.json.")
     exported.add_argument("name", metavar="NAME")
     exported.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder to write to")
+    explained = add(
+        "explain", "Show what the best model confuses, and what it looks at, on rows it was not trained on."
+    )
+    explained.add_argument("name", metavar="NAME")
     replay = add("replay", "Train a finished trial again, and see whether its numbers are the same.")
     replay.add_argument("name", metavar="NAME")
     replay.add_argument("--trial", type=int, required=True, metavar="N", help="the trial's number")
-    replay.add_argument("--gpus", metavar="GPUS", help="GPUs by position or UUID, or none (default: all)")
-    add_data_dir(replay)
+    for sub in (explained, replay):
+        sub.add_argument("--gpus", metavar="GPUS", help="GPUs by position or UUID, or none (default: all)")
+        add_data_dir(sub)
     for sub in (status, best, finalize, curve):
         sub.add_argument("--json", action="store_true", help="print JSON and nothing else")
     report = add(
