@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from autotune.data import Dataset, GroupKFold, Holdout, KFold
     from autotune.errors import AutotuneError, StudyFailedError, UsageError
     from autotune.results.finalizing import finalize
+    from autotune.results.scaling import learning_curve
     from autotune.running.run import run
     from autotune.stopping_rule import stop_when_flat
     from autotune.study import StudySpec, load_study_file
@@ -27,6 +28,7 @@ __all__ = [
     "StudySpec",
     "UsageError",
     "finalize",
+    "learning_curve",
     "load_study_file",
     "run",
     "stop_when_flat",
@@ -42,6 +44,7 @@ _HOMES = {
     "StudySpec": "autotune.study",
     "UsageError": "autotune.errors",
     "finalize": "autotune.results.finalizing",
+    "learning_curve": "autotune.results.scaling",
     "load_study_file": "autotune.study",
     "run": "autotune.running.run",
     "stop_when_flat": "autotune.stopping_rule",

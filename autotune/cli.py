@@ -14,9 +14,10 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from autotune.errors import AutotuneError, UsageError
 from autotune.options import parser_for
@@ -24,8 +25,13 @@ from autotune.options import parser_for
 if TYPE_CHECKING:
     import optuna
 
+    from autotune.results.final import FinalResult
+    from autotune.results.learning_curve import LearningCurve
+    from autotune.results.parts import Unfinished
     from autotune.running.events import Event
     from autotune.running.places import Places
+
+_Result = TypeVar("_Result", "FinalResult", "LearningCurve")
 
 DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
 
@@ -111,6 +117,8 @@ def status_command(options: argparse.Namespace) -> int:
     """Show how far studies are."""
     from autotune.results.summary import study_status
 
+    if options.watch:
+        return _watch(options)
     statuses = [study_status(study) for study in _studies(options)]
     if options.json:
         as_dicts = [dataclasses.asdict(status) for status in statuses]
@@ -150,19 +158,40 @@ def best_command(options: argparse.Namespace) -> int:
 
 def finalize_command(options: argparse.Namespace) -> int:
     """Confirm the best trials, refit the winner, and test it once."""
+    from autotune.printing import print_final
+    from autotune.results.finalizing import finalize
+
+    return _train_again("finalize", options, partial(finalize, top=options.top), print_final)
+
+
+def learning_curve_command(options: argparse.Namespace) -> int:
+    """Train the winner on more and more rows."""
+    from autotune.printing import print_learning_curve
+    from autotune.results.scaling import FRACTIONS, learning_curve
+
+    work = partial(learning_curve, fractions=options.fractions or FRACTIONS)
+    return _train_again("learning-curve", options, work, print_learning_curve)
+
+
+def _train_again(
+    command: str,
+    options: argparse.Namespace,
+    work: Callable[..., _Result | Unfinished],
+    show: Callable[[_Result], None],
+) -> int:
+    """Have configurations of a study trained again by `work`, and show what that came to, or how to go on."""
     import optuna
     from rich.console import Console
 
-    from autotune.printing import print_final, print_stopped
+    from autotune.printing import print_stopped
     from autotune.progress import new_progress
-    from autotune.results.finalizing import Unfinished, finalize
+    from autotune.results.parts import Unfinished
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         with new_progress(Console(stderr=options.json)) as progress:
-            result = finalize(
+            result = work(
                 options.name,
-                top=options.top,
                 repeats=options.repeats,
                 workers=options.workers,
                 timeout_s=options.timeout,
@@ -176,18 +205,18 @@ def finalize_command(options: argparse.Namespace) -> int:
                 observer=progress,
             )
     except KeyboardInterrupt:
-        print_stopped(options.name, _where(options), command="finalize")
+        print_stopped(options.name, _where(options), command)
         return STOPPED
     if isinstance(result, Unfinished):
         stream = sys.stderr if options.json else sys.stdout
         print(f"{result.study}: {result.finished} of {result.n_trials} trained.", file=stream)
-        print(f"Go on:  autotune finalize {shlex.quote(options.name)}{_where(options)}", file=stream)
+        print(f"Go on:  autotune {command} {shlex.quote(options.name)}{_where(options)}", file=stream)
         if options.json:
             print(json.dumps({"unfinished": dataclasses.asdict(result)}, indent=2))
     elif options.json:
         print(json.dumps(result.as_dict(), indent=2))
     else:
-        print_final(result)
+        show(result)
     return DONE
 
 
@@ -217,6 +246,25 @@ def replay_command(options: argparse.Namespace) -> int:
     )
     print_replay(found)
     return DONE if found.is_same else FAILED
+
+
+def report_command(options: argparse.Namespace) -> int:
+    """Write the report of a study."""
+    from autotune.results.report.writing import write_report
+
+    path = write_report(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
+    print(f"Report: {path}")
+    return DONE
+
+
+def refine_command(options: argparse.Namespace) -> int:
+    """Print the ranges of the next search."""
+    from autotune.printing import print_refinement
+    from autotune.results.refining import refine
+    from autotune.results.report.story import told
+
+    print_refinement(refine(told(options.name, storage=options.storage, run_dir=options.run_dir)))
+    return DONE
 
 
 def dashboard_command(options: argparse.Namespace) -> int:
@@ -316,6 +364,31 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
     return DONE
 
 
+def _watch(options: argparse.Namespace) -> int:
+    import optuna
+    from rich.console import Console
+
+    from autotune.printing import print_watched
+    from autotune.progress import new_progress
+    from autotune.results.sources import settings_of
+    from autotune.results.summary import study_status
+    from autotune.running.watching import watch_study
+
+    if options.name is None or options.json:
+        raise UsageError(
+            f"--watch {'and --json do not go together' if options.json else 'needs the name of a study'}.",
+            "It shows one study while it goes on, for people; --json prints how far studies are by now, for programs.",
+            "autotune status NAME --watch",
+        )
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = _study(options, options.name)
+    settings = settings_of(study)
+    with new_progress(Console()) as progress:
+        watch_study(study, settings, progress)
+    print_watched(study_status(study), _where(options))
+    return DONE
+
+
 def _places(options: argparse.Namespace) -> Places:
     from autotune.running.places import find_places
 
@@ -358,10 +431,13 @@ _COMMANDS = {
     "run": run_command,
     "resume": resume_command,
     "finalize": finalize_command,
+    "learning-curve": learning_curve_command,
     "status": status_command,
     "best": best_command,
     "export": export_command,
     "replay": replay_command,
+    "report": report_command,
+    "refine": refine_command,
     "dashboard": dashboard_command,
     "serve": serve_command,
     "datasets": datasets_command,

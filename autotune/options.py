@@ -44,13 +44,21 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     finalize.add_argument("name", metavar="NAME")
     finalize.add_argument("--top", type=int, default=5, metavar="N", help="trials to confirm (default: %(default)s)")
     finalize.add_argument("--repeats", type=int, default=5, metavar="R", help="seeds for each (default: %(default)s)")
+    curve = add(
+        "learning-curve",
+        "Train the winner on more and more of the training rows, and say what twice of them should bring.",
+    )
+    curve.add_argument("name", metavar="NAME")
+    shares = "shares of the training rows (default: 0.1,0.2,0.4,0.7,1)"
+    curve.add_argument("--fractions", type=_numbers, metavar="F,...", help=shares)
+    curve.add_argument("--repeats", type=int, default=3, metavar="R", help="seeds for each (default: %(default)s)")
     for sub in (run, resume):
         sub.add_argument("--trials", type=int, metavar="N", help="total of finished trials; remembered by the study")
         engine = "where trials run: here, or on the Ray cluster at RAY_ADDRESS (default: %(default)s)"
         sub.add_argument("--engine", choices=["local", "ray"], default="local", help=engine)
         cpus = "Ray's CPUs for each worker (default: as many as the study remembers threads, else 1)"
         sub.add_argument("--cpus-per-worker", type=int, metavar="C", help=cpus)
-    for sub in (run, resume, finalize):
+    for sub in (run, resume, finalize, curve):
         sub.add_argument("--timeout", type=float, metavar="SECONDS", help="stop after so long; running trials wait")
         lease = "other machines take over this command's trials after not hearing of it for so long (default: 60)"
         sub.add_argument("--lease", type=float, default=60.0, metavar="SECONDS", help=lease)
@@ -64,6 +72,8 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
         add_data_dir(sub)
     status = add("status", "Show how far a study is, or all of them.")
     status.add_argument("name", nargs="?", metavar="NAME")
+    watch = "show it live, wherever it runs, until its trials are finished or nobody runs it"
+    status.add_argument("--watch", action="store_true", help=watch)
     best = add("best", "Show the best trial of a study.")
     best.add_argument("name", metavar="NAME")
     exported = add("export", "Write model.keras, which Keras alone can load, and card.json.")
@@ -74,8 +84,17 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     replay.add_argument("--trial", type=int, required=True, metavar="N", help="the trial's number")
     replay.add_argument("--gpus", metavar="GPUS", help="GPUs by position or UUID, or none (default: all)")
     add_data_dir(replay)
-    for sub in (status, best, finalize):
+    for sub in (status, best, finalize, curve):
         sub.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    report = add(
+        "report", "Write one HTML page about a study: what was tried, what won, how sure it is, what mattered."
+    )
+    report.add_argument("name", metavar="NAME")
+    report.add_argument("-o", "--output", metavar="FILE", help="the page (default: RUN_DIR/NAME/report.html)")
+    refine = add(
+        "refine", "Print the ranges of the next study file, narrower or wider, and the trials to begin it with."
+    )
+    refine.add_argument("name", metavar="NAME")
     dashboard = add("dashboard", "Serve optuna-dashboard on 127.0.0.1.")
     dashboard.add_argument("--port", type=int, default=8080, metavar="P")
     serve = add(
@@ -88,6 +107,13 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     datasets = add("datasets", "List the datasets: what is there, what is missing, how to get it.")
     add_data_dir(datasets)
     return parser
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers like 0.1,0.3,1") from None
 
 
 def _version() -> str:

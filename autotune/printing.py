@@ -12,6 +12,9 @@ from rich.table import Table
 
 from autotune.results.confirmation import BASELINE, Confirmation
 from autotune.results.final import FinalResult, TestScore
+from autotune.results.learning_curve import LearningCurve
+from autotune.results.power_law import PowerLaw
+from autotune.results.refining import Refinement
 from autotune.results.replaying import ReplayedTrial
 from autotune.results.statistics import Estimate
 from autotune.results.summary import BestTrial, StudyStatus
@@ -38,6 +41,26 @@ def print_result(status: StudyStatus, where: str, may_go_on: bool) -> None:
         more = "" if is_short else f" --trials {finished * 2}"
         print(f"{'Go on:' if is_short else 'More: '}  autotune resume {shlex.quote(status.study)}{more}{where}")
     print(f"Watch:  autotune dashboard{where}")
+
+
+def print_watched(status: StudyStatus, where: str) -> None:
+    """Print why there is nothing more to watch.
+
+    Args:
+        status: The study by now.
+        where: The options with which another command finds the study.
+    """
+    finished = status.complete + status.pruned
+    of = f"{finished} of {status.n_trials} trials finished"
+    if status.why_over is not None:
+        print(f"{status.study} has ended, {of}: {status.why_over}")
+    elif status.n_trials is not None and finished >= status.n_trials:
+        print(f"{status.study} has ended, {of}.")
+    else:
+        print(f"Nobody runs {status.study} now: {of}.")
+        print(f"Go on:  autotune resume {shlex.quote(status.study)}{where}")
+    if status.best is not None:
+        print_best(status.best)
 
 
 def print_best(best: BestTrial) -> None:
@@ -123,6 +146,36 @@ def _print_test(test: TestScore, epochs: int) -> None:
         print(f"  baseline, trained the same way: {test.baseline:.5f}; {_difference(test.versus_baseline)}")
 
 
+def print_learning_curve(curve: LearningCurve) -> None:
+    """Print what a winner comes to on more and more rows, and what twice of them should bring."""
+    which = "winner" if curve.is_final else "best trial so far, not confirmed"
+    print(
+        f"\n{curve.study}: {_named(curve.candidate)} ({which}) trained with {curve.repeats} seeds on more and more rows"
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("fraction", "rows", curve.monitor, "std. error", "by seed"):
+        table.add_column(column, justify="left" if column == "by seed" else "right", no_wrap=True)
+    for point in curve.points:
+        table.add_row(
+            f"{point.fraction:g}",
+            f"{point.n_rows:,.0f}",
+            f"{point.mean:.5f}",
+            f"{point.standard_error:.5f}" if point.standard_error is not None else "",
+            ", ".join(f"{value:.4f}" for value in point.values),
+        )
+    Console(width=None if sys.stdout.isatty() else 250).print(table)
+    if curve.n_failed:
+        print(f"{curve.n_failed} trainings have failed.")
+    if curve.law is not None:
+        print(f"{curve.error} = {_formula(curve.law)}")
+    print(curve.sentence)
+
+
+def _formula(law: PowerLaw) -> str:
+    a, b, c = (f"{one.value:.3g} ({one.low:.3g} to {one.high:.3g})" for one in (law.a, law.b, law.c))
+    return f"a * (rows / {law.n_max:,.0f}) ** -b + c from {law.n_min:,.0f} rows on: a = {a}, b = {b}, c = {c}"
+
+
 def _with_unit(cost: str) -> str:
     return f"{cost} (ms)" if cost == "latency" else cost
 
@@ -142,6 +195,23 @@ def _why(confirmation: Confirmation) -> str:
 
 def _difference(found: Estimate) -> str:
     return f"by {found.mean:+.5f}, 95 % interval {found.low:+.5f} to {found.high:+.5f}, p = {found.p_value:.2g}"
+
+
+def print_refinement(refined: Refinement) -> None:
+    """Print the next search as lines of a study file."""
+    print(f"# The next search after {refined.study}: for `build` and `fit`, in place of the lines with these names")
+    for one in refined.hyperparameters:
+        if one.why:
+            print(f"\n# {one.why}")
+        print(one.line)
+    if refined.enqueue:
+        print("\n# for StudySpec: begin with the best")
+        print("enqueue=[")
+        for params in refined.enqueue:
+            print(f"    {dict(params)!r},")
+        print("],")
+    for advice in refined.advice:
+        print(f"\n# {advice.text}\n#   {advice.evidence}")
 
 
 def print_replay(found: ReplayedTrial) -> None:

@@ -47,6 +47,9 @@ class StudySpec:
         one_hot: Whether the model is given labels one-hot, float32 of shape (b, n_classes), as cross-entropy with label
             smoothing, mean squared error and focal loss need them; else as integers of shape (b,).
         folds: Who trains on which rows: `Holdout(fraction)`, `KFold(k)` or `GroupKFold(k)`.
+        train_fraction: Share of each fold's training rows that the search trains on, in (0, 1]: classes stay in
+            proportion and groups whole, and validation rows are the same. `autotune finalize` confirms and refits on
+            all rows. It cannot change while a study goes on.
         fit: Optional `fit(trial) -> dict` of arguments for `keras.Model.fit`: batch_size, callbacks, class_weight ...
         epochs: Epochs of training of each fold, at least 1.
         objective: A plain Optuna objective, `objective(trial) -> float`.
@@ -59,6 +62,8 @@ class StudySpec:
             None for TPE as in `autotune.search.tpe`.
         baseline: The hyperparameters of the configuration that the study has to beat, all that it is asked for, e.g.
             the article's; trained beside the candidates by `autotune finalize`. None for none.
+        enqueue: Hyperparameters to begin a new study with, a dict for each trial, e.g. what an earlier study has found;
+            what a dict leaves out is suggested.
         test_dataset: A function that returns the test rows, where `dataset` is a function too; only `autotune finalize`
             calls it, once. Named datasets have test rows of their own.
         pruner: An Optuna pruner; reports are made after each epoch, counted from 1. None for a median of at least
@@ -85,6 +90,7 @@ class StudySpec:
     monitor: str | None = None
     one_hot: bool = False
     folds: Folds = Holdout(0.1)  # noqa: RUF009 -- reason: frozen, and equal to every other Holdout(0.1)
+    train_fraction: float = 1.0
     fit: Callable[[optuna.Trial], Mapping[str, Any]] | None = None
     epochs: int = 10
     objective: Callable[[optuna.Trial], float] | None = None
@@ -94,6 +100,7 @@ class StudySpec:
     sampler: Callable[[int], optuna.samplers.BaseSampler] | None = None
     pruner: optuna.pruners.BasePruner | None = None
     baseline: Mapping[str, Any] | None = None
+    enqueue: Sequence[Mapping[str, Any]] = ()
     test_dataset: Callable[[], Dataset] | None = None
     keep_models: int = 3
     max_failures_in_a_row: int = 5
@@ -108,6 +115,7 @@ class StudySpec:
         _check_parts(self)
         _check_choice("direction", self.direction, ("maximize", "minimize"))
         _check_minimize(self)
+        _check_train_fraction(self)
         _check_choice("epoch_policy", self.epoch_policy, ("best", "last"))
         _check_at_least("epochs", self.epochs, 1)
         _check_at_least("n_trials", self.n_trials, 1)
@@ -281,6 +289,12 @@ def _check_parts(spec: StudySpec) -> None:
             "It gives each hyperparameter of the configuration to beat its value.",
             'Write, for example, baseline={"blocks": 3, "dropout": 0.0}.',
         )
+    if not isinstance(spec.enqueue, (list, tuple)) or not all(isinstance(one, Mapping) for one in spec.enqueue):
+        raise StudyFileError(
+            f"enqueue={spec.enqueue!r} is no list of dicts.",
+            "Each gives hyperparameters of a trial to begin with their values.",
+            'Write, for example, enqueue=[{"blocks": 3, "dropout": 0.2}].',
+        )
     if not isinstance(spec.folds, (Holdout, KFold, GroupKFold)):
         raise StudyFileError(
             f"folds={spec.folds!r} is unknown.",
@@ -303,6 +317,22 @@ def _check_minimize(spec: StudySpec) -> None:
             f"the study has an objective and also minimize={costs!r}.",
             "What a network costs is measured where there is one: in a Keras study (build, dataset, monitor).",
             "Leave `minimize` out, or return one value that weighs both.",
+        )
+
+
+def _check_train_fraction(spec: StudySpec) -> None:
+    value: object = spec.train_fraction
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value <= 1:
+        raise StudyFileError(
+            f"train_fraction={value!r} is out of range.",
+            "It is the share of the training rows that the search trains on, larger than 0 and at most 1.",
+            "Write, for example, train_fraction=0.25, or leave it out to search on all of them.",
+        )
+    if value != 1 and spec.objective is not None:
+        raise StudyFileError(
+            f"the study has an objective and also train_fraction={value!r}.",
+            "Training rows are known in a Keras study (build, dataset, monitor).",
+            "Leave `train_fraction` out, and take a part of the rows in the objective.",
         )
 
 

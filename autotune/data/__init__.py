@@ -2,6 +2,7 @@
 
 from autotune.data.dataset import Dataset
 from autotune.data.folds import Fold, Folds, GroupKFold, Holdout, KFold, Split, split, split_digest, with_k
+from autotune.data.fractions import train_on_part
 from autotune.data.sources import DatasetStatus, available, has_test_rows, load_development, load_test
 from autotune.data.store import open_stored, store
 
@@ -22,5 +23,6 @@ __all__ = [
     "split",
     "split_digest",
     "store",
+    "train_on_part",
     "with_k",
 ]

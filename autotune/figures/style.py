@@ -74,6 +74,13 @@ def new_axes(width_in: float = _WIDTH_IN, height_in: float = _HEIGHT_IN, columns
     return list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
+def figure_of(axes: Axes) -> Figure:
+    """Return the figure that axes are in."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    return figure
+
+
 def to_png(figure: Figure) -> bytes:
     """Return a figure as a PNG on white."""
     content = io.BytesIO()

@@ -134,7 +134,7 @@ def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTr
     trained = trained_again(again)
     names = list(dict.fromkeys(trial.candidate for trial in queued))
     repeats = 1 + max(trial.repeat for trial in queued)
-    values = {name: _values(trained[name]) for name in names if _is_whole(trained[name], repeats)}
+    values = {name: values_of(trained[name]) for name in names if _is_whole(trained[name], repeats)}
     if not values:
         raise _nothing_confirmed(again, repeats)
     ranked = sorted(values, key=lambda name: -sign * values[name].mean())
@@ -200,8 +200,8 @@ def trained_again(again: optuna.Study) -> dict[str, dict[int, FrozenTrial]]:
     found: dict[str, dict[int, FrozenTrial]] = defaultdict(dict)
     for trial in sorted(again.get_trials(deepcopy=False), key=lambda t: (t.state != TrialState.COMPLETE, t.number)):
         if trial.state.is_finished():
-            name, repeat = key_of(trial)
-            found[name].setdefault(repeat, trial)
+            key = key_of(trial)
+            found[key.candidate].setdefault(key.repeat, trial)
     return found
 
 
@@ -209,8 +209,8 @@ def _is_whole(repeats: Mapping[int, FrozenTrial], n_repeats: int) -> bool:
     return sum(trial.state == TrialState.COMPLETE for trial in repeats.values()) == n_repeats
 
 
-def _values(repeats: Mapping[int, FrozenTrial]) -> npt.NDArray[Any]:
-    """Return a candidate's values, shape (repeats, folds)."""
+def values_of(repeats: Mapping[int, FrozenTrial]) -> npt.NDArray[Any]:
+    """Return the values of complete repeats, shape (repeats, folds), in the order of the repeats."""
     ordered: Iterable[FrozenTrial] = (repeats[repeat] for repeat in sorted(repeats))
     return np.array([trial.user_attrs.get(FOLD_VALUES, [first_value(trial)]) for trial in ordered], dtype=np.float64)
 

@@ -13,8 +13,8 @@ import optuna
 import optuna_dashboard
 
 from autotune.errors import UsageError
-from autotune.results.dashboard_artifacts import StudiesArtifacts, WsgiApp, tell_study
 from autotune.results.dashboard_curves import with_few_curves
+from autotune.results.dashboard_store import StudiesArtifacts, WsgiApp, tell_study
 from autotune.running.settings import ATTRIBUTE, settings_from
 from autotune.running.trial_artifacts import artifact_store
 from autotune.training.artifacts import ArtifactStore

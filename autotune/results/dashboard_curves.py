@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from autotune.results.dashboard_artifacts import WsgiApp
+from autotune.results.dashboard_store import WsgiApp
 
 MOST_CURVES = 100
 """With more curves than that, those of the best and of the newest trials are sent, half and half."""

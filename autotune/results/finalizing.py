@@ -29,6 +29,7 @@ from autotune.results.confirmation import (
 )
 from autotune.results.final import FinalResult, TestScore, claim_test_rows, read_result, record_result
 from autotune.results.opening import OpenTestRows, TestScores
+from autotune.results.parts import Unfinished, check_at_least, refuse_part, what_is_left
 from autotune.results.provenance import provenance
 from autotune.results.sources import settings_of, source_of
 from autotune.results.statistics import design_of, estimate_on_test_rows
@@ -40,26 +41,10 @@ from autotune.running.planning import Plan
 from autotune.running.preparing import Declaration
 from autotune.running.queue import Queue, QueuedTrial, begun_with, key_of
 from autotune.running.run import check_positive
-from autotune.running.settings import StudySettings
 from autotune.running.source import StudySource
 from autotune.running.stored_study import find_study
 from autotune.study import StudySpec
 from autotune.training.folder import trial_folder
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """What there is when the time was over before the result.
-
-    Attributes:
-        study: The study whose trials are not all finished.
-        finished: How many of them are.
-        n_trials: How many there are.
-    """
-
-    study: str
-    finished: int
-    n_trials: int
 
 
 def finalize(
@@ -104,8 +89,8 @@ def finalize(
         StudyFailedError: If no candidate, or not every refit, could be trained.
         KeyboardInterrupt: If a signal came; what was running waits.
     """
-    _check_at_least("top", top, 1)
-    _check_at_least("repeats", repeats, 2)
+    check_at_least("top", top, 1)
+    check_at_least("repeats", repeats, 2)
     check_positive({"workers": workers, "workers-per-gpu": workers_per_gpu, "timeout": timeout_s, "lease": lease_s})
     name = study if isinstance(study, str) else study.name
     places = find_places(storage, run_dir, data_dir)
@@ -115,7 +100,7 @@ def finalize(
             observer(Note(None, "this is the recorded result: the test rows are not opened again"))
         return result
     settings = settings_of(search)
-    _refuse_part(search, settings)
+    refuse_part(search, settings)
     _check_has_results(search)
     places = find_places(storage, run_dir, data_dir, settings.run_dir)
     source = source_of(study, settings)
@@ -138,7 +123,7 @@ class _Finalization:
         again = self._train(
             "confirm", lambda known: candidates_to_confirm(self.search, self.top, self.repeats, known.baseline)
         )
-        if unfinished := _unfinished(again.study):
+        if unfinished := what_is_left(again.study):
             return unfinished
         declared = again.declared
         design = design_of(declared.folds if again.rows else None)
@@ -147,7 +132,7 @@ class _Finalization:
         if again.rows is None:  # a plain objective trains no network
             return self._recorded(again, confirmation, None, ())
         refits = self._train("final", lambda known: _refits(known, again.study, confirmation))
-        if unfinished := _unfinished(refits.study):
+        if unfinished := what_is_left(refits.study):
             return unfinished
         if not declared.has_test_rows:
             return self._recorded(refits, confirmation, None, _models(refits, confirmation.winner))
@@ -203,7 +188,7 @@ class _Finalization:
 def refit_epochs(study: optuna.Study, name: str) -> int:
     """Return for how many epochs the refits of a candidate were trained."""
     trials = study.get_trials(deepcopy=False)
-    return int(next(trial.user_attrs["refit"]["epochs"] for trial in trials if key_of(trial)[0] == name))
+    return int(next(trial.user_attrs["refit"]["epochs"] for trial in trials if key_of(trial).candidate == name))
 
 
 def _refits(searched: Declaration, again: optuna.Study, confirmation: Confirmation) -> list[QueuedTrial]:
@@ -273,21 +258,6 @@ def _check_refit(refits: Plan, trial: FrozenTrial) -> None:
         )
 
 
-def _unfinished(study: optuna.Study) -> Unfinished | None:
-    trials = study.get_trials(deepcopy=False)
-    finished = sum(trial.state.is_finished() for trial in trials)
-    return Unfinished(study.study_name, finished, len(trials)) if finished < len(trials) else None
-
-
-def _refuse_part(search: optuna.Study, settings: StudySettings) -> None:
-    if settings.part_of is not None:
-        raise UsageError(
-            f"the study {search.study_name!r} trains configurations of {settings.part_of!r} again.",
-            "Searches are finalized.",
-            f"autotune finalize {settings.part_of}",
-        )
-
-
 def _check_has_results(search: optuna.Study) -> None:
     if not search.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         raise UsageError(
@@ -295,11 +265,6 @@ def _check_has_results(search: optuna.Study) -> None:
             "The best complete trials are trained again, with new seeds.",
             f"Search on: autotune resume {search.study_name}",
         )
-
-
-def _check_at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise UsageError(f"{name} is {value}.", f"It is to be at least {least}.", f"Correct --{name}, or leave it out.")
 
 
 def _ignore(event: Event) -> None:

@@ -35,11 +35,16 @@ def provenance(settings: StudySettings, rows: Rows | None, gpus: Sequence[Gpu]) 
         "study_file": settings.study_file,
         "study_digest": settings.study_digest,
         "commit": _commit(Path(settings.study_file)) if settings.study_file else None,
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES},
+        "versions": versions(),
         "device": [gpu.name for gpu in gpus] or [_processor()],
         "platform": platform.platform(),
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of Python and of the packages that decide a result; None for one that is not installed."""
+    return {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
 
 
 def _version(package: str) -> str | None:

@@ -11,8 +11,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import UsageError
-from autotune.running.leases import is_recent, read_signs
-from autotune.running.ownership import lock_is_held, mark_of
+from autotune.running.beginning import failure_reason, mean_seconds
+from autotune.running.living import living_parents
 from autotune.running.places import Places
 from autotune.running.settings import WHY_OVER, StudySettings, read_settings
 from autotune.running.storage import open_existing_storage
@@ -107,13 +107,13 @@ def study_status(study: optuna.Study) -> StudyStatus:
         n_trials=settings.n_trials if settings else None,
         complete=states[TrialState.COMPLETE],
         pruned=states[TrialState.PRUNED],
-        failed=dict(Counter(t.user_attrs.get("failure", "error") for t in trials if t.state == TrialState.FAIL)),
+        failed=dict(Counter(failure_reason(trial) for trial in trials if trial.state == TrialState.FAIL)),
         running=states[TrialState.RUNNING],
         waiting=states[TrialState.WAITING],
         best=best_trial(study),
         trials_per_hour=speed * 3600 if speed else None,
         seconds_left=max(0, left) / speed if speed else None,
-        workers=_living_parents(study, trials, settings),
+        workers=len(living_parents(study, trials, settings.run_dir)) if settings else 0,
         why_over=study.user_attrs.get(WHY_OVER),
     )
 
@@ -184,22 +184,11 @@ def _described(study: optuna.Study, best: FrozenTrial, settings: StudySettings |
     )
 
 
-def _living_parents(study: optuna.Study, trials: list[FrozenTrial], settings: StudySettings | None) -> int:
-    """Count the parents of running trials: by their locks where these can be seen, else by their leases."""
-    marks = {mark for trial in trials if trial.state == TrialState.RUNNING and (mark := mark_of(trial))}
-    if settings is None or not marks:
-        return 0
-    folder = Path(settings.run_dir) / study.study_name / "workers"
-    signs = read_signs(study)
-    held = {mark: lock_is_held(mark, folder) for mark in marks}
-    return sum(is_recent(signs.get(mark.parent)) if lives is None else lives for mark, lives in held.items())
-
-
 def _trials_per_second(trials: list[FrozenTrial]) -> float | None:
     """Divide the trials that run at a time by the mean time that the finished ones took."""
     running = sum(trial.state == TrialState.RUNNING for trial in trials)
-    taken = [t.duration.total_seconds() for t in trials if t.duration and t.state != TrialState.FAIL]
-    return running / max(sum(taken) / len(taken), 1e-3) if running and taken else None
+    mean_s = mean_seconds(trials)
+    return running / max(mean_s, 1e-3) if running and mean_s is not None else None
 
 
 def _model_path(name: str, trial: FrozenTrial, settings: StudySettings | None) -> str | None:

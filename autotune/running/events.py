@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, Union
 
 EndState = Literal["complete", "pruned", "failed", "interrupted"]
@@ -11,7 +11,24 @@ EndState = Literal["complete", "pruned", "failed", "interrupted"]
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A run begins: `finished` of `n_trials` are done, `slots` trials run at a time, of `epochs` epochs each."""
+    """A run begins, or somebody begins to watch one; with what the study has by then.
+
+    Attributes:
+        name: The study's name.
+        n_trials: How many trials are to be finished, complete or pruned, in the end.
+        finished: How many are.
+        slots: How many trials run at a time.
+        epochs: Epochs of each fold; None for a plain objective.
+        direction: "maximize" or "minimize".
+        monitor: The monitored metric; None for a plain objective.
+        folds: Folds of each trial; None if that is not known.
+        pruned: How many of the finished trials were pruned.
+        failed: How many trials have failed, by reason.
+        waiting: The numbers of trials that wait: interrupted, or queued.
+        best: The number and the value of the best complete trial; None if there is none.
+        is_elsewhere: Whether others run it, and this process only watches.
+        mean_trial_s: Mean seconds that the finished trials took, where that holds for those to come; None if unknown.
+    """
 
     name: str
     n_trials: int
@@ -19,15 +36,33 @@ class RunStarted:
     slots: int
     epochs: int | None
     direction: str
+    monitor: str | None = None
+    folds: int | None = None
+    pruned: int = 0
+    failed: Mapping[str, int] = field(default_factory=dict)
+    waiting: tuple[int, ...] = ()
+    best: tuple[int, float] | None = None
+    is_elsewhere: bool = False
+    mean_trial_s: float | None = None
 
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A slot starts a trial, or goes on with one that has reported before."""
+    """A slot starts a trial, or goes on with one that has reported before.
+
+    Attributes:
+        slot: The slot.
+        number: The trial's number.
+        reports: What it has reported before, by step.
+        finished_folds: How many of its folds are finished; 0 where there is only one.
+        since_s: For how many seconds it has been running by then.
+    """
 
     slot: int
     number: int
-    reported_steps: int
+    reports: Mapping[int, float] = field(default_factory=dict)
+    finished_folds: int = 0
+    since_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +73,15 @@ class StepReported:
     number: int
     step: int
     value: float
+
+
+@dataclass(frozen=True)
+class FoldFinished:
+    """A trial with several folds has finished another one: by now `finished_folds`."""
+
+    slot: int
+    number: int
+    finished_folds: int
 
 
 @dataclass(frozen=True)
@@ -75,5 +119,5 @@ class TrialEnded:
     finished: int | None = None
 
 
-Event = Union[RunStarted, TrialStarted, StepReported, Note, TrialEnded]  # noqa: UP007 -- reason: used at run time on 3.10
+Event = Union[RunStarted, TrialStarted, StepReported, FoldFinished, Note, TrialEnded]  # noqa: UP007 -- reason: used at run time on 3.10
 Observer = Callable[[Event], None]

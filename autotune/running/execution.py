@@ -13,9 +13,10 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
-from autotune.running.budget import FINISHED
+from autotune.data import Holdout
+from autotune.running.beginning import run_started
 from autotune.running.claims import Claims
-from autotune.running.events import Note, Observer, RunStarted
+from autotune.running.events import Note, Observer
 from autotune.running.gpus import NO_GPU, Gpu, select_gpus, visible_gpus
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner
@@ -170,11 +171,11 @@ def _visible() -> list[Gpu]:
 
 def announce(plan: Plan, workers: int, observer: Observer) -> int:
     """Tell that a run begins, and return how many trials are finished."""
-    declared, n_trials = plan.declared, plan.settings.n_trials
-    finished = len(plan.study.get_trials(deepcopy=False, states=FINISHED))
-    epochs = declared.epochs if plan.rows else None
-    observer(RunStarted(declared.name, n_trials, finished, workers, epochs, declared.direction))
-    return finished
+    declared = 1 if isinstance(plan.declared.folds, Holdout) else plan.declared.folds.k
+    folds = None if plan.queued else declared  # trials that are queued have splits of their own
+    begun = run_started(plan.study, plan.study.get_trials(deepcopy=False), plan.settings, workers, folds)
+    observer(begun)
+    return begun.finished
 
 
 def _keep_best_models(study: optuna.Study, folder: Path, keep: int | None) -> None:

@@ -23,7 +23,7 @@ from autotune.running.patient_storage import Patience
 from autotune.running.places import Places
 from autotune.running.preparing import Declaration, Declare, Preparation, Prepare, Rows
 from autotune.running.processes import KILLED, Launcher, LauncherClosedError
-from autotune.running.queue import NothingToSuggest, Queue, QueuedTrial, assignment_of
+from autotune.running.queue import LEARNING_CURVE, NothingToSuggest, Queue, QueuedTrial, assignment_of, key_of
 from autotune.running.recovery import recover_lost_trials
 from autotune.running.settings import KnownSpace, StudySettings, read_settings, refuse, refuse_changes, write_settings
 from autotune.running.slots import available_cores
@@ -72,7 +72,7 @@ class Plan:
     rows: Rows | None
     settings: StudySettings
     budget: Budget
-    assign: Callable[[optuna.Trial], Assignment]
+    assign: Callable[[optuna.Trial | FrozenTrial], Assignment]
     known_space: KnownSpace | None
     queued: Sequence[QueuedTrial] = ()
 
@@ -131,6 +131,9 @@ class Preparer:
         before = known.before
         if before is None and (meanwhile := read_settings(study)):  # another parent has begun it at the same time
             settings = dataclasses.replace(settings, threads=meanwhile.threads, token=meanwhile.token)
+        if before is None:
+            for params in declared.enqueue:
+                study.enqueue_trial(dict(params), skip_if_exists=True)
         write_settings(study, settings)
         is_edited = before is not None and before.study_digest not in ("", known.source.digest)
         return Plan(
@@ -146,17 +149,20 @@ class Preparer:
             known_space=known_space(known.existing) if known.existing and is_edited and not rows else None,
         )
 
-    def plan_queue(self, repeats: int, queue_of: Callable[[Declaration], Queue]) -> Plan:
+    def plan_queue(
+        self, repeats: int, queue_of: Callable[[Declaration], Queue], fractions: tuple[float, ...] = (1.0,)
+    ) -> Plan:
         """Prepare to train configurations of the study again.
 
         Args:
             repeats: With how many seeds.
             queue_of: From the study to the trials that are to be, if it was not begun with others.
+            fractions: On which shares of the training rows.
 
         Raises:
             UsageError: As `plan` does.
         """
-        known = self._known(None, repeats)
+        known = self._known(None, repeats, fractions)
         queue = queue_of(known.declared)
         folder = self.places.study_folder(queue.name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -181,6 +187,10 @@ class Preparer:
             study = open_study(known.storage, declared)
             write_settings(study, settings)
             queue.fill(study)
+        needed = {(trial.repeat, trial.fraction) for trial in queue.trials}
+        if known.prepared.rows and not needed <= known.prepared.repeats.keys():  # it was begun with others
+            repeats, fractions = 1 + max(needed)[0], tuple({fraction for _, fraction in needed})
+            return self.plan_queue(repeats, queue_of, fractions)
         return Plan(
             study=study,
             storage=known.storage,
@@ -205,13 +215,13 @@ class Preparer:
         Raises:
             UsageError: As `plan` does.
         """
-        known = self._known(None, repeats)
+        known = self._known(None, repeats, (key_of(trial).fraction,))
         rows = known.prepared.rows
         place = ("trial", trial.number)
         assignment = assignment_of(trial.user_attrs, known.prepared) if repeats else Assignment(rows, place)
         return known.source.without_dataset(), assignment, known.settings
 
-    def _known(self, n_trials: int | None, repeats: int) -> _Known:
+    def _known(self, n_trials: int | None, repeats: int, fractions: tuple[float, ...] = (1.0,)) -> _Known:
         # First: what is wrong with it should not take time to be said.
         storage = open_storage(self.places.storage, self.patience)
         recover_lost_trials(storage, str(self.source.path), self.places.study_folder)
@@ -225,8 +235,9 @@ class Preparer:
         folder = self.places.study_folder(declared.name)
         data_dir = self.places.data_dir or (Path(before.data_dir) if before and before.data_dir else None)
         past = past_trials(existing) if existing else []
-        prepared: Preparation = self.ask(Prepare(source, data_dir, self.places.run_dir, folder, past, repeats))
-        _refuse_baseline(prepared.baseline_problems)
+        prepare = Prepare(source, data_dir, self.places.run_dir, folder, past, repeats, fractions)
+        prepared: Preparation = self.ask(prepare)
+        _refuse_given(prepared.given_problems)
         settings = self._settings(source, declared, prepared, before, n_trials, data_dir)
         if existing is not None:
             refuse_direction(existing, declared)
@@ -300,6 +311,7 @@ class Preparer:
             artifacts=self._artifacts(before),
             token=before.token if before and before.token else uuid.uuid4().hex[:8],
             max_retries=declared.max_retries,
+            train_fraction=declared.train_fraction,
         )
 
     def _artifacts(self, before: StudySettings | None) -> str | None:
@@ -324,12 +336,13 @@ def _importing_beside(study_file: Path | None) -> Iterator[None]:
         sys.path.remove(str(study_file.parent))
 
 
-def _refuse_baseline(problems: list[str]) -> None:
+def _refuse_given(problems: list[str]) -> None:
     if problems:
         raise StudyFileError(
-            "the baseline is no configuration of the study:\n  " + "\n  ".join(problems),
-            "It gives a value to each hyperparameter that `build` and `fit` ask for with those values, and no others.",
-            "Correct `baseline` in the study file, or leave it out.",
+            "what the study file gives is no configuration of the study:\n  " + "\n  ".join(problems),
+            "`baseline` gives a value to each hyperparameter that `build` and `fit` ask for with those values, and no\n"
+            "others; the dicts in `enqueue` to some of them.",
+            "Correct it in the study file, or leave it out.",
         )
 
 
@@ -338,5 +351,5 @@ def _refuse_part(before: StudySettings | None, name: str) -> None:
         raise UsageError(
             f"the study {name!r} trains configurations of {before.part_of!r} again.",
             "It goes on with that study, and not as a search of its own.",
-            f"autotune finalize {before.part_of}",
+            f"autotune {'learning-curve' if name.endswith(LEARNING_CURVE) else 'finalize'} {before.part_of}",
         )

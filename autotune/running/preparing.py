@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,17 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from autotune.data import Dataset, Fold, Folds, has_test_rows, load_development, split, split_digest, store
+from autotune.data import (
+    Dataset,
+    Fold,
+    Folds,
+    has_test_rows,
+    load_development,
+    split,
+    split_digest,
+    store,
+    train_on_part,
+)
 from autotune.errors import AutotuneError, StudyFileError
 from autotune.running.piped_trial import PipedTrial, Replay
 from autotune.running.source import StudySource
@@ -50,7 +60,9 @@ class Declaration:
     trial_timeout_s: float | None
     stop: StopWhenFlat | None
     folds: Folds
+    train_fraction: float
     baseline: Mapping[str, Any] | None
+    enqueue: Sequence[Mapping[str, Any]]
     has_test_rows: bool
     needs_keras: bool
 
@@ -88,16 +100,17 @@ class Preparation:
         rows: Where the data are; None for a plain objective.
         space_changes: How the search space differs from that of the finished trials, a line for each parameter.
         choice_changes: How the choices of its categorical parameters differ from those of any stored trial.
-        baseline_problems: What the baseline lacks, has too much, or has out of range; a line each.
-        repeats: The same data split anew, as often as was asked for.
+        given_problems: What the baseline and the trials to begin with lack, have too much, or have out of range; a line
+            each.
+        repeats: The same data split anew, by the repeat and the fraction of the training rows that is left.
         whole: The same data, all of it to train on; None for a plain objective, or if no repeats were asked for.
     """
 
     rows: Rows | None
     space_changes: list[str]
     choice_changes: list[str]
-    baseline_problems: list[str]
-    repeats: tuple[Rows, ...] = ()
+    given_problems: list[str]
+    repeats: Mapping[tuple[int, float], Rows] = field(default_factory=dict)
     whole: Rows | None = None
 
 
@@ -122,6 +135,7 @@ class Prepare:
         study_folder: Where folds are kept.
         past: Trials to be replayed.
         repeats: How many more splits there are to be, each from a seed of its own.
+        fractions: On which shares of the training rows of each of these.
     """
 
     source: StudySource
@@ -130,6 +144,7 @@ class Prepare:
     study_folder: Path
     past: list[PastTrial]
     repeats: int = 0
+    fractions: tuple[float, ...] = (1.0,)
 
     def __call__(self, connection: Connection) -> None:
         send_result(connection, self._prepare, self.run_dir)
@@ -140,19 +155,27 @@ class Prepare:
             return Preparation(None, [], [], [])
         data = _load_data(spec, self.data_dir)
         _check_one_hot(spec, data)
-        folds = split(spec.folds, data.y, spec.seed, data.groups)
+        folds = self._folds(spec, data, spec.seed, spec.train_fraction)
         stored = store(data, self.run_dir / "datasets")
         rows = self._rows(data, stored, folds)
         replayed = _replayed(spec, data.subset(folds[0].train), self.past)
         is_new = self.repeats or not self.past
-        problems = _baseline_problems(spec, data.subset(folds[0].train)) if is_new else []
+        problems = _given_problems(spec, data.subset(folds[0].train)) if is_new else []
         changes = _space_changes(replayed), _choice_changes(replayed), problems
         if not self.repeats:
             return Preparation(rows, *changes)
         seeds = [derive_seed(spec.seed, "repeat", repeat) for repeat in range(self.repeats)]
-        anew = (self._rows(data, stored, split(spec.folds, data.y, seed, data.groups)) for seed in seeds)
+        anew = {
+            (repeat, fraction): self._rows(data, stored, self._folds(spec, data, seed, fraction))
+            for repeat, seed in enumerate(seeds)
+            for fraction in self.fractions
+        }
         everything = Fold(np.arange(len(data)), np.arange(0))
-        return Preparation(rows, *changes, repeats=tuple(anew), whole=self._rows(data, stored, (everything,)))
+        return Preparation(rows, *changes, repeats=anew, whole=self._rows(data, stored, (everything,)))
+
+    def _folds(self, spec: StudySpec, data: Dataset, seed: int, fraction: float) -> tuple[Fold, ...]:
+        folds = split(spec.folds, data.y, seed, data.groups)
+        return train_on_part(spec.folds, folds, fraction, data.y, seed, data.groups)
 
     def _rows(self, data: Dataset, stored: Path, folds: tuple[Fold, ...]) -> Rows:
         digest = split_digest(data, folds)
@@ -248,35 +271,56 @@ _Replayed = list[tuple[PastTrial, dict[str, BaseDistribution]]]
 
 
 def _replayed(spec: StudySpec, data: Dataset, past: list[PastTrial]) -> _Replayed:
-    """Ask the study file anew for each stored trial, and say what it asks for now."""
-    found: _Replayed = []
-    for trial in past:
-        replay = Replay(trial.params, trial.number)
-        piped: Any = PipedTrial(replay)
-        try:
-            if spec.build is not None:
-                spec.build(piped, data)
-            if spec.fit is not None:
-                spec.fit(piped)
-        except Exception:
-            continue  # a configuration that cannot be built has failed as a trial, too
-        found.append((trial, replay.distributions))
-    return found
+    """Ask the study file anew for each stored trial, and say what it asks for now.
+
+    One that cannot be built is left out: it has failed as a trial, too.
+    """
+    asked = [(trial, *_asked(spec, data, trial.params, trial.number)) for trial in past]
+    return [(trial, distributions) for trial, distributions, problem in asked if problem is None]
 
 
-def _baseline_problems(spec: StudySpec, data: Dataset) -> list[str]:
-    if spec.baseline is None:
-        return []
-    replayed = _replayed(spec, data, [PastTrial(0, dict(spec.baseline), {}, is_finished=False)])
-    if not replayed:
-        return ["it cannot be built"]
-    asked = replayed[0][1]
-    problems = [f"{name} is missing: {asked[name]}" for name in asked if name not in spec.baseline]
-    problems += [f"{name} is not asked for" for name in spec.baseline if name not in asked]
-    for name, distribution in asked.items():
-        if name in spec.baseline and not _contains(distribution, spec.baseline[name]):
-            problems.append(f"{name}={spec.baseline[name]!r} is not in {distribution}")
+def _asked(
+    spec: StudySpec, data: Dataset, params: Mapping[str, Any], number: int = 0
+) -> tuple[dict[str, BaseDistribution], Exception | None]:
+    """Return what the study file asks for, given those values, and what it stopped with."""
+    replay = Replay(dict(params), number)
+    piped: Any = PipedTrial(replay)
+    try:
+        if spec.build is not None:
+            spec.build(piped, data)
+        if spec.fit is not None:
+            spec.fit(piped)
+    except Exception as error:
+        return replay.distributions, error
+    return replay.distributions, None
+
+
+def _given_problems(spec: StudySpec, data: Dataset) -> list[str]:
+    """Say what is wrong with the configurations that the study file gives itself."""
+    given = [("baseline", spec.baseline)] if spec.baseline is not None else []
+    given += [(f"enqueue[{number}]", params) for number, params in enumerate(spec.enqueue)]
+    problems = []
+    for name, params in given:
+        asked, error = _asked(spec, data, params)
+        found = _problems(params, asked, is_whole=name == "baseline") if error is None else _outside(params, asked)
+        if error is not None and not found:
+            found = [f"it cannot be built: {type(error).__name__}: {error}"]
+        problems += [f"{name}: {problem}" for problem in found]
     return problems
+
+
+def _problems(params: Mapping[str, Any], asked: Mapping[str, BaseDistribution], is_whole: bool) -> list[str]:
+    problems = [f"{name} is missing: {asked[name]}" for name in asked if is_whole and name not in params]
+    problems += [f"{name} is not asked for" for name in params if name not in asked]
+    return problems + _outside(params, asked)
+
+
+def _outside(params: Mapping[str, Any], asked: Mapping[str, BaseDistribution]) -> list[str]:
+    return [
+        f"{name}={params[name]!r} is not in {distribution}"
+        for name, distribution in asked.items()
+        if name in params and not _contains(distribution, params[name])
+    ]
 
 
 def _contains(distribution: BaseDistribution, value: Any) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -19,8 +19,10 @@ from autotune.running.trial_task import Assignment
 from autotune.search import FAULTS_OF_CONFIGURATION
 from autotune.training.refit import Refit
 
-_CANDIDATE, _REPEAT, _REFIT = "candidate", "repeat", "refit"
+_CANDIDATE, _REPEAT, _REFIT, _FRACTION = "candidate", "repeat", "refit", "fraction"
 _QUEUE = "autotune:queue"
+LEARNING_CURVE = ".learning-curve"
+"""What the name of a search's learning curve ends with."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,22 @@ class QueuedTrial:
         repeat: Which seed it is trained with, and, unless it is refitted, on which split: the same for every
             configuration with this repeat. From 0.
         refit: How to train it on all development rows; None to train it on folds.
+        fraction: On which share of the training rows of each fold, in (0, 1].
     """
 
     candidate: str
     params: Mapping[str, Any]
     repeat: int
     refit: Refit | None = None
+    fraction: float = 1.0
+
+
+class Key(NamedTuple):
+    """What tells the queued trials of a study from each other; attributes as in `QueuedTrial`."""
+
+    candidate: str
+    repeat: int
+    fraction: float
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,7 @@ class Queue:
 
     Attributes:
         name: Its name in the storage and its folder in the run dir.
-        trials: What it consists of; no two with the same candidate and repeat.
+        trials: What it consists of; no two with the same candidate, repeat and fraction.
     """
 
     name: str
@@ -63,11 +75,12 @@ class Queue:
             study.set_user_attr(_QUEUE, [asdict(trial) for trial in self.trials])
         there = {key_of(trial) for trial in study.get_trials(deepcopy=False) if not _may_be_mended(trial)}
         for trial in self.trials:
-            if (trial.candidate, trial.repeat) in there:
+            if Key(trial.candidate, trial.repeat, trial.fraction) in there:
                 continue
             noted = {_CANDIDATE: trial.candidate, _REPEAT: trial.repeat}
             refit = {_REFIT: asdict(trial.refit)} if trial.refit else {}
-            study.enqueue_trial(dict(trial.params), user_attrs={**noted, **refit})
+            part = {_FRACTION: trial.fraction} if trial.fraction != 1 else {}
+            study.enqueue_trial(dict(trial.params), user_attrs={**noted, **refit, **part})
 
 
 class NothingToSuggest(optuna.samplers.RandomSampler):
@@ -97,15 +110,20 @@ def _may_be_mended(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.FAIL and trial.user_attrs.get("failure") not in FAULTS_OF_CONFIGURATION
 
 
-def key_of(trial: FrozenTrial) -> tuple[str, int]:
-    """Return the candidate and the repeat of a trial that was queued."""
-    return str(trial.user_attrs.get(_CANDIDATE)), int(trial.user_attrs.get(_REPEAT, -1))
+def key_of(trial: FrozenTrial) -> Key:
+    """Return what a trial that was queued is."""
+    attributes = trial.user_attrs
+    return Key(str(attributes.get(_CANDIDATE)), int(attributes.get(_REPEAT, -1)), float(attributes.get(_FRACTION, 1.0)))
 
 
 def assignment_of(user_attrs: Mapping[str, Any], prepared: Preparation) -> Assignment:
-    """Return what a queued trial trains on, from what it says of itself."""
-    place = ("repeat", int(user_attrs[_REPEAT]))
+    """Return what a queued trial trains on, from what it says of itself.
+
+    Fractions of one repeat share their seeds, as they share their validation rows: they differ in the rows alone.
+    """
+    repeat = int(user_attrs[_REPEAT])
+    place = ("repeat", repeat)
     refit = _refit(user_attrs.get(_REFIT))
     if refit is not None:
         return Assignment(prepared.whole, place, refit)
-    return Assignment(prepared.repeats[place[1]] if prepared.repeats else None, place)
+    return Assignment(prepared.repeats.get((repeat, float(user_attrs.get(_FRACTION, 1.0)))), place)

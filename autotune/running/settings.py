@@ -21,6 +21,7 @@ WHY_OVER = "why_over"
 # A trial's value cannot be compared with that of a trial for which one of these was different.
 _DECISIVE = {
     "split": "the data or their split",
+    "train_fraction": "the fraction of the training rows",
     "seed": "the seed",
     "epochs": "the number of epochs",
     "monitor": "the monitored metric",
@@ -50,6 +51,7 @@ class StudySettings:
         artifacts: Where its checkpoints are copied to, for other machines; None for nowhere.
         token: What tells it from other studies of its name, of other storages, in the same artifact store.
         max_retries: How often a trial may be lost without having reported anything new in between.
+        train_fraction: Share of the training rows that trials of the search train on.
         minimize: What else is to be small, in the order of the objectives after the first.
         part_of: The study whose configurations this one trains again; None for a study of its own.
     """
@@ -71,6 +73,7 @@ class StudySettings:
     token: str = ""
     max_retries: int = 2
     part_of: str | None = None
+    train_fraction: float = 1.0
     minimize: list[str] = dataclasses.field(default_factory=list)
 
 

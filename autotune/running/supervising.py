@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 
 from autotune.errors import TrainingError
 from autotune.running.claims import Claims
-from autotune.running.events import Note, Observer, StepReported
+from autotune.running.events import FoldFinished, Note, Observer, StepReported
 from autotune.running.memory import died_of_memory, kernel_kills
 from autotune.running.piped_trial import Request, answer, asked_distribution
 from autotune.running.processes import KILLED, Launcher, LauncherClosedError, TrialProcess
@@ -24,6 +24,7 @@ from autotune.running.settings import KnownSpace
 from autotune.running.slots import Slot
 from autotune.running.trial_task import LeaveHistory, Outcome, RunTrial
 from autotune.search import would_be_among_best
+from autotune.training.attributes import FOLD_VALUES, n_finished_folds
 from autotune.training.folder import TrialFolder
 from autotune.training.monitored_loss import MONITORED_LOSS
 
@@ -115,6 +116,8 @@ class Supervisor:
             with self._suggesting:
                 self._refuse_other_loss(trial, str(request.args[1]))
                 return answer(trial, request)
+        if request.name == "set_user_attr" and request.args[0] == FOLD_VALUES:
+            self.observer(FoldFinished(slot.number, trial.number, n_finished_folds({FOLD_VALUES: request.args[1]})))
         if request.name == "report":
             value, step = request.args
             if step in steps:

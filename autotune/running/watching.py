@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import datetime
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.running.events import EndState, Observer, StepReported, TrialEnded, TrialStarted
+from autotune.running.beginning import failure_reason, mean_seconds, most_folds, run_started
+from autotune.running.budget import FINISHED
+from autotune.running.events import EndState, FoldFinished, Observer, RunStarted, StepReported, TrialEnded, TrialStarted
+from autotune.running.living import slots_at_work
+from autotune.running.settings import WHY_OVER, StudySettings
 from autotune.search import first_value
+from autotune.training.attributes import n_finished_folds
 
 _LOOK_S = 1.0
+_LOOK_ELSEWHERE_S = 2.0  # people who only watch leave a storage to those who work
 _LAST_LOOK_S = 2.0  # a storage that does not answer keeps nobody from ending
 _ENDS: dict[TrialState, EndState] = {
     TrialState.COMPLETE: "complete",
@@ -33,16 +41,21 @@ class StudyWatch:
         study: The study.
         observer: Told what happens.
         clock: Seconds, of a clock that never goes back.
+
+    Attributes:
+        before: The trials as they were when this watch was made; what these tell is not told again.
     """
 
     def __init__(self, study: optuna.Study, observer: Observer, clock: Callable[[], float] = time.monotonic) -> None:
         self._study = study
         self._observer = observer
         self._clock = clock
-        self._over = {t.number for t in study.get_trials(deepcopy=False) if t.state.is_finished()}
+        self.before = study.get_trials(deepcopy=False)
+        self._over = {trial.number for trial in self.before if trial.state.is_finished()}
         self._slots: dict[int, int] = {}
         self._began: dict[int, float] = {}
-        self._steps: dict[int, int] = {}
+        self._steps: dict[int, set[int]] = {}
+        self._folds: dict[int, int] = {}
 
     def look(self) -> None:
         """Tell what has happened since the last look."""
@@ -87,15 +100,22 @@ class StudyWatch:
             raise errors[0]
 
     def _note_running(self, trial: FrozenTrial) -> None:
-        steps = sorted(trial.intermediate_values)
-        if trial.number not in self._slots:
-            self._slots[trial.number] = self._free_slot()
-            self._began[trial.number] = self._clock()
-            self._observer(TrialStarted(self._slots[trial.number], trial.number, len(steps)))
-        elif len(steps) > self._steps[trial.number]:
-            value = trial.intermediate_values[steps[-1]]
-            self._observer(StepReported(self._slots[trial.number], trial.number, steps[-1], value))
-        self._steps[trial.number] = len(steps)
+        number, folds = trial.number, n_finished_folds(trial.user_attrs)
+        if number not in self._slots:
+            self._slots[number] = self._free_slot()
+            self._began[number] = self._clock()
+            since_s = _seconds_since(trial.datetime_start)
+            self._observer(TrialStarted(self._slots[number], number, dict(trial.intermediate_values), folds, since_s))
+        else:
+            self._note_progress(trial, folds)
+        self._steps[number], self._folds[number] = set(trial.intermediate_values), folds
+
+    def _note_progress(self, trial: FrozenTrial, folds: int) -> None:
+        slot = self._slots[trial.number]
+        if folds > self._folds[trial.number]:
+            self._observer(FoldFinished(slot, trial.number, folds))
+        for step in sorted(set(trial.intermediate_values) - self._steps[trial.number]):
+            self._observer(StepReported(slot, trial.number, step, trial.intermediate_values[step]))
 
     def _note_end(self, trial: FrozenTrial) -> None:
         slot = self._slots.pop(trial.number, None)
@@ -108,7 +128,7 @@ class StudyWatch:
                 number=trial.number,
                 state=state,
                 value=first_value(trial) if state == "complete" else None,
-                reason=str(trial.user_attrs.get("failure", "")) if state == "failed" else "",
+                reason=failure_reason(trial) if state == "failed" else "",
                 params=dict(trial.params),
                 steps=len(trial.intermediate_values),
                 seconds=self._seconds(trial),
@@ -125,3 +145,50 @@ class StudyWatch:
     def _free_slot(self) -> int:
         taken = set(self._slots.values())
         return next(slot for slot in range(len(taken) + 1) if slot not in taken)
+
+
+def watch_study(
+    study: optuna.Study,
+    settings: StudySettings,
+    observer: Observer,
+    pause: Callable[[float], object] = time.sleep,
+) -> None:
+    """Tell what happens in a study that others run, until its trials are finished or nobody runs it.
+
+    Nothing is written to the storage, and it is read every two seconds.
+
+    Args:
+        study: The study.
+        settings: What it remembers.
+        observer: Told what happens.
+        pause: Waits so many seconds.
+    """
+    watch = StudyWatch(study, observer)
+    observer(_watched(study, settings, watch.before))
+    is_over = False
+    while not is_over:
+        is_over = _is_over(study, settings)  # before the look, which so sees all that there was
+        watch.look()
+        if not is_over:
+            pause(_LOOK_ELSEWHERE_S)
+
+
+def _watched(study: optuna.Study, settings: StudySettings, trials: Sequence[FrozenTrial]) -> RunStarted:
+    running = sum(trial.state == TrialState.RUNNING for trial in trials)
+    slots = max(running, slots_at_work(study, trials, settings.run_dir))
+    begun = run_started(study, trials, settings, slots, most_folds(trials))
+    return dataclasses.replace(begun, is_elsewhere=True, mean_trial_s=mean_seconds(trials))
+
+
+def _is_over(study: optuna.Study, settings: StudySettings) -> bool:
+    trials = study.get_trials(deepcopy=False)
+    if not slots_at_work(study, trials, settings.run_dir):
+        return True
+    finished = sum(trial.state in FINISHED for trial in trials)
+    has_ended = finished >= settings.n_trials or study.user_attrs.get(WHY_OVER) is not None
+    return has_ended and not any(trial.state == TrialState.RUNNING for trial in trials)
+
+
+def _seconds_since(begun: datetime.datetime | None) -> float:
+    """Return how long a trial has been running, by the clock of its machine and this one's: good enough for people."""
+    return max(0.0, (datetime.datetime.now() - begun).total_seconds()) if begun else 0.0

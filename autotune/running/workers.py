@@ -21,6 +21,7 @@ from autotune.running.supervising import NotOursError, RepetitionError, Supervis
 from autotune.running.trial_artifacts import TrialArtifacts, leave_log
 from autotune.running.trial_task import Outcome
 from autotune.search import COPY_OF, first_value, report
+from autotune.training.attributes import n_finished_folds
 from autotune.training.folder import TrialFolder
 
 _POLL_OTHERS_S = 1.0  # how often to look whether another parent has finished or lost the last trials
@@ -177,9 +178,11 @@ class Workers:
         steps: set[int] = set()
         n_before = 0
         try:
-            steps |= trial.storage.get_trial(trial._trial_id).intermediate_values.keys()
+            stored = trial.storage.get_trial(trial._trial_id)
+            steps |= stored.intermediate_values.keys()
             n_before = len(steps)
-            self._job.observer(TrialStarted(slot.number, trial.number, len(steps)))
+            folds = n_finished_folds(stored.user_attrs)
+            self._job.observer(TrialStarted(slot.number, trial.number, stored.intermediate_values, folds))
             outcome = self._supervise(slot, trial, steps)
             self._job.claims.ending(trial.number)
             state = self._end(trial, outcome)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import stdev
+from typing import Any
 
 import optuna
 
@@ -38,3 +39,9 @@ def note_folds(trial: optuna.Trial, finished: Sequence[FoldScore], n_folds: int)
     if len(values) > 1:
         trial.set_user_attr("fold_std", stdev(values))
     trial.set_user_attr(FOLD_VALUES, values)
+
+
+def n_finished_folds(attributes: Mapping[str, Any]) -> int:
+    """Return how many folds a trial has finished, by its user attributes; 0 where there is only one fold."""
+    values = attributes.get(FOLD_VALUES)
+    return len(values) if isinstance(values, list) else 0  # a plain objective may call anything by that name

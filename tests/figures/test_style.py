@@ -9,7 +9,7 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
-from autotune.figures.style import FAINT, INK, new_axes, styled, to_png, to_svg
+from autotune.figures.style import FAINT, INK, figure_of, new_axes, styled, to_png, to_svg
 
 
 @styled
@@ -19,7 +19,7 @@ def draw() -> Figure:
     axes.scatter([1, 2], [2.0, 3.0], color=FAINT)
     axes.legend()
     axes.set_xlabel("epoch")
-    return axes.get_figure(root=True)  # type: ignore[return-value]
+    return figure_of(axes)
 
 
 @pytest.fixture

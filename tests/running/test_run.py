@@ -15,7 +15,7 @@ import pytest
 
 import autotune
 from autotune.errors import StudyFileError, UsageError
-from autotune.running.events import Event, RunStarted, StepReported, TrialEnded, TrialStarted
+from autotune.running.events import Event, FoldFinished, RunStarted, StepReported, TrialEnded, TrialStarted
 
 StudyFile = Callable[..., Path]
 
@@ -208,12 +208,12 @@ def test_another_storage_may_be_given(study_file: StudyFile, run_dir: Path, tmp_
 def test_an_observer_sees_a_consistent_story(study_file: StudyFile, run_dir: Path) -> None:
     events: list[Event] = []
     study = autotune.run(study_file(QUADRATIC, "'n_trials': 5"), run_dir=run_dir, workers=2, observer=events.append)
-    assert events[0] == RunStarted("toy", 5, 0, 2, None, "minimize")
+    assert events[0] == RunStarted("toy", 5, 0, 2, None, "minimize", folds=1)
     for trial in study.get_trials():
         started, *steps, ended = [e for e in events[1:] if not isinstance(e, RunStarted) and e.number == trial.number]
         assert isinstance(started, TrialStarted)
         assert isinstance(ended, TrialEnded)
-        assert started == TrialStarted(started.slot, trial.number, reported_steps=0)
+        assert started == TrialStarted(started.slot, trial.number, reports={})
         values = trial.intermediate_values.items()
         assert steps == [StepReported(started.slot, trial.number, step, value) for step, value in values]
         assert ended == TrialEnded(
@@ -223,6 +223,23 @@ def test_an_observer_sees_a_consistent_story(study_file: StudyFile, run_dir: Pat
     for slot in (0, 1):  # one trial at a time in each slot
         own = [type(e) for e in events[1:] if not isinstance(e, (RunStarted, StepReported)) and e.slot == slot]
         assert own == [TrialStarted, TrialEnded] * (len(own) // 2)
+
+
+def test_an_observer_is_told_of_folds_and_of_what_was_there_before(study_file: StudyFile, run_dir: Path) -> None:
+    code = """
+        def objective(trial):
+            x = trial.suggest_float("x", 0, 1)
+            trial.set_user_attr("fold_values", [x])
+            trial.set_user_attr("fold_values", [x, x])
+            return x
+    """
+    events: list[Event] = []
+    study = autotune.run(study_file(code), n_trials=1, run_dir=run_dir, workers=1, observer=events.append)
+    assert [e.finished_folds for e in events if isinstance(e, FoldFinished)] == [1, 2]
+    best = study.best_value
+    events.clear()
+    autotune.run(study_file(code), n_trials=2, run_dir=run_dir, workers=1, observer=events.append)
+    assert events[0] == RunStarted("toy", 2, 1, 1, None, "minimize", folds=1, best=(0, best))
 
 
 @pytest.mark.parametrize("kind", [RunStarted, TrialStarted, StepReported, TrialEnded])

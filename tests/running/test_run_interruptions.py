@@ -235,7 +235,7 @@ def test_a_trial_that_goes_on_repeats_its_reports_and_tells_nobody_twice(
     story = [type(e).__name__ if not hasattr(e, "step") else e.step for e in events]
     assert story == ["RunStarted", "TrialStarted", 1, 2, "TrialEnded", "TrialStarted", 3, "TrialEnded"]
     assert [e.state for e in events if hasattr(e, "state")] == ["interrupted", "complete"]
-    assert [e.reported_steps for e in events if hasattr(e, "reported_steps")] == [0, 2]
+    assert [len(e.reports) for e in events if hasattr(e, "reports")] == [0, 2]
 
 
 def test_a_process_that_a_trial_left_behind_holds_nobody_up(

@@ -52,6 +52,7 @@ def test_new_settings_replace_those_before(storage: optuna.storages.BaseStorage)
         ({"epochs": 9}, "the number of epochs: was 3, is now 9"),
         ({"monitor": "val_loss"}, "the monitored metric: was 'val_accuracy', is now 'val_loss'"),
         ({"epoch_policy": "last"}, "the epoch policy: was 'best', is now 'last'"),
+        ({"train_fraction": 0.5}, "the fraction of the training rows: was 1.0, is now 0.5"),
         ({"split": "ffff"}, "the data or their split changed"),
     ],
 )

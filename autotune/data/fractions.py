@@ -1,0 +1,75 @@
+"""Folds that train on a part of their rows: smaller parts lie within larger ones, with the classes in proportion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autotune.data.folds import Fold, Folds, GroupKFold
+from autotune.seeds import derive_seed
+
+
+def train_on_part(
+    folds: Folds,
+    parts: tuple[Fold, ...],
+    fraction: float,
+    y: npt.NDArray[Any],
+    seed: int,
+    groups: npt.NDArray[Any] | None = None,
+) -> tuple[Fold, ...]:
+    """Reduce the training rows of each fold to a fraction; validation rows stay as they are.
+
+    Args:
+        folds: How the rows were divided: `GroupKFold` keeps groups whole here too.
+        parts: What `split` made of that.
+        fraction: Share of each fold's training rows, or of its groups, in (0, 1]; 1 changes nothing.
+        y: Targets, shape (n,). Integer labels keep their proportions, with at least one row of each class, unless
+            groups are kept together; float targets are shuffled only.
+        seed: The same seed gives the same rows, and those of a smaller fraction are among those of a larger one.
+        groups: What each row belongs to, shape (n,).
+
+    Example:
+        >>> import numpy as np
+        >>> fold = Fold(np.arange(8), np.arange(8, 10))
+        >>> (half,) = train_on_part(GroupKFold(2), (fold,), 0.5, np.zeros(10), seed=0, groups=np.arange(10) // 4)
+        >>> len(half.train), len(half.validation)
+        (4, 2)
+    """
+    if fraction == 1:
+        return parts
+    reduced = []
+    for number, fold in enumerate(parts):
+        rng = np.random.default_rng(derive_seed(seed, "fraction", number))
+        if isinstance(folds, GroupKFold) and groups is not None:
+            kept = _whole_groups(groups[fold.train], fraction, rng)
+        else:
+            kept = _in_proportion(y[fold.train], fraction, rng)
+        reduced.append(Fold(fold.train[kept], fold.validation))
+    return tuple(reduced)
+
+
+def _whole_groups(groups: npt.NDArray[Any], fraction: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return the sorted positions of the rows of some groups, at least of one."""
+    order = rng.permutation(np.unique(groups))
+    chosen = order[: max(1, round(fraction * len(order)))]
+    return np.flatnonzero(np.isin(groups, chosen))
+
+
+def _in_proportion(y: npt.NDArray[Any], fraction: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Return sorted positions, the first ones of an order that has the classes in proportion wherever it is cut.
+
+    The row of rank i in its class of n rows comes at (i + 1/2) / n of the way: Webster's method of apportionment, which
+    never takes a seat away when there are more of them. The first row of each class comes first of all.
+    """
+    labels = y if np.issubdtype(y.dtype, np.integer) else np.zeros(len(y), np.int64)
+    shuffled = rng.permutation(len(labels))
+    place = np.empty(len(labels))
+    classes = np.unique(labels)
+    for label in classes:
+        rows = shuffled[labels[shuffled] == label]
+        place[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+        place[rows[0]] = 0.0
+    order = shuffled[np.argsort(place[shuffled], kind="stable")]
+    return np.sort(order[: max(len(classes), round(fraction * len(labels)))])

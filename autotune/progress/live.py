@@ -1,0 +1,93 @@
+"""Progress for terminals: a few lines that are drawn again and again, below the lines of the trials that have ended.
+
+What it costs: an event changes a few numbers in memory, in the thread of the slot that tells it, while the trial trains
+in a process of its own. The terminal is drawn by another thread, twice a second, however many events there are; so the
+time does not grow with the number of trials or epochs, and training never waits for the terminal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.control import Control
+from rich.live import Live
+from rich.segment import ControlType
+from rich.text import Text
+
+from autotune.progress.tally import Tally
+from autotune.progress.view import view_lines
+from autotune.progress.words import line_of
+from autotune.running.events import Event, Note, RunStarted, TrialEnded
+
+_DRAWN_PER_S = 2
+
+
+class LiveProgress:
+    """A table that follows the slots, below the lines of the trials that have ended.
+
+    Args:
+        console: A terminal.
+        clock: Seconds, of a clock that never goes back.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._tally = Tally(clock)
+        self._screen = _Screen(self._tally, console)
+        self._live = Live(console=console, get_renderable=self._shown, refresh_per_second=_DRAWN_PER_S, transient=True)
+
+    def __enter__(self) -> LiveProgress:
+        self._live.__enter__()
+        self._console.push_render_hook(self._screen)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._console.pop_render_hook()
+        self._live.__exit__(kind, error, trace)
+
+    def __call__(self, event: Event) -> None:
+        with self._tally.lock:
+            self._tally.note(event)
+            line = line_of(event, self._tally) if isinstance(event, (RunStarted, Note, TrialEnded)) else None
+        if isinstance(event, Note):
+            self._console.print(Text(line or ""))  # to its end: it is there to be read
+        elif line is not None:
+            self._console.print(Text(line), overflow="ellipsis", no_wrap=True)
+
+    def refresh(self) -> None:
+        """Draw what there is to see now; it is drawn twice a second anyway."""
+        self._live.refresh()
+
+    def _shown(self) -> _Screen:
+        return self._screen
+
+
+class _Screen(RenderHook):
+    """The lines of a run, made for the terminal as large as it is when they are drawn.
+
+    Rich erases as many lines as it has drawn. A terminal that was made narrower meanwhile has broken them into more,
+    as all do that show long lines anew; those are erased here.
+    """
+
+    def __init__(self, tally: Tally, console: Console) -> None:
+        self._tally = tally
+        self._console = console
+        self._drawn: list[int] = []  # how wide each line was
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        with self._tally.lock:
+            lines = view_lines(self._tally, options.size.width, options.size.height)
+        self._drawn = [line.cell_len for line in lines]
+        yield from lines
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        width = max(1, self._console.width)
+        extra = sum(max(0, drawn - 1) // width for drawn in self._drawn)
+        up = (ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2)
+        erased = Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), *(up * extra))
+        return [erased, *renderables] if extra else renderables

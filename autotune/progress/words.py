@@ -1,0 +1,110 @@
+"""Numbers of a run in words that are short enough for a terminal or a log."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from autotune.progress.tally import RunningTrial, Tally
+from autotune.running.events import Note, RunStarted, TrialEnded
+
+_MOST_NAMED = 8
+
+
+def line_of(event: RunStarted | Note | TrialEnded, tally: Tally) -> str:
+    """Return an event in one line.
+
+    Args:
+        event: The event.
+        tally: The run after it.
+    """
+    if isinstance(event, Note):
+        return f"trial {event.number}: {event.text}" if event.number is not None else event.text
+    if isinstance(event, RunStarted):
+        slots = f"{event.slots} slot{'s' if event.slots != 1 else ''}"
+        return f"{event.name}: {event.finished} of {event.n_trials} trials finished; {slots}"
+    of = tally.run.n_trials if tally.run else 0
+    value = f" {event.value:.6g}" if event.value is not None else ""
+    reason = f" ({event.reason})" if event.reason else ""
+    n_epochs = event.steps if tally.run and tally.run.epochs else 0
+    steps = f" after {n_epochs} epoch{'s' if n_epochs > 1 else ''}" if n_epochs else ""
+    params = " ".join(f"{name}={_short(value)}" for name, value in event.params.items())
+    end = f"{event.state}{value}{reason}{steps}, {event.seconds:.1f} s"
+    return f"[{tally.finished}/{of}] trial {event.number} {end}: {params}"
+
+
+def running_line(tally: Tally) -> str:
+    """Return what runs now in one line: "running: trial 12 epoch 3/10 0.9812, trial 13 epoch 1/10 0.9031"."""
+    unit = "epoch" if tally.run and tally.run.epochs else "step"
+    trials = [trial for _, trial in sorted(tally.running.items())]
+    named = [f"trial {trial.number} {_place(trial, tally, unit)}{_value(trial)}" for trial in trials[:_MOST_NAMED]]
+    others = [f"and {len(trials) - _MOST_NAMED} more"] if len(trials) > _MOST_NAMED else []
+    return f"running: {', '.join([*named, *others])}"
+
+
+def headline_parts(tally: Tally, width: int) -> list[str]:
+    """Return what there is to say of the whole run, most important first; no part is to be broken.
+
+    Args:
+        tally: The run, which has begun.
+        width: Of a line, in characters; names that are too long for it are cut, numbers are not.
+    """
+    run = tally.run
+    assert run is not None
+    parts = [_named(run.name, f": {tally.finished}/{run.n_trials} finished", width), _best(tally, width)]
+    parts += [f"{tally.pruned} pruned"] if tally.pruned else []
+    parts += [f"{count} failed ({reason})" for reason, count in tally.failures.items()]
+    parts += [f"{len(tally.waiting)} waiting"] if tally.waiting else []
+    parts += [f"{'watched' if run.is_elsewhere else 'running'} for {duration(tally.elapsed_s())}"]
+    left = tally.time_left()
+    parts += [f"{'at most' if left.is_limit else 'about'} {duration(left.seconds)} left"] if left else []
+    return parts
+
+
+def _best(tally: Tally, width: int) -> str:
+    metric = (tally.run.monitor if tally.run else None) or "value"
+    if tally.best is None:
+        return f"no best {_named(metric, ' yet', width - 8)}"
+    number, value = tally.best
+    return f"best {_named(metric, f' {value:.6g} (trial {number})', width - 5)}"
+
+
+def _named(name: str, numbers: str, width: int) -> str:
+    short = Text(name)
+    short.truncate(max(1, width - len(numbers)), overflow="ellipsis")
+    return f"{short.plain}{numbers}"
+
+
+def epoch_of(trial: RunningTrial, tally: Tally) -> str:
+    """Return where a trial is: "3/10", or "fold 2/5" once its first fold is finished."""
+    run = tally.run
+    assert run is not None
+    if trial.finished_folds:
+        at = trial.finished_folds + 1 if run.folds is None else min(trial.finished_folds + 1, run.folds)
+        return f"fold {at}/{run.folds}" if run.folds else f"fold {at}"
+    return f"{trial.step}/{run.epochs}" if run.epochs else str(trial.step)
+
+
+def duration(seconds: float) -> str:
+    """Return so many seconds as a person says it: "12 s", "3 min 2 s", "2 h 3 min"."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def step_seconds(seconds: float) -> str:
+    """Return the seconds of a step with as many digits as there is sense in."""
+    if seconds < 0.01:
+        return "<0.01"
+    return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"
+
+
+def _place(trial: RunningTrial, tally: Tally, unit: str) -> str:
+    return epoch_of(trial, tally) if trial.finished_folds else f"{unit} {epoch_of(trial, tally)}"
+
+
+def _value(trial: RunningTrial) -> str:
+    return f" {trial.value:.6g}" if trial.value is not None else ""
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,49 @@
+"""Where the numbers come from, and how to get them again."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from autotune.results.provenance import versions
+from autotune.results.report.page import Section, commands, paragraph, table
+from autotune.results.report.story import Story
+
+
+def origin(story: Story) -> Section:
+    """Return the section with versions and the commands to reproduce."""
+    settings = story.settings
+    body = ""
+    if settings is not None and settings.study_file is not None:
+        body += paragraph("The same study anew, and what can be done with this one:") + commands(_commands(story))
+    facts: dict[str, Any] = dict(story.result.provenance) if story.result else {"versions": versions()}
+    if settings is not None:
+        facts = {"study file": settings.study_file, "seed": settings.seed, "split": settings.split} | facts
+        facts["threads of a trial"] = settings.threads
+    rows = [[name, _flat(value)] for name, value in facts.items() if value not in (None, "", {})]
+    return Section("Reproduce", body + table(["what", "which"], rows))
+
+
+def _commands(story: Story) -> list[str]:
+    settings = story.settings
+    assert settings is not None
+    name = shlex.quote(story.study.study_name)
+    given = {
+        "--name": settings.overrides.name,
+        "--epochs": settings.overrides.epochs,
+        "--folds": settings.overrides.folds,
+        "--seed": settings.overrides.seed,
+        "--trials": settings.n_trials if settings.n_trials_given else None,
+    }
+    options = "".join(f" {option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None)
+    lines = [f"autotune run {shlex.quote(str(settings.study_file))}{options}"]
+    if story.best:
+        lines.append(f"autotune replay {name} --trial {story.best[0].number}")
+    lines.append(f"autotune finalize {name}")
+    return [*lines, f"autotune export {name} -o model"] if story.result or story.best else lines
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_flat(one)}" for name, one in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

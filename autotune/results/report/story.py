@@ -1,0 +1,143 @@
+"""All that a report tells of, read once from finished records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.results.advice import Advice, advise
+from autotune.results.confirmation import BASELINE, trained_again
+from autotune.results.final import FinalResult, read_result
+from autotune.results.importance import Importance, importances
+from autotune.results.ranking import badness, finished_in_order
+from autotune.results.summary import stored_study
+from autotune.running.places import find_places
+from autotune.running.settings import StudySettings, read_settings
+from autotune.running.stored_study import find_study
+from autotune.search import best_first, first_value
+
+
+@dataclass(frozen=True)
+class Story:
+    """A study, as far as it has come.
+
+    Attributes:
+        study: The study.
+        folder: Its folder, `RUN_DIR/NAME`.
+        settings: What it remembers; None if it was never run by this package.
+        result: What `finalize` has found; None if it has not.
+    """
+
+    study: optuna.Study
+    folder: Path
+    settings: StudySettings | None
+    result: FinalResult | None
+
+    @property
+    def question(self) -> str:
+        """What the study asks: the docstring of its study file."""
+        return getattr(self.settings, "question", "")
+
+    @property
+    def metric(self) -> str:
+        """What trials are compared by."""
+        return (self.settings.monitor if self.settings else None) or "value"
+
+    @property
+    def maximize(self) -> bool:
+        """Whether a larger value is better."""
+        return self.study.directions[0] == optuna.study.StudyDirection.MAXIMIZE
+
+    @cached_property
+    def trials(self) -> list[FrozenTrial]:
+        """All trials."""
+        return self.study.get_trials(deepcopy=False)
+
+    @cached_property
+    def finished(self) -> list[FrozenTrial]:
+        """The complete and the pruned ones, without copies."""
+        return finished_in_order(self.study)
+
+    @cached_property
+    def places(self) -> list[int]:
+        """The place of each finished one from the best, 0."""
+        return badness(self.study, self.finished)
+
+    @cached_property
+    def best(self) -> list[FrozenTrial]:
+        """The complete ones, the best first."""
+        return best_first(self.study, [t for t in self.finished if t.state == TrialState.COMPLETE])
+
+    @cached_property
+    def important(self) -> list[Importance]:
+        """How much each hyperparameter matters; none with too few trials."""
+        return importances(self.study)
+
+    @cached_property
+    def advice(self) -> list[Advice]:
+        """What to do differently in the next search."""
+        epochs = self.settings.epochs if self.settings and self.settings.monitor else None
+        return advise(self.study, self.important, {}, epochs)
+
+    @cached_property
+    def baseline(self) -> FrozenTrial | None:
+        """The baseline as it was trained beside the candidates, with the first of its seeds; None if it was not."""
+        again = find_study(self.study._storage, f"{self.study.study_name}.confirm")
+        repeats = trained_again(again).get(BASELINE, {}) if again else {}
+        complete = [trial for trial in repeats.values() if trial.state == TrialState.COMPLETE]
+        return complete[0] if complete else None
+
+    @property
+    def baseline_value(self) -> float | None:
+        """Its value: the mean over its seeds where it was confirmed."""
+        confirmation = self.result.confirmation if self.result else None
+        known = [one for one in confirmation.candidates if one.name == BASELINE] if confirmation else []
+        if known and known[0].confirmed:
+            return known[0].confirmed.mean
+        return first_value(self.baseline) if self.baseline else None
+
+    @property
+    def winner(self) -> FrozenTrial | None:
+        """The trial of the search whose configuration was chosen; before that the best one; None for the baseline."""
+        if self.result is None:
+            return self.best[0] if self.best else None
+        name = self.result.confirmation.winner
+        return next((trial for trial in self.trials if str(trial.number) == name), None)
+
+    def epochs_of(self, trial: FrozenTrial) -> int:
+        """Return for how many epochs a trial was trained, over all of its folds; of a plain objective its reports."""
+        steps: Sequence[int] = list(trial.intermediate_values)
+        epochs = self.settings.epochs if self.settings and self.settings.monitor else None
+        if epochs is None:
+            return len(steps)
+        in_first_fold = sum(step <= epochs for step in steps)
+        return in_first_fold + (len(steps) - in_first_fold) * epochs
+
+    def curve_of(self, trial: FrozenTrial) -> dict[int, float]:
+        """Return what a trial has reported by epoch, in its first fold."""
+        epochs = self.settings.epochs if self.settings and self.settings.monitor else None
+        return {
+            step: value for step, value in sorted(trial.intermediate_values.items()) if epochs is None or step <= epochs
+        }
+
+
+def told(name: str, *, storage: str | None = None, run_dir: str | Path | None = None) -> Story:
+    """Read what there is to tell of a study.
+
+    Args:
+        name: The study's name.
+        storage: As in `autotune.run`.
+        run_dir: As in `autotune.run`.
+
+    Raises:
+        UsageError: If there is no such study.
+    """
+    study = stored_study(find_places(storage, run_dir, None), name)
+    settings = read_settings(study)
+    places = find_places(storage, run_dir, None, settings.run_dir if settings else None)
+    return Story(study, places.study_folder(name), settings, read_result(study))
