@@ -291,11 +291,19 @@ def dashboard_command(options: argparse.Namespace) -> int:
     """Serve optuna-dashboard."""
     from autotune.results.dashboard import serve_dashboard
     from autotune.results.summary import nothing_there
+    from autotune.running.places import find_places
 
     storage = _storage(options)
     if storage is None:
         raise nothing_there(_places(options))
-    serve_dashboard(storage, options.port, lambda url: print(f"Dashboard: {url}  (Ctrl-C ends it)", flush=True))
+
+    def run_dir_of(remembered: str | None) -> Path:
+        return find_places(options.storage, options.run_dir, remembered_run_dir=remembered).run_dir
+
+    def announce(url: str) -> None:
+        print(f"Dashboard: {url}  (Ctrl-C ends it)", flush=True)
+
+    serve_dashboard(storage, run_dir_of, options.port, announce)
     return DONE
 
 

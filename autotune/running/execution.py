@@ -29,7 +29,7 @@ from autotune.running.source import StudySource
 from autotune.running.stopping import stoppable
 from autotune.running.storage_url import storage_folder
 from autotune.running.supervising import Supervisor
-from autotune.running.trial_artifacts import TrialArtifacts, artifacts_url, checkpoints_url
+from autotune.running.trial_artifacts import TrialArtifacts, artifact_store, checkpoints_url
 from autotune.running.trial_task import RunTrial
 from autotune.running.workers import Job, Workers
 from autotune.search import best_complete, best_first
@@ -121,7 +121,7 @@ class Session:
             lease=lease,
             supervisor=supervisor,
             folder=folder,
-            artifacts=TrialArtifacts(artifacts_url(plan.folder, plan.settings), observer),
+            artifacts=TrialArtifacts(artifact_store(plan.folder, plan.settings), observer),
             max_failures_in_a_row=declared.max_failures_in_a_row,
             after_trial=partial(_keep_best_models, plan.study, plan.folder, keep),
             observer=observer,

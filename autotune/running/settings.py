@@ -79,7 +79,11 @@ class StudySettings:
 
 def read_settings(study: optuna.Study) -> StudySettings | None:
     """Return what a study remembers; None if it was never run by this package."""
-    stored: Mapping[str, Any] | None = study.user_attrs.get(ATTRIBUTE)
+    return settings_from(study.user_attrs.get(ATTRIBUTE))
+
+
+def settings_from(stored: Mapping[str, Any] | None) -> StudySettings | None:
+    """Return the settings that `write_settings` has stored, in this version or an older one; None of None."""
     if stored is None:
         return None
     known = {name: value for name, value in stored.items() if name in StudySettings.__dataclass_fields__}

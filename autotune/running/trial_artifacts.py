@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial
 from autotune.running.events import Note, Observer
 from autotune.running.settings import StudySettings, read_settings
 from autotune.search import COPY_OF
-from autotune.training.artifacts import ArtifactStore, open_store, reason
+from autotune.training.artifacts import ArtifactStore, StoresInTurn, open_store, reason
 from autotune.training.disk import disk_full
 from autotune.training.folder import TrialFolder, trial_folder
 from autotune.training.shown import HISTORY
@@ -34,15 +34,21 @@ def checkpoints_url(name: str, settings: StudySettings) -> str | None:
     return f"{settings.artifacts}/{name}/{settings.token}" if settings.artifacts else None
 
 
-def artifacts_url(folder: Path, settings: StudySettings | None) -> str:
-    """Return where a study's artifacts are: in its folder, or where its checkpoints are copied to.
+def artifact_store(folder: Path, settings: StudySettings | None) -> ArtifactStore:
+    """Return the store of a study's artifacts: where its checkpoints are copied to, else in its folder.
+
+    What a study has left in its folder before it began to copy checkpoints is found there.
 
     Args:
         folder: The study's folder, `RUN_DIR/NAME`.
         settings: What it remembers; None if it was never run by this package.
+
+    Raises:
+        ImportError: If the store's package is not installed.
     """
+    here = open_store(str(folder / "artifacts"))
     elsewhere = checkpoints_url(folder.name, settings) if settings else None
-    return f"{elsewhere}/artifacts" if elsewhere else str(folder / "artifacts")
+    return StoresInTurn(open_store(f"{elsewhere}/artifacts"), here) if elsewhere else here
 
 
 @dataclass
@@ -50,11 +56,11 @@ class TrialArtifacts:
     """Puts what trials leave into the artifact store of their study. Safe in any thread.
 
     Attributes:
-        url: The store.
+        store: The store.
         observer: Told once if that does not work: no trial fails by it, and the files stay in the trial's folder.
     """
 
-    url: str
+    store: ArtifactStore
     observer: Observer
     _has_told: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -83,9 +89,9 @@ class TrialArtifacts:
     def _is_written(self, artifact_id: str, path: Path) -> bool:
         try:
             with path.open("rb") as content:
-                open_store(self.url).write(artifact_id, content)
+                self.store.write(artifact_id, content)
         except Exception as error:  # whatever the store's client raises: the trial itself is well
-            if full := disk_full(error, path.parent, Path(self.url)):
+            if full := disk_full(error, path.parent):
                 raise full from error
             self._tell(error)
             return False
@@ -95,8 +101,8 @@ class TrialArtifacts:
         with self._lock:
             is_first, self._has_told = not self._has_told, True
         if is_first:
-            text = f"curves and logs cannot be put into {self.url} ({reason(error)}); they stay in the trials' folders"
-            self.observer(Note(None, text))
+            problem = f"curves and logs cannot be put into the artifact store ({reason(error)})"
+            self.observer(Note(None, f"{problem}; they stay in the trials' folders"))
 
 
 def leave_log(folder: TrialFolder) -> None:
@@ -133,7 +139,7 @@ def read_history(
         if settings is None:
             return None
         folder = Path(settings.run_dir) / study.study_name
-    content = _read(open_store(artifacts_url(folder, settings)), trial, HISTORY)
+    content = _read(artifact_store(folder, settings), trial, HISTORY)
     if content is None:  # the store was away when the trial ended
         with contextlib.suppress(OSError):
             content = (trial_folder(folder, trial.number).shown / HISTORY).read_bytes()

@@ -17,13 +17,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import unquote
 
 from autotune.errors import StorageError, UsageError
 
 NOWHERE = "none"  # said in place of a URL: no longer
 _CONNECT_S = 5
+_T = TypeVar("_T")
 _ATTEMPTS = 3  # what fails for long is tried again after the next epoch
 _KINDS = "Known are s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, file:///FOLDER and the plain path of a folder."
 
@@ -187,6 +188,34 @@ class BucketStore:
     def remove(self, artifact_id: str) -> None:
         with _missing_as_optunas():
             self._store.remove(self._prefix + artifact_id)
+
+
+class StoresInTurn:
+    """Several artifact stores as one: written to the first, read and removed where a file is.
+
+    Args:
+        stores: The stores, at least one.
+    """
+
+    def __init__(self, *stores: ArtifactStore) -> None:
+        self._stores = stores
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        return self._first_found(lambda store: store.open_reader(artifact_id))
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        self._stores[0].write(artifact_id, content_body)
+
+    def remove(self, artifact_id: str) -> None:
+        self._first_found(lambda store: store.remove(artifact_id))
+
+    def _first_found(self, act: Callable[[ArtifactStore], _T]) -> _T:
+        from optuna.artifacts.exceptions import ArtifactNotFound
+
+        for store in self._stores[:-1]:
+            with contextlib.suppress(ArtifactNotFound):
+                return act(store)
+        return act(self._stores[-1])
 
 
 def open_store(url: str) -> ArtifactStore:

@@ -94,10 +94,11 @@ def _trained(folder: Path) -> list[str]:
 
 
 def _objects(url: str) -> list[str]:
+    """List the checkpoints in a bucket; curves and logs are there to stay."""
     import boto3
 
     listed = boto3.client("s3").list_objects_v2(Bucket=url.split("/")[2])
-    return [item["Key"] for item in listed.get("Contents", [])]
+    return [item["Key"] for item in listed.get("Contents", []) if "/artifacts/" not in item["Key"]]
 
 
 @pytest.mark.trains

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import optuna
 import pytest
 from optuna.artifacts import FileSystemArtifactStore, download_artifact, get_all_artifact_meta
+from optuna.artifacts.exceptions import ArtifactNotFound
 
 from autotune.errors import DiskFullError
-from autotune.running import trial_artifacts
 from autotune.running.events import Event, Note
 from autotune.running.settings import StudySettings, write_settings
-from autotune.running.trial_artifacts import TrialArtifacts, artifacts_url, leave_log, read_history
+from autotune.running.trial_artifacts import TrialArtifacts, artifact_store, leave_log, read_history
 from autotune.search import COPY_OF
 from autotune.study import Overrides
+from autotune.training.artifacts import ArtifactStore
 from autotune.training.folder import TrialFolder, trial_folder
 
 HISTORY = [{"loss": [2.0, 1.0], "val_loss": [2.5, 1.5]}]
@@ -47,8 +52,8 @@ def study(storage: optuna.storages.BaseStorage, run_dir: Path) -> optuna.Study:
 
 
 @pytest.fixture
-def url(run_dir: Path) -> str:
-    return artifacts_url(run_dir / "toy", settings_of(run_dir))
+def store(run_dir: Path) -> ArtifactStore:
+    return artifact_store(run_dir / "toy", settings_of(run_dir))
 
 
 def left(run_dir: Path, number: int = 0) -> TrialFolder:
@@ -60,18 +65,27 @@ def left(run_dir: Path, number: int = 0) -> TrialFolder:
     return folder
 
 
-def fail_to_open(monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
-    def open_store(url: str) -> None:
-        raise error
+@dataclass
+class Broken:
+    """An artifact store that cannot be written."""
 
-    monkeypatch.setattr(trial_artifacts, "open_store", open_store)
+    error: OSError
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        raise self.error
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        raise self.error
+
+    def remove(self, artifact_id: str) -> None:
+        raise self.error
 
 
 def test_optuna_itself_finds_what_a_trial_has_left(
-    study: optuna.Study, url: str, run_dir: Path, tmp_path: Path
+    study: optuna.Study, store: ArtifactStore, run_dir: Path, tmp_path: Path
 ) -> None:
     trial, folder = study.ask(), left(run_dir)
-    TrialArtifacts(url, print).leave(trial, folder)
+    TrialArtifacts(store, print).leave(trial, folder)
     study.tell(trial, 1.0)
     metas = {meta.filename: meta for meta in get_all_artifact_meta(study.trials[0], storage=study._storage)}
     assert {name: meta.mimetype for name, meta in metas.items()} == {
@@ -85,9 +99,11 @@ def test_optuna_itself_finds_what_a_trial_has_left(
     assert not folder.shown.exists()
 
 
-def test_the_history_is_read_back_for_a_copy_of_the_trial_too(study: optuna.Study, url: str, run_dir: Path) -> None:
+def test_the_history_is_read_back_for_a_copy_of_the_trial_too(
+    study: optuna.Study, store: ArtifactStore, run_dir: Path
+) -> None:
     trial = study.ask()
-    TrialArtifacts(url, print).leave(trial, left(run_dir))
+    TrialArtifacts(store, print).leave(trial, left(run_dir))
     study.tell(trial, 1.0)
     copy = study.ask()
     copy.set_user_attr(COPY_OF, 0)
@@ -97,18 +113,20 @@ def test_the_history_is_read_back_for_a_copy_of_the_trial_too(study: optuna.Stud
 
 
 def test_it_may_be_read_where_the_run_dir_has_been_moved_to(
-    study: optuna.Study, url: str, run_dir: Path, tmp_path: Path
+    study: optuna.Study, store: ArtifactStore, run_dir: Path, tmp_path: Path
 ) -> None:
     trial = study.ask()
-    TrialArtifacts(url, print).leave(trial, left(run_dir))
+    TrialArtifacts(store, print).leave(trial, left(run_dir))
     study.tell(trial, 1.0)
     run_dir.rename(tmp_path / "moved")
     assert read_history(study, study.trials[0]) is None
     assert read_history(study, study.trials[0], tmp_path / "moved" / "toy") == HISTORY
 
 
-def test_a_trial_that_ends_twice_leaves_the_later_files_once(study: optuna.Study, url: str, run_dir: Path) -> None:
-    trial, artifacts = study.ask(), TrialArtifacts(url, print)
+def test_a_trial_that_ends_twice_leaves_the_later_files_once(
+    study: optuna.Study, store: ArtifactStore, run_dir: Path
+) -> None:
+    trial, artifacts = study.ask(), TrialArtifacts(store, print)
     artifacts.leave(trial, left(run_dir))
     again = left(run_dir)
     (again.shown / "curves.png").write_bytes(b"later")
@@ -117,34 +135,30 @@ def test_a_trial_that_ends_twice_leaves_the_later_files_once(study: optuna.Study
     assert b"later" in {path.read_bytes() for path in (run_dir / "toy" / "artifacts").iterdir()}
 
 
-def test_a_store_that_is_away_is_told_once_and_costs_no_trial(
-    study: optuna.Study, url: str, run_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_is_away_is_told_once_and_costs_no_trial(study: optuna.Study, run_dir: Path) -> None:
     told: list[Event] = []
-    artifacts = TrialArtifacts(url, told.append)
-    with monkeypatch.context() as broken:
-        fail_to_open(broken, OSError(errno.ENETUNREACH, "Network is unreachable"))
-        for number in range(2):
-            trial = study.ask()
-            artifacts.leave(trial, left(run_dir, number))
-            assert get_all_artifact_meta(trial) == []  # no note of a file that is not there
-            study.tell(trial, 1.0)
-    text = f"curves and logs cannot be put into {url} (Network is unreachable); they stay in the trials' folders"
-    assert told == [Note(None, text)]
+    artifacts = TrialArtifacts(Broken(OSError(errno.ENETUNREACH, "Network is unreachable")), told.append)
+    for number in range(2):
+        trial = study.ask()
+        artifacts.leave(trial, left(run_dir, number))
+        assert get_all_artifact_meta(trial) == []  # no note of a file that is not there
+        study.tell(trial, 1.0)
+    text = "curves and logs cannot be put into the artifact store (Network is unreachable); they stay in the trials' "
+    assert told == [Note(None, text + "folders")]
     assert [read_history(study, trial) for trial in study.trials] == [HISTORY, HISTORY]
 
 
-def test_a_full_disk_is_one_here_too(
-    study: optuna.Study, url: str, run_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fail_to_open(monkeypatch, OSError(errno.ENOSPC, "No space left on device"))
+def test_a_full_disk_is_one_here_too(study: optuna.Study, run_dir: Path) -> None:
+    artifacts = TrialArtifacts(Broken(OSError(errno.ENOSPC, "No space left on device")), print)
     with pytest.raises(DiskFullError):
-        TrialArtifacts(url, print).leave(study.ask(), left(run_dir))
+        artifacts.leave(study.ask(), left(run_dir))
 
 
-def test_a_trial_that_leaves_nothing_costs_the_storage_nothing(study: optuna.Study, url: str, run_dir: Path) -> None:
+def test_a_trial_that_leaves_nothing_costs_the_storage_nothing(
+    study: optuna.Study, store: ArtifactStore, run_dir: Path
+) -> None:
     trial = study.ask()
-    TrialArtifacts(url, print).leave(trial, trial_folder(run_dir / "toy", 0))
+    TrialArtifacts(store, print).leave(trial, trial_folder(run_dir / "toy", 0))
     assert get_all_artifact_meta(trial) == []
     assert not (run_dir / "toy").exists()
 
@@ -160,6 +174,22 @@ def test_the_end_of_a_log_is_left(run_dir: Path) -> None:
     assert folder.log.stat().st_size == 300_007
 
 
-def test_a_bucket_holds_the_artifacts_of_many_studies_apart(run_dir: Path) -> None:
-    urls = {artifacts_url(run_dir / name, settings_of(run_dir, "s3://bucket/some")) for name in ("a", "b")}
-    assert urls == {"s3://bucket/some/a/token/artifacts", "s3://bucket/some/b/token/artifacts"}
+def test_studies_of_one_name_and_two_storages_share_a_store(tmp_path: Path) -> None:
+    shared = str(tmp_path / "shared")
+    for token in ("a", "b"):
+        settings = replace(settings_of(tmp_path, shared), token=token)
+        artifact_store(tmp_path / "toy", settings).write("0123", io.BytesIO(token.encode()))
+    assert (tmp_path / "shared" / "toy" / "a" / "artifacts" / "0123").read_bytes() == b"a"
+    assert not (tmp_path / "toy").exists()
+
+
+def test_a_study_that_began_without_a_store_finds_what_it_has_left(tmp_path: Path) -> None:
+    artifact_store(tmp_path / "toy", settings_of(tmp_path)).write("0123", io.BytesIO(b"before"))
+    now = artifact_store(tmp_path / "toy", settings_of(tmp_path, str(tmp_path / "shared")))
+    now.write("4567", io.BytesIO(b"later"))
+    for name, content in {"0123": b"before", "4567": b"later"}.items():
+        with closing(now.open_reader(name)) as file:
+            assert file.read() == content
+        now.remove(name)
+        with pytest.raises(ArtifactNotFound):
+            now.open_reader(name)
