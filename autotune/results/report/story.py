@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -19,7 +20,10 @@ from autotune.results.summary import stored_study
 from autotune.running.places import find_places
 from autotune.running.settings import StudySettings, read_settings
 from autotune.running.stored_study import find_study
+from autotune.running.trial_artifacts import read_history
 from autotune.search import best_first, first_value
+
+_MOST_HISTORIES = 100  # each is a file to be read
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,25 @@ class Story:
     def advice(self) -> list[Advice]:
         """What to do differently in the next search."""
         epochs = self.settings.epochs if self.settings and self.settings.monitor else None
-        return advise(self.study, self.important, {}, epochs)
+        return advise(self.study, self.important, self._train_values(), epochs)
+
+    def _train_values(self) -> dict[int, float]:
+        """Return the monitored metric on the training rows, in the epoch that counts, where it is kept."""
+        if not self.metric.startswith("val_"):
+            return {}
+        found = {}
+        for trial in self.best[:_MOST_HISTORIES]:
+            histories = read_history(self.study, trial, self.folder) or []
+            epochs = trial.user_attrs.get("best_epoch", [])
+            epochs = epochs if isinstance(epochs, list) else [epochs]
+            values = [
+                history[self.metric.removeprefix("val_")][epoch - 1]
+                for history, epoch in zip(histories, epochs, strict=False)
+                if self.metric.removeprefix("val_") in history
+            ]
+            if values:
+                found[trial.number] = fmean(values)
+        return found
 
     @cached_property
     def baseline(self) -> FrozenTrial | None:
@@ -126,7 +148,7 @@ class Story:
         }
 
 
-def told(name: str, *, storage: str | None = None, run_dir: str | Path | None = None) -> Story:
+def story_of(name: str, *, storage: str | None = None, run_dir: str | Path | None = None) -> Story:
     """Read what there is to tell of a study.
 
     Args:
