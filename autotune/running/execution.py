@@ -11,9 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from autotune.data import Holdout
+from autotune.errors import StorageError
 from autotune.running.beginning import run_started
 from autotune.running.claims import Claims
 from autotune.running.events import Note, Observer
@@ -28,6 +30,7 @@ from autotune.running.slots import Sharing, share_machine
 from autotune.running.source import StudySource
 from autotune.running.stopping import stoppable
 from autotune.running.storage_url import storage_folder
+from autotune.running.study_note import write_note
 from autotune.running.supervising import Supervisor
 from autotune.running.trial_artifacts import TrialArtifacts, artifact_store, checkpoints_url
 from autotune.running.trial_task import RunTrial
@@ -81,8 +84,12 @@ class Session:
 
     def execute(self, plan: Plan) -> None:
         """Run the trials of `plan` until it has all that it is to have."""
-        observer = self.machine.observer
-        announce(plan, self.sharing.workers, observer)
+        announce(plan, self.sharing.workers, self.machine.observer)
+        self._run(plan)
+        with contextlib.suppress(StorageError, StorageInternalError):  # whoever stops does not wait for a storage
+            write_note(plan.study)
+
+    def _run(self, plan: Plan) -> None:
         folder = _trial_folders(plan)
         _remove_old_checkpoints(plan.study, folder)
         with contextlib.closing(Owner(plan.folder / "workers")) as owner:
@@ -98,7 +105,7 @@ class Session:
             workers.run()
         if workers.why_over is not None:  # a parent that was stopped does not know
             _note_why_over(plan.study, workers.why_over)
-            observer(Note(None, workers.why_over))
+            self.machine.observer(Note(None, workers.why_over))
 
     def _job(self, plan: Plan, claims: Claims, lease: Lease, folder: Callable[[int], TrialFolder]) -> Job:
         declared, observer = plan.declared, self.machine.observer

@@ -312,6 +312,8 @@ class Preparer:
             token=before.token if before and before.token else uuid.uuid4().hex[:8],
             max_retries=declared.max_retries,
             train_fraction=declared.train_fraction,
+            question=source.question or (before.question if before else ""),
+            data=prepared.description,
         )
 
     def _artifacts(self, before: StudySettings | None) -> str | None:

@@ -104,6 +104,7 @@ class Preparation:
             each.
         repeats: The same data split anew, by the repeat and the fraction of the training rows that is left.
         whole: The same data, all of it to train on; None for a plain objective, or if no repeats were asked for.
+        description: The data and their split, in words; empty for a plain objective.
     """
 
     rows: Rows | None
@@ -112,6 +113,7 @@ class Preparation:
     given_problems: list[str]
     repeats: Mapping[tuple[int, float], Rows] = field(default_factory=dict)
     whole: Rows | None = None
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ class Prepare:
         problems = _given_problems(spec, data.subset(folds[0].train)) if is_new else []
         changes = _space_changes(replayed), _choice_changes(replayed), problems
         if not self.repeats:
-            return Preparation(rows, *changes)
+            return Preparation(rows, *changes, description=_described(spec, data))
         seeds = [derive_seed(spec.seed, "repeat", repeat) for repeat in range(self.repeats)]
         anew = {
             (repeat, fraction): self._rows(data, stored, self._folds(spec, data, seed, fraction))
@@ -171,7 +173,8 @@ class Prepare:
             for fraction in self.fractions
         }
         everything = Fold(np.arange(len(data)), np.arange(0))
-        return Preparation(rows, *changes, repeats=anew, whole=self._rows(data, stored, (everything,)))
+        whole = self._rows(data, stored, (everything,))
+        return Preparation(rows, *changes, repeats=anew, whole=whole, description=_described(spec, data))
 
     def _folds(self, spec: StudySpec, data: Dataset, seed: int, fraction: float) -> tuple[Fold, ...]:
         folds = split(spec.folds, data.y, seed, data.groups)
@@ -191,6 +194,12 @@ def _check_one_hot(spec: StudySpec, data: Dataset) -> None:
             "Labels of classes are made one-hot: integers from 0.",
             "Give integer labels, or remove one_hot from the study file.",
         )
+
+
+def _described(spec: StudySpec, data: Dataset) -> str:
+    targets = f"{data.n_classes} classes" if data.n_classes is not None else "numbers to predict"
+    part = f", searched on {spec.train_fraction:.0%} of the training rows" if spec.train_fraction < 1 else ""
+    return f"{data.name}: {len(data):,} development rows of shape {data.input_shape}, {targets}; {spec.folds!r}{part}"
 
 
 def load_folds(path: Path) -> tuple[Fold, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import hashlib
 import pickle
@@ -41,6 +42,11 @@ class StudySource:
         """Return a hash of the code, as far as it stands in one place."""
         code = self.path.read_bytes() if self.path is not None else self.pickled
         return hashlib.sha256(code or b"").hexdigest()
+
+    @property
+    def question(self) -> str:
+        """Return what the study asks: the docstring of its file; empty without a file or a docstring."""
+        return (ast.get_docstring(check_study_file(self.path)) or "") if self.path is not None else ""
 
     def load(self) -> StudySpec:
         """Make the study anew in this process, as overridden.

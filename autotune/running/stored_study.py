@@ -35,13 +35,21 @@ def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> o
         sampler=SeededSampler(declared.sampler or tpe, declared.seed),
         pruner=by_folds(declared.pruner or patient_median()),
     )
-    # With one objective Optuna's tables would change their columns by it.
     names = [declared.monitor or "value", *declared.minimize]
-    if len(names) > 1 and study.metric_names != names and len(study.directions) == len(names):
+    if len(names) == 1:
+        _name_on_dashboard(study, names)
+    elif study.metric_names != names and len(study.directions) == len(names):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # of Optuna's, about nothing that a user has done
             study.set_metric_names(names)
     return study
+
+
+def _name_on_dashboard(study: optuna.Study, names: list[str]) -> None:
+    """Name the objective of a study that has only one on optuna-dashboard; Optuna's tables would change by it."""
+    key = "dashboard:objective_names"
+    if study._storage.get_study_system_attrs(study._study_id).get(key) != names:
+        study._storage.set_study_system_attr(study._study_id, key, names)
 
 
 def has_results(study: optuna.Study) -> bool:

@@ -14,7 +14,7 @@ from autotune.search.objectives import (
 )
 from autotune.search.pruning import patient_median
 from autotune.search.sampling import SeededSampler, tpe
-from autotune.search.space import differences
+from autotune.search.space import describe, differences
 from autotune.search.storage_view import Change, StorageView
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "best_complete",
     "best_first",
     "by_folds",
+    "describe",
     "differences",
     "direction_sign",
     "first_value",
