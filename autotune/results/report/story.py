@@ -45,7 +45,7 @@ class Story:
     @property
     def question(self) -> str:
         """What the study asks: the docstring of its study file."""
-        return getattr(self.settings, "question", "")
+        return self.settings.question if self.settings else ""
 
     @property
     def metric(self) -> str:
