@@ -212,6 +212,7 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
 
     from autotune.printing import print_result, print_stopped
     from autotune.progress import new_progress
+    from autotune.results.report.story import note_advice
     from autotune.results.summary import study_status
     from autotune.running.events import Note, RunStarted
     from autotune.running.run import run
@@ -258,6 +259,7 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
     if begun and begun[0].finished >= begun[0].n_trials:
         print(f"Nothing to do: {status.study} has the trials that were asked for. For more: --trials N")
     print_result(status, where(options), may_go_on=not exhausted)
+    note_advice(study)
     return DONE
 
 

@@ -47,6 +47,7 @@ def print_result(status: StudyStatus, where: str, may_go_on: bool) -> None:
         more = "" if is_short else f" --trials {finished * 2}"
         print(f"{'Go on:' if is_short else 'More: '}  autotune resume {shlex.quote(status.study)}{more}{where}")
     print(f"Watch:  autotune dashboard{where}")
+    print(f"Read:   autotune report {shlex.quote(status.study)}{where}")
 
 
 def print_watched(status: StudyStatus, where: str) -> None:

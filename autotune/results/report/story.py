@@ -20,6 +20,7 @@ from autotune.results.summary import stored_study
 from autotune.running.places import find_places
 from autotune.running.settings import StudySettings, read_settings
 from autotune.running.stored_study import find_study
+from autotune.running.study_note import write_note
 from autotune.running.trial_artifacts import read_history
 from autotune.search import best_first, first_value
 
@@ -163,3 +164,15 @@ def story_of(name: str, *, storage: str | None = None, run_dir: str | Path | Non
     settings = read_settings(study)
     places = find_places(storage, run_dir, None, settings.run_dir if settings else None)
     return Story(study, places.study_folder(name), settings, read_result(study))
+
+
+def note_advice(study: optuna.Study) -> None:
+    """Put the advice into the note of a study that has been run, for whoever looks at it on the dashboard.
+
+    Not of a plain objective, whose trials may take less time than it takes to think about them.
+    """
+    settings = read_settings(study)
+    if settings is None or settings.monitor is None:
+        return
+    story = Story(study, Path(settings.run_dir) / study.study_name, settings, read_result(study))
+    write_note(study, [f"{one.text} {one.evidence}" for one in story.advice])
