@@ -18,7 +18,7 @@ _CAPTIONS = {
     "predictions": "What is predicted against what is true, on rows that the model was not trained on.",
     "mistakes": "The mistakes that the model is surest of. Orange speaks for the class, blue against it (integrated "
     "gradients).",
-    "right": "Rows that it is right about, likewise.",
+    "right": "Rows that it is right about. Orange speaks for the class, blue against it (integrated gradients).",
 }
 
 
