@@ -212,7 +212,6 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
 
     from autotune.printing import print_result, print_stopped
     from autotune.progress import new_progress
-    from autotune.results.report.story import note_advice
     from autotune.results.summary import study_status
     from autotune.running.events import Note, RunStarted
     from autotune.running.run import run
@@ -259,6 +258,8 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
     if begun and begun[0].finished >= begun[0].n_trials:
         print(f"Nothing to do: {status.study} has the trials that were asked for. For more: --trials N")
     print_result(status, where(options), may_go_on=not exhausted)
+    from autotune.results.report.story import note_advice
+
     note_advice(study)
     return DONE
 

@@ -115,6 +115,13 @@ def test_importing_autotune_loads_neither_tensorflow_nor_keras() -> None:
     assert done.stdout.strip() == f"set() {PACKAGE / '__init__.py'}"
 
 
+def test_what_commands_print_takes_no_time_to_import() -> None:
+    code = "import sys, autotune.cli, autotune.printing, autotune.running.run, autotune.results.report.story;"
+    code += "print({'tensorflow', 'keras', 'matplotlib', 'scipy', 'sklearn'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_only_one_module_opens_the_test_rows() -> None:
     """`load_test` is defined in data/ and used in results/opening.py, and so is a study's own `test_dataset`."""
     door = "autotune.results.opening"

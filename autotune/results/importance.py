@@ -20,7 +20,6 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.importance import PedAnovaImportanceEvaluator
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -114,6 +113,8 @@ def _excess(
 def _evaluated(
     study: optuna.Study, trials: Sequence[FrozenTrial], results: npt.NDArray[np.float64], names: list[str]
 ) -> npt.NDArray[np.float64]:
+    from optuna.importance import PedAnovaImportanceEvaluator  # brings scikit-learn, which takes its time
+
     shown = _Shown([_with_result(trial, number, results[number]) for number, trial in enumerate(trials)])
     view = StorageView(study, shown, directions=[StudyDirection.MINIMIZE])
     with warnings.catch_warnings():
