@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import optuna
-from optuna.artifacts import ArtifactMeta
-from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.trial import FrozenTrial
 
 from autotune.running.events import Note, Observer
@@ -75,6 +73,8 @@ class TrialArtifacts:
         """
         if not folder.shown.is_dir():
             return
+        from optuna.artifacts import ArtifactMeta  # imports boto3 wherever it is installed
+
         known = _artifact_ids(trial.storage.get_trial(trial._trial_id))
         for path in sorted(folder.shown.iterdir()):
             artifact_id = known.get(path.name) or str(uuid.uuid4())
@@ -150,6 +150,8 @@ def read_history(
 
 
 def _read(store: ArtifactStore, trial: FrozenTrial, name: str) -> bytes | None:
+    from optuna.artifacts.exceptions import ArtifactNotFound
+
     artifact_id = _artifact_ids(trial).get(name)
     if artifact_id is None:
         return None
