@@ -13,7 +13,7 @@ from typing import Any
 
 from autotune.results.dashboard_store import WsgiApp
 
-MOST_CURVES = 100
+MOST_CURVES = 60
 """With more curves than that, those of the best and of the newest trials are sent, half and half."""
 
 _STUDY = re.compile(r"/api/studies/\d+/?")
