@@ -11,29 +11,37 @@ import contextlib
 import dataclasses
 import json
 import os
-import shlex
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from autotune.errors import AutotuneError, UsageError
-from autotune.options import parser_for
+from autotune.options import (
+    DONE,
+    FAILED,
+    STOPPED,
+    USAGE,
+    parser_for,
+    places_of,
+    storage_of,
+    studies_of,
+    study_of,
+    where,
+)
+from autotune.result_commands import (
+    explain_command,
+    export_command,
+    finalize_command,
+    learning_curve_command,
+    refine_command,
+    replay_command,
+    report_command,
+)
 
 if TYPE_CHECKING:
-    import optuna
-
-    from autotune.results.final import FinalResult
-    from autotune.results.learning_curve import LearningCurve
-    from autotune.results.parts import Unfinished
     from autotune.running.events import Event
-    from autotune.running.places import Places
-
-_Result = TypeVar("_Result", "FinalResult", "LearningCurve")
-
-DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,7 +103,7 @@ def resume_command(options: argparse.Namespace) -> int:
     from autotune.running.places import find_places
     from autotune.running.settings import read_settings
 
-    settings = read_settings(_study(options, options.name))
+    settings = read_settings(study_of(options, options.name))
     if settings is None or settings.study_file is None:
         raise UsageError(
             f"the study {options.name!r} remembers no study file.",
@@ -119,7 +127,7 @@ def status_command(options: argparse.Namespace) -> int:
 
     if options.watch:
         return _watch(options)
-    statuses = [study_status(study) for study in _studies(options)]
+    statuses = [study_status(study) for study in studies_of(options)]
     if options.json:
         as_dicts = [dataclasses.asdict(status) for status in statuses]
         print(json.dumps(as_dicts[0] if options.name else as_dicts, indent=2))
@@ -128,7 +136,7 @@ def status_command(options: argparse.Namespace) -> int:
 
         print_statuses(statuses)
     else:
-        print(f"No studies yet in {_places(options).shown_storage()}.")
+        print(f"No studies yet in {places_of(options).shown_storage()}.")
     return DONE
 
 
@@ -137,7 +145,7 @@ def best_command(options: argparse.Namespace) -> int:
     from autotune.printing import print_best, print_front
     from autotune.results.summary import best_trial, pareto_front
 
-    study = _study(options, options.name)
+    study = study_of(options, options.name)
     best, front = best_trial(study), pareto_front(study)
     if best is None:
         raise UsageError(
@@ -156,126 +164,15 @@ def best_command(options: argparse.Namespace) -> int:
     return DONE
 
 
-def finalize_command(options: argparse.Namespace) -> int:
-    """Confirm the best trials, refit the winner, and test it once."""
-    from autotune.printing import print_final
-    from autotune.results.finalizing import finalize
-
-    return _train_again("finalize", options, partial(finalize, top=options.top), print_final)
-
-
-def learning_curve_command(options: argparse.Namespace) -> int:
-    """Train the winner on more and more rows."""
-    from autotune.printing import print_learning_curve
-    from autotune.results.scaling import FRACTIONS, learning_curve
-
-    work = partial(learning_curve, fractions=options.fractions or FRACTIONS)
-    return _train_again("learning-curve", options, work, print_learning_curve)
-
-
-def _train_again(
-    command: str,
-    options: argparse.Namespace,
-    work: Callable[..., _Result | Unfinished],
-    show: Callable[[_Result], None],
-) -> int:
-    """Have configurations of a study trained again by `work`, and show what that came to, or how to go on."""
-    import optuna
-    from rich.console import Console
-
-    from autotune.printing import print_stopped
-    from autotune.progress import new_progress
-    from autotune.results.parts import Unfinished
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with new_progress(Console(stderr=options.json)) as progress:
-            result = work(
-                options.name,
-                repeats=options.repeats,
-                workers=options.workers,
-                timeout_s=options.timeout,
-                lease_s=options.lease,
-                storage=options.storage,
-                run_dir=options.run_dir,
-                data_dir=options.data_dir,
-                gpus=options.gpus,
-                workers_per_gpu=options.workers_per_gpu,
-                artifacts=options.artifacts,
-                observer=progress,
-            )
-    except KeyboardInterrupt:
-        print_stopped(options.name, _where(options), command)
-        return STOPPED
-    if isinstance(result, Unfinished):
-        stream = sys.stderr if options.json else sys.stdout
-        print(f"{result.study}: {result.finished} of {result.n_trials} trained.", file=stream)
-        print(f"Go on:  autotune {command} {shlex.quote(options.name)}{_where(options)}", file=stream)
-        if options.json:
-            print(json.dumps({"unfinished": dataclasses.asdict(result)}, indent=2))
-    elif options.json:
-        print(json.dumps(result.as_dict(), indent=2))
-    else:
-        show(result)
-    return DONE
-
-
-def export_command(options: argparse.Namespace) -> int:
-    """Write a model and its card."""
-    from autotune.results.exporting import export
-
-    written = export(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
-    if not written.is_final:
-        print("This is the best trial of the search, neither confirmed nor tested; for that: autotune finalize")
-    print(f"Model:  {written.model}\nCard:   {written.card}")
-    return DONE
-
-
-def replay_command(options: argparse.Namespace) -> int:
-    """Train a finished trial again and compare."""
-    from autotune.printing import print_replay
-    from autotune.results.replaying import replay
-
-    found = replay(
-        options.name,
-        options.trial,
-        storage=options.storage,
-        run_dir=options.run_dir,
-        data_dir=options.data_dir,
-        gpus=options.gpus,
-    )
-    print_replay(found)
-    return DONE if found.is_same else FAILED
-
-
-def report_command(options: argparse.Namespace) -> int:
-    """Write the report of a study."""
-    from autotune.results.report.writing import write_report
-
-    path = write_report(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
-    print(f"Report: {path}")
-    return DONE
-
-
-def refine_command(options: argparse.Namespace) -> int:
-    """Print the ranges of the next search."""
-    from autotune.printing import print_refinement
-    from autotune.results.refining import refine
-    from autotune.results.report.story import told
-
-    print_refinement(refine(told(options.name, storage=options.storage, run_dir=options.run_dir)))
-    return DONE
-
-
 def dashboard_command(options: argparse.Namespace) -> int:
     """Serve optuna-dashboard."""
     from autotune.results.dashboard import serve_dashboard
     from autotune.results.summary import nothing_there
     from autotune.running.places import find_places
 
-    storage = _storage(options)
+    storage = storage_of(options)
     if storage is None:
-        raise nothing_there(_places(options))
+        raise nothing_there(places_of(options))
 
     def run_dir_of(remembered: str | None) -> Path:
         return find_places(options.storage, options.run_dir, remembered_run_dir=remembered).run_dir
@@ -292,9 +189,9 @@ def serve_command(options: argparse.Namespace) -> int:
     from autotune.running.serving import serve_storage
 
     def announce(url: str) -> None:
-        print(f"Serving {_places(options).shown_storage()}: use --storage {url}  (Ctrl-C ends it)", flush=True)
+        print(f"Serving {places_of(options).shown_storage()}: use --storage {url}  (Ctrl-C ends it)", flush=True)
 
-    serve_storage(_places(options).storage, options.host, options.port, announce)
+    serve_storage(places_of(options).storage, options.host, options.port, announce)
     return DONE
 
 
@@ -302,7 +199,7 @@ def datasets_command(options: argparse.Namespace) -> int:
     """List the named datasets."""
     from autotune.data import available
 
-    for dataset in available(_places(options).data_dir):
+    for dataset in available(places_of(options).data_dir):
         state = "ready" if dataset.present else "missing"
         print(f"{dataset.name:<19}{state:<9}{dataset.description}")
         print(f"{'':<28}{dataset.where if dataset.present else dataset.how_to_get}")
@@ -315,6 +212,7 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
 
     from autotune.printing import print_result, print_stopped
     from autotune.progress import new_progress
+    from autotune.results.report.story import note_advice
     from autotune.results.summary import study_status
     from autotune.running.events import Note, RunStarted
     from autotune.running.run import run
@@ -355,12 +253,13 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
             )
         except KeyboardInterrupt:
             stack.close()
-            print_stopped(begun[0].name if begun else None, _where(options))
+            print_stopped(begun[0].name if begun else None, where(options))
             return STOPPED
     status = study_status(study)
     if begun and begun[0].finished >= begun[0].n_trials:
         print(f"Nothing to do: {status.study} has the trials that were asked for. For more: --trials N")
-    print_result(status, _where(options), may_go_on=not exhausted)
+    print_result(status, where(options), may_go_on=not exhausted)
+    note_advice(study)
     return DONE
 
 
@@ -381,50 +280,12 @@ def _watch(options: argparse.Namespace) -> int:
             "autotune status NAME --watch",
         )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = _study(options, options.name)
+    study = study_of(options, options.name)
     settings = settings_of(study)
     with new_progress(Console()) as progress:
         watch_study(study, settings, progress)
-    print_watched(study_status(study), _where(options))
+    print_watched(study_status(study), where(options))
     return DONE
-
-
-def _places(options: argparse.Namespace) -> Places:
-    from autotune.running.places import find_places
-
-    return find_places(options.storage, options.run_dir, getattr(options, "data_dir", None))
-
-
-def _storage(options: argparse.Namespace) -> optuna.storages.BaseStorage | None:
-    """Open the storage to look at it; None if it is a file that does not exist (looking creates none)."""
-    from autotune.running.storage import open_existing_storage
-
-    return open_existing_storage(_places(options).storage)
-
-
-def _study(options: argparse.Namespace, name: str) -> optuna.Study:
-    from autotune.results.summary import stored_study
-
-    return stored_study(_places(options), name)
-
-
-def _studies(options: argparse.Namespace) -> list[optuna.Study]:
-    import optuna
-
-    if options.name is not None:
-        return [_study(options, options.name)]
-    storage = _storage(options)
-    names = optuna.get_all_study_names(storage) if storage is not None else []
-    return [_study(options, name) for name in names]
-
-
-def _where(options: argparse.Namespace) -> str:
-    """Return the options that another command needs to find the same study."""
-    from autotune.running.storage import shown_url
-
-    storage = shown_url(options.storage) if options.storage else None
-    given = {"--storage": storage, "--run-dir": options.run_dir}
-    return "".join(f" {name} {shlex.quote(value)}" for name, value in given.items() if value)
 
 
 _COMMANDS = {
@@ -435,6 +296,7 @@ _COMMANDS = {
     "status": status_command,
     "best": best_command,
     "export": export_command,
+    "explain": explain_command,
     "replay": replay_command,
     "report": report_command,
     "refine": refine_command,

@@ -1,10 +1,18 @@
-"""The options of the command line: which commands there are, and what each takes."""
+"""The options of the command line: which commands there are, what each takes, and which study is meant by them."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import optuna
+
+    from autotune.running.places import Places
+
+DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130  # what commands return
 
 Command: TypeAlias = Callable[[argparse.Namespace], int]
 
@@ -79,11 +87,16 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     exported = add("export", "Write model.keras, which Keras alone can load, and card.json.")
     exported.add_argument("name", metavar="NAME")
     exported.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder to write to")
+    explained = add(
+        "explain", "Show what the best model confuses, and what it looks at, on rows it was not trained on."
+    )
+    explained.add_argument("name", metavar="NAME")
     replay = add("replay", "Train a finished trial again, and see whether its numbers are the same.")
     replay.add_argument("name", metavar="NAME")
     replay.add_argument("--trial", type=int, required=True, metavar="N", help="the trial's number")
-    replay.add_argument("--gpus", metavar="GPUS", help="GPUs by position or UUID, or none (default: all)")
-    add_data_dir(replay)
+    for sub in (explained, replay):
+        sub.add_argument("--gpus", metavar="GPUS", help="GPUs by position or UUID, or none (default: all)")
+        add_data_dir(sub)
     for sub in (status, best, finalize, curve):
         sub.add_argument("--json", action="store_true", help="print JSON and nothing else")
     report = add(
@@ -123,3 +136,48 @@ def _version() -> str:
         return version("autotune")
     except PackageNotFoundError:
         return "(not installed)"
+
+
+def places_of(options: argparse.Namespace) -> Places:
+    """Return where the study's records and files are."""
+    from autotune.running.places import find_places
+
+    return find_places(options.storage, options.run_dir, getattr(options, "data_dir", None))
+
+
+def storage_of(options: argparse.Namespace) -> optuna.storages.BaseStorage | None:
+    """Open the storage to look at it; None if it is a file that does not exist (looking creates none)."""
+    from autotune.running.storage import open_existing_storage
+
+    return open_existing_storage(places_of(options).storage)
+
+
+def study_of(options: argparse.Namespace, name: str) -> optuna.Study:
+    """Return the study of that name.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    from autotune.results.summary import stored_study
+
+    return stored_study(places_of(options), name)
+
+
+def studies_of(options: argparse.Namespace) -> list[optuna.Study]:
+    """Return the study that is named, else all there are."""
+    import optuna
+
+    if options.name is not None:
+        return [study_of(options, options.name)]
+    storage = storage_of(options)
+    names = optuna.get_all_study_names(storage) if storage is not None else []
+    return [study_of(options, name) for name in names]
+
+
+def where(options: argparse.Namespace) -> str:
+    """Return the options that another command needs to find the same study."""
+    from autotune.running.storage import shown_url
+
+    storage = shown_url(options.storage) if options.storage else None
+    given = {"--storage": storage, "--run-dir": options.run_dir}
+    return "".join(f" {name} {shlex.quote(value)}" for name, value in given.items() if value)

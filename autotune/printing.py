@@ -5,19 +5,25 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from autotune.results.confirmation import BASELINE, Confirmation
+from autotune.results.explanation import Example, Explanation, Findings, Reasons
 from autotune.results.final import FinalResult, TestScore
 from autotune.results.learning_curve import LearningCurve
+from autotune.results.picturing import described
 from autotune.results.power_law import PowerLaw
 from autotune.results.refining import Refinement
 from autotune.results.replaying import ReplayedTrial
 from autotune.results.statistics import Estimate
 from autotune.results.summary import BestTrial, StudyStatus
+
+_SHOWN = 5  # pairs of classes
 
 
 def print_result(status: StudyStatus, where: str, may_go_on: bool) -> None:
@@ -41,6 +47,7 @@ def print_result(status: StudyStatus, where: str, may_go_on: bool) -> None:
         more = "" if is_short else f" --trials {finished * 2}"
         print(f"{'Go on:' if is_short else 'More: '}  autotune resume {shlex.quote(status.study)}{more}{where}")
     print(f"Watch:  autotune dashboard{where}")
+    print(f"Read:   autotune report {shlex.quote(status.study)}{where}")
 
 
 def print_watched(status: StudyStatus, where: str) -> None:
@@ -212,6 +219,47 @@ def print_refinement(refined: Refinement) -> None:
         print("],")
     for advice in refined.advice:
         print(f"\n# {advice.text}\n#   {advice.evidence}")
+
+
+def print_explanation(explanation: Explanation, pictures: Sequence[Path]) -> None:
+    """Print what a model confuses and where it is surest of a mistake, and where the pictures are."""
+    subject, findings = explanation.subject, explanation.findings
+    which = "the confirmed winner" if subject.is_winner else "the best of the search whose model is kept"
+    print(f"Model:  trial {subject.trial}, {which} ({subject.monitor} {subject.value:.6g})")
+    right = f"; {findings.n_right:,} right ({findings.n_right / findings.n_rows:.2%})" if findings.class_names else ""
+    print(f"Rows:   {findings.n_rows:,} of its holdout, which it was chosen by and not trained on{right}")
+    _print_confusions(findings)
+    if findings.wrong:
+        print("The largest errors:" if findings.confusion is None else "The mistakes that it is surest of:")
+    for example in findings.wrong:
+        print(f"  row {example.position}: {described(example, findings)}{_in_words(example)}")
+    if findings.why_no_reasons:
+        print(f"What it looks at is not known: {findings.why_no_reasons}")
+    if pictures:
+        print(f"Pictures: {', '.join(map(str, pictures))}")
+
+
+def _print_confusions(findings: Findings) -> None:
+    confused = findings.confused()
+    if findings.confusion is None or not confused:
+        return
+    print("Most often confused:")
+    for true, taken, count in confused[:_SHOWN]:
+        n = int(findings.confusion[true].sum())
+        print(f"  {findings.class_names[true]} read as {findings.class_names[taken]}: {count} of {n:,} rows")
+
+
+def _in_words(example: Example) -> str:
+    """Return a text, and the words of it that speak most for what it was read as."""
+    if not example.words:
+        return ""
+    loudest = _loudest(example.words, example.for_predicted) if example.for_predicted else ""
+    return f"\n    {' '.join(example.words)}{loudest}"
+
+
+def _loudest(words: Sequence[str], reasons: Reasons) -> str:
+    chosen = [at for at in np.argsort(-reasons.values)[:3] if reasons.values[at] > 0]
+    return "\n    by " + ", ".join(f"{words[at]} {reasons.values[at]:+.2f}" for at in chosen) if chosen else ""
 
 
 def print_replay(found: ReplayedTrial) -> None:

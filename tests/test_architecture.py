@@ -34,7 +34,7 @@ ROOMS = [
         "progress",
         "printing",
     ),
-    *("options", "autotune", "cli", "__main__"),
+    *("options", "result_commands", "autotune", "cli", "__main__"),
 ]
 
 

@@ -260,6 +260,7 @@ def test_names_that_are_not_there_are_plain(here: Path) -> None:
     autotune("run", "toy.py")
     expect_usage_error(autotune("best", "tyo"), "'tyo'", "toy")
     expect_usage_error(autotune("resume", "tyo"), "'tyo'", "toy")
+    expect_usage_error(autotune("explain", "tyo"), "'tyo'", "toy")
     (here / "toy.py").unlink()
     expect_usage_error(autotune("resume", "toy", "--trials", "9"), "no longer there")
 

@@ -1,4 +1,4 @@
-"""The README is true: its commands run, its examples work, its listing is the package."""
+"""README and docs are true: their commands run, the examples work, the listing is the package, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+DOCS = {path: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
 # Run by `scripts/test` itself, or by a test of their own below.
 ELSEWHERE = {"./scripts/quickstart", "./scripts/test", ". .venv/bin/activate", "autotune dashboard", "autotune serve"}
 
 
-def blocks(language: str) -> list[str]:
-    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return [content for marked, content in fenced if marked == language]
 
 
 def commands() -> list[str]:
-    lines = [line for block in blocks("") for line in block.splitlines() if line]
-    return [line for line in lines if line not in ELSEWHERE and "mnist" not in line]
+    """List the commands of all pages, each once: a page repeats what another one has."""
+    lines = [line for text in DOCS.values() for block in blocks("", text) for line in block.splitlines() if line]
+    return [line for line in dict.fromkeys(lines) if line not in ELSEWHERE and "mnist" not in line]
 
 
 def autotune(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -104,9 +106,10 @@ def test_the_listing_is_the_package() -> None:
 
 
 def test_links_to_files_lead_somewhere() -> None:
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
-    paths = re.findall(r"`((?:scripts|studies)/[\w./]+)`", README)
-    assert links
-    assert paths
-    for path in links + paths:
-        assert (ROOT / path).exists(), path
+    for page, text in DOCS.items():
+        links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+        for link in links:
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+        for path in re.findall(r"`((?:scripts|studies)/[\w./]+)`", text):
+            assert (ROOT / path).exists(), f"{page.name}: {path}"
+        assert links or page.name != "README.md"

@@ -3,7 +3,15 @@
 from autotune.data.dataset import Dataset
 from autotune.data.folds import Fold, Folds, GroupKFold, Holdout, KFold, Split, split, split_digest, with_k
 from autotune.data.fractions import train_on_part
-from autotune.data.sources import DatasetStatus, available, has_test_rows, load_development, load_test
+from autotune.data.sources import (
+    DatasetStatus,
+    available,
+    axes_of,
+    class_names_of,
+    has_test_rows,
+    load_development,
+    load_test,
+)
 from autotune.data.store import open_stored, store
 
 __all__ = [
@@ -16,6 +24,8 @@ __all__ = [
     "KFold",
     "Split",
     "available",
+    "axes_of",
+    "class_names_of",
     "has_test_rows",
     "load_development",
     "load_test",

@@ -104,6 +104,11 @@ class Digits:
         return _dataset(self.name, images, 16, labels)
 
 
+CLOTHES = (
+    *("T-shirt", "trousers", "pullover", "dress", "coat"),
+    *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+)
+"""The classes of Fashion-MNIST."""
 _IDX_FILES = ("train-labels-idx1", "train-images-idx3", "t10k-labels-idx1", "t10k-images-idx3")
 IMAGES = (
     Digits(),

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 from autotune.data.dataset import Dataset
-from autotune.data.images import IMAGES
+from autotune.data.images import CLOTHES, IMAGES
 from autotune.data.official import Part
-from autotune.data.speech import SpokenDigits
-from autotune.data.text import SentencePolarity
+from autotune.data.speech import AXES, SpokenDigits
+from autotune.data.text import CLASS_NAMES, SentencePolarity
 from autotune.errors import DataError
 
 
@@ -46,6 +46,7 @@ class Source(Protocol):
 
 
 _SOURCES: Mapping[str, Source] = {source.name: source for source in (*IMAGES, SpokenDigits(), SentencePolarity())}
+_CLASS_NAMES = {"fashion-mnist": CLOTHES, SentencePolarity.name: CLASS_NAMES}
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,17 @@ def has_test_rows(name: str) -> bool:
         DataError: The name is unknown.
     """
     return _source(name).has_test_rows
+
+
+def class_names_of(name: str, n_classes: int) -> tuple[str, ...]:
+    """Return what people call the classes of a dataset: their numbers, unless it is a named one with better names."""
+    names = _CLASS_NAMES.get(name, ())
+    return names if len(names) == n_classes else tuple(map(str, range(n_classes)))
+
+
+def axes_of(name: str) -> tuple[str, str] | None:
+    """Return what the two axes of a dataset's rows are, time first, if they are spectrograms; else None."""
+    return AXES if name == SpokenDigits.name else None
 
 
 def available(data_dir: Path | None) -> list[DatasetStatus]:

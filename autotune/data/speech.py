@@ -27,6 +27,8 @@ _BANDS = 40
 _LOWEST_HZ, _HIGHEST_HZ = 60.0, 4000.0
 _FLOOR = 1e-6
 _N_TEST = 5  # recordings 0 to 4 of each digit and speaker: the dataset's own rule
+AXES = ("time (frames of 10 ms)", "mel band")
+"""What the two axes of a spectrogram are."""
 _NAME = re.compile(r"(\d)_(\w+)_(\d+)\.wav")
 _ARCHIVE = Archive(
     folder="free-spoken-digit-dataset",

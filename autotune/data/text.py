@@ -11,6 +11,7 @@ from autotune.data.dataset import Dataset
 from autotune.data.official import Archive, Part
 from autotune.errors import DataError
 
+CLASS_NAMES = ("negative", "positive")
 _ARCHIVE = Archive(
     folder="rt-polaritydata",
     url="https://www.cs.cornell.edu/people/pabo/movie-review-data/rt-polaritydata.tar.gz",

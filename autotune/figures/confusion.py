@@ -1,40 +1,80 @@
-"""Confusion matrices: how often each class is taken for each."""
+"""A confusion matrix: blue for what is right, orange for what is taken for something else."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from autotune.figures.style import FIRST, INK, new_axes, styled
+from autotune.figures.style import FAINT, FIRST, INK, SECOND, new_axes, styled
 
-_MOST_NUMBERS = 20  # classes; with more of them the numbers would lie on each other
+_MOST_WITH_NUMBERS = 32  # classes: with more of them the counts hide the colours
+_LONGEST_NAME = 16
 
 
 @styled
-def confusion_matrix_figure(counts: npt.NDArray[np.int64], labels: Sequence[str]) -> Figure:
-    """Draw a confusion matrix; a cell is the darker the larger its part of the true class.
+def draw_confusion(matrix: npt.NDArray[Any], class_names: Sequence[str]) -> Figure:
+    """Draw how often each class is taken for each.
+
+    Colours are shares of the true class, so that rare classes count as much as frequent ones; those of mistakes are
+    stretched, so that a few of them show. They are laid over the page's ground, so that ink is legible on all of them.
 
     Args:
-        counts: Shape (k, k): a row for each true class, a column for each predicted one.
-        labels: The classes' names, k of them.
+        matrix: Counts, shape (n_classes, n_classes), true classes by predicted ones.
+        class_names: What the classes are called.
     """
-    from matplotlib.colors import LinearSegmentedColormap
-
-    k = len(labels)
-    side_in = min(max(3.2, 0.42 * k + 1.2), 9.0)
-    axes = new_axes(side_in, side_in)[0]
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap=LinearSegmentedColormap.from_list("shares", ["#ffffff00", FIRST]), vmin=0, vmax=1)
+    n = len(matrix)
+    side = float(np.clip(1.6 + 0.36 * n, 3.2, 9.5))
+    (axes,) = new_axes(side + 0.3, side)
+    size = float(np.clip(11 - 0.15 * n, 6, 9))
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axes.pcolormesh(np.arange(n + 1), np.arange(n + 1), _colours(share), linewidth=0)
+    _write_counts(axes, matrix, size)
+    names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in class_names]
+    is_long = max(map(len, names)) > 3
+    axes.set_xticks(np.arange(n) + 0.5, names, rotation=45 if is_long else 0, ha="right" if is_long else "center")
+    axes.set_yticks(np.arange(n) + 0.5, names)
+    axes.tick_params(length=0, labelsize=size)
     axes.grid(visible=False)
-    axes.set(xlabel="predicted", ylabel="true")
-    if k <= _MOST_NUMBERS:
-        axes.set_xticks(range(k), labels)
-        axes.set_yticks(range(k), labels)
-        for true, predicted in np.argwhere(counts > 0):
-            axes.text(predicted, true, str(counts[true, predicted]), ha="center", va="center", color=INK)
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    return figure
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
+    right, total = int(np.trace(matrix)), int(matrix.sum())
+    axes.set_title(f"{right:,} of {total:,} rows right ({right / max(total, 1):.1%})")
+    return axes.get_figure(root=True)  # type: ignore[return-value]  # reason: of a new figure it is one
+
+
+def _colours(share: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the colour of each cell, shape (n, n, 4)."""
+    is_right = np.eye(len(share), dtype=bool)
+    worst = max(float(share[~is_right].max(initial=0.0)), 1e-9)
+    colours = np.empty((*share.shape, 4))
+    colours[..., :3] = np.where(is_right[..., np.newaxis], to_rgb(FIRST), to_rgb(SECOND))
+    colours[..., 3] = np.where(is_right, 0.45 * share, 0.75 * np.sqrt(share / worst))
+    return colours
+
+
+def _write_counts(axes: Axes, matrix: npt.NDArray[Any], size: float) -> None:
+    if len(matrix) > _MOST_WITH_NUMBERS:
+        return
+    for true, predicted in np.argwhere(matrix):
+        is_mistake = true != predicted
+        axes.text(
+            predicted + 0.5,
+            true + 0.5,
+            f"{matrix[true, predicted]}",
+            ha="center",
+            va="center",
+            fontsize=size,
+            color=INK,
+            fontweight="bold" if is_mistake else "normal",
+        )
+    for line in range(len(matrix) + 1):
+        axes.axhline(line, color=FAINT, linewidth=0.3, alpha=0.5)
+        axes.axvline(line, color=FAINT, linewidth=0.3, alpha=0.5)

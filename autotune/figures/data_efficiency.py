@@ -52,6 +52,9 @@ def draw_data_efficiency(
     axes.scatter(rows, means, s=42, facecolors="none", edgecolors=INK, linewidths=1.2, label="mean", zorder=3)
     _scale_rows(axes, rows if law is None else [*rows, law.n_rows[-1]])
     axes.set_ylabel(metric)
+    seen = [*each[:, 1], *(law.metric if law is not None else ())]
+    room = 0.25 * (max(seen) - min(seen)) or 0.05 * abs(max(seen)) or 1.0
+    axes.set_ylim(min(seen) - room, max(seen) + room)  # a wide band must not press the points into a line
     axes.legend(loc="best")
     figure = axes.figure
     assert isinstance(figure, Figure)

@@ -186,8 +186,8 @@ def parallel_coordinates(tried: Sequence[Tried], places: Sequence[float]) -> Fig
     for position, one in enumerate(tried):
         axes.axvline(position, color=INK, linewidth=0.8)
         for height, label in _ends(one):
-            axes.text(position, height, f" {label}", fontsize=7, va="center", color=INK)
-    axes.set_xticks(across, [one.name for one in tried], rotation=20, ha="right")
+            axes.text(position + 0.04, height, label, fontsize=7, va="center", color=INK)
+    axes.set_xticks(across, [one.name for one in tried], rotation=20, ha="right", rotation_mode="anchor")
     axes.set_yticks([])
     axes.set_ylim(-0.06, 1.06)
     axes.grid(visible=False)

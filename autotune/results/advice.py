@@ -30,6 +30,7 @@ _HALF_OF_BEST = 0.25  # within which the median of the best trials lies, if it i
 _STEP = 0.5  # by how much of its width a range is widened
 _NEIGHBOURS = 10  # trials of about the same time, see `autotune.results.importance`
 _CHANCE = 0.05
+_CHANCE_OF_A_TREND = 0.02  # it is looked for at every hyperparameter
 _FEW_PER_PARAMETER = 5
 _ENOUGH_TO_FIX = 40
 _NO_SHARE = 0.05  # of the importance: less is none
@@ -103,7 +104,7 @@ def _edge(name: str, trials: Sequence[FrozenTrial], places: Sequence[int], best:
     if from_edge[0] > _NEAR or median(from_edge) > _HALF_OF_BEST:
         return []
     p_value = _trend(name, distribution, trials, places, upwards)
-    if p_value > _CHANCE:
+    if p_value > _CHANCE_OF_A_TREND:
         return []
     wider = widened(distribution, upwards, _STEP)
     value = best[0].params[name]

@@ -29,9 +29,9 @@ from autotune.results.confirmation import (
 )
 from autotune.results.final import FinalResult, TestScore, claim_test_rows, read_result, record_result
 from autotune.results.opening import OpenTestRows, TestScores
-from autotune.results.parts import Unfinished, check_at_least, refuse_part, what_is_left
+from autotune.results.parts import Unfinished, check_at_least, what_is_left
 from autotune.results.provenance import provenance
-from autotune.results.sources import settings_of, source_of
+from autotune.results.sources import refuse_part, settings_of, source_of
 from autotune.results.statistics import design_of, estimate_on_test_rows
 from autotune.results.summary import stored_study
 from autotune.running.events import Event, Note, Observer
@@ -100,7 +100,7 @@ def finalize(
             observer(Note(None, "this is the recorded result: the test rows are not opened again"))
         return result
     settings = settings_of(search)
-    refuse_part(search, settings)
+    refuse_part(search, settings, "finalize")
     _check_has_results(search)
     places = find_places(storage, run_dir, data_dir, settings.run_dir)
     source = source_of(study, settings)

@@ -28,7 +28,7 @@ from autotune.results.ranking import badness, finished_in_order
 from autotune.search import Change, StorageView
 
 FEWEST = 20
-"""With fewer finished trials than this nothing is said: every interval would reach zero."""
+"""Of a hyperparameter with fewer finished trials than this nothing is said: its interval would reach zero."""
 
 # Of toy studies with two hyperparameters of eight that matter, 120 trials and TPE, these find most and hardly ever a
 # wrong one; a tenth of the trials, which is the usual share of good ones, finds none.
@@ -60,7 +60,7 @@ class Importance:
 
 
 def importances(study: optuna.Study, resamples: int = 100, seed: int = 0) -> list[Importance]:
-    """Return the importance of each hyperparameter, the largest first; none with fewer than `FEWEST` finished trials.
+    """Return the importance of each hyperparameter that `FEWEST` finished trials or more have, the largest first.
 
     Pruned trials count as worse than complete ones. With several objectives it is the first that counts.
 
@@ -86,12 +86,12 @@ def importances(study: optuna.Study, resamples: int = 100, seed: int = 0) -> lis
 
 
 def _varied(trials: Sequence[FrozenTrial]) -> list[str]:
-    """Return the hyperparameters that more than one value was tried of."""
-    values: dict[str, set[Any]] = {}
+    """Return the hyperparameters that more than one value was tried of, in trials enough to say something."""
+    values: dict[str, list[Any]] = {}
     for trial in trials:
         for name, value in trial.params.items():
-            values.setdefault(name, set()).add(value)
-    return sorted(name for name, tried in values.items() if len(tried) > 1)
+            values.setdefault(name, []).append(value)
+    return sorted(name for name, tried in values.items() if len(tried) >= FEWEST and len(set(tried)) > 1)
 
 
 def _excess(

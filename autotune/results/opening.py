@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from autotune.data import Dataset, load_test, open_stored
+from autotune.results.sources import objects_of
 from autotune.running.preparing import rows_of, send_result
 from autotune.running.slots import Slot
 from autotune.running.source import StudySource
@@ -65,7 +64,7 @@ class OpenTestRows:
         spec = self.source.load()
         configure_tensorflow(self.slot.threads, self.slot.memory_limit_mib)
         data = _test_rows(spec, self.data_dir, open_stored(self.development).n_classes)
-        found = [measure(path, data, self.metric, _objects_of(spec), spec.one_hot) for path in self.models]
+        found = [measure(path, data, self.metric, objects_of(spec), spec.one_hot) for path in self.models]
         by_row = [one.rows for one in found if one.rows is not None]
         rows = np.stack(by_row) if len(by_row) == len(found) else None
         return TestScores(len(data), tuple(one.value for one in found), rows)
@@ -77,8 +76,3 @@ def _test_rows(spec: StudySpec, data_dir: Path | None, n_classes: int | None) ->
     assert spec.test_dataset is not None
     data = rows_of("test_dataset", lambda: spec.test_dataset())  # type: ignore[misc]  # reason: it was just seen
     return Dataset(data.x, data.y, name=data.name, n_classes=n_classes)  # some class may be in no test row
-
-
-def _objects_of(spec: StudySpec) -> Mapping[str, Any]:
-    """Return what the study file defines: layers, losses and metrics that its models may need."""
-    return {name: value for name, value in getattr(spec.build, "__globals__", {}).items() if callable(value)}

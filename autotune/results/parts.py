@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import optuna
 
 from autotune.errors import UsageError
-from autotune.running.settings import StudySettings
 
 
 @dataclass(frozen=True)
@@ -30,20 +29,6 @@ def what_is_left(study: optuna.Study) -> Unfinished | None:
     trials = study.get_trials(deepcopy=False)
     finished = sum(trial.state.is_finished() for trial in trials)
     return Unfinished(study.study_name, finished, len(trials)) if finished < len(trials) else None
-
-
-def refuse_part(study: optuna.Study, settings: StudySettings) -> None:
-    """Refuse a study that is no search.
-
-    Raises:
-        UsageError: If it trains configurations of another one again.
-    """
-    if settings.part_of is not None:
-        raise UsageError(
-            f"the study {study.study_name!r} trains configurations of {settings.part_of!r} again.",
-            "What is finalized, or measured on more and more rows, is a search.",
-            f"Name the search: {settings.part_of}",
-        )
 
 
 def check_at_least(name: str, value: int, least: int) -> None:

@@ -42,7 +42,11 @@ def at(distribution: Numeric, where: float) -> float:
 def widened(distribution: BaseDistribution, upwards: bool, part: float) -> BaseDistribution:
     """Return the range with one edge moved outwards by a part of its width, on its own scale, to a round number."""
     if isinstance(distribution, CategoricalDistribution):
-        return CategoricalDistribution([*distribution.choices, _next_choice(distribution.choices, upwards)])
+        choices: list[Any] = list(distribution.choices)
+        added = [_next_choice(choices, upwards)]
+        return CategoricalDistribution(
+            [*choices, *added] if upwards == (choices[0] < choices[-1]) else [*added, *choices]
+        )
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     if upwards:
         return between(distribution, distribution.low, at(distribution, 1 + part))

@@ -25,8 +25,8 @@ from autotune.results.learning_curve import (
     read_learning_curve,
     record_learning_curve,
 )
-from autotune.results.parts import Unfinished, check_at_least, refuse_part, what_is_left
-from autotune.results.sources import settings_of, source_of
+from autotune.results.parts import Unfinished, check_at_least, what_is_left
+from autotune.results.sources import refuse_part, settings_of, source_of
 from autotune.results.statistics import design_of
 from autotune.results.summary import stored_study
 from autotune.running.events import Note, Observer
@@ -95,7 +95,7 @@ def learning_curve(
     places = find_places(storage, run_dir, data_dir)
     search = stored_study(places, name)
     settings = settings_of(search)
-    refuse_part(search, settings)
+    refuse_part(search, settings, "learning-curve")
     winner = _winner(search)
     if (recorded := read_learning_curve(search)) is not None:
         tell(Note(None, f"this is the recorded curve; to train anew, delete the study {name + LEARNING_CURVE!r}"))

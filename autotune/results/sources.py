@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import optuna
 
@@ -28,6 +30,20 @@ def settings_of(study: optuna.Study) -> StudySettings:
     return settings
 
 
+def refuse_part(study: optuna.Study, settings: StudySettings, command: str) -> None:
+    """Refuse a study of repeats or refits, where `command` is about a search.
+
+    Raises:
+        UsageError: If it is one.
+    """
+    if settings.part_of is not None:
+        raise UsageError(
+            f"the study {study.study_name!r} trains configurations of {settings.part_of!r} again.",
+            f"`autotune {command}` is for searches.",
+            f"autotune {command} {settings.part_of}",
+        )
+
+
 def source_of(study: StudySpec | str, settings: StudySettings) -> StudySource:
     """Return the code of a study as it was run, or of the study that it is a part of.
 
@@ -44,3 +60,8 @@ def source_of(study: StudySpec | str, settings: StudySettings) -> StudySource:
         )
     overrides = dataclasses.replace(settings.overrides, name=settings.part_of or study)
     return dataclasses.replace(study_source(settings.study_file), overrides=overrides)
+
+
+def objects_of(spec: StudySpec) -> Mapping[str, Any]:
+    """Return what the study file defines: layers, losses and metrics that its models may need."""
+    return {name: value for name, value in getattr(spec.build, "__globals__", {}).items() if callable(value)}

@@ -172,7 +172,6 @@ class RunTrial:
             is_among_best=piped.is_among_best,
         )
         trial.set_user_attr("n_parameters", score.n_parameters)
-        trial.set_user_attr("fit_seconds", score.fit_seconds)
         costs = {"parameters": float(score.n_parameters), "latency": score.latency_ms}
         return [score.value, *(costs[name] for name in spec.minimize)]
 

@@ -72,6 +72,8 @@ class Checkpoint:
         callbacks: For each callback its plain attributes.
         variables: The variables of model and optimizer, in Keras's order.
         best_weights: The model's weights at `best_epoch`.
+        fit_seconds: The seconds in `Model.fit` so far, over all folds and processes.
+        process_seconds: The seconds in all, likewise.
     """
 
     identity: str
@@ -82,6 +84,8 @@ class Checkpoint:
     callbacks: list[dict[str, Any]]
     variables: list[npt.NDArray[Any]]
     best_weights: list[npt.NDArray[Any]]
+    fit_seconds: float = 0.0
+    process_seconds: float = 0.0
 
     @property
     def epochs(self) -> int:

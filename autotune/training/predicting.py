@@ -93,6 +93,39 @@ def confusion_matrix(true: npt.NDArray[Any], predicted: npt.NDArray[Any], n_clas
     return matrix
 
 
+def confident_mistakes(true: npt.NDArray[Any], probabilities: _Floats, n: int) -> _Ints:
+    """Return the positions of at most `n` rows that a model is wrong about, the surest mistake first."""
+    wrong = np.flatnonzero(probabilities.argmax(axis=1) != true)
+    surest: _Ints = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:n]
+    return surest
+
+
+def typical_hits(true: npt.NDArray[Any], probabilities: _Floats, n: int) -> _Ints:
+    """Return the positions of at most `n` rows that a model is right about, of as many classes as possible.
+
+    Of each class that is taken first about which the model is as sure as of half of the class: neither the plainest
+    row nor the hardest one.
+    """
+    hits = np.flatnonzero(probabilities.argmax(axis=1) == true)
+    sureness = probabilities.max(axis=1)
+    rank = np.zeros(len(true), dtype=np.int64)
+    for label in np.unique(true[hits]):
+        own = hits[true[hits] == label]
+        off = np.abs(sureness[own] - np.median(sureness[own]))
+        rank[own[np.argsort(off, kind="stable")]] = np.arange(len(own))
+    ordered: _Ints = hits[np.lexsort((true[hits], rank[hits]))]
+    n_classes = int((rank[ordered] == 0).sum())
+    # With more classes than rows to show: not the first classes only.
+    chosen = np.linspace(0, n_classes - 1, n).round().astype(np.int64) if n_classes > n else np.arange(n)
+    return ordered[chosen[: len(ordered)]]
+
+
+def largest_errors(true: npt.NDArray[Any], predicted: npt.NDArray[Any], n: int) -> _Ints:
+    """Return the positions of the `n` numbers that are predicted worst, the worst first."""
+    worst: _Ints = np.argsort(-np.abs(true - predicted), kind="stable")[:n]
+    return worst
+
+
 def _columns(outputs: npt.NDArray[Any]) -> _Floats:
     columns: _Floats = np.asarray(outputs, dtype=np.float64).reshape(len(outputs), -1)
     return columns

@@ -78,7 +78,7 @@ def leave_confusion(folder: TrialFolder, model: keras.Model, data: Dataset) -> N
     Raises:
         OSError: If the disk is full.
     """
-    from autotune.figures.confusion import confusion_matrix_figure
+    from autotune.figures.confusion import draw_confusion
     from autotune.figures.style import to_png
 
     if data.n_classes is None:
@@ -91,7 +91,7 @@ def leave_confusion(folder: TrialFolder, model: keras.Model, data: Dataset) -> N
         labels = [str(label) for label in range(data.n_classes)]
         folder.shown.mkdir(parents=True, exist_ok=True)
         (folder.shown / CONFUSION).write_text(json.dumps({"labels": labels, "counts": counts.tolist()}), "utf-8")
-        (folder.shown / CONFUSION_PICTURE).write_bytes(to_png(confusion_matrix_figure(counts, labels)))
+        (folder.shown / CONFUSION_PICTURE).write_bytes(to_png(draw_confusion(counts, labels)))
 
 
 @contextlib.contextmanager

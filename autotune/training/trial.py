@@ -8,7 +8,6 @@ import json
 import math
 import numbers
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +32,7 @@ from autotune.training.latency import measure_latency_ms
 from autotune.training.monitored_loss import MONITORED_LOSS, describe_loss, is_loss
 from autotune.training.refit import Refit
 from autotune.training.shown import leave_confusion, leaving_history
+from autotune.training.timing import Timer, noting_time
 
 # Not to be given by a study file: rows, their order and the epoch to start from are what makes a trial repeatable.
 _OURS = (
@@ -58,14 +58,12 @@ class TrialScore:
         value: The mean of the folds' values.
         folds: Each fold's score.
         n_parameters: The number of weights of its network; with several folds, of the largest.
-        fit_seconds: The time in `Model.fit` in this process: training, validation, checkpoints and reports.
         latency_ms: Milliseconds that the saved network takes for one row; NaN where the study does not ask for it.
     """
 
     value: float
     folds: tuple[FoldScore, ...]
     n_parameters: int
-    fit_seconds: float
     latency_ms: float
 
 
@@ -84,6 +82,7 @@ class FoldJob:
         refit: How to train without them.
         finished: The scores of the folds before.
         split: The digest of data and folds.
+        timer: Counts the trial's seconds.
     """
 
     spec: StudySpec
@@ -96,6 +95,7 @@ class FoldJob:
     refit: Refit | None
     finished: tuple[FoldScore, ...]
     split: str
+    timer: Timer
 
     def seed(self, *place: int | str) -> int:
         """Return the seed of a place in this fold, e.g. ("epoch", 3)."""
@@ -104,7 +104,13 @@ class FoldJob:
     def save(self, checkpoint: Checkpoint) -> None:
         """Write the checkpoint of an epoch, with what the epoch does not know: whose it is."""
         identity = trial_identity(self.spec, self.trial, self.place, self.split)  # by now it has all its parameters
-        whole = dataclasses.replace(checkpoint, identity=identity, finished=self.finished)
+        whole = dataclasses.replace(
+            checkpoint,
+            identity=identity,
+            finished=self.finished,
+            fit_seconds=self.timer.fit_seconds,
+            process_seconds=self.timer.process_seconds,
+        )
         self.copies.save(whole)
 
 
@@ -139,18 +145,19 @@ def train_trial(
         TrainingError: If the study file's monitor, model or fit arguments cannot be used.
         OSError: If the disk is full.
     """
+    timer = Timer()
     copies = CheckpointCopies(folder, tell)
     spec = refit.apply(spec) if refit else spec
-    with leaving_history(folder, copies, str(spec.monitor)):
+    with noting_time(trial, timer), leaving_history(folder, copies, str(spec.monitor)):
         data, folds = split.data, split.folds
         checkpoint = copies.load(trial_identity(spec, trial, place, split.digest), has_reported)
         finished = checkpoint.finished if checkpoint else ()
-        fit_seconds = 0.0
+        if checkpoint:
+            timer.go_on_from(checkpoint)
         for number in range(len(finished), len(folds)):
             train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
-            job = FoldJob(spec, trial, place, copies, number, train, validation, refit, finished, split.digest)
-            model, score, seconds = _train_fold(job, checkpoint)
-            fit_seconds += seconds
+            job = FoldJob(spec, trial, place, copies, number, train, validation, refit, finished, split.digest, timer)
+            model, score = _train_fold(job, checkpoint)
             finished, checkpoint = (*finished, score), None
             note_folds(trial, finished, len(folds))
             if number > 0:
@@ -163,7 +170,7 @@ def train_trial(
             leave_confusion(folder, model, validation)
     latency_ms = measure_latency_ms(model, train) if "latency" in spec.minimize else math.nan
     n_parameters = max(score.n_parameters for score in finished)
-    return TrialScore(value, finished, n_parameters, fit_seconds, latency_ms)
+    return TrialScore(value, finished, n_parameters, latency_ms)
 
 
 def trial_identity(spec: StudySpec, trial: optuna.Trial, place: tuple[int | str, ...], split: str) -> str:
@@ -173,7 +180,7 @@ def trial_identity(spec: StudySpec, trial: optuna.Trial, place: tuple[int | str,
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Model, FoldScore, float]:
+def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Model, FoldScore]:
     spec = job.spec
     keras.utils.clear_session()  # names are counted from here: a second fold's "auc" is not "auc_1"
     keras.utils.set_random_seed(job.seed("build"))
@@ -198,24 +205,23 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     done = checkpoint.epochs if checkpoint else 0
     if done:
         keeper.judge(done)
-    started = time.monotonic()
     if keeper.problem is None and done < epochs and not (checkpoint and checkpoint.stopped):
-        model.fit(
-            batches,
-            validation_data=validation,
-            epochs=epochs,
-            initial_epoch=done,
-            shuffle=False,
-            callbacks=[*callbacks, keeper],
-            **{"verbose": 2, **arguments},
-        )
-    fit_seconds = time.monotonic() - started
+        with job.timer.fitting():
+            model.fit(
+                batches,
+                validation_data=validation,
+                epochs=epochs,
+                initial_epoch=done,
+                shuffle=False,
+                callbacks=[*callbacks, keeper],
+                **{"verbose": 2, **arguments},
+            )
     if keeper.problem is not None:
         raise keeper.problem
     model.set_weights(keeper.best_weights)
     best = keeper.best_epoch
     value = keeper.history[str(spec.monitor)][best - 1]
-    return model, FoldScore(value, best, keeper.history, model.count_params()), fit_seconds
+    return model, FoldScore(value, best, keeper.history, model.count_params())
 
 
 def _built(spec: StudySpec, job: FoldJob) -> keras.Model:

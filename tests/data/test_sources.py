@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autotune.data import Dataset, available, load_development, load_test
+from autotune.data import Dataset, available, axes_of, class_names_of, load_development, load_test
 from autotune.errors import DataError
 
 _DATA = Path(os.environ.get("AUTOTUNE_DATA") or Path(__file__).parents[3] / "shared" / "data")
@@ -232,3 +232,11 @@ def test_the_real_mnist_is_read_whole(load: Callable[..., Dataset], n: int, pixe
     assert len(data) == n
     _check_form(data, 28)
     assert int(np.rint(data.x * 255).sum(dtype=np.float64)) == pixel_sum
+
+
+def test_classes_are_called_by_names_where_there_are_some_and_spectrograms_have_axes() -> None:
+    assert class_names_of("sentence-polarity", 2) == ("negative", "positive")
+    assert class_names_of("fashion-mnist", 10)[7] == "sneaker"
+    assert class_names_of("digits", 3) == class_names_of("fashion-mnist", 3) == ("0", "1", "2")
+    assert "time" in (axes_of("spoken-digits") or ("",))[0]
+    assert axes_of("mnist") is None

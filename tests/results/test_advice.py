@@ -167,7 +167,7 @@ def test_positions_are_on_the_scale_of_the_range(distribution: FloatDistribution
         (IntDistribution(16, 64, step=16), True, IntDistribution(16, 96, step=16)),
         (IntDistribution(8, 64, log=True), False, IntDistribution(2, 64, log=True)),
         (FloatDistribution(0.0, 0.5), True, FloatDistribution(0.0, 0.75)),
-        (CategoricalDistribution([16, 32, 64]), False, CategoricalDistribution([16, 32, 64, 8])),
+        (CategoricalDistribution([16, 32, 64]), False, CategoricalDistribution([8, 16, 32, 64])),
         (CategoricalDistribution([0.0, 0.1, 0.2]), True, CategoricalDistribution([0.0, 0.1, 0.2, 0.3])),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from autotune.cli import main
 from autotune.errors import UsageError
 from autotune.results.refining import refine
-from autotune.results.report.story import told
+from autotune.results.report.story import story_of
 from autotune.running.storage import sqlite_url
 
 
@@ -34,7 +34,7 @@ def objective(trial: optuna.Trial) -> float:
 
 def test_it_widens_narrows_and_fixes_and_its_lines_run(tmp_path: Path) -> None:
     search(tmp_path, objective, 120)
-    found = refine(told("toy", run_dir=tmp_path))
+    found = refine(story_of("toy", run_dir=tmp_path))
     lines = {one.name: one.line for one in found.hyperparameters}
     assert lines["dead"].startswith("dead = 0.")
     assert lines["beyond"] == "beyond = trial.suggest_int('beyond', 1, 15)"
@@ -61,4 +61,4 @@ def test_few_trials_leave_the_ranges_as_they_are_and_say_so(tmp_path: Path, caps
 def test_nothing_complete_is_told(tmp_path: Path) -> None:
     search(tmp_path, lambda trial: float("nan") * trial.suggest_float("x", 0, 1), 3)
     with pytest.raises(UsageError, match="no trial of 'toy' is complete"):
-        refine(told("toy", run_dir=tmp_path))
+        refine(story_of("toy", run_dir=tmp_path))

@@ -62,8 +62,9 @@ def test_the_note_of_a_keras_study_says_what_it_trains_on(tmp_path: Path, run_di
         "    direction='maximize', epochs=1, n_trials=1)\n"
     )
     study = autotune.run(file, run_dir=run_dir, workers=1)
-    data = "**Data** digits: 1,442 development rows of shape (8, 8, 1), 10 classes; Holdout(fraction=0.25)"
-    assert data in get_note(study)
+    assert "**Data** digits: 1,442 development rows of shape (8, 8, 1), 10 classes; Holdout(fraction=0.25)" in get_note(
+        study
+    )
 
 
 def test_ranges_of_some_trials_only_are_marked(study: optuna.Study) -> None:

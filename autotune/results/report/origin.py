@@ -16,11 +16,12 @@ def origin(story: Story) -> Section:
     body = ""
     if settings is not None and settings.study_file is not None:
         body += paragraph("The same study anew, and what can be done with this one:") + commands(_commands(story))
-    facts: dict[str, Any] = dict(story.result.provenance) if story.result else {"versions": versions()}
+    facts: dict[str, Any] = {"versions": versions()}
     if settings is not None:
-        facts = {"study file": settings.study_file, "seed": settings.seed, "split": settings.split} | facts
-        facts["threads of a trial"] = settings.threads
-    rows = [[name, _flat(value)] for name, value in facts.items() if value not in (None, "", {})]
+        facts = {name: getattr(settings, name) for name in ("study_file", "seed", "split", "threads")} | facts
+    if story.result is not None:
+        facts = dict(story.result.provenance)
+    rows = [[name.replace("_", " "), _flat(value)] for name, value in facts.items() if value not in (None, "", {})]
     return Section("Reproduce", body + table(["what", "which"], rows))
 
 
@@ -45,5 +46,5 @@ def _commands(story: Story) -> list[str]:
 
 def _flat(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_flat(one)}" for name, one in value.items())
+        return ", ".join(f"{name.replace('_', ' ')} {_flat(one)}" for name, one in value.items())
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -25,7 +25,9 @@ def importance(story: Story) -> Section:
     if not story.important:
         return Section(
             "Importance",
-            paragraph(f"With {len(story.finished)} finished trials nothing can be said yet; it takes {FEWEST}."),
+            paragraph(
+                f"With {len(story.finished)} finished trials nothing can be said yet; it takes {FEWEST} at least."
+            ),
         )
     certain = [one.name for one in story.important if one.is_certain]
     said = f"Beyond chance: {', '.join(certain)}." if certain else "None stands out from chance."
@@ -36,6 +38,8 @@ def importance(story: Story) -> Section:
     )
     caption = "How much each hyperparameter has to do with a trial being among the better ones (PED-ANOVA, less what "
     caption += "shuffled results give; intervals by resampling trials). A bar whose interval reaches zero may be noise."
+    left_out = [name for name in _names(story) if name not in {one.name for one in story.important}]
+    caption += f" Left out, since less than {FEWEST} trials vary it: {', '.join(left_out)}." if left_out else ""
     return Section("Importance", paragraph(said) + picture(figure, "importance", caption))
 
 

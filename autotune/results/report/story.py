@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -19,7 +20,11 @@ from autotune.results.summary import stored_study
 from autotune.running.places import find_places
 from autotune.running.settings import StudySettings, read_settings
 from autotune.running.stored_study import find_study
+from autotune.running.study_note import write_note
+from autotune.running.trial_artifacts import read_history
 from autotune.search import best_first, first_value
+
+_MOST_HISTORIES = 100  # each is a file to be read
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Story:
     @property
     def question(self) -> str:
         """What the study asks: the docstring of its study file."""
-        return getattr(self.settings, "question", "")
+        return self.settings.question if self.settings else ""
 
     @property
     def metric(self) -> str:
@@ -82,7 +87,25 @@ class Story:
     def advice(self) -> list[Advice]:
         """What to do differently in the next search."""
         epochs = self.settings.epochs if self.settings and self.settings.monitor else None
-        return advise(self.study, self.important, {}, epochs)
+        return advise(self.study, self.important, self._train_values(), epochs)
+
+    def _train_values(self) -> dict[int, float]:
+        """Return the monitored metric on the training rows, in the epoch that counts, where it is kept."""
+        if not self.metric.startswith("val_"):
+            return {}
+        found = {}
+        for trial in self.best[:_MOST_HISTORIES]:
+            histories = read_history(self.study, trial, self.folder) or []
+            epochs = trial.user_attrs.get("best_epoch", [])
+            epochs = epochs if isinstance(epochs, list) else [epochs]
+            values = [
+                history[self.metric.removeprefix("val_")][epoch - 1]
+                for history, epoch in zip(histories, epochs, strict=False)
+                if self.metric.removeprefix("val_") in history
+            ]
+            if values:
+                found[trial.number] = fmean(values)
+        return found
 
     @cached_property
     def baseline(self) -> FrozenTrial | None:
@@ -126,7 +149,7 @@ class Story:
         }
 
 
-def told(name: str, *, storage: str | None = None, run_dir: str | Path | None = None) -> Story:
+def story_of(name: str, *, storage: str | None = None, run_dir: str | Path | None = None) -> Story:
     """Read what there is to tell of a study.
 
     Args:
@@ -141,3 +164,15 @@ def told(name: str, *, storage: str | None = None, run_dir: str | Path | None = 
     settings = read_settings(study)
     places = find_places(storage, run_dir, None, settings.run_dir if settings else None)
     return Story(study, places.study_folder(name), settings, read_result(study))
+
+
+def note_advice(study: optuna.Study) -> None:
+    """Put the advice into the note of a study that has been run, for whoever looks at it on the dashboard.
+
+    Not of a plain objective, whose trials may take less time than it takes to think about them.
+    """
+    settings = read_settings(study)
+    if settings is None or settings.monitor is None:
+        return
+    story = Story(study, Path(settings.run_dir) / study.study_name, settings, read_result(study))
+    write_note(study, [f"{one.text} {one.evidence}" for one in story.advice])

@@ -12,8 +12,9 @@ from autotune.results.report.answer import advice, head, winner
 from autotune.results.report.course import course, curves, time
 from autotune.results.report.origin import origin
 from autotune.results.report.page import whole_page
+from autotune.results.report.seen import data, model
 from autotune.results.report.space import effects, importance, parallel, searched
-from autotune.results.report.story import Story, told
+from autotune.results.report.story import Story, story_of
 
 
 def write_report(
@@ -30,7 +31,7 @@ def write_report(
     Raises:
         UsageError: If there is no such study, or the file cannot be written.
     """
-    story = told(name, storage=storage, run_dir=run_dir)
+    story = story_of(name, storage=storage, run_dir=run_dir)
     path = Path(output) if output is not None else story.folder / "report.html"
     _write(path, report_page(story))
     return path
@@ -38,8 +39,8 @@ def write_report(
 
 def report_page(story: Story) -> str:
     """Return the page that tells a story."""
-    sections = [winner, advice, course, curves, importance, effects, parallel, searched, time, origin]
-    return whole_page(story.study.study_name, head(story), [section(story) for section in sections])
+    told = (winner, advice, course, curves, importance, effects, parallel, searched, model, data, time, origin)
+    return whole_page(story.study.study_name, head(story), [section(story) for section in told])
 
 
 def _write(path: Path, page: str) -> None:

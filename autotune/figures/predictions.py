@@ -1,0 +1,29 @@
+"""Numbers as they were predicted, against what they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+from autotune.figures.style import FAINT, FIRST, new_axes, styled
+
+
+@styled
+def draw_predictions(true: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> Figure:
+    """Draw a point for each row; those on the line are right.
+
+    Args:
+        true: What was to be predicted, shape (n,).
+        predicted: What was, likewise.
+    """
+    (axes,) = new_axes(4.2, 4.0)
+    ends = [float(np.nanmin([true, predicted])), float(np.nanmax([true, predicted]))]
+    axes.plot(ends, ends, color=FAINT, linewidth=1)
+    axes.scatter(true, predicted, s=9, color=FIRST, alpha=0.5, linewidths=0)
+    axes.set_aspect("equal")
+    axes.set_xlabel("true")
+    axes.set_ylabel("predicted")
+    return axes.get_figure(root=True)  # type: ignore[return-value]  # reason: of a new figure it is one

@@ -1,0 +1,38 @@
+"""Words of a text on the colours of what they contribute, as HTML: the page's ink stays legible on light and dark."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.colors import to_rgb
+
+from autotune.figures.attributions import AGAINST, FOR
+
+_STRONGEST = 0.6  # opacity of the word that counts most: what is behind it is still the page's ground
+
+
+def coloured_words(words: Sequence[str], values: npt.NDArray[Any]) -> str:
+    """Return a text as HTML in which what speaks for a class is orange and what speaks against it is blue.
+
+    Args:
+        words: The words, plain.
+        values: What each contributes, of the same length; the largest has the full colour, 0 has none. It is the title
+            of the word, too.
+
+    Example:
+        >>> coloured_words(["a", "<b>"], np.array([0.0, -0.5]))
+        '<span title="+0.000">a</span> <span style="background:rgba(59,130,246,0.60)" title="-0.500">&lt;b&gt;</span>'
+    """
+    largest = float(np.abs(values).max(initial=0.0)) or 1.0
+    return " ".join(_coloured(word, float(value), largest) for word, value in zip(words, values, strict=True))
+
+
+def _coloured(word: str, value: float, largest: float) -> str:
+    opacity = _STRONGEST * abs(value) / largest
+    red, green, blue = (round(255 * part) for part in to_rgb(FOR if value > 0 else AGAINST))
+    style = f' style="background:rgba({red},{green},{blue},{opacity:.2f})"' if opacity >= 0.005 else ""
+    return f'<span{style} title="{value:+.3f}">{html.escape(word)}</span>'

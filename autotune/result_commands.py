@@ -1,0 +1,152 @@
+"""The commands about what a study has found: each parses, calls one function above, prints."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from autotune.options import DONE, FAILED, STOPPED, where
+
+if TYPE_CHECKING:
+    from autotune.results.final import FinalResult
+    from autotune.results.learning_curve import LearningCurve
+    from autotune.results.parts import Unfinished
+
+_Result = TypeVar("_Result", "FinalResult", "LearningCurve")
+
+
+def finalize_command(options: argparse.Namespace) -> int:
+    """Confirm the best trials, refit the winner, and test it once."""
+    from autotune.printing import print_final
+    from autotune.results.finalizing import finalize
+
+    return _train_again("finalize", options, partial(finalize, top=options.top), print_final)
+
+
+def learning_curve_command(options: argparse.Namespace) -> int:
+    """Train the winner on more and more rows."""
+    from autotune.printing import print_learning_curve
+    from autotune.results.scaling import FRACTIONS, learning_curve
+
+    work = partial(learning_curve, fractions=options.fractions or FRACTIONS)
+    return _train_again("learning-curve", options, work, print_learning_curve)
+
+
+def _train_again(
+    command: str,
+    options: argparse.Namespace,
+    work: Callable[..., _Result | Unfinished],
+    show: Callable[[_Result], None],
+) -> int:
+    """Have configurations of a study trained again by `work`, and show what that came to, or how to go on."""
+    import optuna
+    from rich.console import Console
+
+    from autotune.printing import print_stopped
+    from autotune.progress import new_progress
+    from autotune.results.parts import Unfinished
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with new_progress(Console(stderr=options.json)) as progress:
+            result = work(
+                options.name,
+                repeats=options.repeats,
+                workers=options.workers,
+                timeout_s=options.timeout,
+                lease_s=options.lease,
+                storage=options.storage,
+                run_dir=options.run_dir,
+                data_dir=options.data_dir,
+                gpus=options.gpus,
+                workers_per_gpu=options.workers_per_gpu,
+                artifacts=options.artifacts,
+                observer=progress,
+            )
+    except KeyboardInterrupt:
+        print_stopped(options.name, where(options), command)
+        return STOPPED
+    if isinstance(result, Unfinished):
+        stream = sys.stderr if options.json else sys.stdout
+        print(f"{result.study}: {result.finished} of {result.n_trials} trained.", file=stream)
+        print(f"Go on:  autotune {command} {shlex.quote(options.name)}{where(options)}", file=stream)
+        if options.json:
+            print(json.dumps({"unfinished": dataclasses.asdict(result)}, indent=2))
+    elif options.json:
+        print(json.dumps(result.as_dict(), indent=2))
+    else:
+        show(result)
+    return DONE
+
+
+def export_command(options: argparse.Namespace) -> int:
+    """Write a model and its card."""
+    from autotune.results.exporting import export
+
+    written = export(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
+    if not written.is_final:
+        print("This is the best trial of the search, neither confirmed nor tested; for that: autotune finalize")
+    print(f"Model:  {written.model}\nCard:   {written.card}")
+    return DONE
+
+
+def explain_command(options: argparse.Namespace) -> int:
+    """Show what a study's model confuses, and what it looks at."""
+    from autotune.printing import print_explanation
+    from autotune.results.explaining import explain
+    from autotune.results.picturing import write_pictures
+
+    try:
+        found = explain(
+            options.name,
+            storage=options.storage,
+            run_dir=options.run_dir,
+            data_dir=options.data_dir,
+            gpus=options.gpus,
+        )
+    except KeyboardInterrupt:
+        return STOPPED
+    print_explanation(found, write_pictures(found))
+    return DONE
+
+
+def replay_command(options: argparse.Namespace) -> int:
+    """Train a finished trial again and compare."""
+    from autotune.printing import print_replay
+    from autotune.results.replaying import replay
+
+    found = replay(
+        options.name,
+        options.trial,
+        storage=options.storage,
+        run_dir=options.run_dir,
+        data_dir=options.data_dir,
+        gpus=options.gpus,
+    )
+    print_replay(found)
+    return DONE if found.is_same else FAILED
+
+
+def report_command(options: argparse.Namespace) -> int:
+    """Write the report of a study."""
+    from autotune.results.report.writing import write_report
+
+    path = write_report(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
+    print(f"Report: {path}")
+    return DONE
+
+
+def refine_command(options: argparse.Namespace) -> int:
+    """Print the ranges of the next search."""
+    from autotune.printing import print_refinement
+    from autotune.results.refining import refine
+    from autotune.results.report.story import story_of
+
+    print_refinement(refine(story_of(options.name, storage=options.storage, run_dir=options.run_dir)))
+    return DONE

@@ -1,0 +1,85 @@
+"""Pictures of what a model sees: figures for a page, and files beside the record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autotune.results.explanation import Example, Explanation, Findings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_NAMES = ("confusion", "predictions", "mistakes", "right")
+
+
+def explanation_figures(findings: Findings) -> dict[str, Figure]:
+    """Return the pictures there are, by name: "confusion" or "predictions", "mistakes", "right".
+
+    Rows that are no pictures, such as texts, are not drawn; `figures.words.coloured_words` shows them in a page.
+    """
+    from autotune.figures.confusion import draw_confusion  # Matplotlib takes half a second to import
+    from autotune.figures.predictions import draw_predictions
+
+    found: dict[str, Figure] = {}
+    if findings.confusion is not None:
+        found["confusion"] = draw_confusion(findings.confusion, findings.class_names)
+    if findings.true is not None and findings.predicted is not None:
+        found["predictions"] = draw_predictions(findings.true, findings.predicted)
+    for name, examples in (("mistakes", findings.wrong), ("right", findings.right)):
+        if (figure := _drawn(examples, findings)) is not None:
+            found[name] = figure
+    return found
+
+
+def write_pictures(explanation: Explanation) -> list[Path]:
+    """Write the pictures as PNG into the explanation's folder, in the place of earlier ones, and return their paths.
+
+    Raises:
+        OSError: The disk is full or the folder cannot be written.
+    """
+    from autotune.figures.style import to_png
+
+    figures = explanation_figures(explanation.findings)
+    for name in _NAMES:
+        if name not in figures:
+            (explanation.folder / f"{name}.png").unlink(missing_ok=True)
+    return [_write(explanation.folder / f"{name}.png", to_png(figure)) for name, figure in figures.items()]
+
+
+def described(example: Example, findings: Findings) -> str:
+    """Say in a few words what an example is, e.g. "3 read as 8 (98 %)"."""
+    if example.probability is None:
+        return f"{example.true:.4g} predicted as {example.predicted:.4g}"
+    true, predicted = (findings.class_names[int(label)] for label in (example.true, example.predicted))
+    sure = f"({example.probability:.0%})"
+    return f"{true} {sure}" if example.true == example.predicted else f"{true} read as {predicted} {sure}"
+
+
+def _drawn(examples: Sequence[Example], findings: Findings) -> Figure | None:
+    from autotune.figures.attributions import Overlay, can_draw, draw_attributions
+
+    if not examples or not can_draw(examples[0].row):
+        return None
+    overlays = []
+    for example in examples:
+        views = {
+            "predicted": (example.predicted, example.for_predicted),
+            "true": (example.true, example.for_true),
+        }
+        layers = [
+            (f"{findings.class_names[int(of)]} ({which})", view.values)
+            for which, (of, view) in views.items()
+            if view is not None
+        ]
+        overlays.append(Overlay(described(example, findings), example.row, layers))
+    return draw_attributions(overlays, findings.axes)
+
+
+def _write(path: Path, content: bytes) -> Path:
+    beside = path.with_suffix(".tmp")
+    beside.write_bytes(content)
+    os.replace(beside, path)
+    return path

@@ -1,0 +1,262 @@
+"""What a model looks at: integrated gradients (Sundararajan, Taly and Yan, "Axiomatic attribution", 2017).
+
+F is the model's output of one class, x a row and b its baseline. Part i of the row is given
+
+    (x_i - b_i) * integral over a from 0 to 1 of dF/dx_i (b + a (x - b)),
+
+and all parts together F(x) - F(b): that is the axiom of completeness, by which the quadrature is checked. Words cannot
+be moved gradually, but their vectors can: for text the path leads through the output of the Embedding layer, from the
+vectors of padding (all that is left of an empty text, and what the model has learned to read as nothing) to those of
+the words. A token is given the sum over its vector, and padding, which does not move, nothing.
+
+What is not covered: models with several inputs or outputs, and words without an Embedding layer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any, Protocol, TypeAlias
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from autotune.errors import UsageError
+
+_NODES = 8  # Gauss-Legendre nodes in each piece of the path
+_MOST = 4  # times the steps that were asked for: about as many are the most that are taken
+_RELATIVE, _ABSOLUTE = 0.01, 1e-3  # the gap that is small enough
+_POINTS, _NUMBERS = 128, 2**22  # a batch has at most so many points of the path, and numbers in them
+
+_Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What each part of some rows contributes to a model's output.
+
+    Attributes:
+        values: Shape of the rows, (n, ...); for text (n, length), a number for each token. Larger than 0 for what
+            speaks for the class.
+        words: For text the words of each row, as many as the row has tokens, "" for padding; empty for numbers.
+        start: The output for the baseline, shape (n,).
+        end: The output for the row, shape (n,).
+        gap: By how much the values' sum is too large: sum - (end - start), shape (n,).
+    """
+
+    values: _Floats
+    words: tuple[tuple[str, ...], ...]
+    start: _Floats
+    end: _Floats
+    gap: _Floats
+
+
+def integrated_gradients(
+    model: keras.Model,
+    rows: npt.NDArray[Any],
+    targets: npt.ArrayLike,
+    baseline: npt.ArrayLike = 0.0,
+    steps: int = 64,
+) -> Attribution:
+    """Return what each part of each row contributes to the output of a class, with dropout and augmentation at rest.
+
+    The path is cut in pieces; those where gradients and outputs disagree are halved until the gap is below one percent
+    of the whole, or four times the steps are taken.
+
+    Args:
+        model: One input and one output, probabilities or logits: (n, k), or (n, 1) of class 1. What speaks for class 0
+            is then 1 minus the output.
+        rows: Shape (n, ...): numbers, or for a model with an Embedding layer strings, or tokens with 0 for padding.
+        targets: The class of each row, shape (n,), integers.
+        baseline: Where the path begins, a number or of the shape of a row; not looked at for text.
+        steps: Points of each row's path to begin with.
+
+    Raises:
+        UsageError: If the model's output does not depend on its input in a way that can be differentiated.
+    """
+    embeddings = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    path = _Words(model, embeddings) if embeddings else _Numbers(model, _start(rows, baseline))
+    found = [_integrate(path, row, int(target), steps) for row, target in zip(rows, np.asarray(targets), strict=True)]
+    length = max((len(one.values) for one in found), default=0) if embeddings else 0
+    values = [_padded(one.values, length) if embeddings else one.values for one in found]
+    return Attribution(
+        values=np.stack(values),
+        words=tuple(_words_of(model, row, length) for row in rows) if embeddings else (),
+        start=np.array([one.start for one in found]),
+        end=np.array([one.end for one in found]),
+        gap=np.array([one.values.sum() - (one.end - one.start) for one in found]),
+    )
+
+
+class _Path(Protocol):
+    """The way from a baseline to a row."""
+
+    def look(self, row: Any, shares: _Floats, target: int) -> tuple[_Floats, _Floats]:
+        """Return the output at each share of the way, (m,), and gradient times the whole way there, (m, ...)."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Numbers:
+    model: keras.Model
+    start: npt.NDArray[np.float32]
+
+    def look(self, row: Any, shares: _Floats, target: int) -> tuple[_Floats, _Floats]:
+        way = row.astype(np.float32) - self.start
+        point = tf.constant(self.start + shares.astype(np.float32).reshape(-1, *[1] * way.ndim) * way)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(point)
+            output = _output(self.model, point, target)
+        gradient = tape.gradient(output, point)
+        if gradient is None:
+            raise _not_differentiable("its input is cut off, by rounding or by a whole-number type")
+        return _as_floats(output), _as_floats(gradient) * way
+
+
+@dataclass(frozen=True, eq=False)
+class _Words:
+    model: keras.Model
+    embeddings: Sequence[keras.layers.Layer]
+
+    def look(self, row: Any, shares: _Floats, target: int) -> tuple[_Floats, _Floats]:
+        points: list[tf.Tensor] = []
+        ways: list[tf.Tensor] = []
+
+        def move(embed: Callable[[tf.Tensor], tf.Tensor], tokens: tf.Tensor) -> tf.Tensor:
+            if tokens.shape.rank != 2 or tokens.shape[0] != len(shares):
+                return embed(tokens)  # of something else, positions say
+            start = embed(tf.zeros_like(tokens))
+            way = embed(tokens) - start
+            point = start + tf.cast(shares[:, np.newaxis, np.newaxis], way.dtype) * way
+            tape.watch(point)
+            points.append(point)
+            ways.append(way)
+            return point
+
+        with tf.GradientTape(watch_accessed_variables=False) as tape, _calling(self.embeddings, move):
+            output = _output(self.model, tf.repeat(tf.constant(row)[tf.newaxis], len(shares), axis=0), target)
+        gradients = tape.gradient(output, points)
+        if not points or any(gradient is None for gradient in gradients):
+            raise _not_differentiable("its Embedding layer is not given one token after another")
+        sums = [tf.reduce_sum(gradient * way, axis=-1) for gradient, way in zip(gradients, ways, strict=True)]
+        return _as_floats(output), _as_floats(tf.add_n(sums))
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """A piece of the way, from the share `low` to `high`, with the outputs at both and what it contributes."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    values: _Floats
+
+    @property
+    def gap(self) -> float:
+        return abs(float(self.values.sum()) - (self.end - self.start))
+
+    def halves(self) -> list[tuple[float, float]]:
+        middle = (self.low + self.high) / 2
+        return [(self.low, middle), (middle, self.high)]
+
+
+def _integrate(path: _Path, row: Any, target: int, steps: int) -> _Piece:
+    """Return the whole way as one piece."""
+    cuts = [float(cut) for cut in np.linspace(0.0, 1.0, max(1, steps // _NODES) + 1)]
+    pieces = _pieces(path, row, target, list(pairwise(cuts)))
+    start, end = pieces[0].start, pieces[-1].end
+    enough = _RELATIVE * abs(end - start) + _ABSOLUTE
+    taken = len(pieces)
+    while sum(piece.gap for piece in pieces) > enough and taken * _NODES < _MOST * steps:
+        is_rough = [piece.gap > enough / (2 * len(pieces)) for piece in pieces]
+        halves = [half for piece, rough in zip(pieces, is_rough, strict=True) if rough for half in piece.halves()]
+        taken += len(halves)
+        kept = [piece for piece, rough in zip(pieces, is_rough, strict=True) if not rough]
+        pieces = kept + _pieces(path, row, target, halves)
+    whole: _Floats = np.sum([piece.values for piece in pieces], axis=0)
+    return _Piece(0.0, 1.0, start, end, whole)
+
+
+def _pieces(path: _Path, row: Any, target: int, bounds: Sequence[tuple[float, float]]) -> list[_Piece]:
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    nodes, weights = np.array([-1.0, *nodes, 1.0]), np.array([0.0, *weights, 0.0])  # the ends are looked at, too
+    shares = np.concatenate([low + (high - low) * (nodes + 1) / 2 for low, high in bounds])
+    at_a_time = max(2, min(_POINTS, _NUMBERS // max(1, np.size(row))))
+    looks = [path.look(row, part, target) for part in np.array_split(shares, -(-len(shares) // at_a_time))]
+    outputs = np.concatenate([output for output, _ in looks]).reshape(len(bounds), -1)
+    pulls = np.concatenate([pull for _, pull in looks])
+    pulls = pulls.reshape(len(bounds), len(nodes), *pulls.shape[1:])
+    return [
+        _Piece(low, high, float(output[0]), float(output[-1]), (high - low) / 2 * np.tensordot(weights, pull, axes=1))
+        for (low, high), output, pull in zip(bounds, outputs, pulls, strict=True)
+    ]
+
+
+def _output(model: keras.Model, points: tf.Tensor, target: int) -> tf.Tensor:
+    """Return the output of a class for each point, shape (m,)."""
+    outputs = model(points, training=False)
+    if not tf.is_tensor(outputs):
+        raise _not_differentiable("it has several outputs")
+    columns = tf.reshape(outputs, (len(points), -1))
+    if columns.shape[1] == 1:
+        return columns[:, 0] if target == 1 else 1 - columns[:, 0]
+    return columns[:, target]
+
+
+@contextlib.contextmanager
+def _calling(layers: Sequence[keras.layers.Layer], stand_in: Callable[..., Any]) -> Iterator[None]:
+    """Have `stand_in(call, inputs)` called in place of each layer's `call(inputs)`, until the end of the block.
+
+    Models cannot be cut open behind an Embedding layer without losing the mask that it makes of padding.
+    """
+    try:
+        for layer in layers:
+            layer.call = partial(stand_in, layer.call)
+        yield
+    finally:
+        for layer in layers:
+            del layer.call  # which uncovers that of its class
+
+
+def _words_of(model: keras.Model, row: Any, length: int) -> tuple[str, ...]:
+    """Return the words of a row's tokens, padded with "" to `length`; tokens without words are called by their number.
+
+    Words that the vocabulary does not know are themselves, too.
+    """
+    of_strings = (layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.TextVectorization))
+    if (vectorization := next(of_strings, None)) is not None:
+        found = vectorization._preprocess(tf.constant([row]))
+        words = [word.decode("utf-8", "replace") for word in np.ravel(found[0].numpy())]
+    elif np.ndim(row) == 1:
+        words = [str(token) if token else "" for token in row]
+    else:
+        words = str(row).split()
+    return tuple((*words, *[""] * length)[:length])
+
+
+def _start(rows: npt.NDArray[Any], baseline: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    if rows.dtype.kind not in "fiub":
+        raise _not_differentiable("words have no values in between, and it has no Embedding layer")
+    return np.broadcast_to(np.asarray(baseline, dtype=np.float32), rows.shape[1:])
+
+
+def _padded(values: _Floats, length: int) -> _Floats:
+    return np.pad(values, (0, length - len(values)))
+
+
+def _as_floats(tensor: tf.Tensor) -> _Floats:
+    found: _Floats = tensor.numpy().astype(np.float64)
+    return found
+
+
+def _not_differentiable(why: str) -> UsageError:
+    return UsageError(
+        f"what the model looks at cannot be found out: {why}.",
+        "Integrated gradients follow a model's one output back to numbers in its one input, or to an Embedding layer.",
+        "Build the model with one input, one output and, for text, keras.layers.Embedding.",
+    )
