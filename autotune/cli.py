@@ -248,6 +248,7 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
                 run_dir=run_dir,
                 data_dir=options.data_dir,
                 artifacts=options.artifacts,
+                tensorboard=options.tensorboard,
                 observer=observe,
             )
         except KeyboardInterrupt:

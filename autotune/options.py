@@ -77,6 +77,9 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
         sub.add_argument("--workers-per-gpu", type=int, metavar="K", help="trials that share each GPU and its memory")
         where = "copy checkpoints there, for other machines: s3://BUCKET/PREFIX, gs://..., a folder; remembered"
         sub.add_argument("--artifacts", metavar="URL", help=where)
+        if sub is not curve:
+            events = "write event files for TensorBoard there (RUN_DIR/NAME/tensorboard); remembered; none: no longer"
+            sub.add_argument("--tensorboard", nargs="?", const="run-dir", metavar="DIR", help=events)
         add_data_dir(sub)
     status = add("status", "Show how far a study is, or all of them.")
     status.add_argument("name", nargs="?", metavar="NAME")

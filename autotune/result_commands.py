@@ -26,7 +26,8 @@ def finalize_command(options: argparse.Namespace) -> int:
     from autotune.printing import print_final
     from autotune.results.finalizing import finalize
 
-    return _train_again("finalize", options, partial(finalize, top=options.top), print_final)
+    work = partial(finalize, top=options.top, tensorboard=options.tensorboard)
+    return _train_again("finalize", options, work, print_final)
 
 
 def learning_curve_command(options: argparse.Namespace) -> int:

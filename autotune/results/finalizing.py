@@ -43,6 +43,7 @@ from autotune.running.queue import Queue, QueuedTrial, begun_with, key_of
 from autotune.running.run import check_positive
 from autotune.running.source import StudySource
 from autotune.running.stored_study import find_study
+from autotune.running.tracking import Tracking
 from autotune.study import StudySpec
 from autotune.training.folder import trial_folder
 
@@ -61,6 +62,7 @@ def finalize(
     gpus: str | Sequence[int | str] | None = None,
     workers_per_gpu: int | None = None,
     artifacts: str | None = None,
+    tensorboard: str | Path | None = None,
     observer: Observer | None = None,
 ) -> FinalResult | Unfinished:
     """Confirm the best trials of a study with new seeds, refit the winner on all development rows, and test it once.
@@ -78,6 +80,7 @@ def finalize(
         gpus: Which GPUs.
         workers_per_gpu: How many trials share one.
         artifacts: Where checkpoints are copied to.
+        tensorboard: Where event files are written; None for where the study has its own.
         observer: Called with each `Event`.
 
     Returns:
@@ -105,7 +108,8 @@ def finalize(
     places = find_places(storage, run_dir, data_dir, settings.run_dir)
     source = source_of(study, settings)
     machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts or settings.artifacts, _ignore)
-    machine = dataclasses.replace(machine, observer=observer or _ignore)
+    tracking = Tracking(str(tensorboard) if tensorboard is not None else None)
+    machine = dataclasses.replace(machine, observer=observer or _ignore, tracking=tracking)
     return _Finalization(search, source, places, machine, top, repeats, time.monotonic()).result()
 
 

@@ -32,6 +32,7 @@ from autotune.running.stopping import stoppable
 from autotune.running.storage_url import storage_folder
 from autotune.running.study_note import write_note
 from autotune.running.supervising import Supervisor
+from autotune.running.tracking import Tracking, events_folder
 from autotune.running.trial_artifacts import TrialArtifacts, artifact_store, checkpoints_url
 from autotune.running.trial_task import RunTrial
 from autotune.running.workers import Job, Workers
@@ -53,6 +54,7 @@ class Machine:
         lease_s: After how many seconds without news others take over.
         artifacts: Where checkpoints are copied to; None for where the study remembers.
         observer: Told what happens.
+        tracking: Where else the study is shown.
     """
 
     workers: int | None
@@ -62,6 +64,7 @@ class Machine:
     lease_s: float
     artifacts: str | None
     observer: Observer
+    tracking: Tracking = Tracking()  # noqa: RUF009 -- reason: frozen, and equal to every other Tracking()
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,9 @@ def session(source: StudySource, places: Places, machine: Machine) -> Iterator[S
     launcher = new_launcher(modules if source.needs_keras else MODULES, environment)
     telling = telling_full_disk(*storage_folder(places.storage), places.run_dir)
     with telling, stoppable(launcher, machine.timeout_s) as (stopping, patience):
-        preparer = Preparer(source, places, launcher, stopping, sharing.workers, artifacts, modules, patience)
+        preparer = Preparer(
+            source, places, launcher, stopping, sharing.workers, artifacts, modules, patience, tracking=machine.tracking
+        )
         yield Session(preparer, machine, sharing, launcher, stopping)
 
 
@@ -197,7 +202,8 @@ def _keep_best_models(study: optuna.Study, folder: Path, keep: int | None) -> No
 
 def _trial_folders(plan: Plan) -> Callable[[int], TrialFolder]:
     """Return the way from a trial's number to its folder."""
-    return partial(trial_folder, plan.folder, artifacts=checkpoints_url(plan.declared.name, plan.settings))
+    copies = checkpoints_url(plan.declared.name, plan.settings)
+    return partial(trial_folder, plan.folder, artifacts=copies, events=events_folder(plan.folder, plan.settings))
 
 
 def _remove_old_checkpoints(study: optuna.Study, folder: Callable[[int], TrialFolder]) -> None:

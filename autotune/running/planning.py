@@ -37,6 +37,7 @@ from autotune.running.stored_study import (
     past_trials,
     refuse_direction,
 )
+from autotune.running.tracking import Tracking
 from autotune.running.trial_task import Assignment
 from autotune.training.artifacts import NOWHERE, check_store
 
@@ -104,6 +105,7 @@ class Preparer:
         modules: What trials of Keras studies need imported.
         patience: How to wait for a storage that is away.
         threads: How many threads each is to have in a new study; None for the cores divided by `workers`.
+        tracking: Where else the study is shown.
     """
 
     source: StudySource
@@ -115,6 +117,7 @@ class Preparer:
     modules: tuple[str, ...] = KERAS_MODULES
     patience: Patience | None = None
     threads: int | None = None
+    tracking: Tracking = Tracking()  # noqa: RUF009 -- reason: frozen, and equal to every other Tracking()
 
     def plan(self, n_trials: int | None) -> Plan:
         """Load the study, prepare its data, and open it in its storage.
@@ -312,6 +315,7 @@ class Preparer:
             token=before.token if before and before.token else uuid.uuid4().hex[:8],
             max_retries=declared.max_retries,
             train_fraction=declared.train_fraction,
+            tensorboard=self.tracking.tensorboard_of(before, declared.monitor),
             question=source.question or (before.question if before else ""),
             data=prepared.description,
         )

@@ -21,6 +21,7 @@ from autotune.running.ray_engine import joined_ray, reachable_storage, share_clu
 from autotune.running.settings import WHY_OVER
 from autotune.running.source import StudySource, study_source
 from autotune.running.stopping import stoppable
+from autotune.running.tracking import Tracking
 from autotune.running.watching import StudyWatch
 from autotune.study import Overrides, StudySpec, refuse_while_loading
 from autotune.training.artifacts import client_modules
@@ -46,6 +47,7 @@ def run(
     gpus: str | Sequence[int | str] | None = None,
     workers_per_gpu: int | None = None,
     artifacts: str | None = None,
+    tensorboard: str | Path | None = None,
     observer: Observer | None = None,
 ) -> optuna.Study:
     """Run a study until it has all its finished trials, going on where it was.
@@ -74,6 +76,8 @@ def run(
             `workers` need.
         artifacts: Where checkpoints are copied to, so that another machine can go on with a trial: a folder,
             s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; remembered by the study. "none" for no longer.
+        tensorboard: A folder in which each trial of a Keras study writes event files for TensorBoard, below the study's
+            name; "run-dir" for `RUN_DIR/NAME/tensorboard`; remembered by the study. "none" for no longer.
         observer: Called with each `Event`, from several threads.
 
     Returns:
@@ -99,12 +103,23 @@ def run(
     _check_engine(engine, cpus_per_worker, gpus, workers_per_gpu)
     source = dataclasses.replace(study_source(study), overrides=Overrides(name, epochs, folds, seed))
     places = find_places(storage, run_dir, data_dir)
+    tracking = Tracking(str(tensorboard) if tensorboard is not None else None)
     if engine == "ray":
         work = partial(run, source, n_trials=n_trials, workers=1, lease_s=lease_s, artifacts=artifacts)
+        work = partial(work, tensorboard=tensorboard)
         return _run_on_ray(
-            source, places, work, n_trials, workers, cpus_per_worker, artifacts, timeout_s, observer or _ignore
+            source,
+            places,
+            work,
+            n_trials,
+            workers,
+            cpus_per_worker,
+            artifacts,
+            tracking,
+            timeout_s,
+            observer or _ignore,
         )
-    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts, observer or _ignore)
+    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts, observer or _ignore, tracking)
     with session(source, places, machine) as here:
         plan = here.preparer.plan(n_trials)
         here.execute(plan)
@@ -119,6 +134,7 @@ def _run_on_ray(
     workers: int | None,
     cpus_per_worker: int | None,
     artifacts: str | None,
+    tracking: Tracking,
     timeout_s: float | None,
     observer: Observer,
 ) -> optuna.Study:
@@ -132,7 +148,7 @@ def _run_on_ray(
         launcher = new_launcher(modules if source.needs_keras else MODULES, environment_of_trials(os.environ))
         with stoppable(launcher, timeout_s) as (stopping, patience):
             threads = cpus_per_worker or 1
-            preparer = Preparer(source, places, launcher, stopping, 1, artifacts, modules, patience, threads)
+            preparer = Preparer(source, places, launcher, stopping, 1, artifacts, modules, patience, threads, tracking)
             plan = preparer.plan(n_trials)
             launcher.close()  # no trial runs in this process
             share = share_cluster(ray, workers, cpus_per_worker or plan.settings.threads)

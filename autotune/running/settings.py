@@ -53,6 +53,7 @@ class StudySettings:
         max_retries: How often a trial may be lost without having reported anything new in between.
         train_fraction: Share of the training rows that trials of the search train on.
         minimize: What else is to be small, in the order of the objectives after the first.
+        tensorboard: The folder of event files, or "run-dir" for the study's own; None for none.
         question: What the study asks: the docstring of its file.
         data: Its data and their split, in words.
         part_of: The study whose configurations this one trains again; None for a study of its own.
@@ -76,6 +77,7 @@ class StudySettings:
     max_retries: int = 2
     part_of: str | None = None
     train_fraction: float = 1.0
+    tensorboard: str | None = None
     question: str = ""
     data: str = ""
     minimize: list[str] = dataclasses.field(default_factory=list)

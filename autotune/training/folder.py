@@ -17,10 +17,12 @@ class TrialFolder:
     Args:
         path: The folder; it need not exist.
         copy: Where the checkpoint is copied to, for other machines; None for nowhere.
+        events: The folder of its event files for TensorBoard; None for none.
     """
 
     path: Path
     copy: Artifact | None = None
+    events: Path | None = None
 
     @property
     def log(self) -> Path:
@@ -70,13 +72,17 @@ class TrialFolder:
         return True
 
 
-def trial_folder(study_folder: Path, number: int, artifacts: str | None = None) -> TrialFolder:
+def trial_folder(
+    study_folder: Path, number: int, artifacts: str | None = None, events: Path | None = None
+) -> TrialFolder:
     """Return the folder of trial `number`.
 
     Args:
         study_folder: The study's folder, `RUN_DIR/NAME`.
         number: The trial's number.
         artifacts: The URL of the study's place in an artifact store; None for no such copies.
+        events: The folder of the study's event files; None for none.
     """
-    copy = Artifact(artifacts, f"{number:05d}.checkpoint") if artifacts else None
-    return TrialFolder(study_folder / "trials" / f"{number:05d}", copy)
+    name = f"{number:05d}"
+    copy = Artifact(artifacts, f"{name}.checkpoint") if artifacts else None
+    return TrialFolder(study_folder / "trials" / name, copy, events / name if events else None)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from autotune.data import Dataset
+from autotune.data import Dataset, class_names_of
 from autotune.training.checkpoint import FoldHistory
 from autotune.training.copies import CheckpointCopies
 from autotune.training.disk import disk_full
@@ -88,7 +88,7 @@ def leave_confusion(folder: TrialFolder, model: keras.Model, data: Dataset) -> N
         if not is_classifier(outputs, data.n_classes):
             return
         counts = confusion_matrix(data.y, predicted_classes(outputs), data.n_classes)
-        labels = [str(label) for label in range(data.n_classes)]
+        labels = list(class_names_of(data.name, data.n_classes))
         folder.shown.mkdir(parents=True, exist_ok=True)
         (folder.shown / CONFUSION).write_text(json.dumps({"labels": labels, "counts": counts.tolist()}), "utf-8")
         (folder.shown / CONFUSION_PICTURE).write_bytes(to_png(draw_confusion(counts, labels)))

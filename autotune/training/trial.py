@@ -32,6 +32,7 @@ from autotune.training.latency import measure_latency_ms
 from autotune.training.monitored_loss import MONITORED_LOSS, describe_loss, is_loss
 from autotune.training.refit import Refit
 from autotune.training.shown import leave_confusion, leaving_history
+from autotune.training.tensorboard import TrialEvents
 from autotune.training.timing import Timer, noting_time
 
 # Not to be given by a study file: rows, their order and the epoch to start from are what makes a trial repeatable.
@@ -83,6 +84,7 @@ class FoldJob:
         finished: The scores of the folds before.
         split: The digest of data and folds.
         timer: Counts the trial's seconds.
+        events: Where the trial's event files are; None for none.
     """
 
     spec: StudySpec
@@ -96,6 +98,7 @@ class FoldJob:
     finished: tuple[FoldScore, ...]
     split: str
     timer: Timer
+    events: TrialEvents | None
 
     def seed(self, *place: int | str) -> int:
         """Return the seed of a place in this fold, e.g. ("epoch", 3)."""
@@ -150,19 +153,24 @@ def train_trial(
     spec = refit.apply(spec) if refit else spec
     with noting_time(trial, timer), leaving_history(folder, copies, str(spec.monitor)):
         data, folds = split.data, split.folds
+        events = TrialEvents(folder.events, len(folds)) if folder.events else None
         checkpoint = copies.load(trial_identity(spec, trial, place, split.digest), has_reported)
         finished = checkpoint.finished if checkpoint else ()
         if checkpoint:
             timer.go_on_from(checkpoint)
         for number in range(len(finished), len(folds)):
             train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
-            job = FoldJob(spec, trial, place, copies, number, train, validation, refit, finished, split.digest, timer)
+            job = FoldJob(
+                spec, trial, place, copies, number, train, validation, refit, finished, split.digest, timer, events
+            )
             model, score = _train_fold(job, checkpoint)
             finished, checkpoint = (*finished, score), None
             note_folds(trial, finished, len(folds))
             if number > 0:
                 _report_folds(trial, finished, spec.epochs)
         value = fmean(score.value for score in finished)
+        if events:
+            events.write_value(str(spec.monitor), value, max(map(len, finished[-1].history.values())))
         if refit or (len(folds) == 1 and spec.keep_models):
             _save_model(model, folder)
         # With several folds, the predictions of all would have to be kept before one knows whether anybody wants them.
@@ -202,6 +210,9 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     keeper = EpochKeeper(
         spec, job.trial, job.seed, batches, callbacks, job.save, reports=job.number == 0, resume=checkpoint
     )
+    if job.events:
+        job.events.write_hyperparameters(job.trial.params)
+    watching = [job.events.callback(job.number)] if job.events else []
     done = checkpoint.epochs if checkpoint else 0
     if done:
         keeper.judge(done)
@@ -213,7 +224,7 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
                 epochs=epochs,
                 initial_epoch=done,
                 shuffle=False,
-                callbacks=[*callbacks, keeper],
+                callbacks=[*callbacks, *watching, keeper],
                 **{"verbose": 2, **arguments},
             )
     if keeper.problem is not None:

@@ -1,0 +1,66 @@
+"""Event files for TensorBoard: a trial's epochs by Keras's own callback, its hyperparameters by the HParams plugin.
+
+A trial has a folder, with one for each fold where there are several. One that goes on adds files to them, whose steps
+follow those before. None of this draws random numbers: a trial ends with the same ones as without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+
+@dataclass(frozen=True)
+class TrialEvents:
+    """Where the event files of one trial are.
+
+    Args:
+        folder: The trial's folder; made when something is written.
+        n_folds: How many folds it has.
+    """
+
+    folder: Path
+    n_folds: int
+
+    def callback(self, fold: int) -> keras.callbacks.Callback:
+        """Return the callback that writes the epochs of a fold, counted from 0."""
+        return _EpochEvents(self.folder / f"fold-{fold + 1}" if self.n_folds > 1 else self.folder)
+
+    def write_hyperparameters(self, params: Mapping[str, Any]) -> None:
+        """Write what the trial was asked for; TensorBoard compares trials by it."""
+        from tensorboard.plugins.hparams import api
+
+        shown = {name: v if isinstance(v, (bool, int, float, str)) else str(v) for name, v in params.items()}
+        with _writer(self.folder) as writer, writer.as_default():
+            api.hparams(shown, trial_id=self.folder.name)
+
+    def write_value(self, monitor: str, value: float, epochs: int) -> None:
+        """Write the value of the complete trial, which TensorBoard shows beside its hyperparameters."""
+        import tensorflow as tf
+
+        with _writer(self.folder) as writer, writer.as_default():
+            tf.summary.scalar(monitor, value, step=epochs)
+
+
+class _EpochEvents(keras.callbacks.TensorBoard):  # type: ignore[misc]  # reason: Keras ships no types
+    """Keras's callback, which leaves what it has written to the disk after each epoch: the process may be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        # Neither graph nor profile: they take longer than an epoch of a small network.
+        super().__init__(str(folder), write_graph=False, update_freq="epoch", profile_batch=0)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        for writer in self._writers.values():
+            writer.flush()
+
+
+def _writer(folder: Path) -> contextlib.closing[Any]:
+    import tensorflow as tf
+
+    return contextlib.closing(tf.summary.create_file_writer(str(folder)))
