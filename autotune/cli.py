@@ -249,6 +249,7 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
                 data_dir=options.data_dir,
                 artifacts=options.artifacts,
                 tensorboard=options.tensorboard,
+                mlflow=options.mlflow,
                 observer=observe,
             )
         except KeyboardInterrupt:

@@ -80,6 +80,10 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
         if sub is not curve:
             events = "write event files for TensorBoard there (RUN_DIR/NAME/tensorboard); remembered; none: no longer"
             sub.add_argument("--tensorboard", nargs="?", const="run-dir", metavar="DIR", help=events)
+            runs = (
+                "log each finished trial to MLflow: http://HOST:5000, sqlite:///mlflow.db; remembered; none: no longer"
+            )
+            sub.add_argument("--mlflow", metavar="URI", help=runs)
         add_data_dir(sub)
     status = add("status", "Show how far a study is, or all of them.")
     status.add_argument("name", nargs="?", metavar="NAME")

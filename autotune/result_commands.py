@@ -26,7 +26,7 @@ def finalize_command(options: argparse.Namespace) -> int:
     from autotune.printing import print_final
     from autotune.results.finalizing import finalize
 
-    work = partial(finalize, top=options.top, tensorboard=options.tensorboard)
+    work = partial(finalize, top=options.top, tensorboard=options.tensorboard, mlflow=options.mlflow)
     return _train_again("finalize", options, work, print_final)
 
 

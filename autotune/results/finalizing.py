@@ -63,6 +63,7 @@ def finalize(
     workers_per_gpu: int | None = None,
     artifacts: str | None = None,
     tensorboard: str | Path | None = None,
+    mlflow: str | None = None,
     observer: Observer | None = None,
 ) -> FinalResult | Unfinished:
     """Confirm the best trials of a study with new seeds, refit the winner on all development rows, and test it once.
@@ -81,6 +82,7 @@ def finalize(
         workers_per_gpu: How many trials share one.
         artifacts: Where checkpoints are copied to.
         tensorboard: Where event files are written; None for where the study has its own.
+        mlflow: Where trials are logged to; None for where those of the study are.
         observer: Called with each `Event`.
 
     Returns:
@@ -108,7 +110,7 @@ def finalize(
     places = find_places(storage, run_dir, data_dir, settings.run_dir)
     source = source_of(study, settings)
     machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts or settings.artifacts, _ignore)
-    tracking = Tracking(str(tensorboard) if tensorboard is not None else None)
+    tracking = Tracking(str(tensorboard) if tensorboard is not None else None, mlflow)
     machine = dataclasses.replace(machine, observer=observer or _ignore, tracking=tracking)
     return _Finalization(search, source, places, machine, top, repeats, time.monotonic()).result()
 

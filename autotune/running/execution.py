@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +33,7 @@ from autotune.running.stopping import stoppable
 from autotune.running.storage_url import storage_folder
 from autotune.running.study_note import write_note
 from autotune.running.supervising import Supervisor
-from autotune.running.tracking import Tracking, events_folder
+from autotune.running.tracking import Tracking, events_folder, mlflow_runs
 from autotune.running.trial_artifacts import TrialArtifacts, artifact_store, checkpoints_url
 from autotune.running.trial_task import RunTrial
 from autotune.running.workers import Job, Workers
@@ -87,12 +88,18 @@ class Session:
 
     def execute(self, plan: Plan) -> None:
         """Run the trials of `plan` until it has all that it is to have."""
-        announce(plan, self.sharing.workers, self.machine.observer)
-        self._run(plan)
+        observer = self.machine.observer
+        announce(plan, self.sharing.workers, observer)
+        runs = mlflow_runs(plan.study, plan.folder, plan.settings, observer)
+        try:
+            self._run(plan, runs or observer)
+        finally:
+            if runs is not None:
+                runs.close(self.preparer.patience.sleep if self.preparer.patience else time.sleep)
         with contextlib.suppress(StorageError, StorageInternalError):  # whoever stops does not wait for a storage
             write_note(plan.study)
 
-    def _run(self, plan: Plan) -> None:
+    def _run(self, plan: Plan, observer: Observer) -> None:
         folder = _trial_folders(plan)
         _remove_old_checkpoints(plan.study, folder)
         with contextlib.closing(Owner(plan.folder / "workers")) as owner:
@@ -102,16 +109,20 @@ class Session:
             if claims.is_complete():
                 return
             workers = Workers(
-                self._job(plan, claims, lease, folder), self.sharing.slots(plan.settings.threads), self.stopping
+                self._job(plan, claims, lease, folder, observer),
+                self.sharing.slots(plan.settings.threads),
+                self.stopping,
             )
             _note_why_over(plan.study, claims.why_over())  # by now there may be more patience, say
             workers.run()
         if workers.why_over is not None:  # a parent that was stopped does not know
             _note_why_over(plan.study, workers.why_over)
-            self.machine.observer(Note(None, workers.why_over))
+            observer(Note(None, workers.why_over))
 
-    def _job(self, plan: Plan, claims: Claims, lease: Lease, folder: Callable[[int], TrialFolder]) -> Job:
-        declared, observer = plan.declared, self.machine.observer
+    def _job(
+        self, plan: Plan, claims: Claims, lease: Lease, folder: Callable[[int], TrialFolder], observer: Observer
+    ) -> Job:
+        declared = plan.declared
         keep = declared.keep_models if plan.rows else None
         supervisor = Supervisor(
             study=plan.study,

@@ -316,6 +316,7 @@ class Preparer:
             max_retries=declared.max_retries,
             train_fraction=declared.train_fraction,
             tensorboard=self.tracking.tensorboard_of(before, declared.monitor),
+            mlflow=self.tracking.mlflow_of(before),
             question=source.question or (before.question if before else ""),
             data=prepared.description,
         )

@@ -48,6 +48,7 @@ def run(
     workers_per_gpu: int | None = None,
     artifacts: str | None = None,
     tensorboard: str | Path | None = None,
+    mlflow: str | None = None,
     observer: Observer | None = None,
 ) -> optuna.Study:
     """Run a study until it has all its finished trials, going on where it was.
@@ -78,6 +79,8 @@ def run(
             s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; remembered by the study. "none" for no longer.
         tensorboard: A folder in which each trial of a Keras study writes event files for TensorBoard, below the study's
             name; "run-dir" for `RUN_DIR/NAME/tensorboard`; remembered by the study. "none" for no longer.
+        mlflow: A tracking URI of MLflow, to which each finished trial is logged as a run; remembered by the study.
+            "none" for no longer.
         observer: Called with each `Event`, from several threads.
 
     Returns:
@@ -103,10 +106,10 @@ def run(
     _check_engine(engine, cpus_per_worker, gpus, workers_per_gpu)
     source = dataclasses.replace(study_source(study), overrides=Overrides(name, epochs, folds, seed))
     places = find_places(storage, run_dir, data_dir)
-    tracking = Tracking(str(tensorboard) if tensorboard is not None else None)
+    tracking = Tracking(str(tensorboard) if tensorboard is not None else None, mlflow)
     if engine == "ray":
         work = partial(run, source, n_trials=n_trials, workers=1, lease_s=lease_s, artifacts=artifacts)
-        work = partial(work, tensorboard=tensorboard)
+        work = partial(work, tensorboard=tensorboard, mlflow=mlflow)
         return _run_on_ray(
             source,
             places,

@@ -54,6 +54,7 @@ class StudySettings:
         train_fraction: Share of the training rows that trials of the search train on.
         minimize: What else is to be small, in the order of the objectives after the first.
         tensorboard: The folder of event files, or "run-dir" for the study's own; None for none.
+        mlflow: The tracking URI of MLflow that trials are logged to; None for none.
         question: What the study asks: the docstring of its file.
         data: Its data and their split, in words.
         part_of: The study whose configurations this one trains again; None for a study of its own.
@@ -78,6 +79,7 @@ class StudySettings:
     part_of: str | None = None
     train_fraction: float = 1.0
     tensorboard: str | None = None
+    mlflow: str | None = None
     question: str = ""
     data: str = ""
     minimize: list[str] = dataclasses.field(default_factory=list)

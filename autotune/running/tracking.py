@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import optuna
+
 from autotune.errors import UsageError
+from autotune.running.events import Observer
+from autotune.running.mlflow_runs import LoggedStudy, MlflowRuns
 from autotune.running.settings import StudySettings
+from autotune.running.storage_url import sqlite_url
 from autotune.training.artifacts import NOWHERE
 
+_SQLITE = "sqlite:///"
 IN_RUN_DIR = "run-dir"  # said in place of a folder: RUN_DIR/NAME/tensorboard
 
 
@@ -19,9 +25,11 @@ class Tracking:
 
     Attributes:
         tensorboard: The folder of event files of all studies, or "run-dir" for one in the study's own folder.
+        mlflow: The tracking URI of MLflow.
     """
 
     tensorboard: str | None = None
+    mlflow: str | None = None
 
     def tensorboard_of(self, before: StudySettings | None, monitor: str | None) -> str | None:
         """Return what the study is to remember of TensorBoard.
@@ -46,6 +54,29 @@ class Tracking:
             )
         return given if given == IN_RUN_DIR else str(Path(given).absolute())
 
+    def mlflow_of(self, before: StudySettings | None) -> str | None:
+        """Return what the study is to remember of MLflow: its tracking URI.
+
+        Args:
+            before: What it remembers.
+
+        Raises:
+            UsageError: If there is a password in it, which would be stored.
+        """
+        given = self.mlflow
+        if given is None:
+            return before.mlflow if before else None
+        if given == NOWHERE:
+            return None
+        if "@" in given:
+            raise UsageError(
+                "the tracking URI of MLflow that was given seems to have a password in it.",
+                "The study remembers the URI. MLflow takes credentials from its environment:\n"
+                "MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD, MLFLOW_TRACKING_TOKEN.",
+                "Set these, and give the URI without what stands before the @.",
+            )
+        return sqlite_url(Path(given.removeprefix(_SQLITE)).absolute()) if given.startswith(_SQLITE) else given
+
 
 def events_folder(folder: Path, settings: StudySettings) -> Path | None:
     """Return where a study's event files are, a folder for each trial in it; None for nowhere.
@@ -61,6 +92,24 @@ def events_folder(folder: Path, settings: StudySettings) -> Path | None:
         return None
     _require("tensorboard", "event files", "--tensorboard")
     return folder / "tensorboard" if settings.tensorboard == IN_RUN_DIR else Path(settings.tensorboard) / folder.name
+
+
+def mlflow_runs(logged: optuna.Study, folder: Path, settings: StudySettings, observer: Observer) -> MlflowRuns | None:
+    """Begin to log trials of a study to MLflow, if it remembers where.
+
+    Args:
+        logged: The study.
+        folder: Its folder, `RUN_DIR/NAME`.
+        settings: What it remembers.
+        observer: Who else is told of each event.
+
+    Raises:
+        UsageError: If the package is missing.
+    """
+    if settings.mlflow is None:
+        return None
+    _require("mlflow", "runs of MLflow", "--mlflow")
+    return MlflowRuns(LoggedStudy(logged, settings, folder, settings.mlflow), observer)
 
 
 def _require(package: str, what: str, option: str) -> None:

@@ -8,6 +8,7 @@ import mimetypes
 import shutil
 import threading
 import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -147,6 +148,13 @@ def read_history(
         return None
     history: list[dict[str, list[float]]] = json.loads(content)
     return history
+
+
+def read_artifacts(store: ArtifactStore, trial: FrozenTrial) -> Iterator[tuple[str, bytes]]:
+    """Yield the names and contents of what a trial has left in a store, as far as it is there."""
+    for name in _artifact_ids(trial):
+        if (content := _read(store, trial, name)) is not None:
+            yield name, content
 
 
 def _read(store: ArtifactStore, trial: FrozenTrial, name: str) -> bytes | None:
