@@ -28,6 +28,7 @@ from autotune.options import (
     storage_of,
     studies_of,
     study_of,
+    training_options,
     where,
 )
 from autotune.result_commands import (
@@ -143,16 +144,12 @@ def status_command(options: argparse.Namespace) -> int:
 def best_command(options: argparse.Namespace) -> int:
     """Show the best trial of a study."""
     from autotune.printing import print_best, print_front
-    from autotune.results.summary import best_trial, pareto_front
+    from autotune.results.summary import best_trial, nothing_complete, pareto_front
 
     study = study_of(options, options.name)
     best, front = best_trial(study), pareto_front(study)
     if best is None:
-        raise UsageError(
-            f"no trial of {options.name!r} is complete yet.",
-            "The best trial is chosen among complete ones.",
-            f"Look how far it is: autotune status {options.name}",
-        )
+        raise nothing_complete(options.name)
     if options.json:
         shown = dataclasses.asdict(best) | (
             {"pareto_front": [dataclasses.asdict(one) for one in front]} if front else {}
@@ -233,36 +230,31 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
             study = run(
                 study_file,
                 n_trials=options.trials,
-                workers=options.workers,
-                gpus=options.gpus,
-                workers_per_gpu=options.workers_per_gpu,
-                timeout_s=options.timeout,
-                lease_s=options.lease,
                 engine=options.engine,
                 cpus_per_worker=options.cpus_per_worker,
                 epochs=getattr(options, "epochs", None),
                 folds=getattr(options, "folds", None),
                 seed=getattr(options, "seed", None),
                 name=name,
-                storage=options.storage,
                 run_dir=run_dir,
-                data_dir=options.data_dir,
-                artifacts=options.artifacts,
                 tensorboard=options.tensorboard,
                 mlflow=options.mlflow,
                 observer=observe,
+                **training_options(options),
             )
         except KeyboardInterrupt:
             stack.close()
             print_stopped(begun[0].name if begun else None, where(options))
             return STOPPED
     status = study_status(study)
-    if begun and begun[0].finished >= begun[0].n_trials:
+    was_complete = bool(begun) and begun[0].finished >= begun[0].n_trials
+    if was_complete:
         print(f"Nothing to do: {status.study} has the trials that were asked for. For more: --trials N")
     print_result(status, where(options), may_go_on=not exhausted)
-    from autotune.results.report.story import note_advice
+    if not was_complete:
+        from autotune.results.report.story import note_advice
 
-    note_advice(study)
+        note_advice(study)
     return DONE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import optuna
@@ -179,6 +179,20 @@ def studies_of(options: argparse.Namespace) -> list[optuna.Study]:
     storage = storage_of(options)
     names = optuna.get_all_study_names(storage) if storage is not None else []
     return [study_of(options, name) for name in names]
+
+
+def training_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what `run`, `finalize` and `learning_curve` take alike: the machine, the storage and the data."""
+    return {
+        "workers": options.workers,
+        "gpus": options.gpus,
+        "workers_per_gpu": options.workers_per_gpu,
+        "timeout_s": options.timeout,
+        "lease_s": options.lease,
+        "storage": options.storage,
+        "data_dir": options.data_dir,
+        "artifacts": options.artifacts,
+    }
 
 
 def where(options: argparse.Namespace) -> str:

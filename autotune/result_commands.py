@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from autotune.options import DONE, FAILED, STOPPED, where
+from autotune.options import DONE, FAILED, STOPPED, training_options, where
 
 if TYPE_CHECKING:
     from autotune.results.final import FinalResult
@@ -59,16 +59,9 @@ def _train_again(
             result = work(
                 options.name,
                 repeats=options.repeats,
-                workers=options.workers,
-                timeout_s=options.timeout,
-                lease_s=options.lease,
-                storage=options.storage,
                 run_dir=options.run_dir,
-                data_dir=options.data_dir,
-                gpus=options.gpus,
-                workers_per_gpu=options.workers_per_gpu,
-                artifacts=options.artifacts,
                 observer=progress,
+                **training_options(options),
             )
     except KeyboardInterrupt:
         print_stopped(options.name, where(options), command)

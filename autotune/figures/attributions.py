@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from autotune.figures.style import FIRST, SECOND, new_axes, styled
+from autotune.figures.style import FIRST, SECOND, figure_of, new_axes, styled
 
 FOR, AGAINST = SECOND, FIRST
 _PANEL_IN = 1.05  # side of the picture of a square row
@@ -63,11 +63,10 @@ def draw_attributions(overlays: Sequence[Overlay], axes_names: tuple[str, str] |
         empty.set_axis_off()
     for number, overlay in enumerate(overlays):
         _draw(axes[number * panels : (number + 1) * panels], overlay, axes_names)
-    figure: Any = axes[0].get_figure(root=True)
+    figure = figure_of(axes[0])
     handles = [Patch(color=FOR, label="speaks for the class"), Patch(color=AGAINST, label="speaks against it")]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
-    found: Figure = figure
-    return found
+    return figure
 
 
 def _draw(axes: Sequence[Axes], overlay: Overlay, axes_names: tuple[str, str] | None) -> None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from autotune.figures.style import FAINT, FIRST, INK, SECOND, new_axes, styled
+from autotune.figures.style import FAINT, FIRST, INK, SECOND, figure_of, new_axes, styled
 
 _MOST_WITH_NUMBERS = 32  # classes: with more of them the counts hide the colours
 _LONGEST_NAME = 16
@@ -47,7 +47,7 @@ def draw_confusion(matrix: npt.NDArray[Any], class_names: Sequence[str]) -> Figu
     axes.set_ylabel("true class")
     right, total = int(np.trace(matrix)), int(matrix.sum())
     axes.set_title(f"{right:,} of {total:,} rows right ({right / max(total, 1):.1%})")
-    return axes.get_figure(root=True)  # type: ignore[return-value]  # reason: of a new figure it is one
+    return figure_of(axes)
 
 
 def _colours(share: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from autotune.figures.style import FIRST, INK, SECOND, new_axes, styled
+from autotune.figures.style import FIRST, INK, SECOND, figure_of, new_axes, styled
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,7 @@ def draw_data_efficiency(
     room = 0.25 * (max(seen) - min(seen)) or 0.05 * abs(max(seen)) or 1.0
     axes.set_ylim(min(seen) - room, max(seen) + room)  # a wide band must not press the points into a line
     axes.legend(loc="best")
-    figure = axes.figure
-    assert isinstance(figure, Figure)
-    return figure
+    return figure_of(axes)
 
 
 def _draw_law(axes: Axes, law: FittedCurve, n_max: float) -> None:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from autotune.figures.style import FAINT, FIRST, INK, SECOND, new_axes, styled
+from autotune.figures.style import FAINT, FIRST, INK, SECOND, figure_of, new_axes, styled
 
 _VALIDATION = "val_"
 _WIDTH_IN, _HEIGHT_IN = 4.4, 3.2  # of one panel
@@ -28,8 +28,7 @@ def learning_curve(folds: Sequence[Mapping[str, Sequence[float]]], monitor: str,
     metric = monitor.removeprefix(_VALIDATION)
     names = [metric] + ["loss"] * (metric != "loss" and "loss" in folds[0])
     panels = new_axes(_WIDTH_IN * len(names), _HEIGHT_IN, columns=len(names))
-    figure = panels[0].get_figure(root=True)
-    assert figure is not None
+    figure = figure_of(panels[0])
     figure.set_layout_engine("none")  # margins that are known cost a trial half the time of those to be found out
     for number, (axes, name) in enumerate(zip(panels, names, strict=True)):
         _draw_panel(axes, folds, name, best_epochs)

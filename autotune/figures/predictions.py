@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from autotune.figures.style import FAINT, FIRST, new_axes, styled
+from autotune.figures.style import FAINT, FIRST, figure_of, new_axes, styled
 
 
 @styled
@@ -26,4 +26,4 @@ def draw_predictions(true: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> Fig
     axes.set_aspect("equal")
     axes.set_xlabel("true")
     axes.set_ylabel("predicted")
-    return axes.get_figure(root=True)  # type: ignore[return-value]  # reason: of a new figure it is one
+    return figure_of(axes)

@@ -7,6 +7,7 @@ Each piece of advice names its evidence; where there is none nothing is said.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -19,9 +20,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.results.failing import failing_region
 from autotune.results.importance import Importance
-from autotune.results.ranges import is_ordered, position, shown, widened
+from autotune.results.ranges import is_ordered, position, short, widened
 from autotune.results.ranking import badness, finished_in_order
-from autotune.search import direction_sign, first_value
+from autotune.running.beginning import failure_reason
+from autotune.search import describe, direction_sign, first_value
 
 Kind = Literal["too few trials", "widen", "fix", "train longer", "overfitting", "failures"]
 
@@ -111,9 +113,9 @@ def _edge(name: str, trials: Sequence[FrozenTrial], places: Sequence[int], best:
     return [
         Advice(
             "widen",
-            f"Widen {name} {'upwards' if upwards else 'downwards'}: {shown(wider)} in place of {shown(distribution)}, "
-            "as far as that has a meaning.",
-            f"The best trial ({best[0].number}) has {_short(value)}, at the {'upper' if upwards else 'lower'} edge; "
+            f"Widen {name} {'upwards' if upwards else 'downwards'}: {describe(wider)} in place of "
+            f"{describe(distribution)}, as far as that has a meaning.",
+            f"The best trial ({best[0].number}) has {short(value)}, at the {'upper' if upwards else 'lower'} edge; "
             f"of the {len(lying)} best half lie within {median(from_edge):.0%} of it; trials nearer to it were better "
             f"than others of their time (p = {p_value:.2g}).",
             name,
@@ -153,7 +155,7 @@ def _dead(trials: Sequence[FrozenTrial], best: FrozenTrial, important: Sequence[
     return [
         Advice(
             "fix",
-            f"Fix {one.name} to {_short(best.params[one.name])}: it does not matter here.",
+            f"Fix {one.name} to {short(best.params[one.name])}: it does not matter here.",
             f"Its share of the importance is {one.share:.0%}, 95 % interval {max(0.0, one.low):.0%} to "
             f"{max(0.0, one.high):.0%}, of {len(trials)} finished trials.",
             one.name,
@@ -232,10 +234,7 @@ def _failures(study: optuna.Study) -> list[Advice]:
     failed = [trial for trial in ended if trial.state == TrialState.FAIL]
     if len(failed) < _SOME_FAILED or len(failed) < _MANY_FAILED * len(ended):
         return []
-    reasons: dict[str, int] = {}
-    for trial in failed:
-        reason = str(trial.user_attrs.get("failure", "error"))
-        reasons[reason] = reasons.get(reason, 0) + 1
+    reasons = Counter(map(failure_reason, failed))
     why = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
     region = failing_region(ended)
     text = f"Leave out where trials fail: {region.where}." if region else "Look at the logs of the failed trials."
@@ -262,7 +261,3 @@ def _too_few(study: optuna.Study, trials: Sequence[FrozenTrial]) -> list[Advice]
             f"There are {len(trials)} finished trials for {n_parameters} hyperparameters.",
         )
     ]
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

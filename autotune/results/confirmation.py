@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StudyFailedError
 from autotune.results.statistics import Design, Estimate, estimate
+from autotune.running.beginning import last_words
 from autotune.running.queue import QueuedTrial, key_of
 from autotune.search import best_first, direction_sign, first_value, twin
 from autotune.training.attributes import FOLD_VALUES
@@ -163,8 +164,7 @@ def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTr
 
 def _nothing_confirmed(again: optuna.Study, repeats: int) -> StudyFailedError:
     failed = again.get_trials(deepcopy=False, states=(TrialState.FAIL,))
-    message = str(failed[-1].user_attrs.get("failure_message", "")).strip() if failed else ""
-    last = message.splitlines()[-1] if message else "nobody knows why"
+    last = (last_words(failed[-1]) if failed else "") or "nobody knows why"
     return StudyFailedError(
         f"no candidate could be trained with every seed; the last failure: {last}",
         f"Each is trained {repeats} times, and at least one of them has to succeed every time.",

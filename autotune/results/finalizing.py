@@ -39,10 +39,9 @@ from autotune.running.execution import Machine, Session, gpus_of, session
 from autotune.running.places import Places, find_places
 from autotune.running.planning import Plan
 from autotune.running.preparing import Declaration
-from autotune.running.queue import Queue, QueuedTrial, begun_with, key_of
+from autotune.running.queue import Queue, QueuedTrial, key_of
 from autotune.running.run import check_positive
 from autotune.running.source import StudySource
-from autotune.running.stored_study import find_study
 from autotune.running.tracking import Tracking
 from autotune.study import StudySpec
 from autotune.training.folder import trial_folder
@@ -146,11 +145,8 @@ class _Finalization:
 
     def _train(self, part: str, trials_of: Callable[[Declaration], Sequence[QueuedTrial]]) -> Plan:
         name = f"{self.search.study_name}.{part}"
-        study = find_study(self.search._storage, name)
-        begun = begun_with(study) if study else ()
-        repeats = max((trial.repeat + 1 for trial in begun), default=self.repeats)
         with session(self.source, self.places, self._machine()) as here:
-            plan = here.preparer.plan_queue(repeats, lambda known: Queue(name, trials_of(known)))
+            plan = here.preparer.plan_queue(self.repeats, lambda known: Queue(name, trials_of(known)))
             here.execute(plan)
         return plan
 

@@ -69,13 +69,9 @@ def between(distribution: Numeric, low: float, high: float) -> Numeric:
     )
 
 
-def shown(distribution: BaseDistribution) -> str:
-    """Return a range in few characters, e.g. "0.0001 to 0.01 (log)"."""
-    if isinstance(distribution, CategoricalDistribution):
-        return ", ".join(map(str, distribution.choices))
-    assert isinstance(distribution, (FloatDistribution, IntDistribution))
-    extra = "log" if distribution.log else f"step {distribution.step:g}" if distribution.step not in (None, 1) else ""
-    return f"{distribution.low:g} to {distribution.high:g}" + (f" ({extra})" if extra else "")
+def short(value: Any) -> str:
+    """Return a hyperparameter's value in few characters."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _round(value: float) -> float:

@@ -10,11 +10,12 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from autotune.errors import UsageError
 from autotune.results.advice import Advice
 from autotune.results.confirmation import BASELINE
-from autotune.results.ranges import at, between, position, shown
+from autotune.results.ranges import at, between, position
 from autotune.results.report.story import Story
+from autotune.results.summary import nothing_complete
+from autotune.search import describe
 
 _FEWEST = 8  # good trials: what fewer of them have in common is an accident
 _GOOD_SHARE = 4  # one in so many trials is good
@@ -64,11 +65,7 @@ def refine(story: Story) -> Refinement:
     """
     name = story.study.study_name
     if not story.best:
-        raise UsageError(
-            f"no trial of {name!r} is complete yet.",
-            "The next search follows from what has been found.",
-            f"Look how far it is: autotune status {name}",
-        )
+        raise nothing_complete(name)
     spaces: dict[str, BaseDistribution] = {}
     for trial in story.finished:
         spaces.update(trial.distributions)
@@ -100,7 +97,7 @@ def _next(
     return (
         (before, "")
         if after == before
-        else (after, f"Was {shown(before)}; most of the {len(good)} best trials lie here.")
+        else (after, f"Was {describe(before)}; most of the {len(good)} best trials lie here.")
     )
 
 

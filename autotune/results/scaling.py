@@ -29,6 +29,7 @@ from autotune.results.parts import Unfinished, check_at_least, what_is_left
 from autotune.results.sources import refuse_part, settings_of, source_of
 from autotune.results.statistics import design_of
 from autotune.results.summary import stored_study
+from autotune.running.beginning import last_words
 from autotune.running.events import Note, Observer
 from autotune.running.execution import Machine, session
 from autotune.running.places import find_places
@@ -216,10 +217,9 @@ def _n_rows(plan: Plan, trial: FrozenTrial) -> float:
 
 def _too_many_failures(plan: Plan, trials: Sequence[FrozenTrial]) -> StudyFailedError:
     failed = [trial for trial in trials if trial.state == TrialState.FAIL]
-    message = str(failed[-1].user_attrs.get("failure_message", "")).strip() if failed else ""
+    last = (last_words(failed[-1]) if failed else "") or "nobody knows why"
     return StudyFailedError(
-        f"the winner could not be trained: {len(failed)} of {len(plan.queued)} trainings have failed; the last: "
-        f"{message.splitlines()[-1] if message else 'nobody knows why'}",
+        f"the winner could not be trained: {len(failed)} of {len(plan.queued)} trainings have failed; the last: {last}",
         "At least two repeats have to succeed on every fraction that one of them succeeds on.",
         "Correct the study file and run the same command again, or choose larger --fractions.",
     )

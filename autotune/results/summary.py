@@ -139,6 +139,15 @@ def nothing_there(places: Places) -> UsageError:
     )
 
 
+def nothing_complete(name: str) -> UsageError:
+    """Return the error for a study in which no trial is complete."""
+    return UsageError(
+        f"no trial of {name!r} is complete yet.",
+        "What is best is chosen among complete ones.",
+        f"Look how far it is: autotune status {name}",
+    )
+
+
 def require_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study:
     """Return the study of that name.
 

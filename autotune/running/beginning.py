@@ -51,6 +51,12 @@ def failure_reason(trial: FrozenTrial) -> str:
     return str(trial.user_attrs.get("failure", "error"))
 
 
+def last_words(trial: FrozenTrial) -> str:
+    """Return the last line of what a failed trial has left of its failure; "" if there is nothing."""
+    lines = str(trial.user_attrs.get("failure_message", "")).strip().splitlines()
+    return lines[-1] if lines else ""
+
+
 def most_folds(trials: Sequence[FrozenTrial]) -> int | None:
     """Return how many folds complete trials have; None if there is none with several."""
     found = [n_finished_folds(trial.user_attrs) for trial in trials if trial.state == TrialState.COMPLETE]

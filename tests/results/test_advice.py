@@ -18,7 +18,7 @@ Objective = Callable[[optuna.Trial], float]
 
 
 def searched(objective: Objective, n_trials: int, sampler: optuna.samplers.BaseSampler, **options: str) -> optuna.Study:
-    study = optuna.create_study(study_name="toy", sampler=sampler, **options)  # type: ignore[arg-type]
+    study = optuna.create_study(study_name="toy", sampler=sampler, **options)
     study.optimize(objective, n_trials=n_trials, catch=(MemoryError,))
     return study
 

@@ -35,7 +35,7 @@ def _errors() -> np.ndarray:
 
 def _curve(found: Found) -> LearningCurve:
     described = {"study": "toy", "candidate": "3", "is_final": True, "params": {"units": 8}, "repeats": 4}
-    return LearningCurve(**described, monitor="val_accuracy", direction="maximize", n_failed=0, **vars(found))  # type: ignore[arg-type]
+    return LearningCurve(**described, monitor="val_accuracy", direction="maximize", n_failed=0, **vars(found))
 
 
 def test_a_metric_to_be_maximized_is_seen_as_its_distance_from_1() -> None:

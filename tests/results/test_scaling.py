@@ -69,7 +69,7 @@ def _measure(run_dir: Path, **options: Any) -> LearningCurve | Unfinished:
 
 def _values(run_dir: Path) -> dict[tuple[int, float], float]:
     trials = _load(run_dir, "toy.learning-curve").trials
-    return {(t.user_attrs["repeat"], t.user_attrs.get("fraction", 1.0)): t.value for t in trials}  # type: ignore[misc]
+    return {(t.user_attrs["repeat"], t.user_attrs.get("fraction", 1.0)): t.value for t in trials}
 
 
 @pytest.mark.trains

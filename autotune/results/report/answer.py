@@ -80,8 +80,10 @@ def winner(story: Story) -> Section:
     """Return the section about the winner, its hyperparameters and its figures."""
     if story.winner is None and story.result is None:
         return Section("Winner", "")
-    params = story.result.confirmation.candidate(story.result.confirmation.winner).params if story.result else None
-    params = params if params is not None else (story.winner.params if story.winner else {})
+    if story.result is not None:
+        params = story.result.confirmation.candidate(story.result.confirmation.winner).params
+    else:
+        params = story.winner.params if story.winner else {}
     body = (
         table(["hyperparameter", "value"], [[name, _plain(value)] for name, value in params.items()]) if params else ""
     )

@@ -10,9 +10,11 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.figures.search import Finished, all_curves, history, time_spent
 from autotune.results.report.page import Section, paragraph, picture, table
 from autotune.results.report.story import Story
+from autotune.running.beginning import failure_reason, last_words
 from autotune.search import first_value
 
 _N_BEST = 4
+_MOST_WORDS = 200
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -111,14 +113,8 @@ def _failures(story: Story) -> str:
     failed = [trial for trial in story.trials if trial.state == TrialState.FAIL]
     if not failed:
         return paragraph("No trial has failed.") if story.trials else ""
-    reasons = Counter(str(trial.user_attrs.get("failure", "error")) for trial in failed)
-    last = {str(trial.user_attrs.get("failure", "error")): trial for trial in failed}
-    rows = [
-        [reason, count, f"trial {last[reason].number}", _message(last[reason])] for reason, count in reasons.items()
-    ]
+    reasons = Counter(map(failure_reason, failed))
+    last = {failure_reason(trial): trial for trial in failed}
+    words = {reason: last_words(trial)[:_MOST_WORDS] for reason, trial in last.items()}
+    rows = [[reason, n, f"trial {last[reason].number}", words[reason]] for reason, n in reasons.items()]
     return "<h3>Failed trials, by reason</h3>" + table(["reason", "trials", "last", "its last words"], rows)
-
-
-def _message(trial: FrozenTrial) -> str:
-    lines = str(trial.user_attrs.get("failure_message", "")).strip().splitlines()
-    return lines[-1][:200] if lines else ""

@@ -35,8 +35,10 @@ pre, code { font: .86rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, mon
   var(--raised); padding: .7rem .9rem; overflow-x: auto; border-radius: 4px; }
 li { margin: .45rem 0; max-width: 48rem; }
 .words { line-height: 2; } .words span { padding: .1em .15em; border-radius: 3px; }
-@media print { body { max-width: none; padding: 0; font-size: 11px; } nav { display: none; } h2 { break-after: avoid; }
-  figure, tr, li { break-inside: avoid; } pre { white-space: pre-wrap; } }
+@media print { html { font-size: 10.5px; } body { max-width: none; padding: 0; font-size: 1rem; } nav { display: none; }
+  .wide { overflow: visible; } th, td { padding-right: .5rem; overflow-wrap: anywhere; }
+  td.number, th.number { white-space: normal; } h2 { break-after: avoid; } figure, tr, li { break-inside: avoid; }
+  pre { white-space: pre-wrap; } }
 """
 
 

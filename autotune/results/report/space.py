@@ -9,10 +9,10 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.figures.hyperparameters import Tried, effect, importance_bars, interaction, parallel_coordinates
 from autotune.results.effects import strongest_interaction
 from autotune.results.importance import FEWEST
-from autotune.results.ranges import shown
+from autotune.results.ranges import short
 from autotune.results.report.page import Section, paragraph, picture, table
 from autotune.results.report.story import Story
-from autotune.search import first_value
+from autotune.search import describe, first_value
 
 _MOST_EFFECTS = 6
 _MOST_LINES = 12  # hyperparameters beside each other
@@ -91,7 +91,7 @@ def searched(story: Story) -> Section:
     for name in _names(story):
         having = [trial for trial in story.finished if name in trial.params]
         best = story.winner.params.get(name) if story.winner else None
-        rows.append([name, shown(having[-1].distributions[name]), len(having), _short(best)])
+        rows.append([name, describe(having[-1].distributions[name]), len(having), "" if best is None else short(best)])
     if not rows:
         return Section("Search space", "")
     return Section("Search space", table(["hyperparameter", "range", "trials asked for it", "winner"], rows))
@@ -116,7 +116,3 @@ def _goodness(story: Story) -> list[float]:
 def _value(trial: FrozenTrial) -> float:
     value = first_value(trial) if trial.state == TrialState.COMPLETE else None
     return math.nan if value is None else value
-
-
-def _short(value: object) -> str:
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +10,10 @@ from pathlib import Path
 from statistics import fmean
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.errors import StorageError
 from autotune.results.advice import Advice, advise
 from autotune.results.confirmation import BASELINE, trained_again
 from autotune.results.final import FinalResult, read_result
@@ -174,5 +177,6 @@ def note_advice(study: optuna.Study) -> None:
     settings = read_settings(study)
     if settings is None or settings.monitor is None:
         return
-    story = Story(study, Path(settings.run_dir) / study.study_name, settings, read_result(study))
-    write_note(study, [f"{one.text} {one.evidence}" for one in story.advice])
+    with contextlib.suppress(StorageError, StorageInternalError):  # as with the note itself: the run has ended well
+        story = Story(study, Path(settings.run_dir) / study.study_name, settings, read_result(study))
+        write_note(study, [f"{one.text} {one.evidence}" for one in story.advice])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import optuna
-import optuna_dashboard
 import pytest
+from optuna_dashboard import get_note
 
 from autotune.cli import main
 
@@ -27,8 +27,6 @@ def test_a_run_leaves_its_advice_in_the_note(tmp_path: Path) -> None:
     (tmp_path / "study.py").write_text(DIGITS)
     assert main(["run", str(tmp_path / "study.py"), "--run-dir", str(tmp_path / "runs")]) == 0
     study = optuna.load_study(study_name="toy", storage=f"sqlite:///{tmp_path}/runs/autotune.db")
-    note = optuna_dashboard._note.get_note_from_system_attrs(
-        study._storage.get_study_system_attrs(study._study_id), None
-    )
-    assert "Run more trials before you conclude: autotune resume toy --trials 20" in note["body"]
-    assert "There are 2 finished trials for 1 hyperparameters." in note["body"]
+    note = get_note(study)
+    assert "Run more trials before you conclude: autotune resume toy --trials 20" in note
+    assert "There are 2 finished trials for 1 hyperparameters." in note

@@ -147,7 +147,7 @@ def test_several_objectives_have_a_front(tmp_path: Path) -> None:
         x = trial.suggest_float("x", 0.0, 1.0)
         return x, x**2 + trial.suggest_float("y", 0.0, 1.0)
 
-    page = page_of(tmp_path, objective, 25, ("maximize", "minimize"))  # type: ignore[arg-type]
+    page = page_of(tmp_path, objective, 25, ("maximize", "minimize"))
     assert "Pareto front" in page
 
 
@@ -168,7 +168,7 @@ def test_a_name_that_is_not_there_and_a_file_that_cannot_be_written_are_told(tmp
         write_report("toy", tmp_path / "file" / "report.html", run_dir=tmp_path)
 
 
-def test_two_thousand_trials_make_a_page_under_ten_megabytes(tmp_path: Path) -> None:
+def test_hundreds_of_trials_make_a_page_under_ten_megabytes(tmp_path: Path) -> None:
     study = optuna.create_study(storage=sqlite_url(tmp_path / "autotune.db"), study_name="toy", direction="maximize")
     done = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0), direction="maximize")
     done.optimize(curves, n_trials=500)

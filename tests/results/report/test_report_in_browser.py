@@ -12,6 +12,7 @@ import optuna
 import pytest
 from browser import NoBrowserError, browser, complaints  # scripts/browser.py
 
+from autotune.results.report.page import Section, table, whole_page
 from autotune.results.report.writing import write_report
 from autotune.running.storage import sqlite_url
 
@@ -64,6 +65,23 @@ def test_every_section_and_picture_is_shown_without_complaint_or_request(
     )
     assert _lightness(ink) < 0.3 < 0.9 < _lightness(ground) or _lightness(ground) < 0.3 < 0.8 < _lightness(ink)
     assert (_lightness(ground) < 0.5) == (scheme == "dark")
+
+
+def test_no_table_is_cut_on_paper(chromium: Any, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    columns = [f"a column with a name {number}" for number in range(9)]
+    page.write_text(whole_page("wide", "", [Section("Winner", table(columns, [[0.123456789] * 9]))]), "utf-8")
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    chromium.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 700, "height": 990, "deviceScaleFactor": 1, "mobile": False}
+    )
+    chromium.get(page.as_uri())
+    width, overflow = chromium.execute_script(
+        "const w = document.querySelector('.wide');"
+        "return [document.querySelector('table').getBoundingClientRect().right, getComputedStyle(w).overflowX]"
+    )
+    assert overflow == "visible"
+    assert width <= 700
 
 
 def _lightness(colour: str) -> float:
