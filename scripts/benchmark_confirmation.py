@@ -6,8 +6,9 @@ trials, 5 new seeds each. Every training is a trial in a process of its own, as 
 
 Usage: python scripts/benchmark_confirmation.py [--runs 100]
 
-Measured at commit 129e1a5 with --runs 100 (seeds 0 to 99; 2 shared x86-64 cores, Python 3.11.7, Optuna 5.0; eight
-minutes): the search's maximum was the better configuration in 81 runs, the confirmed winner in 100.
+Measured with --runs 100 (seeds 0 to 99; 2 shared x86-64 cores, Optuna 5.0; six to eight minutes): the search's maximum
+was the better configuration in 81 runs, the confirmed winner in 100 (commit 129e1a5, Python 3.11.7); again 85 and 99
+(8c59042, Python 3.11.2). With two workers the order of trials, and so what is suggested, differs a little each time.
 """
 
 from __future__ import annotations
