@@ -13,13 +13,14 @@ import optuna
 import optuna_dashboard
 
 from autotune.errors import UsageError
-from autotune.results.dashboard_curves import with_few_curves
+from autotune.results.dashboard_curves import with_early_trials, with_few_curves
 from autotune.results.dashboard_store import StudiesArtifacts, WsgiApp, tell_study
 from autotune.running.settings import ATTRIBUTE, settings_from
 from autotune.running.trial_artifacts import artifact_store
 from autotune.training.artifacts import ArtifactStore
 
 _HOST = "127.0.0.1"  # the dashboard has no authentication
+_READ_AHEAD_S = 5.0  # at most, before the page is announced; it goes on behind it
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -44,7 +45,8 @@ def dashboard_app(storage: optuna.storages.BaseStorage, run_dir_of: Callable[[st
         name = storage.get_study_name_from_id(study_id)
         return artifact_store(run_dir_of(settings.run_dir if settings else None) / name, settings)
 
-    return with_few_curves(tell_study(optuna_dashboard.wsgi(storage, artifact_store=StudiesArtifacts(store_of))))
+    app = tell_study(optuna_dashboard.wsgi(storage, artifact_store=StudiesArtifacts(store_of)))
+    return with_early_trials(with_few_curves(app))
 
 
 def serve_dashboard(
@@ -73,7 +75,9 @@ def serve_dashboard(
             "The dashboard needs a free port of this machine.",
             f"Choose another: autotune dashboard --port {port + 1 if 0 < port < 65535 else 8080}",
         ) from error
-    threading.Thread(target=_read_ahead, args=(storage,), name="autotune-read-ahead", daemon=True).start()
+    reading = threading.Thread(target=_read_ahead, args=(storage,), name="autotune-read-ahead", daemon=True)
+    reading.start()
+    reading.join(_READ_AHEAD_S)
     with server:
         announce(f"http://{_HOST}:{server.server_port}/")
         server.serve_forever()

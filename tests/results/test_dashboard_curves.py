@@ -69,3 +69,10 @@ def test_other_answers_are_as_optuna_dashboard_gives_them(ask: Ask, tmp_path: Pa
     status, headers, body = ask(app, "/static/bundle.js", HTTP_ACCEPT_ENCODING="gzip")
     assert headers["Content-Encoding"] == "gzip"
     assert gzip.decompress(body)
+
+
+def test_the_page_of_a_study_has_its_trials_asked_for_at_once(ask: Ask, tmp_path: Path) -> None:
+    app = dashboard_app(study_of(1, "maximize")._storage, lambda remembered: tmp_path)
+    for page in ("/dashboard/studies/1", "/dashboard/studies/1/analytics"):
+        assert ask(app, page)[1]["Link"].startswith("</api/studies/1?after=0>; rel=preload")
+    assert "Link" not in ask(app, "/dashboard")[1]
