@@ -24,6 +24,12 @@ def blocks(language: str, text: str = README) -> list[str]:
     return [content for marked, content in fenced if marked == language]
 
 
+def headings(text: str) -> list[str]:
+    """List what a page's headings are called in links to them."""
+    lines = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", line).lower().replace(" ", "-") for line in lines]
+
+
 def commands() -> list[str]:
     """List the commands of all pages, each once: a page repeats what another one has."""
     lines = [line for text in DOCS.values() for block in blocks("", text) for line in block.splitlines() if line]
@@ -37,10 +43,11 @@ def autotune(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the README's study file has been saved and run."""
+    """A folder with the study files of all pages, each under its study's name; the README's has been run."""
     folder = tmp_path_factory.mktemp("readme")
-    (study_file,) = (block for block in blocks("python") if "StudySpec(" in block)
-    (folder / "blocks.py").write_text(study_file)
+    for study_file in (block for text in DOCS.values() for block in blocks("python", text) if "StudySpec(" in block):
+        (name,) = re.findall(r"name=\"(\w+)\",\s+(?:dataset|objective)=", study_file)
+        (folder / f"{name}.py").write_text(study_file)
     result = autotune("run", "blocks.py", cwd=folder)
     assert result.returncode == 0, result.stderr
     return folder
@@ -109,7 +116,9 @@ def test_links_to_files_lead_somewhere() -> None:
     for page, text in DOCS.items():
         links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
         for link in links:
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+            path, _, heading = link.partition("#")
+            assert (page.parent / path).exists(), f"{page.name}: {link}"
+            assert not heading or heading in headings((page.parent / path).read_text()), f"{page.name}: {link}"
         for path in re.findall(r"`((?:scripts|studies)/[\w./]+)`", text):
             assert (ROOT / path).exists(), f"{page.name}: {path}"
         assert links or page.name != "README.md"

@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from autotune.figures.style import FAINT, FIRST, INK, SECOND, figure_of, new_axes, styled
 
 _BAD_TO_GOOD = LinearSegmentedColormap.from_list("bad to good", ["#c9ccd6", "#3b82f6", "#e5554f"])
 _BINS = 5
+_FEW = 8  # integers that are drawn one by one
 _MANY = 400
 
 
@@ -36,26 +38,31 @@ class Tried:
     @property
     def is_log(self) -> bool:
         """Whether the range is searched on a log scale."""
-        return bool(getattr(self.distribution, "log", False))
+        return bool(getattr(self.distribution, "log", False)) and self.choices is None
 
     @property
     def choices(self) -> list[str] | None:
-        """The choices of a categorical one, as text, numbers in their order; None for a range."""
-        if not isinstance(self.distribution, CategoricalDistribution):
-            return None
-        return [str(choice) for choice in _in_order(self.distribution.choices)]
+        """Its values as text in their order, if it is categorical or has few integers; None for any other range."""
+        values = self._few_values
+        return None if values is None else [str(value) for value in values]
 
     def numbers(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return the values as numbers, choices by their place; NaN where there is none."""
+        if self.choices is None:
+            return np.array([np.nan if value is None else value for value in self.values], dtype=float)
+        places = {choice: place for place, choice in enumerate(self.choices)}
+        return np.array([np.nan if value is None else places[str(value)] for value in self.values])
+
+    @property
+    def _few_values(self) -> list[Any] | None:
         if isinstance(self.distribution, CategoricalDistribution):
-            places = {str(choice): place for place, choice in enumerate(_in_order(self.distribution.choices))}
-            return np.array([np.nan if value is None else places[str(value)] for value in self.values])
-        return np.array([np.nan if value is None else value for value in self.values], dtype=float)
-
-
-def _in_order(choices: Sequence[Any]) -> list[Any]:
-    are_numbers = all(isinstance(choice, (int, float)) for choice in choices)
-    return sorted(choices) if are_numbers else list(choices)
+            choices = self.distribution.choices
+            are_numbers = all(isinstance(choice, (int, float)) for choice in choices)
+            return sorted(choices) if are_numbers else list(choices)
+        if isinstance(self.distribution, IntDistribution):
+            values = range(self.distribution.low, self.distribution.high + 1, self.distribution.step)
+            return list(values) if len(values) <= _FEW else None
+        return None
 
 
 @styled
@@ -68,6 +75,7 @@ def importance_bars(names: Sequence[str], shares: Sequence[float], intervals: Se
     for y, share, (low, high) in zip(at, shares, intervals, strict=True):
         axes.plot([min(low, share), max(high, share)], [y, y], color=INK, linewidth=1.2)
     axes.axvline(0, color=INK, linewidth=0.8)
+    axes.set_xlim(max(-1.0, axes.get_xlim()[0]), min(1.5, axes.get_xlim()[1]))  # of few trials they reach anywhere
     axes.set_yticks(at, names)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("share of the importance, with its 95 % interval")
@@ -126,6 +134,15 @@ def _scale(axes: Axes, tried: Tried) -> None:
         axes.set_xlim(-0.6, len(tried.choices) - 0.4)
     elif tried.is_log:
         axes.set_xscale("log")
+        _plain_numbers(axes.xaxis, tried)
+
+
+def _plain_numbers(axis: Axis, tried: Tried) -> None:
+    """Write 20 and not 2 x 10^1, where a log scale is of integers close to each other."""
+    if isinstance(tried.distribution, IntDistribution):
+        axis.set_major_formatter("{x:.0f}")
+        if tried.distribution.high < 20 * tried.distribution.low:
+            axis.set_minor_formatter("{x:.0f}")
 
 
 @styled
@@ -157,6 +174,7 @@ def interaction(first: Tried, second: Tried, places: Sequence[float]) -> Figure:
         axes.set_yticks(range(len(second.choices)), second.choices)
     elif second.is_log:
         axes.set_yscale("log")
+        _plain_numbers(axes.yaxis, second)
     bar = figure_of(axes).colorbar(points, ticks=[0, 0.5, 1])
     bar.ax.set_yticklabels(["worst trial", "median", "best trial"])
     return figure_of(axes)

@@ -116,12 +116,16 @@ def _edge(name: str, trials: Sequence[FrozenTrial], places: Sequence[int], best:
             f"Widen {name} {'upwards' if upwards else 'downwards'}: {describe(wider)} in place of "
             f"{describe(distribution)}, as far as that has a meaning.",
             f"The best trial ({best[0].number}) has {short(value)}, at the {'upper' if upwards else 'lower'} edge; "
-            f"of the {len(lying)} best half lie within {median(from_edge):.0%} of it; trials nearer to it were better "
+            f"half of the {len(lying)} best lie {_within(median(from_edge))} it; trials nearer to it were better "
             f"than others of their time (p = {p_value:.2g}).",
             name,
             wider,
         )
     ]
+
+
+def _within(share: float) -> str:
+    return f"within {share:.0%} of" if share >= 0.005 else "at"
 
 
 def _trend(

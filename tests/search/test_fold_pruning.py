@@ -58,7 +58,11 @@ def test_within_the_first_fold_epochs_decide() -> None:
     assert train(study_with(MEDIAN), [0.3] * 8) == 1
 
 
-@pytest.mark.parametrize("pruner", [MEDIAN, PercentilePruner(25.0, 5, 2, n_min_trials=5), WilcoxonPruner()], ids=repr)
+@pytest.mark.parametrize(
+    "pruner",
+    [MEDIAN, PercentilePruner(25.0, 5, 2, n_min_trials=5), WilcoxonPruner()],
+    ids=lambda pruner: type(pruner).__name__,
+)
 def test_a_trial_with_better_folds_goes_on(pruner: BasePruner) -> None:
     assert train(study_with(pruner), [0.9] * 8) is None
 

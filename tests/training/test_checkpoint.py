@@ -219,7 +219,7 @@ def test_numbers_text_arrays_and_containers_of_those_are_plain(value: Any) -> No
         np.array([None]),
         np.array(["2020-01-01"], dtype="datetime64[D]"),
     ],
-    ids=lambda value: repr(value)[:30],
+    ids=lambda value: f"{type(value).__name__} {value!r}"[:24],
 )
 def test_what_a_checkpoint_cannot_hold_is_not_plain(value: Any) -> None:
     assert not is_plain(value)
