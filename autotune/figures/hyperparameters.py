@@ -88,14 +88,13 @@ def effect(tried: Tried, results: Sequence[float], pruned: Sequence[bool], metri
 
     Args:
         tried: The hyperparameter.
-        results: The value of each trial.
+        results: The value of each trial; NaN for none.
         pruned: Which of them were stopped; their values are of another epoch and only hinted at.
         metric: What the values are of.
     """
     (axes,) = new_axes(4.4, 3.0)
     x, y, stopped = tried.numbers(), np.asarray(results, dtype=float), np.asarray(pruned, dtype=bool)
-    there = np.isfinite(x) & np.isfinite(y)
-    shown = there & ~stopped
+    shown = np.isfinite(x) & np.isfinite(y) & ~stopped
     jitter = np.random.default_rng(0).uniform(-0.15, 0.15, len(x)) if tried.choices else np.zeros(len(x))
     axes.scatter(x[shown] + jitter[shown], y[shown], s=14, color=FIRST, alpha=0.7, rasterized=len(x) > _MANY)
     _medians(axes, tried, x[shown], y[shown])
@@ -103,7 +102,7 @@ def effect(tried: Tried, results: Sequence[float], pruned: Sequence[bool], metri
         low, high = np.percentile(y[shown], (10, 90))
         room = 0.6 * (high - low) or 0.05 * abs(high) or 1.0
         axes.set_ylim(max(y[shown].min() - room * 0.2, low - room), min(y[shown].max() + room * 0.2, high + room))
-        for position in (x + jitter)[there & stopped]:
+        for position in (x + jitter)[np.isfinite(x) & stopped]:
             axes.plot(position, 0.02, "|", color=FAINT, transform=axes.get_xaxis_transform(), markersize=6)
     _scale(axes, tried)
     axes.set_ylabel(metric)

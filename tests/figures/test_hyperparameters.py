@@ -66,3 +66,11 @@ def test_the_interval_of_a_guess_does_not_press_the_bars_into_a_line() -> None:
     low, high = importance_bars(["a", "b"], [0.6, 0.4], [(-3.0, 5.0), (0.1, 0.7)]).axes[0].get_xlim()
     assert low >= -1
     assert high <= 1.5
+
+
+def test_pruned_trials_are_ticks_whether_they_have_a_value_or_not() -> None:
+    one = tried(FloatDistribution(0, 1), [0.25, 0.5, 0.75])
+    values = np.where(np.arange(12) == 3, np.nan, ACCURACY)
+    figure = effect(one, values, [number < 5 for number in range(12)], "val_accuracy")
+    ticks = [float(line.get_xdata()[0]) for line in figure.axes[0].lines if line.get_marker() == "|"]
+    assert ticks == [0.25, 0.5, 0.75, 0.25, 0.5]
