@@ -16,26 +16,23 @@ Usage: python scripts/benchmark_dashboard.py [--trials 2000] [--reports 30] [--s
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime
 import gzip
 import json
 import os
 import platform
 import random
-import re
-import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import optuna
-from browser import browser
+from browser import browser, dashboard
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
@@ -65,11 +62,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         url = sqlite_url(Path(folder) / "autotune.db")
         study_id = _fill(url, options.trials, options.reports)
-        with _served(url) as address:
+        with dashboard("--storage", url) as address:
             for turn in ("first", "second"):
                 seconds, size, packed = _answer_s(f"{address}api/studies/{study_id}?after=0")
                 print(f"{turn} answer of the server: {seconds:.2f} s, {size:.1f} MB ({packed:.1f} MB sent)", flush=True)
-        with _served(url) as address, browser() as page:
+        with dashboard("--storage", url) as address, browser() as page:
             study = f"{address}dashboard/studies/{study_id}"
             first, again = (_drawn_s(page, lambda: page.get(study)) for _ in range(2))
             clicked = _drawn_s(page, _study_in_list(page, f"{address}dashboard"))
@@ -124,19 +121,6 @@ def _artifact(name: str) -> tuple[str, str]:
     mime_type = "image/png" if name.endswith("png") else "application/json"
     meta = {"artifact_id": artifact_id, "filename": name, "mimetype": mime_type, "encoding": None}
     return f"artifacts:{artifact_id}", json.dumps(meta)
-
-
-@contextlib.contextmanager
-def _served(url: str) -> Iterator[str]:
-    command = [sys.executable, "-m", "autotune", "dashboard", "--storage", url, "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        address = re.search(r"http://[\d.:]+/", server.stdout.readline())
-        assert address is not None
-        try:
-            yield address[0]
-        finally:
-            server.terminate()
 
 
 def _answer_s(address: str) -> tuple[float, float, float]:

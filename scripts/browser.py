@@ -1,9 +1,12 @@
-"""A headless Chromium for tests and benchmarks of pages: what they show, how fast, and what they complain of."""
+"""Pages for tests, benchmarks and pictures: a headless Chromium, and a dashboard for it to look at."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -55,3 +58,17 @@ def browser() -> Iterator[Any]:
 def complaints(page: Any) -> list[str]:
     """Return the errors that pages have logged since the last call."""
     return [entry["message"] for entry in page.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+@contextlib.contextmanager
+def dashboard(*options: str) -> Iterator[str]:
+    """Serve `autotune dashboard` with these options, in a process of its own, and give its address."""
+    command = [sys.executable, "-m", "autotune", "dashboard", "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = re.search(r"http://[\d.:]+/", server.stdout.readline())
+        assert address is not None
+        try:
+            yield address[0]
+        finally:
+            server.terminate()

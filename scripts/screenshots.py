@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import contextlib
 import json
 import re
 import shlex
@@ -21,11 +20,10 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from browser import browser
+from browser import browser, dashboard
 from rich.console import Console
 from rich.text import Text
 
@@ -98,7 +96,7 @@ def _shoot_terminal(page: Any, text: str, folder: Path) -> None:
 
 def _shoot_dashboard(page: Any, where: list[str]) -> None:
     page.set_window_size(1300, 1000)
-    with _dashboard(where) as address:
+    with dashboard(*where) as address:
         study = f"{address}dashboard/studies/{_study_id(address)}"
         page.get(study)
         _wait(page, "return document.querySelectorAll('#plot-history .main-svg .trace').length > 0")
@@ -108,18 +106,6 @@ def _shoot_dashboard(page: Any, where: list[str]) -> None:
         _wait(page, f"return {pictures}.length > 1")
         page.execute_script(f"{pictures}[0].scrollIntoView({{block: 'center'}})")
         page.save_screenshot(str(PICTURES / "dashboard_trial.png"))
-
-
-@contextlib.contextmanager
-def _dashboard(where: list[str]) -> Iterator[str]:
-    with subprocess.Popen([*AUTOTUNE, "dashboard", "--port", "0", *where], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        address = re.search(r"http://[\d.:]+/", server.stdout.readline())
-        assert address is not None
-        try:
-            yield address[0]
-        finally:
-            server.terminate()
 
 
 def _study_id(address: str) -> int:

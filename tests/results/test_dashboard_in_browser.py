@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from browser import NoBrowserError, browser, complaints  # scripts/browser.py
+from browser import NoBrowserError, browser, complaints, dashboard  # scripts/browser.py
 
 pytestmark = pytest.mark.trains
 
@@ -41,13 +40,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     where = ["--run-dir", str(folder / "runs"), "--storage", f"sqlite:///{folder}/study.db"]
     autotune = [sys.executable, "-m", "autotune"]
     subprocess.run([*autotune, "run", str(folder / "study.py"), "--workers", "1", *where], check=True)
-    command = [*autotune, "dashboard", "--port", "0", *where]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        found = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())
-        assert found is not None
-        yield found[0]
-        server.terminate()
+    with dashboard(*where) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
