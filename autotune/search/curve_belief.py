@@ -1,0 +1,218 @@
+"""What is believed of a study: its curves, a model of them, and what each is expected to end at.
+
+All of it is a function of the stored trials, so that a process that joins or goes on believes the same. The
+covariance is fitted to the trials that were the first to finish when there were 8, 10, 12 ... of them: those are the
+same ever after. What has been fitted is remembered by what it was fitted to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+import optuna
+
+from autotune.search.curve_data import (
+    Curve,
+    Observations,
+    Scale,
+    by_completion,
+    curve_of,
+    rungs_of,
+    scale_of,
+    thinned,
+)
+from autotune.search.curve_kernel import Array, Kernel, Points
+from autotune.search.curve_model import CurveModel, condition, fit
+from autotune.search.curve_space import CurveSpace, searched, space_of
+from autotune.search.objectives import direction_sign
+
+N_START = 8  # curves before there is a model
+_GROWTH = 1.15  # of the number of curves between two fits
+_MOST_FITTED = 150  # points that hyperparameters are fitted to; it takes some thirty times their cube
+_MOST_SEEN = 300  # points that the model is conditioned on
+
+T = TypeVar("T")
+
+
+class Recent(Generic[T]):
+    """The last results of a function that takes long, by a digest of what it was given."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._results: OrderedDict[bytes, T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, given: Sequence[Array], make: Callable[[], T]) -> T:
+        """Return what `make` returns, or has returned for equal arrays before."""
+        digest = hashlib.sha256(b"|".join(np.ascontiguousarray(one).tobytes() for one in given)).digest()
+        with self._lock:
+            if digest in self._results:
+                return self._results[digest]
+        made = make()
+        with self._lock:
+            self._results[digest] = made
+            if len(self._results) > self._most:
+                self._results.popitem(last=False)
+        return made
+
+
+_KERNELS: Recent[Kernel] = Recent(64)
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is believed of a study before a decision.
+
+    Attributes:
+        space: The search space.
+        scale: How values are standardized; all values below are.
+        max_epochs: The last epoch.
+        curves: The n curves that have a value.
+        cube: Their configurations, shape (n, d).
+        model: The model, which has seen them, and fantasies of those that are still running.
+        ends: What each curve is expected to be at the last epoch, shape (n,).
+        taken: Configurations that have been tried or are, shape (m, d), m >= n.
+    """
+
+    space: CurveSpace
+    scale: Scale
+    max_epochs: int
+    curves: tuple[Curve, ...]
+    cube: Array
+    model: CurveModel
+    ends: Array
+    taken: Array
+
+    @property
+    def best(self) -> float:
+        """The largest expected end. Not the best value seen, which with noise is a lucky one."""
+        return float(self.ends.max())
+
+    def predict_ends(self, cube: Array, trial: int = -1) -> tuple[Array, Array]:
+        """Return mean and standard deviation of configurations at the last epoch, shapes (m,).
+
+        Args:
+            cube: The configurations, shape (m, d).
+            trial: The number of the trial that they belong to; -1 for one to come.
+        """
+        return self.model.predict(self.points(cube, np.full(len(cube), trial), np.full(len(cube), self.max_epochs)))
+
+    def points(self, cube: Array, trials: np.ndarray, epochs: np.ndarray) -> Points:
+        """Return points for the model: configurations, shape (n, d), numbers of trials and epochs, shapes (n,)."""
+        return _points(self.space, self.max_epochs, cube, trials, epochs)
+
+    def with_curve(self, curve: Curve) -> Belief:
+        """Return the belief with one more curve, known so far."""
+        u = self.space.to_cube([curve.trial.params])
+        model = self.model.extended(*_seen(self.space, self.scale, self.max_epochs, curve, u))
+        return Belief(self.space, self.scale, self.max_epochs, self.curves, self.cube, model, self.ends, self.taken)
+
+
+def believe(
+    study: optuna.Study,
+    max_epochs: int,
+    space: dict[str, optuna.distributions.BaseDistribution] | None = None,
+    but: int | None = None,
+) -> Belief | None:
+    """Return what is believed of a study; None if there are too few curves for it.
+
+    Args:
+        study: The study; of several objectives the first counts.
+        max_epochs: The last epoch.
+        space: The parameters to model; None for all.
+        but: The number of a trial that is left out, because the decision is about it.
+    """
+    # Not `study.get_trials`: under Hyperband `study` is only one bracket.
+    trials = [t for t in study._storage.get_all_trials(study._study_id, deepcopy=False) if t.number != but and t.params]
+    distributions = searched(trials) if space is None else space
+    trials = [t for t in trials if any(name in t.params for name in distributions)]
+    sign = direction_sign(study)
+    finished = sorted((t for t in trials if t.state.is_finished()), key=by_completion)
+    over = [curve for t in finished if (curve := curve_of(t, sign, max_epochs)) is not None]
+    scale = scale_of(over)
+    if len(over) < N_START or scale is None:
+        return None
+    frame = space_of([curve.trial for curve in over], distributions)
+    kernel = _fitted(frame, max_epochs, over)
+    cube = frame.to_cube([curve.trial.params for curve in over])
+    seen = thinned(over, scale, _MOST_SEEN)
+    model = condition(kernel, _points_of(frame, max_epochs, over, cube, seen), seen.targets)
+    unfinished = [t for t in trials if not t.state.is_finished()]
+    running = [curve for t in unfinished if (curve := curve_of(t, sign, max_epochs)) is not None]
+    running_cube = frame.to_cube([curve.trial.params for curve in running])
+    model = _with_running(frame, scale, max_epochs, model, running, running_cube)
+    known = [curve for curve in running if curve.epochs]
+    curves = (*over, *known)
+    all_cube = np.concatenate([cube, frame.to_cube([curve.trial.params for curve in known])])
+    numbers = np.array([curve.trial.number for curve in curves])
+    ends, _ = model.predict(_points(frame, max_epochs, all_cube, numbers, np.full(len(curves), max_epochs)))
+    return Belief(frame, scale, max_epochs, curves, all_cube, model, ends, np.concatenate([cube, running_cube]))
+
+
+def _fitted(space: CurveSpace, max_epochs: int, over: Sequence[Curve]) -> Kernel:
+    """Return the covariance fitted to as many of the first finished curves as the last fit was due at."""
+    n = N_START
+    while (more := math.ceil(n * _GROWTH)) <= len(over):
+        n = more
+    first = over[:n]
+    scale = scale_of(first)
+    if scale is None:
+        scale = scale_of(over)
+        assert scale is not None  # `believe` has looked
+    observed = _fewer(thinned(first, scale, _MOST_SEEN))
+    cube = space.to_cube([curve.trial.params for curve in first])
+    points = _points_of(space, max_epochs, first, cube, observed)
+    given = [points.columns, points.trials, points.times, observed.targets, space.parameter_of]
+    return _KERNELS.get(given, lambda: fit(points, observed.targets, space.parameter_of))
+
+
+def _fewer(seen: Observations) -> Observations:
+    """Return as many observations as hyperparameters are fitted to: the best third, and evenly of the others."""
+    n = len(seen.targets)
+    if n <= _MOST_FITTED:
+        return seen
+    order = np.argsort(-seen.targets, kind="stable")
+    n_best = _MOST_FITTED // 3
+    others = np.linspace(n_best, n - 1, _MOST_FITTED - n_best).astype(int)
+    chosen = np.sort(np.concatenate([order[:n_best], order[others]]))
+    return Observations(seen.curves[chosen], seen.epochs[chosen], seen.targets[chosen])
+
+
+def _with_running(
+    space: CurveSpace, scale: Scale, max_epochs: int, model: CurveModel, running: Sequence[Curve], cube: Array
+) -> CurveModel:
+    """Return the model after it has seen what runs, with a fantasy of each end: its mean, as if it were known."""
+    for row, curve in enumerate(running):
+        u = cube[row : row + 1]
+        if curve.epochs:
+            model = model.extended(*_seen(space, scale, max_epochs, curve, u))
+        end = _points(space, max_epochs, u, np.array([curve.trial.number]), np.array([max_epochs]))
+        model = model.extended(end, model.predict(end)[0])
+    return model
+
+
+def _seen(space: CurveSpace, scale: Scale, max_epochs: int, curve: Curve, u: Array) -> tuple[Points, Array]:
+    positions = rungs_of(curve)
+    epochs = np.array([curve.epochs[at] for at in positions])
+    trials = np.full(len(positions), curve.trial.number)
+    points = _points(space, max_epochs, np.repeat(u, len(positions), axis=0), trials, epochs)
+    return points, scale.standardized(curve.values[at] for at in positions)
+
+
+def _points_of(
+    space: CurveSpace, max_epochs: int, curves: Sequence[Curve], cube: Array, seen: Observations
+) -> Points:
+    numbers = np.array([curve.trial.number for curve in curves])
+    return _points(space, max_epochs, cube[seen.curves], numbers[seen.curves], seen.epochs)
+
+
+def _points(space: CurveSpace, max_epochs: int, cube: Array, trials: np.ndarray, epochs: np.ndarray) -> Points:
+    times = np.log(epochs.astype(float)) / math.log(max(max_epochs, 2))
+    return Points(space.to_columns(cube), trials.astype(np.int64), times)
