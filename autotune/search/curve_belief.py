@@ -7,16 +7,17 @@ same ever after. What has been fitted is remembered by what it was fitted to.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import optuna
+from numpy.typing import NDArray
 
 from autotune.search.curve_data import (
     Curve,
@@ -33,8 +34,9 @@ from autotune.search.curve_model import CurveModel, condition, fit
 from autotune.search.curve_space import CurveSpace, searched, space_of
 from autotune.search.objectives import direction_sign
 
-N_START = 8  # curves before there is a model
+N_START = 5  # curves before there is a model
 _GROWTH = 1.15  # of the number of curves between two fits
+_CAUTION = 1.0  # standard deviations that an expected end is lowered by
 _MOST_FITTED = 150  # points that hyperparameters are fitted to; it takes some thirty times their cube
 _MOST_SEEN = 300  # points that the model is conditioned on
 
@@ -42,25 +44,20 @@ T = TypeVar("T")
 
 
 class Recent(Generic[T]):
-    """The last results of a function that takes long, by a digest of what it was given."""
+    """The last results of a function that takes long, by a digest of what it was given. Used under `one_thread`."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._results: OrderedDict[bytes, T] = OrderedDict()
-        self._lock = threading.Lock()
 
-    def get(self, given: Sequence[Array], make: Callable[[], T]) -> T:
+    def get(self, given: Sequence[NDArray[Any]], make: Callable[[], T]) -> T:
         """Return what `make` returns, or has returned for equal arrays before."""
         digest = hashlib.sha256(b"|".join(np.ascontiguousarray(one).tobytes() for one in given)).digest()
-        with self._lock:
-            if digest in self._results:
-                return self._results[digest]
-        made = make()
-        with self._lock:
-            self._results[digest] = made
+        if digest not in self._results:
+            self._results[digest] = make()
             if len(self._results) > self._most:
                 self._results.popitem(last=False)
-        return made
+        return self._results[digest]
 
 
 _KERNELS: Recent[Kernel] = Recent(64)
@@ -78,6 +75,7 @@ class Belief:
         cube: Their configurations, shape (n, d).
         model: The model, which has seen them, and fantasies of those that are still running.
         ends: What each curve is expected to be at the last epoch, shape (n,).
+        doubts: The standard deviations of these, shape (n,).
         taken: Configurations that have been tried or are, shape (m, d), m >= n.
     """
 
@@ -88,12 +86,22 @@ class Belief:
     cube: Array
     model: CurveModel
     ends: Array
+    doubts: Array
     taken: Array
 
     @property
+    def leader(self) -> int:
+        """The index of the curve that is best with some certainty.
+
+        Not the one with the best value seen, which with noise is a lucky one; nor the one with the best expected end,
+        which may be of a trial that was stopped early, and would stay the best for ever.
+        """
+        return int((self.ends - _CAUTION * self.doubts).argmax())
+
+    @property
     def best(self) -> float:
-        """The largest expected end. Not the best value seen, which with noise is a lucky one."""
-        return float(self.ends.max())
+        """The expected end of the leader."""
+        return float(self.ends[self.leader])
 
     def predict_ends(self, cube: Array, trial: int = -1) -> tuple[Array, Array]:
         """Return mean and standard deviation of configurations at the last epoch, shapes (m,).
@@ -112,7 +120,7 @@ class Belief:
         """Return the belief with one more curve, known so far."""
         u = self.space.to_cube([curve.trial.params])
         model = self.model.extended(*_seen(self.space, self.scale, self.max_epochs, curve, u))
-        return Belief(self.space, self.scale, self.max_epochs, self.curves, self.cube, model, self.ends, self.taken)
+        return dataclasses.replace(self, model=model)
 
 
 def believe(
@@ -152,8 +160,8 @@ def believe(
     curves = (*over, *known)
     all_cube = np.concatenate([cube, frame.to_cube([curve.trial.params for curve in known])])
     numbers = np.array([curve.trial.number for curve in curves])
-    ends, _ = model.predict(_points(frame, max_epochs, all_cube, numbers, np.full(len(curves), max_epochs)))
-    return Belief(frame, scale, max_epochs, curves, all_cube, model, ends, np.concatenate([cube, running_cube]))
+    ends, doubts = model.predict(_points(frame, max_epochs, all_cube, numbers, np.full(len(curves), max_epochs)))
+    return Belief(frame, scale, max_epochs, curves, all_cube, model, ends, doubts, np.concatenate([cube, running_cube]))
 
 
 def _fitted(space: CurveSpace, max_epochs: int, over: Sequence[Curve]) -> Kernel:
@@ -206,9 +214,7 @@ def _seen(space: CurveSpace, scale: Scale, max_epochs: int, curve: Curve, u: Arr
     return points, scale.standardized(curve.values[at] for at in positions)
 
 
-def _points_of(
-    space: CurveSpace, max_epochs: int, curves: Sequence[Curve], cube: Array, seen: Observations
-) -> Points:
+def _points_of(space: CurveSpace, max_epochs: int, curves: Sequence[Curve], cube: Array, seen: Observations) -> Points:
     numbers = np.array([curve.trial.number for curve in curves])
     return _points(space, max_epochs, cube[seen.curves], numbers[seen.curves], seen.epochs)
 

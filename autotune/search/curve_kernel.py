@@ -5,13 +5,13 @@ Symbols
     X     columns of a point's configuration, shape (n, p)
     c     number of the trial that a point belongs to, shape (n,); -1 for a trial to come
     τ     log-epoch of a point, log(epoch) / log(last epoch), shape (n,): 0 at the first epoch and 1 at the last
-    θ     logarithms of the hyperparameters, shape (d + 6,): a length scale for each parameter, variances a, b, e, g, the
-          length scale of time, the variance of the noise
+    θ     logarithms of the hyperparameters, shape (d + 6,): a length scale for each parameter, variances a, b, e, g,
+          the length scale of time, the variance of the noise
 
     k = a Kx + b Kx Kt + e [same trial] Kt + g Kt + noise [same point]
 
-Kx and Kt are Matérn-5/2 over configurations and over log-epochs. `a` is what a configuration is worth at all epochs, `b`
-how its curve bends, `e` what is a trial's own (its seed), `g` how all curves rise together. As in Swersky et al. 2014
+Kx and Kt are Matérn-5/2 over configurations and over log-epochs. `a` is what a configuration is worth at all epochs,
+`b` how its curve bends, `e` what is a trial's own (its seed), `g` how all curves rise together. As in Swersky et al. 2014
 (Freeze-Thaw Bayesian Optimization), curves of one study inform each other; unlike there no shape is assumed.
 """
 

@@ -23,9 +23,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import UsageError
 from autotune.search.curve_belief import N_START, Belief, Recent, believe
-from autotune.search.curve_data import curve_of
+from autotune.search.curve_data import Curve, curve_of
 from autotune.search.curve_proposals import expected_improvement, propose
 from autotune.search.curve_space import CurveSpace, searched
+from autotune.search.curve_threads import one_thread
 from autotune.search.objectives import direction_sign
 from autotune.seeds import derive_seed
 
@@ -67,11 +68,12 @@ class CurveSampler(BaseSampler):
     ) -> dict[str, Any]:
         if not search_space:
             return {}
-        belief = believe(study, self._max_epochs, search_space, but=trial.number)
-        if belief is None:
-            return self._start(trial, search_space)
-        rng = np.random.default_rng(derive_seed(self._seed, "trial", trial.number))
-        return belief.space.to_params(propose(belief, rng).u)
+        with one_thread():
+            belief = believe(study, self._max_epochs, search_space, but=trial.number)
+            if belief is None:
+                return self._start(trial, search_space)
+            rng = np.random.default_rng(derive_seed(self._seed, "trial", trial.number))
+            return belief.space.to_params(propose(belief, rng).u)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -107,12 +109,9 @@ class CurvePruner(BasePruner):
         curve = curve_of(trial, direction_sign(study), self._max_epochs)
         if curve is None or not curve.epochs or not self._is_due(trial, curve.epochs[-1]):
             return False
-        belief = believe(study, self._max_epochs, but=trial.number)
-        if belief is None:
-            return True
-        u = belief.space.to_cube([trial.params])
-        mean, deviation = belief.with_curve(curve).predict_ends(u, trial.number)
-        return bool(expected_improvement(mean, deviation, belief.best)[0] < _FRACTION * _of_new(belief))
+        with one_thread():
+            belief = believe(study, self._max_epochs, but=trial.number)
+            return belief is None or _expects_less_than_of_new(belief, curve)
 
     def _is_due(self, trial: FrozenTrial, epoch: int) -> bool:
         """Say whether this is the epoch of a rung, or the end of a later fold."""
@@ -122,7 +121,7 @@ class CurvePruner(BasePruner):
 
 def rungs(max_epochs: int) -> Sequence[int]:
     """Return the epochs at which a trial may be stopped, before the last one."""
-    found = []
+    found: list[int] = []
     at = max_epochs / _RUNG_FACTOR
     while at >= 1.0 and len(found) < _N_RUNGS:
         found.append(round(at))
@@ -140,9 +139,10 @@ def predicted_best(study: optuna.Study, max_epochs: int) -> FrozenTrial:
     Raises:
         UsageError: If no trial has a value.
     """
-    belief = believe(study, max_epochs)
+    with one_thread():
+        belief = believe(study, max_epochs)
     if belief is not None:
-        return belief.curves[int(belief.ends.argmax())].trial
+        return belief.curves[belief.leader].trial
     sign = direction_sign(study)
     curves = [c for t in study.get_trials(deepcopy=False) if (c := curve_of(t, sign, max_epochs)) is not None]
     known = [curve for curve in curves if curve.epochs and np.isfinite(curve.values[-1])]
@@ -153,6 +153,12 @@ def predicted_best(study: optuna.Study, max_epochs: int) -> FrozenTrial:
             "Run a trial first.",
         )
     return max(known, key=lambda curve: curve.values[-1]).trial
+
+
+def _expects_less_than_of_new(belief: Belief, curve: Curve) -> bool:
+    u = belief.space.to_cube([curve.trial.params])
+    mean, deviation = belief.with_curve(curve).predict_ends(u, curve.trial.number)
+    return bool(expected_improvement(mean, deviation, belief.best)[0] < _FRACTION * _of_new(belief))
 
 
 def _of_new(belief: Belief) -> float:

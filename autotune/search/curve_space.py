@@ -83,7 +83,7 @@ class CurveSpace:
         }
 
     def to_values(self, u: Array) -> Array:
-        """Move points of the cube, shape (n, d), to the nearest that are values; NaN where no parameter is asked for."""
+        """Move points of the cube, shape (n, d), to the nearest values; NaN where no parameter is asked for."""
         moved = np.empty_like(u)
         internal = np.empty_like(u)
         for axis, distribution in enumerate(self.distributions.values()):
@@ -178,7 +178,9 @@ def _from_unit(distribution: BaseDistribution, u: Array) -> Array:
         return np.minimum(internal, distribution.high)
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     if not distribution.log:
-        return np.clip(distribution.low + u * (distribution.high - distribution.low), distribution.low, distribution.high)
+        return np.clip(
+            distribution.low + u * (distribution.high - distribution.low), distribution.low, distribution.high
+        )
     low, high = _log_ends(distribution)
     internal = np.exp(low + u * (high - low))
     if isinstance(distribution, IntDistribution):
