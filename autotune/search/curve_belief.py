@@ -10,14 +10,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
 
 import numpy as np
 import optuna
-from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
 
 from autotune.search.curve_data import (
     Curve,
@@ -30,40 +29,24 @@ from autotune.search.curve_data import (
     thinned,
 )
 from autotune.search.curve_kernel import Array, Kernel, Points
+from autotune.search.curve_memory import OfFinished, Recent
 from autotune.search.curve_model import CurveModel, condition, fit
 from autotune.search.curve_space import CurveSpace, searched, space_of
 from autotune.search.objectives import direction_sign
 
-N_START = 5  # curves before there is a model
+N_START = 8  # curves before there is a model
 _GROWTH = 1.15  # of the number of curves between two fits
 _CAUTION = 1.0  # standard deviations that an expected end is lowered by
 _MOST_FITTED = 150  # points that hyperparameters are fitted to; it takes some thirty times their cube
 _MOST_SEEN = 300  # points that the model is conditioned on
 
-T = TypeVar("T")
-
-
-class Recent(Generic[T]):
-    """The last results of a function that takes long, by a digest of what it was given. Used under `one_thread`."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._results: OrderedDict[bytes, T] = OrderedDict()
-
-    def get(self, given: Sequence[NDArray[Any]], make: Callable[[], T]) -> T:
-        """Return what `make` returns, or has returned for equal arrays before."""
-        digest = hashlib.sha256(b"|".join(np.ascontiguousarray(one).tobytes() for one in given)).digest()
-        if digest not in self._results:
-            self._results[digest] = make()
-            if len(self._results) > self._most:
-                self._results.popitem(last=False)
-        return self._results[digest]
-
-
+# A curve's key is its identity: it never changes, and is kept as long as the belief.
+_CURVES: OfFinished[Curve | None] = OfFinished()
+_BELIEFS: Recent[Belief | None] = Recent(4)
 _KERNELS: Recent[Kernel] = Recent(64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # two of them are never compared, and the same one is asked often
 class Belief:
     """What is believed of a study before a decision.
 
@@ -126,7 +109,7 @@ class Belief:
 def believe(
     study: optuna.Study,
     max_epochs: int,
-    space: dict[str, optuna.distributions.BaseDistribution] | None = None,
+    space: Mapping[str, BaseDistribution] | None = None,
     but: int | None = None,
 ) -> Belief | None:
     """Return what is believed of a study; None if there are too few curves for it.
@@ -143,25 +126,45 @@ def believe(
     trials = [t for t in trials if any(name in t.params for name in distributions)]
     sign = direction_sign(study)
     finished = sorted((t for t in trials if t.state.is_finished()), key=by_completion)
-    over = [curve for t in finished if (curve := curve_of(t, sign, max_epochs)) is not None]
+    over = [curve for t in finished if (curve := _curve_of_finished(t, sign, max_epochs)) is not None]
+    unfinished = [t for t in trials if not t.state.is_finished()]
+    running = [curve for t in unfinished if (curve := curve_of(t, sign, max_epochs)) is not None]
+    key = (
+        max_epochs,
+        tuple((name, repr(distribution)) for name, distribution in distributions.items()),
+        tuple(id(curve) for curve in over),
+        tuple((c.trial.number, repr(c.trial.params), c.epochs, c.values) for c in running),
+    )
+    return _BELIEFS.get(key, lambda: _believe(over, running, max_epochs, distributions))
+
+
+def _curve_of_finished(trial: FrozenTrial, sign: int, max_epochs: int) -> Curve | None:
+    return _CURVES.get(trial, (sign, max_epochs), lambda: curve_of(trial, sign, max_epochs))
+
+
+def _believe(
+    over: Sequence[Curve],
+    running: Sequence[Curve],
+    max_epochs: int,
+    distributions: Mapping[str, BaseDistribution],
+) -> Belief | None:
     scale = scale_of(over)
     if len(over) < N_START or scale is None:
         return None
-    frame = space_of([curve.trial for curve in over], distributions)
-    kernel = _fitted(frame, max_epochs, over)
-    cube = frame.to_cube([curve.trial.params for curve in over])
+    space = space_of([curve.trial for curve in over], distributions)
+    kernel = _fitted(space, max_epochs, over)
+    cube = space.to_cube([curve.trial.params for curve in over])
     seen = thinned(over, scale, _MOST_SEEN)
-    model = condition(kernel, _points_of(frame, max_epochs, over, cube, seen), seen.targets)
-    unfinished = [t for t in trials if not t.state.is_finished()]
-    running = [curve for t in unfinished if (curve := curve_of(t, sign, max_epochs)) is not None]
-    running_cube = frame.to_cube([curve.trial.params for curve in running])
-    model = _with_running(frame, scale, max_epochs, model, running, running_cube)
-    known = [curve for curve in running if curve.epochs]
-    curves = (*over, *known)
-    all_cube = np.concatenate([cube, frame.to_cube([curve.trial.params for curve in known])])
+    model = condition(kernel, _points_of(space, max_epochs, over, cube, seen), seen.targets)
+    running_cube = space.to_cube([curve.trial.params for curve in running])
+    model = _with_running(space, scale, max_epochs, model, running, running_cube)
+    known = [bool(curve.epochs) for curve in running]
+    curves = (*over, *(curve for curve in running if curve.epochs))
+    all_cube = np.concatenate([cube, running_cube[known]])
     numbers = np.array([curve.trial.number for curve in curves])
-    ends, doubts = model.predict(_points(frame, max_epochs, all_cube, numbers, np.full(len(curves), max_epochs)))
-    return Belief(frame, scale, max_epochs, curves, all_cube, model, ends, doubts, np.concatenate([cube, running_cube]))
+    ends, doubts = model.predict(_points(space, max_epochs, all_cube, numbers, np.full(len(curves), max_epochs)))
+    taken = np.concatenate([cube, running_cube])
+    return Belief(space, scale, max_epochs, curves, all_cube, model, ends, doubts, taken)
 
 
 def _fitted(space: CurveSpace, max_epochs: int, over: Sequence[Curve]) -> Kernel:
@@ -178,7 +181,8 @@ def _fitted(space: CurveSpace, max_epochs: int, over: Sequence[Curve]) -> Kernel
     cube = space.to_cube([curve.trial.params for curve in first])
     points = _points_of(space, max_epochs, first, cube, observed)
     given = [points.columns, points.trials, points.times, observed.targets, space.parameter_of]
-    return _KERNELS.get(given, lambda: fit(points, observed.targets, space.parameter_of))
+    digest = hashlib.sha256(b"|".join(np.ascontiguousarray(one).tobytes() for one in given)).digest()
+    return _KERNELS.get(digest, lambda: fit(points, observed.targets, space.parameter_of))
 
 
 def _fewer(seen: Observations) -> Observations:

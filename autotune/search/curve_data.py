@@ -12,11 +12,13 @@ import datetime
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.search.curve_kernel import Array
+from autotune.search.objectives import COPY_OF
 
 _N_LEADERS = 12  # trials whose curves are kept from their first epoch on
 _LOST = "lost"  # the reason of a failed trial (user attribute "failure") that says nothing of its configuration
@@ -36,9 +38,15 @@ class Curve:
     epochs: tuple[int, ...]
     values: tuple[float, ...]
 
-    @property
-    def is_over(self) -> bool:
-        return self.trial.state.is_finished()
+    @cached_property
+    def finite(self) -> tuple[float, ...]:
+        """The values that are not as bad as the worst."""
+        return tuple(value for value in self.values if math.isfinite(value))
+
+    @cached_property
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest of the finite values, of which there is at least one."""
+        return min(self.finite), max(self.finite)
 
 
 @dataclass(frozen=True)
@@ -82,14 +90,14 @@ class Observations:
 
 
 def curve_of(trial: FrozenTrial, sign: int, max_epochs: int) -> Curve | None:
-    """Return what is known of a trial; None if there is nothing, or no parameters.
+    """Return what is known of a trial; None if it adds nothing.
 
     Args:
         trial: The trial.
         sign: 1 if a larger value is better, -1 if a smaller one is.
         max_epochs: The last epoch.
     """
-    if not trial.params:
+    if not trial.params or COPY_OF in trial.user_attrs:
         return None
     reports = trial.intermediate_values
     first = 1 if 0 in reports else 0  # of a loop that counts from 0
@@ -110,12 +118,12 @@ def by_completion(trial: FrozenTrial) -> tuple[datetime.datetime, int]:
 
 def scale_of(curves: Sequence[Curve]) -> Scale | None:
     """Return how to standardize the values of curves; None if none is finite."""
-    finite = [[value for value in curve.values if math.isfinite(value)] for curve in curves]
-    last = [values[-1] for values in finite if values]
-    if not last:
+    useful = [curve for curve in curves if curve.finite]
+    if not useful:
         return None
-    best, worst = max(map(max, filter(None, finite))), min(map(min, filter(None, finite)))
-    middle = float(np.median(last))
+    best = max(curve.extremes[1] for curve in useful)
+    worst = min(curve.extremes[0] for curve in useful)
+    middle = float(np.median([curve.finite[-1] for curve in useful]))
     return Scale(middle, max(best - middle, 1e-9, 1e-9 * abs(middle)), worst)
 
 

@@ -11,8 +11,8 @@ Symbols
     k = a Kx + b Kx Kt + e [same trial] Kt + g Kt + noise [same point]
 
 Kx and Kt are Matérn-5/2 over configurations and over log-epochs. `a` is what a configuration is worth at all epochs,
-`b` how its curve bends, `e` what is a trial's own (its seed), `g` how all curves rise together. As in Swersky et al. 2014
-(Freeze-Thaw Bayesian Optimization), curves of one study inform each other; unlike there no shape is assumed.
+`b` how its curve bends, `e` what is a trial's own (its seed), `g` how all curves rise together. As in Swersky et al.
+2014 (Freeze-Thaw Bayesian Optimization), curves of one study inform each other; unlike there no shape is assumed.
 """
 
 from __future__ import annotations

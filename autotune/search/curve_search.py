@@ -11,6 +11,7 @@ What is not covered: studies whose reports are not about epochs.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import UsageError
-from autotune.search.curve_belief import N_START, Belief, Recent, believe
+from autotune.search.curve_belief import Belief, believe
 from autotune.search.curve_data import Curve, curve_of
 from autotune.search.curve_proposals import expected_improvement, propose
 from autotune.search.curve_space import CurveSpace, searched
@@ -33,8 +34,6 @@ from autotune.seeds import derive_seed
 _RUNG_FACTOR = 2.6  # from one rung to the next
 _FRACTION = 1.0  # of a new configuration's expected improvement that a trial needs to go on
 _N_RUNGS = 3
-
-_THRESHOLDS: Recent[float] = Recent(16)
 
 
 class CurveSampler(BaseSampler):
@@ -61,7 +60,8 @@ class CurveSampler(BaseSampler):
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-        return searched(t for t in trials if t.number != trial.number and t.state != TrialState.WAITING)
+        with one_thread():
+            return searched(t for t in trials if t.number != trial.number and t.state != TrialState.WAITING)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -161,11 +161,10 @@ def _expects_less_than_of_new(belief: Belief, curve: Curve) -> bool:
     return bool(expected_improvement(mean, deviation, belief.best)[0] < _FRACTION * _of_new(belief))
 
 
+@functools.lru_cache(maxsize=4)
 def _of_new(belief: Belief) -> float:
     """Return the expected improvement of the best new configuration, which is looked for once between two trials."""
-    model = belief.model
-    given = [model.points.columns, model.points.times, model.weights, model.kernel.theta, np.array([belief.best])]
-    return _THRESHOLDS.get(given, lambda: propose(belief, np.random.default_rng(len(belief.curves))).improvement)
+    return propose(belief, np.random.default_rng(len(belief.curves))).improvement
 
 
 def _checked(max_epochs: int) -> int:

@@ -22,10 +22,13 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
+from autotune.search.curve_memory import OfFinished, Recent
 from autotune.search.domain import n_values
 
 Array = NDArray[np.float64]
 
+_SHARED_BY_TRIAL: OfFinished[Mapping[str, BaseDistribution]] = OfFinished()
+_SHARED: Recent[BaseDistribution] = Recent(1_000)
 _FEW = 20  # values of a parameter that may decide whether another one is asked for
 
 
@@ -34,11 +37,22 @@ def searched(trials: Iterable[FrozenTrial]) -> dict[str, BaseDistribution]:
     found: dict[str, BaseDistribution] = {}
     moving = set()
     for trial in trials:
-        for name, distribution in trial.distributions.items():
+        for name, distribution in _distributions(trial).items():
             known = found.setdefault(name, distribution)
             if known is not distribution and known != distribution:
                 moving.add(name)
     return {name: found[name] for name in sorted(found) if name not in moving and not found[name].single()}
+
+
+def _distributions(trial: FrozenTrial) -> Mapping[str, BaseDistribution]:
+    """Return a trial's distributions, of finished ones as objects that equal ones share: `==` of them is slow."""
+    if not trial.state.is_finished():
+        return trial.distributions
+    return _SHARED_BY_TRIAL.get(trial, None, lambda: {n: _shared(one) for n, one in trial.distributions.items()})
+
+
+def _shared(distribution: BaseDistribution) -> BaseDistribution:
+    return _SHARED.get(distribution, lambda: distribution)
 
 
 @dataclass(frozen=True)

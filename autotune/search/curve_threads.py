@@ -24,7 +24,6 @@ def one_thread() -> Iterator[None]:
 @functools.cache
 def _libraries():  # type: ignore[no-untyped-def]  # reason: threadpoolctl is not typed
     import scipy.linalg  # noqa: F401 -- reason: only libraries that are loaded by now are found
-
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
