@@ -40,7 +40,6 @@ _CAUTION = 1.0  # standard deviations that an expected end is lowered by
 _MOST_FITTED = 150  # points that hyperparameters are fitted to; it takes some thirty times their cube
 _MOST_SEEN = 300  # points that the model is conditioned on
 
-# A curve's key is its identity: it never changes, and is kept as long as the belief.
 _CURVES: OfFinished[Curve | None] = OfFinished()
 _BELIEFS: Recent[Belief | None] = Recent(4)
 _KERNELS: Recent[Kernel] = Recent(64)
@@ -93,16 +92,11 @@ class Belief:
             cube: The configurations, shape (m, d).
             trial: The number of the trial that they belong to; -1 for one to come.
         """
-        return self.model.predict(self.points(cube, np.full(len(cube), trial), np.full(len(cube), self.max_epochs)))
-
-    def points(self, cube: Array, trials: np.ndarray, epochs: np.ndarray) -> Points:
-        """Return points for the model: configurations, shape (n, d), numbers of trials and epochs, shapes (n,)."""
-        return _points(self.space, self.max_epochs, cube, trials, epochs)
+        return self.model.predict(_ends(self.space, self.max_epochs, cube, np.full(len(cube), trial)))
 
     def with_curve(self, curve: Curve) -> Belief:
         """Return the belief with one more curve, known so far."""
-        u = self.space.to_cube([curve.trial.params])
-        model = self.model.extended(*_seen(self.space, self.scale, self.max_epochs, curve, u))
+        model = self.model.extended(*_seen(self.space, self.scale, self.max_epochs, curve))
         return dataclasses.replace(self, model=model)
 
 
@@ -132,7 +126,7 @@ def believe(
     key = (
         max_epochs,
         tuple((name, repr(distribution)) for name, distribution in distributions.items()),
-        tuple(id(curve) for curve in over),
+        tuple(over),
         tuple((c.trial.number, repr(c.trial.params), c.epochs, c.values) for c in running),
     )
     return _BELIEFS.get(key, lambda: _believe(over, running, max_epochs, distributions))
@@ -156,15 +150,18 @@ def _believe(
     cube = space.to_cube([curve.trial.params for curve in over])
     seen = thinned(over, scale, _MOST_SEEN)
     model = condition(kernel, _points_of(space, max_epochs, over, cube, seen), seen.targets)
+    known = [curve for curve in running if curve.epochs]
+    for curve in known:
+        model = model.extended(*_seen(space, scale, max_epochs, curve))
+    curves = (*over, *known)
+    cube = space.to_cube([curve.trial.params for curve in curves])
+    ends, doubts = model.predict(_ends(space, max_epochs, cube, np.array([curve.trial.number for curve in curves])))
     running_cube = space.to_cube([curve.trial.params for curve in running])
-    model = _with_running(space, scale, max_epochs, model, running, running_cube)
-    known = [bool(curve.epochs) for curve in running]
-    curves = (*over, *(curve for curve in running if curve.epochs))
-    all_cube = np.concatenate([cube, running_cube[known]])
-    numbers = np.array([curve.trial.number for curve in curves])
-    ends, doubts = model.predict(_points(space, max_epochs, all_cube, numbers, np.full(len(curves), max_epochs)))
+    model = _with_fantasies(
+        model, _ends(space, max_epochs, running_cube, np.array([curve.trial.number for curve in running]))
+    )
     taken = np.concatenate([cube, running_cube])
-    return Belief(space, scale, max_epochs, curves, all_cube, model, ends, doubts, taken)
+    return Belief(space, scale, max_epochs, curves, cube, model, ends, doubts, taken)
 
 
 def _fitted(space: CurveSpace, max_epochs: int, over: Sequence[Curve]) -> Kernel:
@@ -197,25 +194,25 @@ def _fewer(seen: Observations) -> Observations:
     return Observations(seen.curves[chosen], seen.epochs[chosen], seen.targets[chosen])
 
 
-def _with_running(
-    space: CurveSpace, scale: Scale, max_epochs: int, model: CurveModel, running: Sequence[Curve], cube: Array
-) -> CurveModel:
-    """Return the model after it has seen what runs, with a fantasy of each end: its mean, as if it were known."""
-    for row, curve in enumerate(running):
-        u = cube[row : row + 1]
-        if curve.epochs:
-            model = model.extended(*_seen(space, scale, max_epochs, curve, u))
-        end = _points(space, max_epochs, u, np.array([curve.trial.number]), np.array([max_epochs]))
-        model = model.extended(end, model.predict(end)[0])
-    return model
+def _with_fantasies(model: CurveModel, ends: Points) -> CurveModel:
+    """Return the model as if the ends of what runs were known, and were as expected: no mean changes, only doubts do.
+
+    Reference: Ginsbourger, Le Riche and Carraro 2010, "Kriging is well-suited to parallelize optimization".
+    """
+    return model.extended(ends, model.predict(ends)[0]) if len(ends) else model
 
 
-def _seen(space: CurveSpace, scale: Scale, max_epochs: int, curve: Curve, u: Array) -> tuple[Points, Array]:
+def _seen(space: CurveSpace, scale: Scale, max_epochs: int, curve: Curve) -> tuple[Points, Array]:
+    """Return the points of a curve that a model sees, and their targets."""
     positions = rungs_of(curve)
     epochs = np.array([curve.epochs[at] for at in positions])
     trials = np.full(len(positions), curve.trial.number)
-    points = _points(space, max_epochs, np.repeat(u, len(positions), axis=0), trials, epochs)
-    return points, scale.standardized(curve.values[at] for at in positions)
+    cube = np.repeat(space.to_cube([curve.trial.params]), len(positions), axis=0)
+    return _points(space, max_epochs, cube, trials, epochs), scale.standardized(curve.values[at] for at in positions)
+
+
+def _ends(space: CurveSpace, max_epochs: int, cube: Array, trials: np.ndarray) -> Points:
+    return _points(space, max_epochs, cube, trials, np.full(len(cube), max_epochs))
 
 
 def _points_of(space: CurveSpace, max_epochs: int, curves: Sequence[Curve], cube: Array, seen: Observations) -> Points:

@@ -24,7 +24,7 @@ _N_LEADERS = 12  # trials whose curves are kept from their first epoch on
 _LOST = "lost"  # the reason of a failed trial (user attribute "failure") that says nothing of its configuration
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one of a finished trial is made once, and stands in keys for all that is in it
 class Curve:
     """What is known of a trial.
 

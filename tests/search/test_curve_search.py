@@ -176,6 +176,20 @@ def test_what_another_slot_tries_is_hardly_worth_trying_once_more() -> None:
     assert after.predict_ends(u)[0] == pytest.approx(before.predict_ends(u)[0], abs=1e-3)
 
 
+def test_a_trial_that_runs_leads_by_what_it_has_shown_and_not_by_what_it_is_taken_for() -> None:
+    study = new_study()
+    optimize(study, curve, budget=100)
+    trial = study.ask()
+    values = curve(trial)
+    trial.report(values[0], 1)
+    running, finished = believe(study, EPOCHS), believe(study, EPOCHS, but=trial.number)
+    assert running is not None
+    assert finished is not None
+    assert running.curves[-1].trial.number == trial.number
+    assert running.doubts[-1] > 2 * running.doubts.min()
+    assert finished.curves == running.curves[:-1]
+
+
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
 def test_a_region_that_diverges_is_left(broken: float) -> None:
     def half_diverges(trial: optuna.Trial) -> list[float]:
