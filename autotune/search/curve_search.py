@@ -94,6 +94,8 @@ class CurveSampler(BaseSampler):
 class CurvePruner(BasePruner):
     """Stop a trial when by its curve so far it is expected to improve less than a new configuration would.
 
+    The first trials, from which no model can be made, are stopped at their first rung, unless they were enqueued.
+
     Args:
         max_epochs: How many epochs a trial trains that is not stopped, at least 1.
 
@@ -111,7 +113,9 @@ class CurvePruner(BasePruner):
             return False
         with one_thread():
             belief = believe(study, self._max_epochs, but=trial.number)
-            return belief is None or _expects_less_than_of_new(belief, curve)
+            if belief is None:
+                return "fixed_params" not in trial.system_attrs  # who enqueues a trial wants to see it
+            return _expects_less_than_of_new(belief, curve)
 
     def _is_due(self, trial: FrozenTrial, epoch: int) -> bool:
         """Say whether this is the epoch of a rung, or the end of a later fold."""

@@ -252,6 +252,14 @@ def test_trials_of_several_folds_are_judged_by_their_means() -> None:
     assert ends == {"good": False, "bad": True}
 
 
+def test_the_first_trials_are_stopped_at_the_first_rung_but_not_those_that_were_enqueued() -> None:
+    study = new_study()
+    study.enqueue_trial({"rate": 1e-3, "width": 16})
+    optimize(study, curve, budget=80)
+    lengths = [len(trial.intermediate_values) for trial in study.trials[:8]]
+    assert lengths == [EPOCHS, *[rungs(EPOCHS)[0]] * 7]
+
+
 def test_the_pruner_works_beside_any_sampler() -> None:
     study = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=0), pruner=CurvePruner(EPOCHS))
     optimize(study, curve, budget=300)
