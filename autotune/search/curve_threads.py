@@ -10,6 +10,7 @@ import functools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 _LOCK = threading.RLock()  # the limit is one for the whole process: who comes second would restore the limit
 
@@ -22,7 +23,7 @@ def one_thread() -> Iterator[None]:
 
 
 @functools.cache
-def _libraries():  # type: ignore[no-untyped-def]  # reason: threadpoolctl is not typed
+def _libraries() -> Any:
     import scipy.linalg  # noqa: F401 -- reason: only libraries that are loaded by now are found
     from threadpoolctl import ThreadpoolController
 
