@@ -291,3 +291,16 @@ def test_a_sampler_of_a_finite_space_tries_each_configuration_once() -> None:
         study.tell(trial, value)
     assert len({tuple(trial.params.values()) for trial in study.trials}) == 12
     assert sampler.is_done(study)
+
+
+def test_training_of_a_single_epoch_is_searched_too() -> None:
+    study = optuna.create_study(sampler=CurveSampler(max_epochs=1, seed=0), pruner=CurvePruner(max_epochs=1))
+
+    def objective(trial: optuna.Trial) -> float:
+        value = (trial.suggest_float("x", 0.0, 1.0) - 0.3) ** 2 + 0.1 * abs(trial.suggest_int("y", 1, 5, log=True) - 2)
+        trial.report(value, 1)
+        assert not trial.should_prune()
+        return value
+
+    study.optimize(objective, n_trials=20)
+    assert study.best_value < 0.001
