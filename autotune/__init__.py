@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from autotune.results.finalizing import finalize
     from autotune.results.scaling import learning_curve
     from autotune.running.run import run
+    from autotune.search import CurvePruner, CurveSampler
     from autotune.stopping_rule import stop_when_flat
     from autotune.study import StudySpec, load_study_file
 
 __all__ = [
     "AutotuneError",
+    "CurvePruner",
+    "CurveSampler",
     "Dataset",
     "GroupKFold",
     "Holdout",
@@ -36,6 +39,8 @@ __all__ = [
 
 _HOMES = {
     "AutotuneError": "autotune.errors",
+    "CurvePruner": "autotune.search",
+    "CurveSampler": "autotune.search",
     "Dataset": "autotune.data",
     "GroupKFold": "autotune.data",
     "Holdout": "autotune.data",

@@ -45,9 +45,10 @@ def autotune(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the study files of all pages, each under its study's name; the README's has been run."""
     folder = tmp_path_factory.mktemp("readme")
-    for study_file in (block for text in DOCS.values() for block in blocks("python", text) if "StudySpec(" in block):
-        (name,) = re.findall(r"name=\"(\w+)\",\s+(?:dataset|objective)=", study_file)
-        (folder / f"{name}.py").write_text(study_file)
+    for page in DOCS.values():
+        for example in blocks("python", page):
+            for name in re.findall(r"name=\"(\w+)\",\s+(?:dataset|objective)=", example):
+                (folder / f"{name}.py").write_text(example)
     result = autotune("run", "blocks.py", cwd=folder)
     assert result.returncode == 0, result.stderr
     return folder

@@ -1,5 +1,6 @@
 """Which hyperparameters next, and which trial to stop: in Optuna's own interfaces."""
 
+from autotune.search.curve_search import CurvePruner, CurveSampler, predicted_best
 from autotune.search.exhaustion import FAULTS_OF_CONFIGURATION, is_exhausted, tried, twin
 from autotune.search.fold_pruning import by_folds
 from autotune.search.objectives import (
@@ -21,6 +22,8 @@ __all__ = [
     "COPY_OF",
     "FAULTS_OF_CONFIGURATION",
     "Change",
+    "CurvePruner",
+    "CurveSampler",
     "SeededSampler",
     "StorageView",
     "best_complete",
@@ -32,6 +35,7 @@ __all__ = [
     "first_value",
     "is_exhausted",
     "patient_median",
+    "predicted_best",
     "report",
     "should_prune",
     "tpe",

@@ -19,6 +19,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BruteForceSampler, GridSampler, PartialFixedSampler, QMCSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.search.curve_search import CurveSampler
 from autotune.search.domain import n_values, value_at
 from autotune.search.exhaustion import (
     all_tried,
@@ -179,6 +180,8 @@ class SeededSampler(optuna.samplers.BaseSampler):
         if isinstance(sampler, GridSampler) or (isinstance(sampler, QMCSampler) and use == "relative"):
             # One plan of points for the whole study, and the seed decides their order.
             return self._plan()
+        if isinstance(sampler, CurveSampler) and use == "relative" and not attempt:
+            return self._plan()  # it begins with such a plan too, and derives its chance from the trial by itself
         return sampler
 
 

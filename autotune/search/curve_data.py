@@ -1,0 +1,177 @@
+"""The learning curves of a study's trials, thinned and standardized for a model of them.
+
+What is covered: steps counted from 0 or from 1; trials without reports, of which the value counts; reports that are
+NaN or infinite, trials that failed or were pruned before any report: as bad as the worst value seen; folds, whose means
+are reported at the steps after the first fold's epochs and stand in place of its last epoch.
+What is not covered: steps that are not epochs, such as batches; `max_epochs` is then to be the last step.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.search.curve_kernel import Array
+from autotune.search.objectives import COPY_OF
+
+_N_LEADERS = 12  # trials whose curves are kept from their first epoch on
+_LOST = "lost"  # the reason of a failed trial (user attribute "failure") that says nothing of its configuration
+
+
+@dataclass(frozen=True, eq=False)  # one of a finished trial is made once, and stands in keys for all that is in it
+class Curve:
+    """What is known of a trial.
+
+    Attributes:
+        trial: The trial.
+        epochs: Epochs, counted from 1 and rising, at most the last epoch.
+        values: A value for each epoch, larger is better; NaN for what is as bad as the worst.
+    """
+
+    trial: FrozenTrial
+    epochs: tuple[int, ...]
+    values: tuple[float, ...]
+
+    @cached_property
+    def finite(self) -> tuple[float, ...]:
+        """The values that are not as bad as the worst."""
+        return tuple(value for value in self.values if math.isfinite(value))
+
+    @cached_property
+    def extremes(self) -> tuple[float, float]:
+        """The smallest and the largest of the finite values, of which there is at least one."""
+        return min(self.finite), max(self.finite)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How values are standardized.
+
+    Attributes:
+        middle: The median of the trials' last values.
+        spread: How far the best value is from it.
+        floor: The worst value.
+    """
+
+    middle: float
+    spread: float
+    floor: float
+
+    def standardized(self, values: Iterable[float]) -> Array:
+        """Return values with the middle at 0 and the best at 1.5, those far below the middle drawn up to it."""
+        y = np.array([value if math.isfinite(value) else self.floor for value in values])
+        u = (y - self.middle) / self.spread * 1.5
+        return np.where(u < -1.0, -1.0 - np.log1p(np.clip(-u - 1.0, 0.0, 50.0)), u)
+
+    def original(self, u: float) -> float:
+        """Return the value of a standardized one that is not far below the middle."""
+        return self.middle + u * self.spread / 1.5
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Points on the curves of a study.
+
+    Attributes:
+        curves: The curve that each belongs to, an index, shape (n,).
+        epochs: shape (n,).
+        targets: Standardized values, shape (n,).
+    """
+
+    curves: np.ndarray
+    epochs: np.ndarray
+    targets: Array
+
+
+def curve_of(trial: FrozenTrial, sign: int, max_epochs: int) -> Curve | None:
+    """Return what is known of a trial; None if it adds nothing.
+
+    Args:
+        trial: The trial.
+        sign: 1 if a larger value is better, -1 if a smaller one is.
+        max_epochs: The last epoch.
+    """
+    if not trial.params or COPY_OF in trial.user_attrs:
+        return None
+    reports = trial.intermediate_values
+    first = 1 if 0 in reports else 0  # of a loop that counts from 0
+    values = {min(max(step + first, 1), max_epochs): sign * reports[step] for step in sorted(reports)}
+    if trial.state == TrialState.COMPLETE and trial.values and max_epochs not in values:
+        values[max_epochs] = sign * trial.values[0]
+    if _is_bad(trial, values):
+        values[max_epochs] = math.nan
+    if not values and trial.state.is_finished():
+        return None
+    return Curve(trial, tuple(values), tuple(v if math.isfinite(v) else math.nan for v in values.values()))
+
+
+def by_completion(trial: FrozenTrial) -> tuple[datetime.datetime, int]:
+    """Return a key to sort finished trials by, so that those that finish later come behind."""
+    return trial.datetime_complete or datetime.datetime.max, trial.number
+
+
+def scale_of(curves: Sequence[Curve]) -> Scale | None:
+    """Return how to standardize the values of curves; None if none is finite."""
+    useful = [curve for curve in curves if curve.finite]
+    if not useful:
+        return None
+    best = max(curve.extremes[1] for curve in useful)
+    worst = min(curve.extremes[0] for curve in useful)
+    middle = float(np.median([curve.finite[-1] for curve in useful]))
+    return Scale(middle, max(best - middle, 1e-9, 1e-9 * abs(middle)), worst)
+
+
+def thinned(curves: Sequence[Curve], scale: Scale, most: int) -> Observations:
+    """Return points of curves, the best ones' first: of the leaders all along, of the last third only the end.
+
+    Args:
+        curves: The curves, each with a value at least.
+        scale: How to standardize.
+        most: How many points there may be, about.
+    """
+    last = scale.standardized(curve.values[-1] for curve in curves)
+    taken: list[tuple[int, int, float]] = []
+    for rank, index in enumerate(np.argsort(-last, kind="stable")):
+        if len(taken) >= most:
+            break
+        curve = curves[index]
+        if rank < _N_LEADERS:
+            positions = rungs_of(curve)
+        elif rank < most // 3:
+            positions = _end_of(curve)
+        else:
+            positions = [len(curve.epochs) - 1]
+        taken += [(int(index), curve.epochs[at], curve.values[at]) for at in positions]
+    index, epochs, values = zip(*taken, strict=True)
+    return Observations(np.array(index), np.array(epochs), scale.standardized(values))
+
+
+def rungs_of(curve: Curve) -> list[int]:
+    """Return positions on a curve at about doubling epochs, and the last one."""
+    positions = []
+    wanted = 1
+    last = len(curve.epochs) - 1
+    for position, epoch in enumerate(curve.epochs):
+        if epoch >= wanted and epoch < 0.8 * curve.epochs[last]:
+            positions.append(position)
+            wanted = 2 * epoch
+    return [*positions, last]
+
+
+def _end_of(curve: Curve) -> list[int]:
+    last = len(curve.epochs) - 1
+    before = [position for position in range(last) if curve.epochs[position] <= curve.epochs[last] / 2.5]
+    return [*before[-1:], last] if before else [*range(min(last, 1)), last]
+
+
+def _is_bad(trial: FrozenTrial, values: dict[int, float]) -> bool:
+    """Say whether a trial ended so badly that it has nothing better to show."""
+    if trial.state == TrialState.FAIL:
+        return trial.user_attrs.get("failure") != _LOST
+    return trial.state == TrialState.PRUNED and not values

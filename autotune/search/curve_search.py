@@ -1,0 +1,181 @@
+"""A sampler and a pruner that know learning curves: each trial's epochs inform the next suggestion, however few.
+
+They share one model of the study, a Gaussian process over configurations and epochs that both build from the stored
+trials. The sampler suggests what is expected to improve most on the best trial *at the last epoch*. The pruner stops a
+trial at a rung if by its curve so far it is expected to improve much less than a new configuration.
+
+What is covered: every kind of parameter, conditional ones too; trials that failed, diverged, or run at the same time;
+folds; several objectives, of which the first counts; each works with any other pruner or sampler.
+What is not covered: studies whose reports are not about epochs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.errors import UsageError
+from autotune.search.curve_belief import Belief, believe
+from autotune.search.curve_data import Curve, curve_of
+from autotune.search.curve_proposals import expected_improvement, propose
+from autotune.search.curve_space import CurveSpace, searched
+from autotune.search.curve_threads import one_thread
+from autotune.search.objectives import direction_sign
+from autotune.seeds import derive_seed
+
+_RUNG_FACTOR = 2.6  # from one rung to the next
+_FRACTION = 1.0  # of a new configuration's expected improvement that a trial needs to go on
+_N_RUNGS = 3
+
+
+class CurveSampler(BaseSampler):
+    """Suggest the configuration that is expected to improve most on the best trial at the last epoch.
+
+    The first suggestions are a scrambled Sobol sequence. All is a function of the seed and of the stored trials.
+
+    Args:
+        max_epochs: How many epochs a trial trains that is not stopped, at least 1.
+        seed: Where the chance comes from, at least 0.
+
+    Raises:
+        UsageError: If an argument is out of range.
+
+    Example:
+        >>> study = optuna.create_study(
+        ...     sampler=CurveSampler(max_epochs=50, seed=0), pruner=CurvePruner(max_epochs=50), direction="maximize"
+        ... )
+    """
+
+    def __init__(self, max_epochs: int, seed: int = 0) -> None:
+        self._max_epochs = _checked(max_epochs)
+        self._seed = seed
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+        with one_thread():
+            return searched(t for t in trials if t.number != trial.number and t.state != TrialState.WAITING)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        if not search_space:
+            return {}
+        with one_thread():
+            belief = believe(study, self._max_epochs, search_space, but=trial.number)
+            if belief is None:
+                return self._start(trial, search_space)
+            rng = np.random.default_rng(derive_seed(self._seed, "trial", trial.number))
+            return belief.space.to_params(propose(belief, rng).u)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        space = CurveSpace({param_name: param_distribution}, {})
+        rng = np.random.default_rng(derive_seed(self._seed, "trial", trial.number, "parameter", param_name))
+        return space.to_params(rng.random(1))[param_name]
+
+    def _start(self, trial: FrozenTrial, search_space: dict[str, BaseDistribution]) -> dict[str, Any]:
+        """Return the trial's point of a scrambled Sobol sequence."""
+        from scipy.stats import qmc  # takes a while to import
+
+        sequence = qmc.Sobol(len(search_space), scramble=True, seed=derive_seed(self._seed, "start"))
+        sequence.fast_forward(trial.number)
+        return CurveSpace(search_space, {}).to_params(sequence.random(1)[0])
+
+
+class CurvePruner(BasePruner):
+    """Stop a trial when by its curve so far it is expected to improve less than a new configuration would.
+
+    The first trials, from which no model can be made, are stopped at their first rung, unless they were enqueued.
+
+    Args:
+        max_epochs: How many epochs a trial trains that is not stopped, at least 1.
+
+    Raises:
+        UsageError: If an argument is out of range.
+    """
+
+    def __init__(self, max_epochs: int) -> None:
+        self._max_epochs = _checked(max_epochs)
+        self._rungs = rungs(max_epochs)
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        curve = curve_of(trial, direction_sign(study), self._max_epochs)
+        if curve is None or not curve.epochs or not self._is_due(trial, curve.epochs[-1]):
+            return False
+        with one_thread():
+            belief = believe(study, self._max_epochs, but=trial.number)
+            if belief is None:
+                return "fixed_params" not in trial.system_attrs  # who enqueues a trial wants to see it
+            return _expects_less_than_of_new(belief, curve)
+
+    def _is_due(self, trial: FrozenTrial, epoch: int) -> bool:
+        """Say whether this is the epoch of a rung, or the end of a later fold."""
+        last_step = trial.last_step
+        return epoch in self._rungs or (last_step is not None and last_step > self._max_epochs)
+
+
+def rungs(max_epochs: int) -> Sequence[int]:
+    """Return the epochs at which a trial may be stopped, before the last one."""
+    found: list[int] = []
+    at = max_epochs / _RUNG_FACTOR
+    while at >= 1.0 and len(found) < _N_RUNGS:
+        found.append(round(at))
+        at /= _RUNG_FACTOR
+    return found[::-1]
+
+
+def predicted_best(study: optuna.Study, max_epochs: int) -> FrozenTrial:
+    """Return the trial that the model would hand over: the best by the mean, not by a lucky report.
+
+    Args:
+        study: A study with a trial that has reported something.
+        max_epochs: The last epoch.
+
+    Raises:
+        UsageError: If no trial has a value.
+    """
+    with one_thread():
+        belief = believe(study, max_epochs)
+    if belief is not None:
+        return belief.curves[belief.leader].trial
+    sign = direction_sign(study)
+    curves = [c for t in study.get_trials(deepcopy=False) if (c := curve_of(t, sign, max_epochs)) is not None]
+    known = [curve for curve in curves if curve.epochs and np.isfinite(curve.values[-1])]
+    if not known:
+        raise UsageError(
+            f"the study {study.study_name} has no trial with a value.",
+            "The best one is chosen from trials that have reported something.",
+            "Run a trial first.",
+        )
+    return max(known, key=lambda curve: curve.values[-1]).trial
+
+
+def _expects_less_than_of_new(belief: Belief, curve: Curve) -> bool:
+    u = belief.space.to_cube([curve.trial.params])
+    mean, deviation = belief.with_curve(curve).predict_ends(u, curve.trial.number)
+    return bool(expected_improvement(mean, deviation, belief.best)[0] < _FRACTION * _of_new(belief))
+
+
+@functools.lru_cache(maxsize=4)
+def _of_new(belief: Belief) -> float:
+    """Return the expected improvement of the best new configuration, which is looked for once between two trials."""
+    return propose(belief, np.random.default_rng(len(belief.curves))).improvement
+
+
+def _checked(max_epochs: int) -> int:
+    if isinstance(max_epochs, int) and not isinstance(max_epochs, bool) and max_epochs >= 1:
+        return max_epochs
+    raise UsageError(
+        f"max_epochs={max_epochs!r} is out of range.",
+        "It is the number of epochs that a whole trial trains, an integer of at least 1.",
+        "Give the study's `epochs`.",
+    )
