@@ -35,6 +35,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 import search_methods
@@ -144,6 +145,7 @@ def _runs(
             for name, task in opened.items():
                 for setting in settings:
                     yield done.get((method, name, setting)) or run_search(method, task, setting)
+                print(f"{method}: task {name} is done", file=sys.stderr, flush=True)
         except NotHereError as error:
             print(f"{method} is skipped: {error}", flush=True)
 
@@ -171,7 +173,7 @@ def _read(file: Path | None) -> list[Run]:
     return [_run(json.loads(line)) for line in file.read_text("utf-8").splitlines()]
 
 
-def _run(stored: dict) -> Run:
+def _run(stored: dict[str, Any]) -> Run:
     setting = Setting(**{**stored["setting"], "checkpoints": tuple(stored["setting"]["checkpoints"])})
     standings = tuple(Standing(**standing) for standing in stored["standings"])
     return Run(stored["method"], stored["task"], setting, standings)
@@ -184,10 +186,10 @@ def print_tables(runs: Sequence[Run]) -> None:
         of_method.setdefault(run.method, []).append(run)
     for title, measure in (("handed over, its final accuracy", "chosen"), ("best value seen", "seen")):
         print(f"\nNormalised regret, {title}: mean ± standard error\n{'epochs':<24}", end="")
-        print(*(f"{standing.epochs:>14}" for standing in runs[0].standings) if runs else "", sep="")
+        print(*(f"{standing.epochs:>16}" for standing in runs[0].standings) if runs else "", sep="")
         for method, of_it in of_method.items():
-            print(f"{method:<24}", *(f"{cell:>14}" for cell in _cells(of_it, measure)), sep="")
-    print(f"\n{'cost, mean of a search':<24}{'trials':>14}{'method s':>14}{'ms / trial':>14}{'clock h':>14}")
+            print(f"{method:<24}", *(f"{cell:>16}" for cell in _cells(of_it, measure)), sep="")
+    print(f"\n{'cost, mean of a search':<24}{'trials':>16}{'method s':>16}{'ms / trial':>16}{'clock h':>16}")
     for method, of_it in of_method.items():
         print(_cost(method, [run.standings[-1] for run in of_it]))
 
@@ -206,7 +208,7 @@ def _cost(method: str, last: Sequence[Standing]) -> str:
     trials, seconds, clock_s = (
         statistics.fmean(getattr(standing, name) for standing in last) for name in ("trials", "method_s", "clock_s")
     )
-    return f"{method:<24}{trials:>14.1f}{seconds:>14.2f}{1000 * seconds / trials:>14.1f}{clock_s / 3600:>14.2f}"
+    return f"{method:<24}{trials:>16.1f}{seconds:>16.2f}{1000 * seconds / trials:>16.1f}{clock_s / 3600:>16.2f}"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from optuna.distributions import FloatDistribution, IntDistribution
@@ -84,8 +84,8 @@ class LCBench:
                 "Take `lcbench` from github.com/slds-lmu/yahpo_data, and name the folder that has it with --data-dir.",
             ) from error
         ranges = {one["name"]: one for one in declared}
-        self.tasks = tuple(ranges["OpenML_task_id"]["choices"])
-        self.space = {name: _distribution(ranges[name]) for name in _HYPERPARAMETERS}
+        self.tasks: Sequence[str] = tuple(ranges["OpenML_task_id"]["choices"])
+        self.space: Space = {name: _distribution(ranges[name]) for name in _HYPERPARAMETERS}
         self._model = _session(folder / "model.onnx")
 
     def curves(self, task: str, configs: Sequence[Config], epochs: Sequence[int]) -> Curves:
@@ -135,9 +135,9 @@ class Task:
         """
         key = self._key(config)
         if key not in self._trainings:
-            epochs = np.arange(1, EPOCHS + 1)
+            epochs = range(1, EPOCHS + 1)
             curves = self._surrogate.curves(self.name, [config], epochs)
-            epoch_s = max(float(np.median(curves.time_s[0] / epochs)), 1e-3)
+            epoch_s = max(float(np.median(curves.time_s[0] / np.array(epochs))), 1e-3)
             self._trainings[key] = Training(curves.accuracy[0], epoch_s)
         return self._trainings[key]
 
@@ -172,12 +172,12 @@ def draw(space: Space, n: int, chance: np.random.Generator) -> list[dict[str, fl
     return [dict(zip(columns, row, strict=True)) for row in np.column_stack([*columns.values()]).tolist()]
 
 
-def _distribution(declared: Mapping[str, object]) -> FloatDistribution | IntDistribution:
-    kind = {"uniform_float": FloatDistribution, "uniform_int": IntDistribution}[str(declared["type"])]
+def _distribution(declared: Mapping[str, Any]) -> FloatDistribution | IntDistribution:
+    kind = {"uniform_float": FloatDistribution, "uniform_int": IntDistribution}[declared["type"]]
     return kind(declared["lower"], declared["upper"], log=declared["log"])
 
 
-def _session(file: Path):
+def _session(file: Path) -> Any:
     try:
         import onnxruntime
     except ImportError as error:

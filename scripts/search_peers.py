@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from lcbench import EPOCHS, Config, Space
-from optuna.distributions import IntDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 from simulated_search import Job, Method, NotHereError
 
 from autotune.seeds import derive_seed
@@ -90,7 +90,7 @@ class KerasTunerHyperband:
 class Suggester(Protocol):
     """What Ray's scheduler is given configurations by, as Ray calls its own searchers."""
 
-    def suggest(self, trial_id: str) -> dict[str, Any]: ...
+    def suggest(self, trial_id: str) -> Any: ...
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None: ...
 
@@ -131,7 +131,7 @@ class RayAsha:
         from ray.tune.schedulers import AsyncHyperBandScheduler
 
         self._suggester = suggester
-        self._scheduler = AsyncHyperBandScheduler(metric=_METRIC, mode="max", max_t=EPOCHS)
+        self._scheduler: Any = AsyncHyperBandScheduler(metric=_METRIC, mode="max", max_t=EPOCHS)
         self._n_trials = 0
 
     def ask(self, worker: int) -> Job:
@@ -194,14 +194,13 @@ def _as_keras_tuner_has_it(space: Space, declared: Any) -> Any:
 
 
 def _as_ray_has_it(space: Space, tune: Any) -> dict[str, Any]:
-    kinds = {(int, True): tune.lograndint, (int, False): tune.randint}
-    kinds |= {(float, True): tune.loguniform, (float, False): tune.uniform}
-    whole = {name: isinstance(one, IntDistribution) for name, one in space.items()}
-    return {
-        # The upper end of Ray's whole numbers is left out.
-        name: kinds[int if whole[name] else float, one.log](one.low, one.high + whole[name])
-        for name, one in space.items()
-    }
+    return {name: _ray_domain(one, tune) for name, one in space.items()}
+
+
+def _ray_domain(one: FloatDistribution | IntDistribution, tune: Any) -> Any:
+    if isinstance(one, IntDistribution):
+        return (tune.lograndint if one.log else tune.randint)(one.low, one.high + 1)  # Ray leaves the upper end out
+    return (tune.loguniform if one.log else tune.uniform)(one.low, one.high)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -32,7 +32,7 @@ class Job:
         epochs: The training ends after this epoch, if it is not stopped before.
     """
 
-    trial: Hashable
+    trial: Any
     config: Config
     trained: int = 0
     epochs: int = EPOCHS
@@ -115,7 +115,7 @@ class _Search:
         self._n_begun = self._n_spent = self._n_trials = 0
         self._clock_s = self._method_s = 0.0
         self._best = (float("-inf"), float("-inf"))  # the best report, and what it is without noise
-        self._last: dict[Hashable, tuple[float, Config]] = {}  # each trial's last report
+        self._last: dict[Any, tuple[float, Config]] = {}  # each trial's last report
 
     def run(self) -> list[Standing]:
         standings = []
