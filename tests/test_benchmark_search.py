@@ -1,0 +1,243 @@
+"""The benchmark of searches: exact budgets, an asynchronous clock, regret, noise, and every method there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar
+
+import benchmark_search  # scripts/benchmark_search.py
+import numpy as np
+import pytest
+from benchmark_search import METHODS, Run, run_search
+from lcbench import EPOCHS, Config, Curves, LCBench, Surrogate, Task, draw
+from optuna.distributions import FloatDistribution, IntDistribution
+from simulated_search import Job, NotHereError, Setting, Standing, simulate
+
+SHORT = Setting(budget=60, checkpoints=(50, 60), workers=4, noise=0.5)
+
+
+class Toy:
+    """Curves that rise to 90 % at best; an epoch takes 1 to 10 s."""
+
+    space: ClassVar = {"x": FloatDistribution(0.0, 1.0), "units": IntDistribution(1, 64, log=True)}
+    tasks = ("one", "two", "three")
+
+    def curves(self, task: str, configs: Sequence[Config], epochs: Sequence[int]) -> Curves:
+        x, units = (np.array([[config[name]] for config in configs]) for name in self.space)
+        ends = 90.0 - 40.0 * (x - 0.3) ** 2 - np.log2(units) * (task == "two")
+        return Curves(ends * (1.0 - np.exp(-np.asarray(epochs) / 5.0)), (1.0 + 9.0 * x) * np.asarray(epochs))
+
+
+class Scripted:
+    """Hands out given jobs in turn, and remembers what it is told; at the end of the list it has nothing to do."""
+
+    def __init__(self, *jobs: Job | None) -> None:
+        self.jobs = list(jobs)
+        self.told: list[tuple[object, int]] = []
+
+    def ask(self, worker: int) -> Job | None:
+        return self.jobs.pop(0) if self.jobs else None
+
+    def report(self, job: Job, epoch: int, accuracy: float) -> bool:
+        self.told.append((job.trial, epoch))
+        return True
+
+    def choose(self) -> None:
+        return None
+
+
+@pytest.fixture
+def task() -> Task:
+    return Task(Toy(), "one")
+
+
+def job(name: str, x: float, trained: int = 0, epochs: int = EPOCHS) -> Job:
+    return Job(name, {"x": x, "units": 8}, trained, epochs)
+
+
+def without_cost(run: Run) -> list[Standing]:
+    return [dataclasses.replace(standing, method_s=0.0) for standing in run.standings]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_exactly_the_budget_is_spent_whatever_runs(task: Task, workers: int) -> None:
+    method = Scripted(*(job(f"trial {n}", n / 10) for n in range(6)))
+    standings = simulate(method, task, Setting(budget=103, checkpoints=(50, 100, 103), workers=workers))
+    assert len(method.told) == 103
+    assert [standing.epochs for standing in standings] == [50, 100, 103]
+
+
+def test_a_quick_worker_does_not_wait_for_a_slow_one(task: Task) -> None:
+    method = Scripted(job("slow", x=1.0), job("quick", x=0.0, epochs=8), job("next", x=0.0))  # 10 s, 1 s, 1 s an epoch
+    (standing,) = simulate(method, task, Setting(budget=11, checkpoints=(11,), workers=2))
+    assert method.told[:8] == [("quick", epoch) for epoch in range(1, 9)]
+    assert method.told[8:] == [("next", 1), ("slow", 1), ("next", 2)]
+    assert standing.clock_s == 10.0
+
+
+def test_workers_share_the_time_but_not_the_budget(task: Task) -> None:
+    alone, four = (
+        run_search("random", task, Setting(budget=400, checkpoints=(400,), workers=workers)) for workers in (1, 4)
+    )
+    assert four.standings[0].clock_s < 0.5 * alone.standings[0].clock_s
+    assert four.standings[0].epochs == alone.standings[0].epochs
+
+
+def test_a_worker_without_a_trial_waits_for_one(task: Task) -> None:
+    method = Scripted(
+        job("first", x=0.5, epochs=2), None, job("second", x=0.5, epochs=1), job("third", x=0.5, epochs=1)
+    )
+    simulate(method, task, Setting(budget=4, checkpoints=(4,), workers=2))
+    # Asked again after each epoch, the second worker begins while the first trial still runs.
+    assert sorted(method.told) == [("first", 1), ("first", 2), ("second", 1), ("third", 1)]
+    with pytest.raises(RuntimeError, match="nothing to do after 1 epochs"):
+        simulate(Scripted(job("only", x=0.5, epochs=1)), task, Setting(budget=4, checkpoints=(4,)))
+
+
+def test_a_continued_trial_pays_for_its_new_epochs_only(task: Task) -> None:
+    method = Scripted(job("whole", x=0.5, epochs=2), job("continued", x=0.5, trained=2, epochs=5))
+    simulate(method, task, Setting(budget=5, checkpoints=(5,)))
+    assert method.told == [("whole", 1), ("whole", 2), ("continued", 3), ("continued", 4), ("continued", 5)]
+
+
+def test_regret_is_0_for_the_best_random_configuration_and_1_for_the_median(task: Task) -> None:
+    asked: list[Config] = []
+
+    class Watched(Toy):
+        def curves(self, task: str, configs: Sequence[Config], epochs: Sequence[int]) -> Curves:
+            asked.extend(configs)
+            return super().curves(task, configs, epochs)
+
+    watched = Task(Watched(), "one")
+    watched.regret(0.0)
+    assert len(asked) == 10_000
+    finals = [watched.training(config).accuracy[-1] for config in asked[:10_000]]
+    assert watched.regret(max(finals)) == pytest.approx(0.0, abs=1e-12)
+    assert watched.regret(float(np.median(finals))) == pytest.approx(1.0)
+
+
+def test_what_is_handed_over_is_judged_by_its_last_epoch_and_without_noise(task: Task) -> None:
+    noisy = Setting(budget=2, checkpoints=(2,), noise=100.0)
+    bad, good = job("bad", x=1.0, epochs=1), job("good", x=0.3, epochs=1)
+    (standing,) = simulate(Scripted(bad, good), task, noisy)
+    told = {
+        one.trial: task.noise(one.config, 100.0, 0)[0] + task.training(one.config).accuracy[0] for one in (bad, good)
+    }
+    luckier = max((bad, good), key=lambda one: told[one.trial])
+    curve = task.training(luckier.config).accuracy
+    assert standing.chosen == task.regret(curve[-1])
+    assert standing.seen == task.regret(curve[0])
+
+
+def test_noise_depends_on_task_configuration_epoch_and_seed_only(task: Task) -> None:
+    config, other = {"x": 0.5, "units": 8}, {"x": 0.5, "units": 9}
+    noise = task.noise(config, 0.5, seed=3)
+    assert np.array_equal(noise, Task(Toy(), "one").noise({"units": 8.0, "x": 0.5}, 0.5, seed=3))
+    assert len(np.unique(noise)) == EPOCHS
+    many = np.array([task.noise(config, 0.5, seed) for seed in range(200)])
+    assert many.std() == pytest.approx(0.5, rel=0.05)
+    for different in (task.noise(other, 0.5, 3), Task(Toy(), "two").noise(config, 0.5, 3), many[4]):
+        assert not np.isclose(noise, different).any()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_searches_with_several_workers_and_repeats_itself(name: str, task: Task) -> None:
+    try:
+        run = run_search(name, task, SHORT)
+    except NotHereError as error:
+        pytest.skip(str(error))
+    assert [standing.epochs for standing in run.standings] == [50, 60]
+    assert run.standings[-1].chosen < 2.0
+    assert without_cost(run_search(name, task, SHORT)) == without_cost(run)
+    assert without_cost(run_search(name, task, dataclasses.replace(SHORT, seed=1))) != without_cost(run)
+
+
+def test_configurations_are_drawn_from_the_whole_space_on_its_scale() -> None:
+    drawn = draw(Toy.space, 2_000, np.random.default_rng(0))
+    units = [config["units"] for config in drawn]
+    assert {1.0, 64.0} <= {*units} <= {*map(float, range(1, 65))}
+    assert 4 <= np.median(units) <= 8
+    assert all(0.0 <= config["x"] <= 1.0 for config in drawn)
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have the script find the toy for LCBench; arguments are appended to the list."""
+    arguments = ["benchmark_search.py", "--data-dir", "nowhere", "--budget", "60", "--methods", "random"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    monkeypatch.setattr(benchmark_search, "LCBench", lambda folder: Toy())
+    return arguments
+
+
+def test_runs_that_are_in_the_file_are_not_done_again(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "runs.jsonl"
+    command += ["--json", str(file), "--seeds", "2"]
+    assert benchmark_search.main() == 0
+    lines, shown = file.read_text().splitlines(), capsys.readouterr().out
+    assert len(lines) == 2 * 2  # two seeds of the tasks one and three
+    assert shown.count("\nrandom ") == 3
+    monkeypatch.setattr(benchmark_search, "simulate", pytest.fail)
+    assert benchmark_search.main() == 0
+    assert file.read_text().splitlines() == lines
+    assert capsys.readouterr().out == shown
+
+
+def test_the_judging_tasks_are_the_others(command: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "runs.jsonl"
+    command += ["--json", str(file), "--tasks", "judging"]
+    assert benchmark_search.main() == 0
+    assert '"task": "two"' in file.read_text()
+    assert '"task": "one"' not in file.read_text()
+
+
+def test_a_method_that_is_not_here_is_skipped_by_one_line(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(space: object, seed: int) -> None:
+        raise NotHereError("the package peer is not installed")
+
+    monkeypatch.setitem(benchmark_search.METHODS, "peer", missing)
+    command[-1] = "peer,random"
+    assert benchmark_search.main() == 0
+    assert "\npeer is skipped: the package peer is not installed\n" in capsys.readouterr().out
+
+
+def test_what_is_missing_or_misspelt_is_said_plainly(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark_search, "LCBench", LCBench)
+    assert benchmark_search.main() == 2
+    assert "config_space.json is missing" in capsys.readouterr().err
+    command[-1] = "randon"
+    assert benchmark_search.main() == 2
+    assert "no method randon" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def lcbench(data_dir: Path) -> Surrogate:
+    if find_spec("onnxruntime") is None:
+        pytest.skip("needs onnxruntime: pip install 'autotune[benchmarks]'")
+    return LCBench(data_dir)
+
+
+def test_lcbench_answers_for_34_tasks_at_once_as_one_by_one(lcbench: Surrogate) -> None:
+    assert len(lcbench.tasks) == len({*lcbench.tasks}) == 34
+    configs = draw(lcbench.space, 5, np.random.default_rng(0))
+    curves = lcbench.curves(lcbench.tasks[0], configs, range(1, EPOCHS + 1)).accuracy
+    assert curves.shape == (5, EPOCHS)
+    assert ((curves > 0) & (curves < 100)).all()
+    task = Task(lcbench, lcbench.tasks[0])
+    for config, curve in zip(configs, curves, strict=True):
+        assert task.training(config).accuracy == pytest.approx(curve, abs=1e-3)
+        assert 0.0 < task.training(config).epoch_s < 1_000.0
+
+
+def test_a_search_on_lcbench_gets_better(lcbench: Surrogate) -> None:
+    run = run_search("random", Task(lcbench, lcbench.tasks[0]), Setting(budget=500, checkpoints=(50, 500)))
+    assert run.standings[0].chosen > run.standings[1].chosen > 0.0
