@@ -28,11 +28,8 @@ def run_with(search: Search, lines: str) -> None:
     """Search with the study file and some more lines of Python at its end, until the process is ended."""
     journal, problem = search.journal, search.problem
     declared = (STUDIES / problem.study_file).read_text("utf-8")
-    recorded = (
-        f"\nfrom peers.training import recorded\n\nstudy = recorded(study, {journal.path!r}, {journal.began!r})\n"
-    )
-    study_file = Path(search.folder) / problem.study_file
-    study_file.write_text(declared + recorded + lines, "utf-8")
+    study_file = search.folder / problem.study_file
+    study_file.write_text(declared + _RECORDED % (journal.path, journal.began) + lines, "utf-8")
 
     def observe(event: Event) -> None:
         if isinstance(event, TrialEnded) and event.state in ("complete", "pruned"):

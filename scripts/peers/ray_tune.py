@@ -30,16 +30,12 @@ def search(search: Search) -> None:
     trainable = tune.with_parameters(
         _train, problem=problem, rows=rows, journal=search.journal, seed=search.seed, threads=max(1, int(n_cpus))
     )
-
-    def space(trial: Any) -> None:
-        problem.suggest(trial)
-
     tuner = tune.Tuner(
         tune.with_resources(trainable, {"cpu": n_cpus}),
         tune_config=tune.TuneConfig(
             metric=_METRIC,
             mode="max",
-            search_alg=OptunaSearch(space, metric=_METRIC, mode="max", seed=search.seed),
+            search_alg=OptunaSearch(problem.suggest, metric=_METRIC, mode="max", seed=search.seed),
             scheduler=AsyncHyperBandScheduler(max_t=problem.epochs),
             num_samples=-1,
             max_concurrent_trials=search.slots,
