@@ -13,7 +13,7 @@ curves.py (the same with CurveSampler and CurvePruner). What is not installed is
 "autotune[benchmarks]"`. The figures are of any epoch of any trial, whether or not the tuner keeps that epoch's weights.
 
 Usage: python scripts/benchmark_peers.py [--data digits|mnist] [--budget SECONDS] [--seeds 3] [--methods optuna,ray-1]
-           [--data-dir DIR] [--json FILE]
+           [--trials N] [--data-dir DIR] [--json FILE]
 
 DIR has mnist.npz (default: AUTOTUNE_DATA). FILE is written anew after each run. Say with every figure: what the first
 lines say, and this command.
@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import os
 import platform
 import subprocess
@@ -31,6 +32,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -59,6 +61,7 @@ class Plan:
         methods: Which methods.
         seeds: How many seeds, from 0.
         budget_s: Seconds for each search.
+        enough: How many trials are enough, so that a search is ended before its time; None for any number.
         cores: How many cores each search has.
     """
 
@@ -67,6 +70,7 @@ class Plan:
     methods: tuple[str, ...]
     seeds: int
     budget_s: float
+    enough: int | None
     cores: int
 
 
@@ -111,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--methods", metavar="NAMES", default=",".join(METHODS), help="default: %(default)s")
     parser.add_argument("--seeds", metavar="N", type=int, default=3, help="the seeds 0 to N - 1")
     parser.add_argument("--budget", metavar="SECONDS", type=float, help="digits: 300, mnist: 3600")
+    parser.add_argument("--trials", metavar="N", type=int, help="end a search as soon as it has so many: for a try")
     parser.add_argument("--json", metavar="FILE", type=Path)
     return parser
 
@@ -135,6 +140,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         methods,
         options.seeds,
         budget_s,
+        options.trials,
         available_cores(),
     )
 
@@ -170,7 +176,7 @@ def _runs(plan: Plan) -> Iterator[Run | SearchFailedError]:
                 left.remove(method)
                 yield error
             else:
-                best = 100 * run.best_after(plan.budget_s)
+                best = 100 * run.best_after(run.seconds)
                 print(f"{method}, seed {seed}: {best:.2f} % in {run.n_trials} trials", flush=True)
                 yield run
 
@@ -194,7 +200,8 @@ def _run(plan: Plan, method: str, seed: int) -> Run:
         folder.mkdir()
         journal = Journal(f"{name}/journal.jsonl", time.time())
         command = _command(plan, method, seed, folder, journal)
-        measured = run_for(command, plan.budget_s, log, folder, environment_of_searches(SCRIPTS))
+        environment = environment_of_searches(SCRIPTS)
+        measured = run_for(command, plan.budget_s, log, folder, environment, partial(_is_enough, plan, journal))
         words = log.read_text("utf-8", errors="replace").strip()
         if measured.status == NOT_HERE:
             raise NotHereError(words.splitlines()[-1])
@@ -204,7 +211,11 @@ def _run(plan: Plan, method: str, seed: int) -> Run:
                 "A search goes on until its time is up.",
                 f"Look at the last that it has said:\n{words[-_WORDS_OF_A_FAILURE:]}",
             )
-        return new_run(method, seed, plan.budget_s, journal, measured)
+        return new_run(method, seed, journal, measured)
+
+
+def _is_enough(plan: Plan, journal: Journal) -> bool:
+    return plan.enough is not None and len(journal.read(math.inf)[1]) >= plan.enough
 
 
 def _command(plan: Plan, method: str, seed: int, folder: Path, journal: Journal) -> Sequence[str]:

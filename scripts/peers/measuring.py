@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,19 +21,26 @@ class Measured:
     """How a process went.
 
     Attributes:
-        status: Its exit status; None if it ran to the end of its time.
+        status: Its exit status; None if it ran until it was ended.
+        seconds: For how long it ran.
         peak_mib: The most memory that it and its children took at once, in MiB; pages that several share count once
             where the system knows them (Linux).
     """
 
     status: int | None
+    seconds: float
     peak_mib: float
 
 
 def run_for(
-    command: Sequence[str], budget_s: float, log: Path, folder: Path, environment: Mapping[str, str]
+    command: Sequence[str],
+    budget_s: float,
+    log: Path,
+    folder: Path,
+    environment: Mapping[str, str],
+    is_enough: Callable[[], bool],
 ) -> Measured:
-    """Run a command for so many seconds at most; then end it and its children.
+    """Run a command until its time is up or it has done enough; then end it and its children.
 
     Args:
         command: The command.
@@ -41,20 +48,22 @@ def run_for(
         log: The file for what it prints.
         folder: Where it runs.
         environment: All of its environment variables.
+        is_enough: Asked every other second whether it may be ended before its time.
     """
-    until = time.monotonic() + budget_s
+    began = time.monotonic()
     with log.open("wb") as output:
         root = psutil.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder, env=dict(environment))
     tree, peak, status = [root], 0.0, None
     try:
-        while status is None and (left := until - time.monotonic()) > 0:
+        while status is None and (left := began + budget_s - time.monotonic()) > 0 and not is_enough():
             tree = _tree(root, tree)
             peak = max(peak, sum(map(_memory_mib, tree)))
             with contextlib.suppress(psutil.TimeoutExpired):
                 status = root.wait(timeout=min(_EVERY_S, left))
+        seconds = min(time.monotonic() - began, budget_s)
     finally:
         _end(root, _tree(root, tree))
-    return Measured(status, peak)
+    return Measured(status, seconds, peak)
 
 
 def _tree(root: psutil.Popen, before: list[psutil.Process]) -> list[psutil.Process]:
@@ -72,13 +81,14 @@ def _memory_mib(process: psutil.Process) -> float:
 
 
 def _end(root: psutil.Popen, tree: Sequence[psutil.Process]) -> None:
+    """Ask the process to end, which ends its children if it knows how to; then kill what is left."""
     with contextlib.suppress(psutil.NoSuchProcess):
         root.terminate()
-    _, alive = psutil.wait_procs(tree, timeout=_GRACE_S)
-    for process in alive:
+    psutil.wait_procs([root], timeout=_GRACE_S)
+    for process in tree:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(alive, timeout=_GRACE_S)
+    psutil.wait_procs(tree, timeout=_GRACE_S)
 
 
 def environment_of_searches(scripts: Path, base: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -12,7 +12,7 @@ from peers.measuring import Measured
 from peers.methods import METHODS
 
 _ROUNDING = 1e-6  # Keras counts in float32: 5,940 of 6,000 may be a little less than 0.99
-_SHARES = (0.25, 0.5, 1.0)  # of the budget, after which the best values are compared
+_SHARES = (0.25, 0.5, 1.0)  # of the time, after which the best values are compared
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,18 @@ class Run:
     Attributes:
         method: By which method.
         seed: With which seed.
-        budget_s: How many seconds it had.
+        seconds: How long it ran.
         improvements: Each time (seconds) that a validation accuracy was better than all before, and that accuracy.
         n_trials: Trials that ended, complete or stopped early.
         n_epochs: Epochs that ended, of all trials.
-        outside: Share of budget times slots that was no epoch of any trial: imports, building, checkpoints, reports,
+        outside: Share of time times slots that was no epoch of any trial: imports, building, checkpoints, reports,
             suggestions, waiting, and the epochs that had not ended when the time was up.
         peak_mib: The most memory that all its processes took at once, in MiB.
     """
 
     method: str
     seed: int
-    budget_s: float
+    seconds: float
     improvements: tuple[tuple[float, float], ...]
     n_trials: int
     n_epochs: int
@@ -50,13 +50,13 @@ class Run:
         return max((best for at, best in self.improvements if at <= seconds), default=0.0)
 
 
-def new_run(method: str, seed: int, budget_s: float, journal: Journal, measured: Measured) -> Run:
+def new_run(method: str, seed: int, journal: Journal, measured: Measured) -> Run:
     """Return what a search's journal says of its time."""
-    epochs, ends = journal.read(until_s=budget_s)
+    epochs, ends = journal.read(until_s=measured.seconds)
     in_epochs = sum(epoch.epoch_s for epoch in epochs)
-    outside = 1.0 - in_epochs / (budget_s * METHODS[method].slots)
+    outside = 1.0 - in_epochs / (measured.seconds * METHODS[method].slots)
     improvements = tuple(_improvements(epochs))
-    return Run(method, seed, budget_s, improvements, len(ends), len(epochs), outside, measured.peak_mib)
+    return Run(method, seed, measured.seconds, improvements, len(ends), len(epochs), outside, measured.peak_mib)
 
 
 def _improvements(epochs: Sequence[EpochDone]) -> Iterator[tuple[float, float]]:
@@ -70,22 +70,22 @@ def _improvements(epochs: Sequence[EpochDone]) -> Iterator[tuple[float, float]]:
 def common_levels(runs: Sequence[Run]) -> dict[int, float]:
     """Return for each seed the highest validation accuracy that all of its runs have reached."""
     seeds = sorted({run.seed for run in runs})
-    return {seed: min(run.best_after(run.budget_s) for run in runs if run.seed == seed) for seed in seeds}
+    return {seed: min(run.best_after(run.seconds) for run in runs if run.seed == seed) for seed in seeds}
 
 
 def table(runs: Sequence[Run], thresholds: Sequence[float]) -> list[str]:
     """Return the lines of a table: each method in its order, medians over seeds.
 
     Args:
-        runs: At least one, all with the same budget.
+        runs: At least one.
         thresholds: Validation accuracies to be reached, in [0, 1].
     """
     levels = common_levels(runs)
-    budget = runs[0].budget_s
+    longest = max(run.seconds for run in runs)
     columns: list[tuple[str, Callable[[Run], float], Callable[[float], str]]] = [
         *((f"{100 * level:.1f} %", _seconds_to(level), _seconds) for level in thresholds),
         ("common", lambda run: run.seconds_to(levels[run.seed]), _seconds),
-        *((f"@{share * budget:.0f} s", _best_after(share * budget), _percent) for share in _SHARES),
+        *((f"@{share * longest:.0f} s", _best_after(share * longest), _percent) for share in _SHARES),
         ("trials", lambda run: run.n_trials, _count),
         ("epochs", lambda run: run.n_epochs, _count),
         ("outside", lambda run: run.outside, lambda share: f"{100 * share:.0f} %"),
