@@ -1,0 +1,240 @@
+"""Time to quality on real training: Optuna alone, KerasTuner, Ray Tune and this package on the same task.
+
+The task is a study of this repository, its network, its space and its most epochs a trial: studies/digits_cnn.py (the
+quick version) or studies/mnist_cnn.py. All methods have the same rows, the same holdout, the same cores and the same
+time on the wall, which begins with the start of their process, imports included. Runs follow each other in turn, all
+methods with one seed and then with the next, so that what else the machine does hits them alike. A search does not know
+when its time is up: its processes are ended then.
+
+Each search is one small module in scripts/peers that says how its tuner is configured: optuna_script.py (TPE,
+MedianPruner, the pruning callback of optuna-integration), keras_tuner_search.py (Hyperband, BayesianOptimization),
+ray_tune.py (OptunaSearch with ASHA, 1 and 2 trials at a time), ours.py (the study file as it is, 1 and 2 slots) and
+curves.py (the same with CurveSampler and CurvePruner). What is not installed is skipped: `pip install
+"autotune[benchmarks]"`. The figures are of any epoch of any trial, whether or not the tuner keeps that epoch's weights.
+
+Usage: python scripts/benchmark_peers.py [--data digits|mnist] [--budget SECONDS] [--seeds 3] [--methods optuna,ray-1]
+           [--trials N] [--data-dir DIR] [--json FILE]
+
+DIR has mnist.npz (default: AUTOTUNE_DATA). FILE is written anew after each run. Say with every figure: what the first
+lines say, and this command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from peers.journal import Journal
+from peers.measuring import environment_of_searches, run_for
+from peers.methods import METHODS
+from peers.one import NOT_HERE
+from peers.problems import PROBLEMS
+from peers.table import Run, new_run, table
+
+from autotune.errors import AutotuneError, UsageError
+from autotune.running.slots import available_cores
+
+SCRIPTS = Path(__file__).resolve().parent
+_PACKAGES = ("tensorflow", "keras", "optuna", "optuna-integration", "keras-tuner", "ray")
+_WORDS_OF_A_FAILURE = 2_000  # characters of the end of its log
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is to be measured.
+
+    Attributes:
+        data: The name of the problem.
+        data_dir: Where its data are; None for Keras's own cache.
+        methods: Which methods.
+        seeds: How many seeds, from 0.
+        budget_s: Seconds for each search.
+        enough: How many trials are enough, so that a search is ended before its time; None for any number.
+        cores: How many cores each search has.
+    """
+
+    data: str
+    data_dir: Path | None
+    methods: tuple[str, ...]
+    seeds: int
+    budget_s: float
+    enough: int | None
+    cores: int
+
+
+class NotHereError(Exception):
+    """A method needs a package that is not installed."""
+
+
+class SearchFailedError(AutotuneError):
+    """A search has ended before its time with an error."""
+
+
+def main() -> int:
+    """Run the searches and print the table; 1 if one has failed or none could run, 2 for a mistake in usage."""
+    options = _parser().parse_args()
+    try:
+        plan = _plan(options)
+        PROBLEMS[plan.data].rows(plan.data_dir, seed=0)  # to say now what is missing
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    conditions = _conditions(plan)
+    print(*conditions, sep="\n", flush=True)
+    runs: list[Run] = []
+    failed = 0
+    for found in _runs(plan):
+        if isinstance(found, SearchFailedError):
+            failed += 1
+            print(found, file=sys.stderr, flush=True)
+            continue
+        runs.append(found)
+        if options.json:
+            _write(options.json, conditions, runs)
+    if runs:
+        print("", *table(runs, PROBLEMS[plan.data].thresholds), sep="\n")
+    return 0 if runs and not failed else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", choices=PROBLEMS, default="digits")
+    parser.add_argument("--data-dir", metavar="DIR", type=Path)
+    parser.add_argument("--methods", metavar="NAMES", default=",".join(METHODS), help="default: %(default)s")
+    parser.add_argument("--seeds", metavar="N", type=int, default=3, help="the seeds 0 to N - 1")
+    parser.add_argument("--budget", metavar="SECONDS", type=float, help="digits: 300, mnist: 3600")
+    parser.add_argument("--trials", metavar="N", type=int, help="end a search as soon as it has so many: for a try")
+    parser.add_argument("--json", metavar="FILE", type=Path)
+    return parser
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    methods = tuple(options.methods.split(","))
+    if unknown := sorted({*methods} - {*METHODS}):
+        raise UsageError(
+            f"there is no method {', '.join(unknown)}.", f"There are {', '.join(METHODS)}.", "Correct --methods."
+        )
+    budget_s = options.budget or PROBLEMS[options.data].budget_s
+    if budget_s <= 0 or options.seeds < 1:
+        raise UsageError(
+            f"the budget is {budget_s} s and there are {options.seeds} seeds.",
+            "Each search has some time, and there is one at least.",
+            "Correct --budget or --seeds.",
+        )
+    data_dir = options.data_dir or os.environ.get("AUTOTUNE_DATA")
+    return Plan(
+        options.data,
+        Path(data_dir).absolute() if data_dir else None,
+        methods,
+        options.seeds,
+        budget_s,
+        options.trials,
+        available_cores(),
+    )
+
+
+def _conditions(plan: Plan) -> list[str]:
+    describe = ["git", "-C", str(SCRIPTS), "describe", "--always", "--dirty"]
+    commit = subprocess.run(describe, capture_output=True, text=True, check=False).stdout.strip()
+    return [
+        f"commit {commit or 'unknown'}, {platform.machine()}, {plan.cores} cores, Python {platform.python_version()}",
+        ", ".join(f"{package} {_version(package)}" for package in _PACKAGES),
+        f"{plan.data}, {plan.seeds} seeds, {plan.budget_s:g} s for each search",
+    ]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _runs(plan: Plan) -> Iterator[Run | SearchFailedError]:
+    """Run each method with one seed, then each with the next; those that are not here or fail only once."""
+    left = [method for method in plan.methods if _fits(method, plan.cores)]
+    for seed in range(plan.seeds):
+        for method in tuple(left):
+            try:
+                run = _run(plan, method, seed)
+            except NotHereError as error:
+                print(f"{method} is skipped: {error}", flush=True)
+                left.remove(method)
+            except SearchFailedError as error:
+                left.remove(method)
+                yield error
+            else:
+                best = 100 * run.best_after(run.seconds)
+                print(f"{method}, seed {seed}: {best:.2f} % in {run.n_trials} trials", flush=True)
+                yield run
+
+
+def _fits(method: str, cores: int) -> bool:
+    if METHODS[method].slots <= cores:
+        return True
+    print(f"{method} is skipped: it needs {METHODS[method].slots} cores, and there is {cores}", flush=True)
+    return False
+
+
+def _run(plan: Plan, method: str, seed: int) -> Run:
+    """Run one search.
+
+    Raises:
+        NotHereError: If what it needs is not installed.
+        SearchFailedError: If the search has failed.
+    """
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder, log = Path(name) / "files", Path(name) / "log.txt"
+        folder.mkdir()
+        journal = Journal(f"{name}/journal.jsonl", time.time())
+        command = _command(plan, method, seed, folder, journal)
+        environment = environment_of_searches(SCRIPTS)
+        measured = run_for(command, plan.budget_s, log, folder, environment, partial(_is_enough, plan, journal))
+        words = log.read_text("utf-8", errors="replace").strip()
+        if measured.status == NOT_HERE:
+            raise NotHereError(words.splitlines()[-1])
+        if measured.status is not None:
+            raise SearchFailedError(
+                f"{method} has ended before its time (exit status {measured.status}).",
+                "A search goes on until its time is up.",
+                f"Look at the last that it has said:\n{words[-_WORDS_OF_A_FAILURE:]}",
+            )
+        return new_run(method, seed, journal, measured)
+
+
+def _is_enough(plan: Plan, journal: Journal) -> bool:
+    return plan.enough is not None and len(journal.read(math.inf)[1]) >= plan.enough
+
+
+def _command(plan: Plan, method: str, seed: int, folder: Path, journal: Journal) -> Sequence[str]:
+    return [
+        *(sys.executable, "-m", "peers.one", method),
+        *("--data", plan.data),
+        *(("--data-dir", str(plan.data_dir)) if plan.data_dir else ()),
+        *("--seed", str(seed)),
+        *("--cores", str(plan.cores)),
+        *("--folder", str(folder)),
+        *("--journal", journal.path),
+        *("--began", repr(journal.began)),
+    ]
+
+
+def _write(file: Path, conditions: Sequence[str], runs: Sequence[Run]) -> None:
+    found = {"conditions": conditions, "runs": [dataclasses.asdict(run) for run in runs]}
+    file.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

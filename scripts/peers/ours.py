@@ -1,0 +1,47 @@
+"""A search by this package: `autotune.run` on the study file as it stands, with its own sampler and pruner.
+
+Storage in SQLite, checkpoints after each epoch, models of the best trials kept, the same numbers each time: all that
+`autotune run` does. The cores are shared equally by the slots.
+"""
+
+from __future__ import annotations
+
+import autotune
+from autotune.running.events import Event, TrialEnded
+from peers.methods import Search
+from peers.problems import STUDIES
+
+_WITHOUT_END = 1_000_000
+_RECORDED = """
+from peers.training import recorded
+
+study = recorded(study, %r, %r)
+"""
+
+
+def as_declared(search: Search) -> None:
+    """Search until the process is ended."""
+    run_with(search, "")
+
+
+def run_with(search: Search, lines: str) -> None:
+    """Search with the study file and some more lines of Python at its end, until the process is ended."""
+    journal, problem = search.journal, search.problem
+    declared = (STUDIES / problem.study_file).read_text("utf-8")
+    study_file = search.folder / problem.study_file
+    study_file.write_text(declared + _RECORDED % (journal.path, journal.began) + lines, "utf-8")
+
+    def observe(event: Event) -> None:
+        if isinstance(event, TrialEnded) and event.state in ("complete", "pruned"):
+            journal.note_end(str(event.number))
+
+    autotune.run(
+        study_file,
+        n_trials=_WITHOUT_END,
+        workers=search.slots,
+        seed=search.seed,
+        storage=f"sqlite:///{search.folder}/autotune.db",
+        run_dir=search.folder,
+        data_dir=search.data_dir,
+        observer=observe,
+    )

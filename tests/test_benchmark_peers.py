@@ -1,0 +1,250 @@
+"""The benchmark of real searches: one space for all, a journal of many processes, medians, and a table of tiny runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import psutil
+import pytest
+from peers.journal import EpochDone, Journal, TrialDone
+from peers.measuring import Measured, environment_of_searches, run_for
+from peers.methods import METHODS
+from peers.problems import PROBLEMS, STUDIES, Problem
+from peers.table import Run, common_levels, new_run, table
+
+from autotune import load_study_file
+from autotune.data import load_development, split
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = {
+    "optuna": ["optuna_integration"],
+    "keras-tuner-hyperband": ["keras_tuner"],
+    "keras-tuner-bayesian": ["keras_tuner"],
+    "ray-2": ["ray", "pandas", "pyarrow", "fsspec"],
+}
+
+
+def benchmark(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "benchmark_peers.py"), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def run(method: str, *improvements: tuple[float, float], seed: int = 0) -> Run:
+    return Run(method, seed, 100.0, improvements, n_trials=4, n_epochs=40, outside=0.25, peak_mib=512.0)
+
+
+def configurations(problem: Problem, n: int) -> list[dict[str, Any]]:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    return [problem.suggest(study.ask()) for _ in range(n)]
+
+
+@pytest.fixture(params=PROBLEMS)
+def problem(request: pytest.FixtureRequest) -> Problem:
+    return PROBLEMS[request.param]
+
+
+def test_a_space_is_that_of_its_study_file(problem: Problem) -> None:
+    spec = load_study_file(STUDIES / problem.study_file)
+    assert (spec.dataset, spec.epochs, spec.one_hot) == (problem.dataset, problem.epochs, problem.one_hot)
+    assert spec.build is not None
+    assert spec.fit is not None
+    image: Any = SimpleNamespace(input_shape=(28, 28, 1), n_classes=10, name="blank")
+    seen = {}
+    for values in configurations(problem, 40):
+        trial: Any = optuna.trial.FixedTrial(values)
+        spec.build(trial, image)
+        spec.fit(trial)
+        assert trial.distributions.keys() == values.keys()
+        seen.update(trial.distributions)
+    assert seen == {one.name: one.distribution for one in problem.space}
+
+
+def test_rows_are_those_of_the_study() -> None:
+    problem = PROBLEMS["digits"]
+    spec = load_study_file(STUDIES / problem.study_file)
+    data = load_development("digits")
+    (fold,) = split(spec.folds, data.y, 3)
+    rows = problem.rows(None, 3)
+    assert (rows.x == data.x[fold.train]).all()
+    assert (rows.validation_y == data.y[fold.validation]).all()
+
+
+def test_keras_tuner_is_told_which_hyperparameter_depends_on_which(problem: Problem) -> None:
+    keras_tuner = pytest.importorskip("keras_tuner")
+    from peers.keras_tuner_search import declared
+
+    hp = keras_tuner.HyperParameters()
+    declared(problem, hp)
+    assert {one.name for one in hp.space} == {one.name for one in problem.space}
+    hp.values["optimizer"] = "sgd"
+    hp.ensure_active_values()
+    values = declared(problem, hp)
+    assert "sgd_learning_rate" in values
+    assert "adam_learning_rate" not in values
+
+
+def test_a_journal_tells_what_happened_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(str(path), began=0.0)
+    assert journal.read(until_s=math.inf) == ([], [])
+    late = EpochDone(9.0, "1", 2, 0.9, 0.5)
+    early, end = EpochDone(1.0, "0", 1, 0.8, 0.5), TrialDone(2.0, "0")
+    path.write_text("".join(json.dumps(vars(note)) + "\n" for note in (late, end, early)) + '{"seconds": 3.0, "tri')
+    assert journal.read(until_s=8.0) == ([early], [end])
+    assert journal.read(until_s=9.0) == ([early, late], [end])
+
+
+def test_a_journal_is_written_as_it_is_read(tmp_path: Path) -> None:
+    journal = Journal(str(tmp_path / "journal.jsonl"), began=0.0)
+    journal.note_epoch("a", 1, 0.5, 2.0)
+    journal.note_end("a")
+    (epoch,), (end,) = journal.read(until_s=math.inf)
+    assert (epoch.trial, epoch.epoch, epoch.val_accuracy, epoch.epoch_s) == ("a", 1, 0.5, 2.0)
+    assert end.trial == "a"
+    assert 0 < epoch.seconds <= end.seconds
+
+
+def test_a_run_counts_what_is_no_epoch_over_all_slots(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    notes = [EpochDone(4.0, "0", 1, 0.5, 4.0), EpochDone(5.0, "1", 1, 0.4, 4.0), EpochDone(7.0, "0", 2, 0.9, 2.0)]
+    path.write_text("".join(json.dumps(vars(note)) + "\n" for note in notes))
+    measured = new_run("autotune-2", 0, Journal(str(path), 0.0), Measured(None, seconds=10.0, peak_mib=100.0))
+    assert measured.improvements == ((4.0, 0.5), (7.0, 0.9))
+    assert measured.outside == pytest.approx(0.5)
+    assert (measured.n_trials, measured.n_epochs) == (0, 3)
+
+
+def test_time_to_quality_is_when_it_is_reached_first() -> None:
+    one = run("optuna", (5.0, 0.9), (8.0, 0.98999995))
+    assert one.seconds_to(0.9) == 5.0
+    assert one.seconds_to(0.99) == 8.0  # float32
+    assert one.seconds_to(0.995) == math.inf
+    assert [one.best_after(seconds) for seconds in (4.0, 6.0, 9.0)] == [0.0, 0.9, 0.98999995]
+
+
+def test_the_common_level_is_the_worst_best_of_each_seed() -> None:
+    runs = [run("optuna", (5.0, 0.9)), run("ray-1", (5.0, 0.8), (9.0, 0.95)), run("optuna", (1.0, 0.7), seed=1)]
+    assert common_levels(runs) == {0: 0.9, 1: 0.7}
+
+
+def test_the_table_has_medians_over_seeds_and_says_who_is_fastest() -> None:
+    runs = [run("optuna", (40.0 + seed, 0.97), (60.0, 0.99), seed=seed) for seed in range(3)]
+    runs += [run("autotune-2", (10.0 + seed, 0.98), (20.0 + seed, 0.99), seed=seed) for seed in range(3)]
+    lines = table(runs, (0.97, 0.995))
+    columns = "97.0 % 99.5 % common @25 s @50 s @100 s trials epochs outside MiB"
+    assert " ".join(lines[0].split()) == columns
+    assert " ".join(lines[1].split()) == "optuna 41 s – 60 s 0.00 97.00 99.00 4 40 25 % 512"
+    assert lines[2].split()[:6] == ["autotune-2", "11", "s", "–", "21", "s"]
+    assert lines[-1] == "Common: autotune-2 needs 21 s, optuna 60 s: 0.35 of it."
+
+
+def test_processes_are_ended_with_their_children_when_they_have_done_enough(tmp_path: Path) -> None:
+    parent = (
+        "import pathlib, subprocess, sys\n"
+        "held = bytearray(64 * 2**20)\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "pathlib.Path('begun').write_text(str(child.pid))\n"
+        "pathlib.Path('begun').rename('child')\n"
+        "print('up', flush=True)\n"
+        "child.wait()\n"
+    )
+    log, child = tmp_path / "log.txt", tmp_path / "child"
+    measured = run_for([sys.executable, "-c", parent], 600.0, log, tmp_path, os.environ, child.exists)
+    assert measured.status is None
+    assert 0 < measured.seconds < 600
+    assert log.read_text() == "up\n"
+    assert not psutil.pid_exists(int(child.read_text()))
+
+
+def test_memory_is_that_of_a_process_and_its_children(tmp_path: Path) -> None:
+    held = "held = bytearray(64 * 2**20)\n"
+    child = f"import time\n{held}print(1, flush=True)\ntime.sleep(600)\n"
+    parent = f"import subprocess, sys\n{held}subprocess.run([sys.executable, '-c', {child!r}])\n"
+    log, asked = tmp_path / "log.txt", iter([False])
+
+    def has_been_seen() -> bool:
+        return log.read_text() == "1\n" and next(asked, True)
+
+    measured = run_for([sys.executable, "-c", parent], 600.0, log, tmp_path, os.environ, has_been_seen)
+    assert measured.peak_mib > 128
+
+
+def test_a_process_is_ended_when_its_time_is_up(tmp_path: Path) -> None:
+    endless = [sys.executable, "-c", "import time; time.sleep(600)"]
+    measured = run_for(endless, 0.5, tmp_path / "log", tmp_path, os.environ, lambda: False)
+    assert (measured.status, measured.seconds) == (None, 0.5)
+
+
+def test_a_process_that_ends_by_itself_says_how(tmp_path: Path) -> None:
+    ends = [sys.executable, "-c", "raise SystemExit(3)"]
+    measured = run_for(ends, 600.0, tmp_path / "log", tmp_path, os.environ, lambda: False)
+    assert measured.status == 3
+
+
+def test_a_search_joins_no_ray_cluster_and_finds_its_modules() -> None:
+    environment = environment_of_searches(Path("/scripts"), {"RAY_ADDRESS": "10.0.0.1:6379", "PYTHONPATH": "/mine"})
+    assert "RAY_ADDRESS" not in environment
+    assert environment["PYTHONPATH"] == os.pathsep.join(["/scripts", "/mine"])
+
+
+def test_mistakes_are_told_in_plain_lines(tmp_path: Path) -> None:
+    result = benchmark("--methods", "grid", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("UsageError: there is no method grid.")
+    result = benchmark("--data", "mnist", "--data-dir", str(tmp_path / "nowhere"), "--budget", "-1", cwd=tmp_path)
+    assert result.returncode == 2
+
+
+@pytest.mark.trains
+def test_a_method_that_is_not_installed_is_skipped_and_ours_is_in_the_table(tmp_path: Path) -> None:
+    (tmp_path / "keras_tuner.py").write_text("raise ImportError('No module named keras_tuner')")
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    arguments = ["--methods", "keras-tuner-hyperband,autotune-2", "--trials", "2", "--seeds", "1"]
+    result = benchmark(*arguments, "--json", "found.json", cwd=tmp_path, PYTHONPATH=path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "keras-tuner-hyperband is skipped: No module named keras_tuner" in result.stdout
+    (row,) = re.findall(r"^autotune-2 .*%.*$", result.stdout, re.MULTILINE)
+    (found,) = json.loads((tmp_path / "found.json").read_text())["runs"]
+    assert row.split()[-1] == f"{found['peak_mib']:.0f}"
+    assert found["n_trials"] >= 2
+    assert found["n_epochs"] >= 40  # nothing is pruned yet
+    assert 0 < found["outside"] < 1
+    assert found["peak_mib"] > 100
+    assert found["improvements"][-1][1] > 0.9
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("method", PEERS)
+def test_each_peer_trains(tmp_path: Path, method: str) -> None:
+    if missing := [name for name in PEERS[method] if find_spec(name) is None]:
+        pytest.skip(f"needs {', '.join(missing)}: pip install 'autotune[benchmarks]'")
+    arguments = ["--methods", method, "--trials", "3", "--seeds", "1"]
+    result = benchmark(*arguments, "--json", "found.json", cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    (found,) = json.loads((tmp_path / "found.json").read_text())["runs"]
+    assert found["method"] == method
+    assert found["n_trials"] >= 3  # which a peer that fails in each trial does not have
+    assert found["n_epochs"] >= 3
+    assert 0 < found["outside"] < 1
+
+
+def test_every_method_has_a_module() -> None:
+    for method in METHODS.values():
+        assert (ROOT / "scripts" / (method.module.replace(".", "/") + ".py")).exists()
