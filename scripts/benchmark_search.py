@@ -46,7 +46,7 @@ from simulated_search import NotHereError, Setting, Standing, simulate
 from autotune.errors import UsageError
 from autotune.seeds import derive_seed
 
-CHECKPOINTS = (50, 100, 200, 500, 1000)
+CHECKPOINTS = (50, 100, 200, 250, 500, 1000)
 METHODS = {**search_methods.METHODS, **search_peers.METHODS}
 
 
