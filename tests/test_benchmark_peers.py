@@ -8,18 +8,20 @@ import os
 import re
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import optuna
 import psutil
 import pytest
 from peers.journal import EpochDone, Journal, TrialDone
 from peers.measuring import Measured, environment_of_searches, run_for
 from peers.methods import METHODS
-from peers.problems import PROBLEMS, STUDIES, Problem
+from peers.problems import PROBLEMS, STUDIES, Problem, Rows
 from peers.table import Run, common_levels, new_run, table
 
 from autotune import load_study_file
@@ -210,6 +212,23 @@ def test_mistakes_are_told_in_plain_lines(tmp_path: Path) -> None:
     assert result.stderr.startswith("UsageError: there is no method grid.")
     result = benchmark("--data", "mnist", "--data-dir", str(tmp_path / "nowhere"), "--budget", "-1", cwd=tmp_path)
     assert result.returncode == 2
+
+
+@pytest.mark.trains
+def test_any_tuner_trains_a_network_of_mnist_and_goes_on_with_it(tmp_path: Path) -> None:
+    from peers.training import Trainer
+
+    x = np.random.default_rng(0).random((40, 28, 28, 1), dtype=np.float32)
+    y = np.eye(10, dtype=np.float32)[[*range(10)] * 4]
+    journal = Journal(str(tmp_path / "journal.jsonl"), began=time.time())
+    trainer = Trainer(PROBLEMS["mnist"], Rows(x, y, x[:10], y[:10]), journal, seed=0)
+    values = {**configurations(PROBLEMS["mnist"], 1)[0], "schedule": "cosine", "cosine_warmup": 0.1}
+    model = trainer.model(values)
+    trainer.fit(model, values, "7", epochs=1)
+    trainer.fit(model, values, "8", epochs=2, initial_epoch=1)
+    epochs, _ = journal.read(until_s=math.inf)
+    assert [(epoch.trial, epoch.epoch) for epoch in epochs] == [("7", 1), ("8", 2)]
+    assert all(0 <= epoch.val_accuracy <= 1 and epoch.epoch_s > 0 for epoch in epochs)
 
 
 @pytest.mark.trains
