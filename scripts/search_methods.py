@@ -18,6 +18,8 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 from simulated_search import Job, Method, NotHereError
 
+from autotune.search import CurvePruner, CurveSampler, predicted_best
+
 
 def random(space: Space, seed: int) -> Method:
     """Random search without pruning."""
@@ -54,15 +56,7 @@ def optuna_gp(space: Space, seed: int) -> Method:
 
 
 def curves(space: Space, seed: int) -> Method:
-    """Our sampler and pruner that know learning curves, which hand over what their model predicts to be the best.
-
-    Raises:
-        NotHereError: If this version does not have them.
-    """
-    try:
-        from autotune.search.curve_search import CurvePruner, CurveSampler, predicted_best
-    except ImportError as error:
-        raise NotHereError("this version of autotune has no autotune.search.curve_search") from error
+    """Our sampler and pruner that know learning curves, which hand over what their model predicts to be the best."""
     sampler, pruner = CurveSampler(max_epochs=EPOCHS, seed=seed), CurvePruner(max_epochs=EPOCHS)
     return OptunaMethod(space, seed, sampler, pruner, lambda study: predicted_best(study, EPOCHS))
 

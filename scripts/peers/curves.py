@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from autotune.search import CurvePruner, CurveSampler  # noqa: F401 -- reason: are they there?
 from peers.methods import Search
 from peers.ours import run_with
 
