@@ -13,7 +13,7 @@ import optuna
 import optuna_dashboard
 
 from autotune.errors import UsageError
-from autotune.results.dashboard_curves import with_early_trials, with_few_curves
+from autotune.results.dashboard_curves import FewCurves, with_early_trials
 from autotune.results.dashboard_store import StudiesArtifacts, WsgiApp, tell_study
 from autotune.running.settings import ATTRIBUTE, settings_from
 from autotune.running.trial_artifacts import artifact_store
@@ -45,8 +45,8 @@ def dashboard_app(storage: optuna.storages.BaseStorage, run_dir_of: Callable[[st
         name = storage.get_study_name_from_id(study_id)
         return artifact_store(run_dir_of(settings.run_dir if settings else None) / name, settings)
 
-    app = tell_study(optuna_dashboard.wsgi(storage, artifact_store=StudiesArtifacts(store_of)))
-    return with_early_trials(with_few_curves(app))
+    app = optuna_dashboard.wsgi(FewCurves(storage), artifact_store=StudiesArtifacts(store_of))
+    return with_early_trials(tell_study(app))
 
 
 def serve_dashboard(

@@ -8,44 +8,52 @@ is told to ask at once (https://www.w3.org/TR/preload/).
 
 from __future__ import annotations
 
-import json
+import copy
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
+
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from autotune.results.dashboard_store import WsgiApp
 
 MOST_CURVES = 40
-"""With more curves than that, those of the best and of the newest trials are sent, half and half."""
+"""With more curves than that, those of the best and of the newest trials are shown, half and half."""
 
-_STUDY = re.compile(r"/api/studies/\d+/?")
 _PAGE = re.compile(r"/dashboard/studies/(\d+)(/.*)?")
 
 
-def with_few_curves(app: WsgiApp) -> WsgiApp:
-    """Return the dashboard's application, with the reports of `MOST_CURVES` finished trials at most in its answers.
+@BaseStorage.register  # optuna-dashboard asks whether it is one
+class FewCurves:
+    """A storage, for optuna-dashboard to read, that shows the reports of `MOST_CURVES` finished trials of a study.
 
-    Trials that run are sent with their reports, and all trials with everything else.
+    Trials that run are shown with their reports, and all trials with everything else.
+
+    Args:
+        storage: The storage, which does all else.
     """
 
-    def answering(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ.get("REQUEST_METHOD") != "GET" or not _STUDY.fullmatch(environ.get("PATH_INFO", "")):
-            return app(environ, start_response)
-        begun: list[Any] = []
+    def __init__(self, storage: BaseStorage) -> None:
+        self._storage = storage
 
-        def begin(*answer: Any) -> None:
-            begun[:] = answer
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
 
-        body = b"".join(app(environ, begin))
-        status, headers, *rest = begun
-        if status.startswith("200"):
-            body = _with_few_curves(body)
-            headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
-            headers.append(("Content-Length", str(len(body))))
-        start_response(status, headers, *rest)
-        return [body]
-
-    return answering
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        trials = self._storage.get_all_trials(study_id, deepcopy, states)
+        is_over = [trial for trial in trials if trial.intermediate_values and trial.state != TrialState.RUNNING]
+        if len(is_over) <= MOST_CURVES:
+            return trials
+        half = MOST_CURVES // 2
+        sign = -1 if self._storage.get_study_directions(study_id)[0] == StudyDirection.MAXIMIZE else 1
+        complete = [trial for trial in is_over if trial.state == TrialState.COMPLETE]
+        best = sorted(complete, key=lambda trial: sign * trial.values[0])[:half]
+        hidden = {trial.number for trial in is_over} - {trial.number for trial in (*best, *is_over[-half:])}
+        return [_without_reports(trial) if trial.number in hidden else trial for trial in trials]
 
 
 def with_early_trials(app: WsgiApp) -> WsgiApp:
@@ -63,16 +71,7 @@ def with_early_trials(app: WsgiApp) -> WsgiApp:
     return answering
 
 
-def _with_few_curves(body: bytes) -> bytes:
-    study = json.loads(body)
-    is_over = [trial for trial in study["trials"] if trial["intermediate_values"] and trial["state"] != "Running"]
-    if len(is_over) <= MOST_CURVES:
-        return body
-    half, sign = MOST_CURVES // 2, -1 if study["directions"][0] == "maximize" else 1
-    complete = [trial for trial in is_over if trial["state"] == "Complete"]
-    best = sorted(complete, key=lambda trial: sign * float(trial["values"][0]))[:half]
-    shown = {trial["number"] for trial in (*best, *is_over[-half:])}
-    for trial in is_over:
-        if trial["number"] not in shown:
-            trial["intermediate_values"] = []
-    return json.dumps(study).encode()
+def _without_reports(trial: FrozenTrial) -> FrozenTrial:
+    shown = copy.copy(trial)  # the storage keeps it as it is
+    shown.intermediate_values = {}
+    return shown
