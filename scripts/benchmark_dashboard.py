@@ -8,7 +8,8 @@ from the list of studies, by a click.
 Seen on 2 shared x86-64 cores, Python 3.11, Chromium 156, 2,000 trials of 30 reports, three runs one after another:
 4.8, 4.4 and 5.5 s at the first visit; 3.3, 2.7 and 4.0 s later; 3.5, 2.9 and 3.4 s from the list. Before the trials
 were asked for while the script is compiled, with 60 curves and not 40, and with the address announced before the
-storage had been read: 7.6, 4.5 and 4.1 s.
+storage had been read: 7.6, 4.5 and 4.1 s. With the reports left out before they are serialized (one run): 4.5, 3.4 and
+2.3 s.
 
 Usage: python scripts/benchmark_dashboard.py [--trials 2000] [--reports 30] [--screenshot FILE]
 """

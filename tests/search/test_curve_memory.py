@@ -12,7 +12,11 @@ def test_a_result_is_made_once_for_a_key_and_again_when_it_was_forgotten() -> No
     recent: Recent[int] = Recent(2)
 
     def get(key: int) -> int:
-        return recent.get(key, lambda: made.append(key) or 10 * key)  # type: ignore[func-returns-value]
+        def make() -> int:
+            made.append(key)
+            return 10 * key
+
+        return recent.get(key, make)
 
     assert [get(key) for key in (1, 2, 1, 3, 2, 1)] == [10, 20, 10, 30, 20, 10]
     assert made == [1, 2, 3, 1]
