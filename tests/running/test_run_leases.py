@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import optuna
@@ -81,6 +82,14 @@ def _runs_under(url: str) -> str | None:
     return mark.parent if mark else None
 
 
+def _stop(parent: subprocess.Popen[str], url: str) -> None:
+    """Make it stand still while it holds no lock of the file: within a transaction it would keep all others out."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=PATIENCE_S, isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        os.kill(parent.pid, signal.SIGSTOP)
+        database.execute("ROLLBACK")
+
+
 @pytest.mark.parametrize("fate", ["continued", "killed"])
 def test_a_parent_that_stands_still_for_longer_than_its_lease_is_replaced(
     machine: Machine, url: str, tmp_path: Path, fate: str
@@ -88,7 +97,7 @@ def test_a_parent_that_stands_still_for_longer_than_its_lease_is_replaced(
     first = machine("first")
     _until(lambda: _runs_under(url) is not None)
     before = _runs_under(url)
-    os.kill(first.pid, signal.SIGSTOP)
+    _stop(first, url)
     second = machine("second")
     _until(lambda: _runs_under(url) not in (None, before))
     if fate == "killed":
@@ -113,7 +122,7 @@ def test_a_parent_that_finds_its_trial_taken_ends_it_quietly_and_goes_on(
     first = machine("first")
     _until(lambda: _runs_under(url) is not None)
     before = _runs_under(url)
-    os.kill(first.pid, signal.SIGSTOP)
+    _stop(first, url)
     machine("second")
     _until(lambda: _runs_under(url) not in (None, before))
     os.kill(first.pid, signal.SIGCONT)
