@@ -5,11 +5,10 @@ served by `autotune dashboard` and opened in a headless Chromium. The time is fr
 drawn history plot: at the first visit, when the browser has yet to compile the dashboard's script of 6 MB; later; and
 from the list of studies, by a click.
 
-Seen on 2 shared x86-64 cores, Python 3.11, Chromium 156, 2,000 trials of 30 reports, three runs one after another:
-4.8, 4.4 and 5.5 s at the first visit; 3.3, 2.7 and 4.0 s later; 3.5, 2.9 and 3.4 s from the list. Before the trials
-were asked for while the script is compiled, with 60 curves and not 40, and with the address announced before the
-storage had been read: 7.6, 4.5 and 4.1 s. With the reports left out before they are serialized (one run): 4.5, 3.4 and
-2.3 s.
+Seen on 2 shared x86-64 cores, Python 3.11, Chromium 156, 2,000 trials of 30 reports, commit 3a45e62, three runs one
+after another: 4.8, 3.7 and 4.6 s at the first visit; 3.3, 2.3 and 2.6 s later; 2.5, 1.8 and 2.5 s from the list.
+Before the trials were asked for while the script is compiled, with 60 curves and not 40, with the address announced
+before the storage had been read, and with all reports serialized: 7.6, 4.5 and 4.1 s.
 
 Usage: python scripts/benchmark_dashboard.py [--trials 2000] [--reports 30] [--screenshot FILE]
 """
