@@ -36,7 +36,7 @@ from autotune.search.objectives import direction_sign
 
 N_START = 8  # curves before there is a model
 _GROWTH = 1.15  # of the number of curves between two fits
-_CAUTION = 1.0  # standard deviations that an expected end is lowered by
+_CAUTION = 0.5  # standard deviations that an expected end is lowered by
 _MOST_FITTED = 150  # points that hyperparameters are fitted to; it takes some thirty times their cube
 _MOST_SEEN = 300  # points that the model is conditioned on
 
@@ -93,6 +93,11 @@ class Belief:
             trial: The number of the trial that they belong to; -1 for one to come.
         """
         return self.model.predict(_ends(self.space, self.max_epochs, cube, np.full(len(cube), trial)))
+
+    def predict_curve(self, u: Array, trial: int, epochs: Sequence[int]) -> tuple[Array, Array]:
+        """Return mean, shape (m,), and covariance, shape (m, m), of a configuration, shape (d,), at m epochs."""
+        cube, trials = np.tile(u, (len(epochs), 1)), np.full(len(epochs), trial)
+        return self.model.predict_together(_points(self.space, self.max_epochs, cube, trials, np.array(epochs)))
 
     def with_curve(self, curve: Curve) -> Belief:
         """Return the belief with one more curve, known so far."""

@@ -2,7 +2,7 @@
 
 They share one model of the study, a Gaussian process over configurations and epochs that both build from the stored
 trials. The sampler suggests what is expected to improve most on the best trial *at the last epoch*. The pruner stops a
-trial at a rung if by its curve so far it is expected to improve much less than a new configuration.
+trial at a rung if a look at a new configuration is worth more for each epoch than another look at this one.
 
 What is covered: every kind of parameter, conditional ones too; trials that failed, diverged, or run at the same time;
 folds; several objectives, of which the first counts; each works with any other pruner or sampler.
@@ -12,7 +12,7 @@ What is not covered: studies whose reports are not about epochs.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import math
 from typing import Any
 
 import numpy as np
@@ -25,15 +25,16 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.errors import UsageError
 from autotune.search.curve_belief import Belief, believe
 from autotune.search.curve_data import Curve, curve_of
-from autotune.search.curve_proposals import expected_improvement, propose
+from autotune.search.curve_looks import Looks, looks_at
+from autotune.search.curve_proposals import Proposal, expected_improvement, propose
 from autotune.search.curve_space import CurveSpace, searched
 from autotune.search.curve_threads import one_thread
 from autotune.search.objectives import direction_sign
 from autotune.seeds import derive_seed
 
 _RUNG_FACTOR = 2.6  # from one rung to the next
-_FRACTION = 1.0  # of a new configuration's expected improvement that a trial needs to go on
 _N_RUNGS = 3
+_TO_COME = 2**62  # the number of a trial that is not there yet
 
 
 class CurveSampler(BaseSampler):
@@ -92,20 +93,24 @@ class CurveSampler(BaseSampler):
 
 
 class CurvePruner(BasePruner):
-    """Stop a trial when by its curve so far it is expected to improve less than a new configuration would.
+    """Stop a trial when a look at a new configuration is worth more, for each epoch that it takes, than to go on.
 
-    The first trials, from which no model can be made, are stopped at their first rung, unless they were enqueued.
+    The trial that leads may be stopped too, once it is known well enough: `predicted_best` finds it. The first trials,
+    from which no model can be made, are stopped at their first rung, unless they were enqueued.
 
     Args:
         max_epochs: How many epochs a trial trains that is not stopped, at least 1.
+        start_epochs: How many epochs it takes as long as to begin a trial (its process, its data, the network), at
+            least 0. The longer, the fewer trials are begun; none is looked at before it has trained for longer.
 
     Raises:
         UsageError: If an argument is out of range.
     """
 
-    def __init__(self, max_epochs: int) -> None:
+    def __init__(self, max_epochs: int, start_epochs: float = 1.0) -> None:
         self._max_epochs = _checked(max_epochs)
-        self._rungs = rungs(max_epochs)
+        self._start_epochs = _checked_start(start_epochs)
+        self._rungs = rungs(max_epochs, start_epochs)
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         curve = curve_of(trial, direction_sign(study), self._max_epochs)
@@ -115,22 +120,31 @@ class CurvePruner(BasePruner):
             belief = believe(study, self._max_epochs, but=trial.number)
             if belief is None:
                 return "fixed_params" not in trial.system_attrs  # who enqueues a trial wants to see it
-            return _expects_less_than_of_new(belief, curve)
+            if curve.epochs[-1] == self._max_epochs:
+                return _expects_less_than_of_new(belief, curve)
+            return self._is_worth_less_than_new(belief, curve)
 
     def _is_due(self, trial: FrozenTrial, epoch: int) -> bool:
         """Say whether this is the epoch of a rung, or the end of a later fold."""
         last_step = trial.last_step
         return epoch in self._rungs or (last_step is not None and last_step > self._max_epochs)
 
+    def _is_worth_less_than_new(self, belief: Belief, curve: Curve) -> bool:
+        trained = curve.epochs[-1]
+        later = [epoch for epoch in (*self._rungs, self._max_epochs) if epoch > trained]
+        u = belief.space.to_cube([curve.trial.params])[0]
+        looks = looks_at(belief.with_curve(curve), u, curve.trial.number, later, [epoch - trained for epoch in later])
+        return looks.worth(belief.best) < _looks_at_new(belief, self._rungs, self._start_epochs).worth(belief.best)
 
-def rungs(max_epochs: int) -> Sequence[int]:
-    """Return the epochs at which a trial may be stopped, before the last one."""
+
+def rungs(max_epochs: int, start_epochs: float = 0.0) -> tuple[int, ...]:
+    """Return the epochs at which a trial may be stopped: before the last one, after more than `start_epochs`."""
     found: list[int] = []
     at = max_epochs / _RUNG_FACTOR
     while at >= 1.0 and len(found) < _N_RUNGS:
         found.append(round(at))
         at /= _RUNG_FACTOR
-    return found[::-1]
+    return tuple(epoch for epoch in reversed(found) if epoch > start_epochs)
 
 
 def predicted_best(study: optuna.Study, max_epochs: int) -> FrozenTrial:
@@ -160,15 +174,22 @@ def predicted_best(study: optuna.Study, max_epochs: int) -> FrozenTrial:
 
 
 def _expects_less_than_of_new(belief: Belief, curve: Curve) -> bool:
+    """Say whether a trial that has folds left improves less than a new one is expected to."""
     u = belief.space.to_cube([curve.trial.params])
     mean, deviation = belief.with_curve(curve).predict_ends(u, curve.trial.number)
-    return bool(expected_improvement(mean, deviation, belief.best)[0] < _FRACTION * _of_new(belief))
+    return bool(expected_improvement(mean, deviation, belief.best)[0] < _new(belief).improvement)
 
 
 @functools.lru_cache(maxsize=4)
-def _of_new(belief: Belief) -> float:
-    """Return the expected improvement of the best new configuration, which is looked for once between two trials."""
-    return propose(belief, np.random.default_rng(len(belief.curves))).improvement
+def _looks_at_new(belief: Belief, at: tuple[int, ...], start_epochs: float) -> Looks:
+    epochs = (*at, belief.max_epochs)
+    return looks_at(belief, _new(belief).u, _TO_COME, epochs, [start_epochs + epoch for epoch in epochs])
+
+
+@functools.lru_cache(maxsize=4)
+def _new(belief: Belief) -> Proposal:
+    """Return the best new configuration, which is looked for once between two trials."""
+    return propose(belief, np.random.default_rng(len(belief.curves)))
 
 
 def _checked(max_epochs: int) -> int:
@@ -178,4 +199,14 @@ def _checked(max_epochs: int) -> int:
         f"max_epochs={max_epochs!r} is out of range.",
         "It is the number of epochs that a whole trial trains, an integer of at least 1.",
         "Give the study's `epochs`.",
+    )
+
+
+def _checked_start(start_epochs: float) -> float:
+    if isinstance(start_epochs, int | float) and not isinstance(start_epochs, bool) and 0.0 <= start_epochs < math.inf:
+        return float(start_epochs)
+    raise UsageError(
+        f"start_epochs={start_epochs!r} is out of range.",
+        "It is how many epochs it takes as long as to begin a trial, a number of at least 0.",
+        "Divide the seconds before a trial's first epoch by those of an epoch, or leave it out.",
     )

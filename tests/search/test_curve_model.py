@@ -33,6 +33,17 @@ def test_predictions_are_those_of_a_plain_gaussian_process() -> None:
     assert deviation == pytest.approx(np.sqrt(variance))
 
 
+def test_the_covariance_of_predictions_is_that_of_a_plain_gaussian_process() -> None:
+    seen, targets = curves(15, 0)
+    asked, _ = curves(6, 1)
+    kernel = Kernel(THETA, PARAMETER_OF)
+    inverse = np.linalg.inv(kernel.between(seen, seen) + kernel.noise * np.eye(15))
+    across = kernel.between(asked, seen)
+    mean, covariance = condition(kernel, seen, targets).predict_together(asked)
+    assert mean == pytest.approx(across @ inverse @ targets)
+    assert covariance == pytest.approx(kernel.between(asked, asked) - across @ inverse @ across.T)
+
+
 def test_a_model_extended_by_points_is_the_one_that_has_seen_them_from_the_beginning() -> None:
     seen, targets = curves(20, 0)
     asked, _ = curves(6, 1)

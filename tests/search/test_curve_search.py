@@ -84,10 +84,10 @@ def best_end(study: optuna.Study, train: Train) -> float:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_search_beats_random_search_of_twice_the_epochs(seed: int) -> None:
     study = new_study(seed=seed)
-    optimize(study, curve, budget=160)
+    optimize(study, curve, budget=200)
     random = optuna.create_study(direction="maximize", sampler=RandomSampler(seed=seed))
-    optimize(random, curve, budget=320)
-    assert best_end(study, curve) > 0.949
+    optimize(random, curve, budget=400)
+    assert best_end(study, curve) > 0.948
     assert random.best_value < 0.95 - 2 * (0.95 - best_end(study, curve))
 
 
@@ -257,7 +257,25 @@ def test_the_first_trials_are_stopped_at_the_first_rung_but_not_those_that_were_
     study.enqueue_trial({"rate": 1e-3, "width": 16})
     optimize(study, curve, budget=80)
     lengths = [len(trial.intermediate_values) for trial in study.trials[:8]]
-    assert lengths == [EPOCHS, *[rungs(EPOCHS)[0]] * 7]
+    assert lengths == [EPOCHS, *[rungs(EPOCHS, 1.0)[0]] * 7]
+
+
+def test_the_longer_a_trial_takes_to_begin_the_fewer_are_begun() -> None:
+    begun = []
+    for start_epochs in (0.0, 2.0, 6.0):
+        sampler, pruner = CurveSampler(max_epochs=EPOCHS, seed=0), CurvePruner(EPOCHS, start_epochs)
+        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+        optimize(study, curve, budget=200)
+        begun.append(len(study.trials))
+        assert min(len(trial.intermediate_values) for trial in study.trials) > start_epochs
+    assert begun == sorted(begun, reverse=True)
+    assert begun[0] > 1.5 * begun[2]
+
+
+@pytest.mark.parametrize("start_epochs", [-1, math.nan, math.inf, True, "one"])
+def test_what_beginning_takes_is_a_number_of_epochs(start_epochs: Any) -> None:
+    with pytest.raises(UsageError, match="out of range"):
+        CurvePruner(max_epochs=10, start_epochs=start_epochs)
 
 
 def test_the_pruner_works_beside_any_sampler() -> None:
