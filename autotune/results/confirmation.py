@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import optuna
+from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StudyFailedError
 from autotune.results.statistics import Design, Estimate, estimate
 from autotune.running.beginning import last_words
 from autotune.running.queue import QueuedTrial, key_of
-from autotune.search import best_first, direction_sign, first_value, twin
+from autotune.search import CurvePruner, best_first, direction_sign, first_value, twin
 from autotune.training.attributes import FOLD_VALUES
 from autotune.training.refit import Refit
 
@@ -38,7 +39,7 @@ class Candidate:
     Attributes:
         name: The number of its trial in the search, or "baseline".
         params: Its hyperparameters.
-        searched: The value that the search had shown; None for the baseline.
+        searched: The value that the search had shown; None for the baseline, and for a trial that was stopped.
         confirmed: The mean over the repeats; None if none of them is complete.
         optimism: By how much the search had shown too good a value; None where one of the two is missing.
         n_failed: How many of its repeats have failed.
@@ -94,16 +95,17 @@ class Confirmation:
 
 
 def candidates_to_confirm(
-    study: optuna.Study, top: int, repeats: int, baseline: Mapping[str, Any] | None
+    study: optuna.Study, top: int, repeats: int, baseline: Mapping[str, Any] | None, pruner: BasePruner | None = None
 ) -> list[QueuedTrial]:
     """Return the best trials of a study, and its baseline, each to be trained `repeats` times.
 
     Two trials with the same hyperparameters are one candidate. With several objectives it is the first that counts: the
-    trials that no other one beats in everything are, for what they cost, the luckiest ones.
+    trials that no other one beats in everything are, for what they cost, the luckiest ones. A `CurvePruner` says itself
+    which are best: it stops good trials too, as soon as it knows them.
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     chosen: list[FrozenTrial] = []
-    for trial in best_first(study, complete):
+    for trial in pruner.best_first(study) if isinstance(pruner, CurvePruner) else best_first(study, complete):
         if len(chosen) < top and not _is_among(chosen, trial.params):
             chosen.append(trial)
     named: list[tuple[str, Mapping[str, Any]]] = [(str(trial.number), trial.params) for trial in chosen]
@@ -141,7 +143,8 @@ def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTr
     ranked = sorted(values, key=lambda name: -sign * values[name].mean())
     behind = {name: estimate(sign * (values[ranked[0]] - values[name]), design) for name in ranked}
     params = {trial.candidate: trial.params for trial in queued}
-    searched = {str(trial.number): first_value(trial) for trial in search.get_trials(deepcopy=False)}
+    complete = search.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    searched = {str(trial.number): first_value(trial) for trial in complete}  # what was stopped has shown no end
     found = [
         Candidate(
             name=name,

@@ -126,7 +126,8 @@ class _Finalization:
 
     def result(self) -> FinalResult | Unfinished:
         again = self._train(
-            "confirm", lambda known: candidates_to_confirm(self.search, self.top, self.repeats, known.baseline)
+            "confirm",
+            lambda known: candidates_to_confirm(self.search, self.top, self.repeats, known.baseline, known.pruner),
         )
         if unfinished := what_is_left(again.study):
             return unfinished

@@ -78,7 +78,12 @@ class Belief:
         Not the one with the best value seen, which with noise is a lucky one; nor the one with the best expected end,
         which may be of a trial that was stopped early, and would stay the best for ever.
         """
-        return int((self.ends - _CAUTION * self.doubts).argmax())
+        return int(self.cautious_ends.argmax())
+
+    @property
+    def cautious_ends(self) -> Array:
+        """The expected ends, each lowered by some of its doubt, shape (n,)."""
+        return self.ends - _CAUTION * self.doubts
 
     @property
     def best(self) -> float:

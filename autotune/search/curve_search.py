@@ -124,6 +124,11 @@ class CurvePruner(BasePruner):
                 return _expects_less_than_of_new(belief, curve)
             return self._is_worth_less_than_new(belief, curve)
 
+    def best_first(self, study: optuna.Study) -> list[FrozenTrial]:
+        """Return the complete and the stopped trials by what they are expected to end at, the best first."""
+        over = (TrialState.COMPLETE, TrialState.PRUNED)
+        return [trial for trial in by_predicted_end(study, self._max_epochs) if trial.state in over]
+
     def _is_due(self, trial: FrozenTrial, epoch: int) -> bool:
         """Say whether this is the epoch of a rung, or the end of a later fold."""
         last_step = trial.last_step
@@ -157,10 +162,25 @@ def predicted_best(study: optuna.Study, max_epochs: int) -> FrozenTrial:
     Raises:
         UsageError: If no trial has a value.
     """
+    return by_predicted_end(study, max_epochs)[0]
+
+
+def by_predicted_end(study: optuna.Study, max_epochs: int) -> list[FrozenTrial]:
+    """Return the trials that have reported something by what they are expected to end at, the best first.
+
+    What is expected is lowered by how uncertain it is: a trial that was stopped early is to be clearly better.
+
+    Args:
+        study: A study with a trial that has reported something.
+        max_epochs: The last epoch.
+
+    Raises:
+        UsageError: If no trial has a value.
+    """
     with one_thread():
         belief = believe(study, max_epochs)
     if belief is not None:
-        return belief.curves[belief.leader].trial
+        return [belief.curves[at].trial for at in np.argsort(-belief.cautious_ends, kind="stable")]
     sign = direction_sign(study)
     curves = [c for t in study.get_trials(deepcopy=False) if (c := curve_of(t, sign, max_epochs)) is not None]
     known = [curve for curve in curves if curve.epochs and np.isfinite(curve.values[-1])]
@@ -170,7 +190,7 @@ def predicted_best(study: optuna.Study, max_epochs: int) -> FrozenTrial:
             "The best one is chosen from trials that have reported something.",
             "Run a trial first.",
         )
-    return max(known, key=lambda curve: curve.values[-1]).trial
+    return [curve.trial for curve in sorted(known, key=lambda curve: -curve.values[-1])]
 
 
 def _expects_less_than_of_new(belief: Belief, curve: Curve) -> bool:

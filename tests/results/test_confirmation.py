@@ -15,6 +15,7 @@ from autotune.errors import StudyFailedError
 from autotune.results.confirmation import BASELINE, Confirmation, candidates_to_confirm, confirm, refit_of
 from autotune.results.statistics import Design
 from autotune.running.queue import Queue
+from autotune.search import CurvePruner
 
 SPACE = IntDistribution(0, 1000)
 Training = Callable[[int, int], float | None]
@@ -55,6 +56,24 @@ def confirmed(
 def steady(means: Mapping[int, float]) -> Training:
     """Return a training with these means, and noise that the repeat decides."""
     return lambda x, repeat: means[x] + 0.001 * repeat + 0.0001 * ((x + repeat) % 2)
+
+
+def test_a_trial_that_was_stopped_because_it_was_known_well_enough_is_a_candidate_too() -> None:
+    search = optuna.create_study(direction="maximize")
+    for number in range(12):
+        trial = search.ask({"x": SPACE})
+        for epoch in range(1, 11 if number % 4 == 0 else 7):
+            trial.report(1.0 - 0.001 * abs(trial.params["x"] - 300) - 0.5 / epoch, epoch)
+        if number % 4 == 0:
+            search.tell(trial, 1.0 - 0.001 * abs(trial.params["x"] - 300) - 0.05)
+        else:
+            search.tell(trial, state=TrialState.PRUNED)
+    ends = {str(t.number): abs(t.params["x"] - 300) for t in search.trials if t.state != TrialState.RUNNING}
+    by_model = candidates_to_confirm(search, 3, 1, None, CurvePruner(10))
+    by_value = candidates_to_confirm(search, 3, 1, None)
+    assert [one.candidate for one in by_model] == sorted(ends, key=lambda name: ends[name])[:3]
+    assert {int(one.candidate) % 4 for one in by_value} == {0}
+    assert {int(one.candidate) % 4 for one in by_model} != {0}
 
 
 def test_the_best_when_trained_again_wins_and_not_the_luckiest() -> None:
