@@ -7,8 +7,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import optuna
 import pytest
 from browser import NoBrowserError, browser, complaints, dashboard  # scripts/browser.py
+from optuna.trial import TrialState
+
+from autotune import CurvePruner, CurveSampler
 
 pytestmark = pytest.mark.trains
 
@@ -40,8 +44,28 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     where = ["--run-dir", str(folder / "runs"), "--storage", f"sqlite:///{folder}/study.db"]
     autotune = [sys.executable, "-m", "autotune"]
     subprocess.run([*autotune, "run", str(folder / "study.py"), "--workers", "1", *where], check=True)
+    search_curves(f"sqlite:///{folder}/study.db")
     with dashboard(*where) as found:
         yield found
+
+
+def search_curves(storage: str) -> None:
+    """Fill a study of curves that nothing but Optuna, our sampler and our pruner know of."""
+    sampler, pruner = CurveSampler(max_epochs=10, seed=0), CurvePruner(max_epochs=10)
+    study = optuna.create_study(
+        study_name="curves", storage=storage, direction="maximize", sampler=sampler, pruner=pruner
+    )
+    for _ in range(14):
+        trial = study.ask()
+        x = trial.suggest_float("x", 0.0, 1.0)
+        for epoch in range(1, 11):
+            trial.report(1.0 - abs(x - 0.4) - 0.5 / epoch, epoch)
+            if trial.should_prune():
+                study.tell(trial, state=TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, 0.95 - abs(x - 0.4))
+    assert {TrialState.PRUNED, TrialState.COMPLETE} == {trial.state for trial in study.trials}
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +122,10 @@ def test_the_note_of_a_study_says_what_it_is_about(page: Page, address: str) -> 
     assert wait(page, shows("Does a larger learning rate help?"))
     assert wait(page, shows("autotune resume digits"))
     assert wait(page, "return Array.from(document.querySelectorAll('td')).some(cell => cell.innerText == 'rate')")
+
+
+def test_a_study_searched_by_its_curves_opens_like_any_other(page: Page, address: str) -> None:
+    page.get(f"{address}dashboard/studies/2")
+    assert wait(page, "return document.querySelectorAll('#plot-history .main-svg .trace').length > 0")
+    page.get(f"{address}dashboard/studies/2/trials?numbers=0")
+    assert wait(page, shows("Pruned"))
