@@ -75,4 +75,5 @@ def test_outlines_have_states_times_and_values_only(url: str) -> None:
     for outline, trial in zip(backend.outlines(2), backend.get_all_trials(2), strict=True):
         assert (outline.number, outline.state, outline.values) == (trial.number, trial.state, trial.values)
         assert (outline.datetime_start, outline.duration) == (trial.datetime_start, trial.duration)
-        assert not (outline.params or outline.intermediate_values or outline.user_attrs or outline.system_attrs)
+        left_out = (outline.params, outline.intermediate_values, outline.user_attrs, outline.system_attrs)
+        assert left_out == ({}, {}, {}, {})
