@@ -1,10 +1,10 @@
 """What a study of 10,000 trials with 20 reports each costs: per trial, to be looked at, and to be reported on.
 
 A study is filled with trials as Keras studies have them, all but 2 % of them complete or pruned. Then one slot runs
-trials as `autotune run` does: it claims a trial, asks TPE for its nine parameters, takes 20 reports and asks the pruner
-after each, and tells the result. The trial itself is a thread that does nothing in between, so that all that is counted
-is what the parent does; starting a process (14 ms) is not in it. Then the commands are run, each in a process of its
-own, from its start to its end.
+trials as `autotune run` does: it claims a trial, asks TPE for its parameters, takes 20 reports and asks the pruner after
+each, and tells the result. The trial itself is a process that trains nothing in between, so that all that is counted is
+what the parent does, and the way between the two; starting a process (14 ms) is not in it. Then the commands are run,
+each in a process of its own, from its start to its end.
 
 Usage: python scripts/benchmark_study_size.py [--storages sqlite,postgresql] [--trials 10000] [--reports 20]
            [--measured 50]
@@ -23,7 +23,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -50,7 +50,7 @@ from autotune.running.slots import Sharing
 from autotune.running.source import StudySource
 from autotune.running.storage import open_storage
 from autotune.running.stored_study import open_study
-from autotune.running.trial_task import Assignment, Outcome, RunTrial
+from autotune.running.trial_task import Assignment, Outcome
 
 _COMMANDS = ("status", "best", "report")
 _WARM_UP = 5
@@ -76,40 +76,25 @@ class Cost:
         return self.ask + self.reports + self.tell
 
 
-class Threads:
-    """A launcher whose trial processes are threads that train nothing.
+class Trials:
+    """A launcher with one process, which runs one trial after another and trains nothing.
 
     Args:
         n_reports: How often each trial reports.
 
     Attributes:
-        asked: When the last trial had its parameters.
-        reported: When it had reported all.
+        times: Receives when a trial had its parameters, and when it had reported all.
     """
 
     def __init__(self, n_reports: int) -> None:
-        self._n_reports = n_reports
-        self.asked = self.reported = 0.0
+        context = multiprocessing.get_context("fork")
+        self._connection, there = context.Pipe()
+        self.times, sent_times = context.Pipe(duplex=False)
+        context.Process(target=_run_trials, args=(there, sent_times, n_reports), daemon=True).start()
 
-    def start(self, task: Task) -> Thread:
+    def start(self, task: Task) -> Trial:
         """Start a trial."""
-        assert isinstance(task, RunTrial)
-        return Thread(self._run)
-
-    def _run(self, connection: Connection) -> None:
-        trial = PipedTrial(connection)
-        chance = random.Random(trial.number)
-        params = _suggested(trial)
-        self.asked = time.perf_counter()
-        values = curve(params, self._n_reports, chance)
-        for step, value in enumerate(values, start=1):
-            trial.report(value, step)
-            trial.should_prune()  # all of them go on, so that all cost the same
-        self.reported = time.perf_counter()
-        for key, value in {"best_epoch": 1, "fit_seconds": 1.0, "n_parameters": 1, "process_seconds": 1.0}.items():
-            trial.set_user_attr(key, value)
-        trial.is_among_best(max(values))
-        connection.send(Outcome("complete", max(values)))
+        return Trial(self._connection)
 
     def preload(self, modules: tuple[str, ...]) -> None:
         """Do nothing."""
@@ -122,21 +107,36 @@ class Threads:
         return ""
 
 
-class Thread:
-    """A trial process that is a thread."""
+class Trial:
+    """One trial of that process."""
 
     pid = server = 0
 
-    def __init__(self, work: Callable[[Connection], None]) -> None:
-        self.connection, other = multiprocessing.Pipe()
-        threading.Thread(target=work, args=(other,), daemon=True).start()
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
 
     def kill(self) -> None:
-        """Do nothing: it has ended."""
+        """Do nothing: the next trial needs it."""
 
     def exit_status(self) -> int:
         """Return that all is well."""
         return 0
+
+
+def _run_trials(connection: Connection, times: Connection, n_reports: int) -> None:
+    while True:
+        trial = PipedTrial(connection)  # waits until the next one is started
+        params = _suggested(trial)
+        asked = time.perf_counter()
+        values = curve(params, n_reports, random.Random(trial.number))
+        for step, value in enumerate(values, start=1):
+            trial.report(value, step)
+            trial.should_prune()  # all of them go on, so that all cost the same
+        times.send((asked, time.perf_counter()))
+        for key, value in {"best_epoch": 1, "fit_seconds": 1.0, "n_parameters": 1, "process_seconds": 1.0}.items():
+            trial.set_user_attr(key, value)
+        trial.is_among_best(max(values))
+        connection.send(Outcome("complete", max(values)))
 
 
 def main() -> int:
@@ -177,17 +177,16 @@ def _measure(kind: str, url: str, folder: Path, options: argparse.Namespace) -> 
 
 def _run(url: str, folder: Path, options: argparse.Namespace) -> tuple[list[Cost], list[float]]:
     """Run trials in one slot, and return what each has cost, and when it ended."""
-    launcher, stopping = Threads(options.reports), threading.Event()
+    launcher, stopping = Trials(options.reports), threading.Event()
     costs: list[Cost] = []
     ended: list[float] = []
 
     def observe(event: Event) -> None:
         if isinstance(event, TrialEnded):
             now = time.perf_counter()
+            asked, reported = launcher.times.recv()
             if ended:
-                costs.append(
-                    Cost(launcher.asked - ended[-1], launcher.reported - launcher.asked, now - launcher.reported)
-                )
+                costs.append(Cost(asked - ended[-1], reported - asked, now - reported))
             ended.append(now)
             if len(ended) == options.measured + _WARM_UP:
                 stopping.set()

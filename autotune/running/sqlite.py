@@ -20,7 +20,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.running.database import WRITABLE, QuickStorage, as_made, is_empty, naming_errors
 
-_READS = "autotune_reads"
+_BEGIN = "autotune_begin"  # the option of a connection that says how its transactions begin
+_ALONE = "with the only statement"
 _TRIALS = models.TrialModel.__table__
 
 
@@ -48,12 +49,17 @@ class SqliteStorage(QuickStorage):
 
     @contextmanager
     def writing(self) -> Iterator[sqlalchemy.Connection]:
-        with self.engine.begin() as connection:
+        with self._connected(_ALONE) as connection:
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sqlalchemy.Connection]:
-        with self.engine.connect().execution_options(**{_READS: True}) as connection, connection.begin():
+        with self._connected("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def _connected(self, how: str) -> Iterator[sqlalchemy.Connection]:
+        with self.engine.connect().execution_options(**{_BEGIN: how}) as connection, connection.begin():
             yield connection
 
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
@@ -100,8 +106,9 @@ def _prepare_connection(connection: sqlite3.Connection, record: Any) -> None:
 
 
 def _begin(connection: sqlalchemy.Connection) -> None:
-    only_reads = connection.get_execution_options().get(_READS, False)
-    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+    how = connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE")
+    if how != _ALONE:
+        connection.exec_driver_sql(how)
 
 
 def _given(*names: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.search.finished_trials import FinishedTrials
+from autotune.search.storage_view import all_trials
 
 
 class QuickPercentilePruner(BasePruner):
@@ -30,7 +31,7 @@ class QuickPercentilePruner(BasePruner):
         step = trial.last_step
         if step is None or not self._is_due(trial, step):
             return False
-        with self._peers.look(study.get_trials(deepcopy=False)) as (peers, _):
+        with self._peers.look(all_trials(study)) as (peers, _):
             if peers.n_complete < max(1, self._pruner._n_startup_trials):
                 return False
             reports = np.frombuffer(peers.reports[step]) if step in peers.reports else np.empty(0)
