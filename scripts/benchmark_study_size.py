@@ -1,7 +1,7 @@
 """What a study of 10,000 trials with 20 reports each costs: per trial, to be looked at, and to be reported on.
 
 A study is filled with trials as Keras studies have them, all but 2 % of them complete or pruned. Then one slot runs
-trials as `autotune run` does: it claims a trial, asks TPE for its parameters, takes 20 reports and asks the pruner after
+trials as `autotune run` does: it claims one, asks TPE for its parameters, takes 20 reports and asks the pruner after
 each, and tells the result. The trial itself is a process that trains nothing in between, so that all that is counted is
 what the parent does, and the way between the two; starting a process (14 ms) is not in it. Then the commands are run,
 each in a process of its own, from its start to its end.

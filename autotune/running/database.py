@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
 import json
 from abc import abstractmethod
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -25,7 +26,6 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.dialects import postgresql, sqlite
 
 from autotune.running.stored_trials import read_outlines, read_trials
 
@@ -176,7 +176,8 @@ def _insertion(dialect: str, model: Any, columns: Sequence[str]) -> Any:
     table, trials = model.__table__, models.TrialModel.__table__
     given = [sqlalchemy.bindparam(name, type_=table.c[name].type) for name in columns]
     is_writable = (trials.c.trial_id == sqlalchemy.bindparam("trial_id")) & trials.c.state.in_(WRITABLE)
-    insert = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[dialect]
+    # One of them: a dialect brings in all of its drivers' code.
+    insert = importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert
     insertion = insert(table).from_select(columns, sqlalchemy.select(*given).where(is_writable))
     return insertion.execution_options(preserve_rowcount=True)
 

@@ -245,8 +245,9 @@ class PatientStorage(BaseStorage):
 
         def read(storage: BaseStorage) -> list[FrozenTrial]:
             backend = getattr(storage, "_backend", None)
-            quick = isinstance(backend, QuickStorage)
-            return backend.outlines(study_id) if quick else storage.get_all_trials(study_id, deepcopy=False)
+            if isinstance(backend, QuickStorage):
+                return backend.outlines(study_id)
+            return storage.get_all_trials(study_id, deepcopy=False)
 
         return self._ask(read)
 

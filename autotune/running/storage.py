@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import filelock
 import optuna
@@ -19,10 +20,12 @@ from autotune.errors import StorageError
 from autotune.running.journal import open_journal
 from autotune.running.outages import is_taken, reason
 from autotune.running.patient_storage import Patience, PatientStorage
-from autotune.running.postgresql import PostgresStorage
 from autotune.running.sqlite import SqliteStorage
 from autotune.running.storage_url import parse_url, shown_url, sqlite_url, storage_file, storage_folder
 from autotune.training.disk import disk_full
+
+if TYPE_CHECKING:
+    from autotune.running.postgresql import PostgresStorage
 
 __all__ = ["open_existing_storage", "open_storage", "shown_url", "sqlite_url"]
 
@@ -149,6 +152,8 @@ def _open_postgresql(url: sqlalchemy.URL) -> BaseStorage:
 
 
 def _with_tables(url: sqlalchemy.URL, connect_args: dict[str, object], attempts: int = 3) -> PostgresStorage:
+    from autotune.running.postgresql import PostgresStorage  # takes its time, and most studies are in a file
+
     try:
         with _alone_in(url, connect_args):
             return PostgresStorage(
