@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.figures.hyperparameters import Tried, effect, importance_bars, interaction, parallel_coordinates
 from autotune.results.effects import strongest_interaction
-from autotune.results.importance import FEWEST
+from autotune.results.importance import FEWEST, looked_at
 from autotune.results.ranges import short
 from autotune.results.report.page import Section, paragraph, picture, table
 from autotune.results.report.story import Story
@@ -38,6 +38,8 @@ def importance(story: Story) -> Section:
     )
     caption = "How much each hyperparameter has to do with a trial being among the better ones (PED-ANOVA, less what "
     caption += "shuffled results give; intervals by resampling trials). A bar whose interval reaches zero may be noise."
+    if len(used := looked_at(story.finished)) < len(story.finished):
+        caption += f" {len(used):,} of the {len(story.finished):,} finished trials, over the whole of the search."
     left_out = [name for name in _names(story) if name not in {one.name for one in story.important}]
     caption += f" Left out, since less than {FEWEST} trials vary it: {', '.join(left_out)}." if left_out else ""
     return Section("Importance", paragraph(said) + picture(figure, "importance", caption))
