@@ -129,10 +129,10 @@ class Claims:
         """Return the trial that makes `trial` a repetition: finished, or older and running; None if there is none."""
         if self._budget.n_trials is None:
             return None
-        params = trial.params
+        asked = trial.storage.get_trial(trial._trial_id)  # `trial` itself would copy all the distributions
         with self._books() as (books, unfinished):
             older = [t for t in unfinished if t.number < trial.number]
-            return books.twin(params, trial.distributions) or twin(at_work(older), params)
+            return books.twin(asked.params, asked.distributions) or twin(at_work(older), asked.params)
 
     def other_attribute(self, key: str, value: object, number: int) -> FrozenTrial | None:
         """Return a trial at work, or with results, that has another value of a user attribute than trial `number`."""

@@ -64,6 +64,15 @@ class QuickStorage(RDBStorage):
             chosen = None if states is None else [state for state in TrialState if state in states]
             return read_trials(connection, study_id, chosen, included_trial_ids, trial_id_greater_than)
 
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        with naming_errors("A trial could not be looked for."), self.reading() as connection:
+            newest = connection.execute(_NEWEST, {"study_id": study_id}).first()
+        if newest is None or newest.number < trial_number:  # which would take a look at every trial
+            raise KeyError(f"There is no trial {trial_number} in the study with the id {study_id}.")
+        if newest.number == trial_number:
+            return int(newest.trial_id)
+        return super().get_trial_id_from_study_id_trial_number(study_id, trial_number)
+
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(intermediate_value)
         row = {"trial_id": trial_id, "step": step, "intermediate_value": stored, "intermediate_value_type": kind}
@@ -187,5 +196,12 @@ def _replacing(insertion: Any, columns: Iterable[str], key: Sequence[str]) -> An
     return insertion.on_conflict_do_update(index_elements=key, set_=replaced)
 
 
+_TRIALS = models.TrialModel.__table__
+_NEWEST = (
+    sqlalchemy.select(_TRIALS.c.trial_id, _TRIALS.c.number)
+    .where(_TRIALS.c.study_id == sqlalchemy.bindparam("study_id"))
+    .order_by(_TRIALS.c.trial_id.desc())
+    .limit(1)
+)
 _STUDIES = models.StudyModel.__table__
 _STUDY = sqlalchemy.select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == sqlalchemy.bindparam("study_id"))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections import defaultdict
 
-import numpy as np
 import optuna
 from optuna.pruners import BasePruner, PercentilePruner
 from optuna.study import StudyDirection
@@ -34,14 +32,14 @@ class QuickPercentilePruner(BasePruner):
         with self._peers.look(all_trials(study)) as (peers, _):
             if peers.n_complete < max(1, self._pruner._n_startup_trials):
                 return False
-            reports = np.frombuffer(peers.reports[step]) if step in peers.reports else np.empty(0)
-            bound = self._bound(reports, study.direction)
-        reported = np.fromiter(trial.intermediate_values.values(), dtype=float)
-        if np.isnan(reported).all():
+            reports = peers.reports.get(step)
+            bound = self._bound(reports, study.direction) if reports is not None else math.nan
+        reported = [value for value in trial.intermediate_values.values() if not math.isnan(value)]
+        if not reported:
             return True
         if study.direction == StudyDirection.MAXIMIZE:
-            return bool(np.nanmax(reported) < bound)
-        return bool(np.nanmin(reported) > bound)
+            return max(reported) < bound
+        return min(reported) > bound
 
     def _is_due(self, trial: FrozenTrial, step: int) -> bool:
         """Say whether a trial is to be judged at its last step: once in each interval after the warm-up."""
@@ -51,15 +49,12 @@ class QuickPercentilePruner(BasePruner):
         began = (step - warm_up) // interval * interval + warm_up
         return max((other for other in trial.intermediate_values if other != step), default=-1) < began
 
-    def _bound(self, reports: np.ndarray[tuple[int], np.dtype[np.float64]], direction: StudyDirection) -> float:
+    def _bound(self, reports: _Reports, direction: StudyDirection) -> float:
         """Return what a trial must reach; NaN if there are too few to say."""
-        if len(reports) < self._pruner._n_min_trials:
+        if reports.n < self._pruner._n_min_trials:
             return math.nan
         percentile = self._pruner._percentile
-        known = reports[~np.isnan(reports)]
-        if not len(known):
-            return math.nan
-        return float(np.percentile(known, 100 - percentile if direction == StudyDirection.MAXIMIZE else percentile))
+        return reports.percentile(100 - percentile if direction == StudyDirection.MAXIMIZE else percentile)
 
 
 class _Peers:
@@ -67,15 +62,43 @@ class _Peers:
 
     def __init__(self) -> None:
         self.n_complete = 0
-        self.reports: defaultdict[int, array[float]] = defaultdict(_new_array)
+        self.reports: defaultdict[int, _Reports] = defaultdict(_Reports)
 
     def learn(self, trial: FrozenTrial) -> None:
         if trial.state != TrialState.COMPLETE:
             return
         self.n_complete += 1
         for step, value in trial.intermediate_values.items():
-            self.reports[step].append(value)
+            self.reports[step].add(value)
 
 
-def _new_array() -> array[float]:
-    return array("d")
+class _Reports:
+    """What was reported at one step.
+
+    Attributes:
+        n: How many reports there are, NaN among them.
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._new: list[float] = []
+        self._ordered: list[float] = []
+
+    def add(self, value: float) -> None:
+        self.n += 1
+        if not math.isnan(value):
+            self._new.append(value)
+
+    def percentile(self, percent: float) -> float:
+        """Return what `numpy.nanpercentile` returns of all reports, bit for bit; NaN if there is none."""
+        self._ordered += self._new
+        self._new.clear()
+        self._ordered.sort()  # which is quick where all but a few are in order
+        if not self._ordered:
+            return math.nan
+        last = len(self._ordered) - 1
+        at = last * (percent / 100)
+        before = math.floor(at)
+        low, high = self._ordered[before], self._ordered[min(before + 1, last)]
+        part = at - before
+        return low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)
