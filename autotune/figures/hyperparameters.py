@@ -97,7 +97,8 @@ def effect(tried: Tried, results: Sequence[float], pruned: Sequence[bool], metri
     x, y, stopped = tried.numbers(), np.asarray(results, dtype=float), np.asarray(pruned, dtype=bool)
     shown = np.isfinite(x) & np.isfinite(y) & ~stopped
     jitter = np.random.default_rng(0).uniform(-0.15, 0.15, len(x)) if tried.choices else np.zeros(len(x))
-    axes.scatter(x[shown] + jitter[shown], y[shown], s=14, color=FIRST, alpha=0.7, rasterized=len(x) > _MANY)
+    size = max(2.0, min(14.0, 14.0 * _MANY / max(1, len(x))))  # square points
+    axes.scatter(x[shown] + jitter[shown], y[shown], s=size, color=FIRST, alpha=0.7, rasterized=len(x) > _MANY)
     _medians(axes, tried, x[shown], y[shown])
     if shown.any():
         low, high = np.percentile(y[shown], (10, 90))
@@ -106,7 +107,9 @@ def effect(tried: Tried, results: Sequence[float], pruned: Sequence[bool], metri
         ticks = (x + jitter)[np.isfinite(x) & stopped]
         below = axes.get_xaxis_transform()
         low = np.full(len(ticks), 0.02)
-        axes.plot(ticks, low, "|", color=FAINT, transform=below, markersize=6, rasterized=len(x) > _MANY)
+        is_crowd = len(x) > _MANY
+        ink = _MANY / len(x) if is_crowd else 1.0
+        axes.plot(ticks, low, "|", color=FAINT, alpha=ink, transform=below, markersize=6, rasterized=is_crowd)
     _scale(axes, tried)
     axes.set_ylabel(metric)
     return figure_of(axes)

@@ -65,8 +65,9 @@ def _progress(axes: Axes, at: Sequence[float], trials: Sequence[Finished], maxim
     x, values = np.asarray(at, dtype=float), np.array([trial.value for trial in trials])
     pruned = np.array([trial.is_pruned for trial in trials], dtype=bool)
     raster = len(trials) > _MANY
-    axes.scatter(x[~pruned], values[~pruned], s=16, color=FIRST, label="complete", rasterized=raster)
-    axes.scatter(x[pruned], values[pruned], s=16, marker="x", color=FAINT, label="pruned", rasterized=raster)
+    size = max(2.0, min(16.0, 16.0 * _MANY / max(1, len(trials))))  # square points
+    axes.scatter(x[pruned], values[pruned], s=size, marker="x", color=FAINT, label="pruned", rasterized=raster)
+    axes.scatter(x[~pruned], values[~pruned], s=size, color=FIRST, label="complete", rasterized=raster)
     if not pruned.all():
         best = (np.maximum if maximize else np.minimum).accumulate(values[~pruned])
         axes.step(np.append(x[~pruned], x.max()), np.append(best, best[-1]), where="post", color=SECOND, label="best")

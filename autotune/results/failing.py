@@ -99,4 +99,4 @@ def _cuts(distribution: BaseDistribution, values: list[Any]) -> Iterator[tuple[s
 
 def _some(values: list[Any]) -> list[Any]:
     """Return the values, of many evenly many: thousands of cuts say no more, and take hours."""
-    return values[:: math.ceil(len(values) / _MOST_CUTS)] if values else values
+    return values[:: math.ceil(len(values) / _MOST_CUTS) or 1]

@@ -91,7 +91,7 @@ def importances(study: optuna.Study, resamples: int = 100, seed: int = 0) -> lis
 
 def looked_at(finished: Sequence[FrozenTrial]) -> Sequence[FrozenTrial]:
     """Return the finished trials that importances come from, over the whole of a search."""
-    return finished[:: math.ceil(len(finished) / MOST)] if finished else finished
+    return finished[:: math.ceil(len(finished) / MOST) or 1]
 
 
 def _varied(trials: Sequence[FrozenTrial]) -> list[str]:
