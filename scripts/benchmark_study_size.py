@@ -64,11 +64,13 @@ class Cost:
         ask: From the end of the trial before it to its last parameter.
         reports: Its reports, and the pruner after each.
         tell: From its last report to its end.
+        cpu: The CPU time of the parent in all of it; less depends on what else the machine does.
     """
 
     ask: float
     reports: float
     tell: float
+    cpu: float
 
     @property
     def whole(self) -> float:
@@ -164,7 +166,7 @@ def _measure(kind: str, url: str, folder: Path, options: argparse.Namespace) -> 
     began = time.perf_counter()
     costs, ended = _run(url, folder, options)
     print(f"  to the end of the first trial {ended[0] - began:.2f} s")
-    for part in ("ask", "reports", "tell", "whole"):
+    for part in ("ask", "reports", "tell", "whole", "cpu"):
         values = [getattr(cost, part) * 1000 for cost in costs]
         quantiles = statistics.quantiles(values, n=20)
         print(f"  {part:8} median {statistics.median(values):6.1f} ms, 95 % below {quantiles[-1]:6.1f} ms", flush=True)
@@ -180,13 +182,15 @@ def _run(url: str, folder: Path, options: argparse.Namespace) -> tuple[list[Cost
     launcher, stopping = Trials(options.reports), threading.Event()
     costs: list[Cost] = []
     ended: list[float] = []
+    cpu: list[float] = []
 
     def observe(event: Event) -> None:
         if isinstance(event, TrialEnded):
             now = time.perf_counter()
             asked, reported = launcher.times.recv()
+            cpu.append(time.process_time())
             if ended:
-                costs.append(Cost(asked - ended[-1], reported - asked, now - reported))
+                costs.append(Cost(asked - ended[-1], reported - asked, now - reported, cpu[-1] - cpu[-2]))
             ended.append(now)
             if len(ended) == options.measured + _WARM_UP:
                 stopping.set()

@@ -19,7 +19,7 @@ import optuna
 from optuna.pruners import BasePruner, MedianPruner, PercentilePruner, WilcoxonPruner
 from optuna.trial import FrozenTrial
 
-from autotune.search.percentile_pruning import QuickPercentilePruner
+from autotune.search.percentiles import QuickPercentilePruner
 from autotune.search.pruning import patient_median
 from autotune.search.storage_view import MappedTrials, StorageView
 from autotune.training.attributes import FOLD_VALUES

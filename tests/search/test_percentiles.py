@@ -10,7 +10,7 @@ import pytest
 from optuna.pruners import MedianPruner, PercentilePruner
 from optuna.trial import TrialState
 
-from autotune.search.percentile_pruning import QuickPercentilePruner
+from autotune.search.percentiles import QuickPercentilePruner
 
 
 def _value(chance: random.Random) -> float:
