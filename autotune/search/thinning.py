@@ -2,8 +2,8 @@
 
 TPE compares the density of the 25 best configurations with that of all others. Each of these costs it time in every
 suggestion, while their density is known well enough from some hundreds of them. These are taken evenly over the numbers
-of the trials, so that the weights that TPE gives to old and new ones stay as they are. Of each set of parameters (branches
-of a conditional space) a hundred are shown if there are so many.
+of the trials, so that the weights that TPE gives to old and new ones stay as they are. Of each set of parameters
+(branches of a conditional space) a hundred are shown if there are so many.
 
 The more trials TPE sees the smaller is what it adds to each density, and the more it tries what is rare among them. So
 it goes on exploring as it does after 600 trials, and a much smaller part of them would not do: with 150 shown, three of
