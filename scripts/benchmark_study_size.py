@@ -21,10 +21,10 @@ Seen on 2 shared x86-64 cores, Python 3.11.7, Optuna 5.0, with 10,000 trials of 
       postgresql             384  (672)         198      143    31   87     7.9    8.0    85   1.1 MB
 
 The machine was never free after the work was done: others had the cores two thirds of the time in the last run, and
-what is left of the wall time says little. The CPU time of the parent is 50 to 60 ms with SQLite under such a load; with
-a load of 2.8 it was 48 ms of 51 ms in all (40 trials, when TPE was shown 330 trials; now 625). So whether a trial stays
-below 50 ms in all on a free machine has not been seen yet. With a load of 4 `status` took 1.6 to 1.8 s and `best` 1.8 s
-with SQLite, run by themselves.
+what is left of the wall time says little. The CPU time of the parent with SQLite was 48 ms of 51 ms in all with a load
+of 2.8 (40 trials, when TPE was shown 330 trials; now 625), 52 to 58 ms with a load of 6, and 74 and 76 ms of 84 and
+89 ms with one of 5. So that a trial stays below 50 ms in all is not shown. With a load of 5 `status` and `best` took
+1.5 s each with SQLite, run by themselves.
 
 Usage: python scripts/benchmark_study_size.py [--storages sqlite,postgresql] [--trials 10000] [--reports 20]
            [--measured 50]
