@@ -1,4 +1,7 @@
-"""What commands print of a study when they are done with it."""
+"""What commands print of a study when they are done with it.
+
+`status` and `best` are to answer at once: what they do not print is imported where it is printed.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,23 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from autotune.results.confirmation import BASELINE, Confirmation
-from autotune.results.explanation import Example, Explanation, Findings, Reasons
-from autotune.results.final import FinalResult, TestScore
-from autotune.results.learning_curve import LearningCurve
-from autotune.results.picturing import described
-from autotune.results.power_law import PowerLaw
-from autotune.results.refining import Refinement
-from autotune.results.replaying import ReplayedTrial
-from autotune.results.statistics import Estimate
-from autotune.results.summary import BestTrial, StudyStatus
+if TYPE_CHECKING:
+    from autotune.results.confirmation import Confirmation
+    from autotune.results.explanation import Example, Explanation, Findings, Reasons
+    from autotune.results.final import FinalResult, TestScore
+    from autotune.results.learning_curve import LearningCurve
+    from autotune.results.power_law import PowerLaw
+    from autotune.results.refining import Refinement
+    from autotune.results.replaying import ReplayedTrial
+    from autotune.results.statistics import Estimate
+    from autotune.results.summary import BestTrial, StudyStatus
 
 _SHOWN = 5  # pairs of classes
 
@@ -98,6 +102,8 @@ def print_front(front: Sequence[BestTrial]) -> None:
 
 def print_final(result: FinalResult) -> None:
     """Print what a study has found: its candidates, trained again, and the winner on the test rows."""
+    from autotune.results.confirmation import BASELINE
+
     confirmation = result.confirmation
     monitor = result.monitor or "value"
     print(f"\n{result.study}: each candidate trained with {confirmation.repeats} new seeds ({monitor})")
@@ -223,6 +229,8 @@ def print_refinement(refined: Refinement) -> None:
 
 def print_explanation(explanation: Explanation, pictures: Sequence[Path]) -> None:
     """Print what a model confuses and where it is surest of a mistake, and where the pictures are."""
+    from autotune.results.picturing import described
+
     subject, findings = explanation.subject, explanation.findings
     which = "the confirmed winner" if subject.is_winner else "the best of the search whose model is kept"
     print(f"Model:  trial {subject.trial}, {which} ({subject.monitor} {subject.value:.6g})")

@@ -49,6 +49,14 @@ def test_several_parents_and_a_dashboard_share_a_storage(tmp_path: Path, storage
     assert "NOT SO" not in result.stdout
 
 
+def test_the_cost_of_a_study_is_measured(tmp_path: Path) -> None:
+    options = ["--storages", "sqlite", "--trials", "60", "--reports", "3", "--measured", "5"]
+    result = python("benchmark_study_size.py", *options, cwd=tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    for part in ("ask", "reports", "tell", "whole", "autotune status", "autotune best", "autotune report"):
+        assert re.search(rf"{part} +[a-z]* +\d+\.\d|{part} \d+\.\d", result.stdout), result.stdout
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("storage", ["sqlite", "postgresql", "journal", "grpc"])
 def test_four_parents_make_exactly_200_trials(tmp_path: Path, storage: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
@@ -96,14 +97,19 @@ def effect(tried: Tried, results: Sequence[float], pruned: Sequence[bool], metri
     x, y, stopped = tried.numbers(), np.asarray(results, dtype=float), np.asarray(pruned, dtype=bool)
     shown = np.isfinite(x) & np.isfinite(y) & ~stopped
     jitter = np.random.default_rng(0).uniform(-0.15, 0.15, len(x)) if tried.choices else np.zeros(len(x))
-    axes.scatter(x[shown] + jitter[shown], y[shown], s=14, color=FIRST, alpha=0.7, rasterized=len(x) > _MANY)
+    size = max(2.0, min(14.0, 14.0 * _MANY / max(1, len(x))))  # square points
+    axes.scatter(x[shown] + jitter[shown], y[shown], s=size, color=FIRST, alpha=0.7, rasterized=len(x) > _MANY)
     _medians(axes, tried, x[shown], y[shown])
     if shown.any():
         low, high = np.percentile(y[shown], (10, 90))
         room = 0.6 * (high - low) or 0.05 * abs(high) or 1.0
         axes.set_ylim(max(y[shown].min() - room * 0.2, low - room), min(y[shown].max() + room * 0.2, high + room))
-        for position in (x + jitter)[np.isfinite(x) & stopped]:
-            axes.plot(position, 0.02, "|", color=FAINT, transform=axes.get_xaxis_transform(), markersize=6)
+        ticks = (x + jitter)[np.isfinite(x) & stopped]
+        below = axes.get_xaxis_transform()
+        low = np.full(len(ticks), 0.02)
+        is_crowd = len(x) > _MANY
+        ink = _MANY / len(x) if is_crowd else 1.0
+        axes.plot(ticks, low, "|", color=FAINT, alpha=ink, transform=below, markersize=6, rasterized=is_crowd)
     _scale(axes, tried)
     axes.set_ylabel(metric)
     return figure_of(axes)
@@ -190,16 +196,14 @@ def parallel_coordinates(tried: Sequence[Tried], places: Sequence[float]) -> Fig
     (axes,) = new_axes(max(7.6, 1.1 * len(tried)), 3.8)
     heights = np.stack([_heights(one) for one in tried], axis=1)
     across = np.arange(len(tried))
-    for trial in np.argsort(places):
-        place = float(places[trial])
-        axes.plot(
-            across,
-            heights[trial],
-            color=_BAD_TO_GOOD(place),
-            alpha=0.25 + 0.65 * place**3,
-            linewidth=0.7 + place**8,
-            rasterized=len(places) > _MANY,
-        )
+    order = np.argsort(places)  # the best on top
+    place = np.asarray(places, dtype=float)[order]
+    colours = _BAD_TO_GOOD(place)
+    colours[:, 3] = 0.25 + 0.65 * place**3
+    lines = [np.column_stack([across, heights[trial]]) for trial in order]
+    raster = len(places) > _MANY
+    axes.add_collection(LineCollection(lines, colors=colours, linewidths=0.7 + place**8, rasterized=raster))
+    axes.autoscale_view()
     for position, one in enumerate(tried):
         axes.axvline(position, color=INK, linewidth=0.8)
         for height, label in _ends(one):

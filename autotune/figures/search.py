@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -64,8 +65,9 @@ def _progress(axes: Axes, at: Sequence[float], trials: Sequence[Finished], maxim
     x, values = np.asarray(at, dtype=float), np.array([trial.value for trial in trials])
     pruned = np.array([trial.is_pruned for trial in trials], dtype=bool)
     raster = len(trials) > _MANY
-    axes.scatter(x[~pruned], values[~pruned], s=16, color=FIRST, label="complete", rasterized=raster)
-    axes.scatter(x[pruned], values[pruned], s=16, marker="x", color=FAINT, label="pruned", rasterized=raster)
+    size = max(2.0, min(16.0, 16.0 * _MANY / max(1, len(trials))))  # square points
+    axes.scatter(x[pruned], values[pruned], s=size, marker="x", color=FAINT, label="pruned", rasterized=raster)
+    axes.scatter(x[~pruned], values[~pruned], s=size, color=FIRST, label="complete", rasterized=raster)
     if not pruned.all():
         best = (np.maximum if maximize else np.minimum).accumulate(values[~pruned])
         axes.step(np.append(x[~pruned], x.max()), np.append(best, best[-1]), where="post", color=SECOND, label="best")
@@ -108,13 +110,7 @@ def all_curves(
         maximize: Whether a larger value is better.
     """
     (axes,) = new_axes(7.6, 3.8)
-    raster = len(curves) > _MANY
-    for number, curve in curves.items():
-        if number in best or not curve:
-            continue
-        axes.plot(list(curve), list(curve.values()), color=FAINT, alpha=0.5, linewidth=0.8, rasterized=raster)
-        if number in pruned:
-            axes.plot(max(curve), curve[max(curve)], "x", color=FAINT, markersize=4, rasterized=raster)
+    _draw_others({number: curve for number, curve in curves.items() if number not in best and curve}, pruned, axes)
     for number, colour in zip(best, COLOURS, strict=False):
         axes.plot(list(curves[number]), list(curves[number].values()), color=colour, label=f"trial {number}")
     if baseline:
@@ -125,6 +121,17 @@ def all_curves(
     _look_at_the_good(axes, [value for curve in curves.values() for value in curve.values()], maximize)
     axes.legend(loc="lower right" if maximize else "upper right")
     return figure_of(axes)
+
+
+def _draw_others(curves: Mapping[int, Mapping[int, float]], pruned: Sequence[int], axes: Axes) -> None:
+    """Draw curves faintly, as one thing: an object for each of 10,000 takes as many times as long."""
+    raster = len(curves) > _MANY
+    lines = [np.array(list(curve.items()), dtype=float) for curve in curves.values()]
+    axes.add_collection(LineCollection(lines, colors=FAINT, alpha=0.5, linewidths=0.8, rasterized=raster))
+    ends = [(max(curves[number]), curves[number][max(curves[number])]) for number in pruned if number in curves]
+    if ends:
+        axes.plot(*zip(*ends, strict=True), "x", color=FAINT, markersize=4, rasterized=raster)
+    axes.autoscale_view()
 
 
 @styled

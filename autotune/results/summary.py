@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.errors import UsageError
 from autotune.running.beginning import failure_reason, mean_seconds
 from autotune.running.living import living_parents
+from autotune.running.patient_storage import PatientStorage
 from autotune.running.places import Places
 from autotune.running.settings import WHY_OVER, StudySettings, read_settings
 from autotune.running.storage import open_existing_storage
@@ -84,19 +86,29 @@ class StudyStatus:
 
 def best_trial(study: optuna.Study) -> BestTrial | None:
     """Return the best complete trial of `study`, by the first objective if there are several; None if there is none."""
-    ranked = _ranked(study)
-    return _described(study, ranked[0], read_settings(study)) if ranked else None
+    return _best_of(study, outlines(study), read_settings(study))
+
+
+def _best_of(study: optuna.Study, trials: Sequence[FrozenTrial], settings: StudySettings | None) -> BestTrial | None:
+    """Return the best of trials whose states and values alone are known."""
+    if len(study.directions) > 1:
+        ranked = best_first(study, best_complete(study))
+    else:
+        ranked = best_first(study, [trial for trial in trials if trial.state == TrialState.COMPLETE])
+    return _described(study, study._storage.get_trial(ranked[0]._trial_id), settings) if ranked else None
 
 
 def pareto_front(study: optuna.Study) -> list[BestTrial]:
     """Return the complete trials that no other one beats in everything, best first; none with a single objective."""
     settings = read_settings(study)
-    return [_described(study, trial, settings) for trial in _ranked(study)] if len(study.directions) > 1 else []
+    if len(study.directions) == 1:
+        return []
+    return [_described(study, trial, settings) for trial in best_first(study, best_complete(study))]
 
 
 def study_status(study: optuna.Study) -> StudyStatus:
     """Count a study's trials and measure its speed."""
-    trials = study.get_trials(deepcopy=False)
+    trials = outlines(study)
     states = Counter(trial.state for trial in trials)
     settings = read_settings(study)
     finished = states[TrialState.COMPLETE] + states[TrialState.PRUNED]
@@ -107,15 +119,31 @@ def study_status(study: optuna.Study) -> StudyStatus:
         n_trials=settings.n_trials if settings else None,
         complete=states[TrialState.COMPLETE],
         pruned=states[TrialState.PRUNED],
-        failed=dict(Counter(failure_reason(trial) for trial in trials if trial.state == TrialState.FAIL)),
+        failed=dict(Counter(map(failure_reason, trials_in(study, TrialState.FAIL)))),
         running=states[TrialState.RUNNING],
         waiting=states[TrialState.WAITING],
-        best=best_trial(study),
+        best=_best_of(study, trials, settings),
         trials_per_hour=speed * 3600 if speed else None,
         seconds_left=max(0, left) / speed if speed else None,
-        workers=len(living_parents(study, trials, settings.run_dir)) if settings else 0,
+        workers=len(living_parents(study, trials_in(study, TrialState.RUNNING), settings.run_dir)) if settings else 0,
         why_over=study.user_attrs.get(WHY_OVER),
     )
+
+
+def outlines(study: optuna.Study) -> list[FrozenTrial]:
+    """Return all trials with their states, times and values, whatever else they may have."""
+    storage = study._storage
+    if isinstance(storage, PatientStorage):
+        return storage.outlines(study._study_id)
+    return study.get_trials(deepcopy=False)
+
+
+def trials_in(study: optuna.Study, state: TrialState) -> list[FrozenTrial]:
+    """Return the trials in a state, without a look at the others where that is possible."""
+    storage = study._storage
+    if isinstance(storage, PatientStorage):
+        return storage.trials_in(study._study_id, (state,))
+    return study.get_trials(deepcopy=False, states=(state,))
 
 
 def stored_study(places: Places, name: str) -> optuna.Study:
@@ -167,10 +195,6 @@ def unknown_study(name: str, there: list[str]) -> UsageError:
         f"Studies in this storage: {', '.join(there) or 'none'}.",
         "Correct the name, or point --storage or --run-dir (OPTUNA_STORAGE, AUTOTUNE_RUN_DIR) to where the study is.",
     )
-
-
-def _ranked(study: optuna.Study) -> list[FrozenTrial]:
-    return best_first(study, best_complete(study))
 
 
 def _cost_names(study: optuna.Study, settings: StudySettings | None) -> list[str]:

@@ -14,17 +14,19 @@ import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Literal
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.running.bookkeeping import Books, at_work, has_begun, is_fresh, is_spent
 from autotune.running.budget import FINISHED, Budget
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner, is_foreign, is_ours, make_ours, mark_of
 from autotune.running.shared_trials import SharedTrials
-from autotune.search import SeededSampler, StorageView, twin
+from autotune.search import FinishedTrials, SeededSampler, StorageView, twin
 
 _LOSSES = "autotune:losses"
 _FAR = 4  # rounds of all slots: more than several parents make before they know of each other
@@ -70,6 +72,7 @@ class Claims:
         self._study_id = storage.get_study_id_from_name(study.study_name)
         self._shared = SharedTrials(storage, self._study_id)
         self._view = StorageView(study, self._shared)
+        self._finished = FinishedTrials(partial(Books, budget))
         self._lock = threading.Lock()
         self._making = threading.Lock()
         self._held: dict[int, Literal["claiming", "running", "ending"]] = {}
@@ -83,47 +86,53 @@ class Claims:
             claimed = self._made_trial()
         else:
             with self._owner.alone():
-                claimed = self._claimed(filter(_has_begun, self._recovered())) if is_flat else self._claimed_or_made()
+                claimed = self._claimed(filter(has_begun, self._recovered())) if is_flat else self._claimed_or_made()
         return self._as_optunas(claimed) if claimed else None
 
     def is_complete(self) -> bool:
         """Say whether the study has all its trials."""
-        trials = self._shared.trials()
-        if self._budget.n_trials is None:
-            return all(trial.state.is_finished() for trial in trials)
-        return self._budget.is_met_by(sum(t.state in FINISHED or self._is_spent(t) for t in trials))
+        with self._books() as (books, unfinished):
+            return not unfinished if self._budget.n_trials is None else self._budget.is_met_by(books.n_counted)
 
     def n_finished(self) -> int:
         """Return how many trials are finished, by all parents."""
-        return sum(trial.state in FINISHED for trial in self._shared.trials())
+        with self._books() as (books, _):
+            return books.n_finished
+
+    def known_trials(self) -> Sequence[FrozenTrial]:
+        """Return all trials as this parent knows them: what others have written may be a second old."""
+        return self._shared.trials()
 
     def why_over(self) -> str | None:
         """Return why the study ends although trials are missing; None if it does not."""
         if self._budget.stop is not None and (since := self._flat_since()) is not None:
-            is_over = all(trial.state.is_finished() for trial in self._counted() if _has_begun(trial))
+            is_over = all(trial.state.is_finished() for trial in self._counted() if has_begun(trial))
             return self._budget.stop.reason(since) if is_over else None
         if self._is_exhausted():
             return "every configuration of the search space has been tried: there is nothing left to do"
         return None
 
     def _flat_since(self) -> int | None:
+        if self._budget.stop is None:
+            return None
         trials = [trial for trial in self._shared.trials() if not is_foreign(trial)]
-        return self._budget.flat_since(trials, self._study.directions[0].name.lower()) if self._budget.stop else None
+        return self._budget.flat_since(trials, self._study.directions[0].name.lower())
 
     def _is_exhausted(self) -> bool:
         """Say whether all that the study can still do is to repeat what it has done."""
         sampler = self._study.sampler
         if not isinstance(sampler, SeededSampler) or not sampler.is_done(self._as_shared()):
             return False
-        return all(t.state.is_finished() or _is_fresh(t) for t in self._counted())
+        return all(t.state.is_finished() or is_fresh(t) for t in self._counted())
 
     def twin(self, trial: optuna.Trial) -> FrozenTrial | None:
         """Return the trial that makes `trial` a repetition: finished, or older and running; None if there is none."""
         if self._budget.n_trials is None:
             return None
-        trials = self._shared.trials()
-        done = [t for t in trials if t.state in FINISHED]
-        return twin(done, trial.params) or twin(_at_work(trials[: trial.number]), trial.params)
+        asked = trial.storage.get_trial(trial._trial_id)  # `trial` itself would copy all the distributions
+        with self._books() as (books, unfinished):
+            older = [t for t in unfinished if t.number < trial.number]
+            return books.twin(asked.params, asked.distributions) or twin(at_work(older), asked.params)
 
     def other_attribute(self, key: str, value: object, number: int) -> FrozenTrial | None:
         """Return a trial at work, or with results, that has another value of a user attribute than trial `number`."""
@@ -248,12 +257,12 @@ class Claims:
 
     def _claimable(self, counted: list[FrozenTrial]) -> Iterator[FrozenTrial]:
         """List the trials that wait, and need not wait for one that runs and is the same."""
-        at_work = _at_work(counted)
+        running = at_work(counted)
         for trial in counted:
             if trial.state != TrialState.WAITING or trial.number in self._held:
                 continue
             is_known = self._budget.n_trials is None  # and to be run as it is
-            if is_known or (self._has_room() if _is_fresh(trial) else not twin(at_work, trial.params)):
+            if is_known or (self._has_room() if is_fresh(trial) else not twin(running, trial.params)):
                 yield trial
 
     def _has_room(self, more: int = 0) -> bool:
@@ -286,12 +295,14 @@ class Claims:
         return not self._others_made_trials() or self._seems_far_from_end(self._lease.slots)
 
     def _seems_far_from_end(self, slots: int) -> bool:
-        counted = self._counted()
-        if any(t.state == TrialState.WAITING or self._owner.is_dead(t) for t in counted if not t.state.is_finished()):
+        with self._books() as (books, unfinished):
+            counted = [t for t in unfinished if not is_foreign(t)]
+            n_counted = books.n_counted + len(counted)
+        if any(t.state == TrialState.WAITING or self._owner.is_dead(t) for t in counted):
             return False
-        runs_alone = all(self._owner.is_mine(t) for t in counted if t.state == TrialState.RUNNING)
+        runs_alone = all(self._owner.is_mine(t) for t in counted)
         margin = slots if runs_alone else _FAR * slots
-        return not self._budget.is_met_by(len(counted) + margin) and self._has_room(margin)
+        return not self._budget.is_met_by(n_counted + margin) and self._has_room(margin)
 
     def _claimed_or_made(self) -> FrozenTrial | None:
         self._others_made_trials()
@@ -350,12 +361,12 @@ class Claims:
 
     def _counted(self) -> list[FrozenTrial]:
         trials = self._shared.trials()
-        counted = [t for t in trials if not is_foreign(t) and (t.state != TrialState.FAIL or self._is_spent(t))]
+        counted = [t for t in trials if not is_foreign(t) and (t.state != TrialState.FAIL or is_spent(t, self._budget))]
         return counted[: self._budget.n_trials]
 
-    def _is_spent(self, trial: FrozenTrial) -> bool:
-        is_lost = trial.user_attrs.get("failure") == "lost"
-        return self._budget.count_failed and trial.state == TrialState.FAIL and not is_lost
+    def _books(self) -> contextlib.AbstractContextManager[tuple[Books, list[FrozenTrial]]]:
+        """Give what is known of the finished trials, and the others."""
+        return self._finished.look(self._shared.trials())
 
     def _fail_as_lost(self, trial: FrozenTrial, times: int) -> None:
         message = f"The worker that ran it, or its process, was killed {times} times in a row without a new report."
@@ -382,18 +393,3 @@ def _runner(trial: FrozenTrial) -> str:
     """Return the parent that a trial is marked with, or a name for one that died before it could sign."""
     mark = mark_of(trial)
     return mark.parent if mark else f"unsigned trial {trial.number}"
-
-
-def _has_begun(trial: FrozenTrial) -> bool:
-    """Say whether a trial runs or is finished, or has been interrupted."""
-    return trial.state != TrialState.WAITING or bool(trial.params)
-
-
-def _is_fresh(trial: FrozenTrial) -> bool:
-    """Say whether a trial waits for a sampler to say what it is to try."""
-    return trial.state == TrialState.WAITING and not trial.params and not trial.system_attrs.get("fixed_params")
-
-
-def _at_work(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials that run and have begun to train: what they have been asked for is all there is."""
-    return [t for t in trials if t.state == TrialState.RUNNING and t.intermediate_values]

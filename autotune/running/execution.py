@@ -9,11 +9,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.trial import TrialState
 
 from autotune.data import Holdout
 from autotune.errors import StorageError
@@ -21,6 +19,7 @@ from autotune.running.beginning import run_started
 from autotune.running.claims import Claims
 from autotune.running.events import Note, Observer
 from autotune.running.gpus import NO_GPU, Gpu, select_gpus, visible_gpus
+from autotune.running.kept_models import KeptModels
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner
 from autotune.running.places import Places, make_writable
@@ -37,7 +36,6 @@ from autotune.running.tracking import Tracking, events_folder, mlflow_runs
 from autotune.running.trial_artifacts import TrialArtifacts, artifact_store, checkpoints_url
 from autotune.running.trial_task import RunTrial
 from autotune.running.workers import Job, Workers
-from autotune.search import best_complete, best_first
 from autotune.training.artifacts import NOWHERE, check_store, client_modules, store_url
 from autotune.training.disk import telling_full_disk
 from autotune.training.folder import TrialFolder, trial_folder
@@ -123,14 +121,14 @@ class Session:
         self, plan: Plan, claims: Claims, lease: Lease, folder: Callable[[int], TrialFolder], observer: Observer
     ) -> Job:
         declared = plan.declared
-        keep = declared.keep_models if plan.rows else None
+        models = KeptModels(plan.study, plan.folder, declared.keep_models, claims.known_trials)
         supervisor = Supervisor(
             study=plan.study,
             claims=claims,
             launcher=self.launcher,
             task=lambda slot, trial, folder: RunTrial(plan.source, plan.assign(trial), folder, slot),
             known_space=plan.known_space,
-            keep_models=declared.keep_models,
+            would_keep=models.would_keep,
             timeout_s=declared.trial_timeout_s,
             stopping=self.stopping,
             observer=observer,
@@ -144,9 +142,13 @@ class Session:
             folder=folder,
             artifacts=TrialArtifacts(artifact_store(plan.folder, plan.settings), observer),
             max_failures_in_a_row=declared.max_failures_in_a_row,
-            after_trial=partial(_keep_best_models, plan.study, plan.folder, keep),
+            after_trial=models.tidy if plan.rows else _do_nothing,  # plain objectives have none
             observer=observer,
         )
+
+
+def _do_nothing() -> None:
+    return None
 
 
 def _note_why_over(study: optuna.Study, why_over: str | None) -> None:
@@ -199,16 +201,6 @@ def announce(plan: Plan, workers: int, observer: Observer) -> int:
     begun = run_started(plan.study, plan.study.get_trials(deepcopy=False), plan.settings, workers, folds)
     observer(begun)
     return begun.finished
-
-
-def _keep_best_models(study: optuna.Study, folder: Path, keep: int | None) -> None:
-    if keep is None:  # a plain objective: there are none
-        return
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    front = {trial.number for trial in best_complete(study)}
-    for trial in sorted(best_first(study, complete), key=lambda trial: trial.number not in front)[keep:]:
-        with contextlib.suppress(OSError):  # gone, or another machine's: no reason to end a search
-            trial_folder(folder, trial.number).model.unlink()
 
 
 def _trial_folders(plan: Plan) -> Callable[[int], TrialFolder]:

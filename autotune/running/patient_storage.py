@@ -26,6 +26,7 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StorageError
+from autotune.running.database import QuickStorage
 from autotune.running.outages import is_away, reason
 
 T = TypeVar("T")
@@ -238,6 +239,26 @@ class PatientStorage(BaseStorage):
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         return self._ask(lambda storage: storage.get_all_trials(study_id, deepcopy, states))
+
+    def outlines(self, study_id: int) -> list[FrozenTrial]:
+        """Return all trials of a study with their states, times and values, whatever else they may have."""
+
+        def read(storage: BaseStorage) -> list[FrozenTrial]:
+            backend = getattr(storage, "_backend", None)
+            if isinstance(backend, QuickStorage):
+                return backend.outlines(study_id)
+            return storage.get_all_trials(study_id, deepcopy=False)
+
+        return self._ask(read)
+
+    def trials_in(self, study_id: int, states: Container[TrialState]) -> list[FrozenTrial]:
+        """Return the trials of a study in some states, without a look at the others where that is possible."""
+
+        def read(storage: BaseStorage) -> list[FrozenTrial]:
+            backend = getattr(storage, "_backend", None)  # Optuna's cache before it reads all
+            return (backend or storage).get_all_trials(study_id, deepcopy=False, states=states)
+
+        return self._ask(read)
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
         return self._ask(lambda storage: storage.get_best_trial(study_id))

@@ -152,8 +152,7 @@ def answer(trial: optuna.Trial, request: Request) -> tuple[str, Any]:
         if request.name in _PROPERTIES:
             return "value", getattr(trial, request.name)
         if request.name == "has_reported":
-            trials = {t.number: t for t in trial.study.get_trials(deepcopy=False)}
-            return "value", bool(trials[trial.number].intermediate_values)
+            return "value", bool(trial.storage.get_trial(trial._trial_id).intermediate_values)
         if request.name not in _METHODS:
             raise AttributeError(f"trial.{request.name} is not available in a trial process.")
         if request.name in _BY_FIRST_OBJECTIVE:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import overload
 
 import optuna
 from optuna.trial import FrozenTrial
@@ -43,16 +44,14 @@ class SharedTrials:
         self._newer: dict[int, FrozenTrial] = {}  # by number: made or ended here, perhaps since the last reading began
         self._good_until = float("-inf")
 
-    def trials(self) -> list[FrozenTrial]:
+    def trials(self) -> Sequence[FrozenTrial]:
         """Return all trials, by their numbers."""
         if self._clock() >= self._good_until:
             self._read()
         with self._lock:
-            trials = list(self._trials)
-            for trial in self._held.values():
-                if trial.number < len(trials):
-                    trials[trial.number] = trial
-            return trials
+            n_known = len(self._trials)
+            held = {trial.number: trial for trial in self._held.values() if trial.number < n_known}
+            return _Trials(self._trials, n_known, held)
 
     def n_known(self) -> int:
         """Return how many of the first trials are known, without reading any."""
@@ -109,7 +108,7 @@ class SharedTrials:
             trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
             now = self._clock()
             with self._lock:
-                self._trials = trials
+                self._trials = trials  # another list: what was handed out does not change
                 for number, trial in old.items():  # what was written before the reading began is in it
                     if self._newer.get(number) is trial:
                         del self._newer[number]
@@ -123,6 +122,42 @@ class SharedTrials:
         """Put a trial in its place; one whose predecessors are not known yet has none until these are."""
         self._newer[trial.number] = trial
         if trial.number < len(self._trials):
-            self._trials[trial.number] = trial
+            self._trials = [*self._trials[: trial.number], trial, *self._trials[trial.number + 1 :]]
         while (following := self._newer.get(len(self._trials))) is not None:
             self._trials.append(following)
+
+
+class _Trials(Sequence[FrozenTrial]):
+    """Trials as they are at a moment, without a copy of thousands of them for each question.
+
+    Args:
+        trials: The trials; more of them may come, but those that are there are not replaced.
+        n: How many of them are there.
+        held: Trials that stand in place of those of their numbers.
+    """
+
+    def __init__(self, trials: list[FrozenTrial], n: int, held: Mapping[int, FrozenTrial]) -> None:
+        self._trials = trials
+        self._n = n
+        self._held = held
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, at: int) -> FrozenTrial: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[FrozenTrial]: ...
+
+    def __getitem__(self, at: int | slice) -> FrozenTrial | list[FrozenTrial]:
+        if isinstance(at, slice):
+            return [self[number] for number in range(*at.indices(self._n))]
+        number = range(self._n)[at]
+        return self._held.get(number) or self._trials[number]
+
+    def __iter__(self) -> Iterator[FrozenTrial]:
+        trials = self._trials[: self._n]
+        for number, trial in self._held.items():
+            trials[number] = trial
+        return iter(trials)

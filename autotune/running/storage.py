@@ -5,25 +5,27 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import filelock
 import optuna
 import sqlalchemy
-from optuna.storages import BaseStorage, RDBStorage
+from optuna.storages import BaseStorage
 
 from autotune.errors import StorageError
 from autotune.running.journal import open_journal
 from autotune.running.outages import is_taken, reason
 from autotune.running.patient_storage import Patience, PatientStorage
-from autotune.running.postgresql import PostgresStorage
+from autotune.running.sqlite import SqliteStorage
 from autotune.running.storage_url import parse_url, shown_url, sqlite_url, storage_file, storage_folder
 from autotune.training.disk import disk_full
+
+if TYPE_CHECKING:
+    from autotune.running.postgresql import PostgresStorage
 
 __all__ = ["open_existing_storage", "open_storage", "shown_url", "sqlite_url"]
 
@@ -51,10 +53,6 @@ _EXTRAS = {"psycopg": "postgres", "grpc": "grpc", "google": "grpc"}  # google.pr
 
 def open_storage(url: str, patience: Patience | None = None) -> PatientStorage:
     """Open the storage at `url`, creating its tables or its file if it is new.
-
-    SQLite files are opened with WAL (readers and the writer do not wait for each other), `synchronous=NORMAL` (safe
-    with WAL: a power cut may lose the last commits, never the file), a long busy timeout, and transactions that are
-    immediate, so that what a transaction has read is still true when it writes: two slots cannot claim one trial.
 
     A storage that is away is waited for: for a minute when it is opened, longer afterwards.
 
@@ -135,28 +133,12 @@ def _open_sqlite(url: sqlalchemy.URL) -> BaseStorage:
     opening = filelock.FileLock(f"{url.database}.lock") if file is not None else contextlib.nullcontext()
     # One at a time: two processes that create the tables, or switch to WAL, at once get in each other's way.
     with opening:
-        rdb = RDBStorage(
+        rdb = SqliteStorage(
             url.render_as_string(hide_password=False),
-            engine_kwargs={
-                "connect_args": {"timeout": _BUSY_TIMEOUT_S},
-                "pool_events": [(_prepare_connection, "connect")],
-                **({"pool_size": 4, "max_overflow": -1} if file is not None else {}),
-            },
+            _BUSY_TIMEOUT_S,
+            {"pool_size": 4, "max_overflow": -1} if file is not None else {},
         )
-    sqlalchemy.event.listen(rdb.engine, "begin", _begin_immediate)
     return optuna.storages.get_storage(rdb)
-
-
-def _prepare_connection(connection: sqlite3.Connection, record: Any) -> None:
-    connection.isolation_level = None  # sqlite3 would begin transactions late, and not immediate
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()
-
-
-def _begin_immediate(connection: sqlalchemy.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _open_postgresql(url: sqlalchemy.URL) -> BaseStorage:
@@ -170,6 +152,8 @@ def _open_postgresql(url: sqlalchemy.URL) -> BaseStorage:
 
 
 def _with_tables(url: sqlalchemy.URL, connect_args: dict[str, object], attempts: int = 3) -> PostgresStorage:
+    from autotune.running.postgresql import PostgresStorage  # takes its time, and most studies are in a file
+
     try:
         with _alone_in(url, connect_args):
             return PostgresStorage(

@@ -23,7 +23,6 @@ from autotune.running.processes import KILLED, Launcher, LauncherClosedError, Tr
 from autotune.running.settings import KnownSpace
 from autotune.running.slots import Slot
 from autotune.running.trial_task import LeaveHistory, Outcome, RunTrial
-from autotune.search import would_be_among_best
 from autotune.training.attributes import FOLD_VALUES, n_finished_folds
 from autotune.training.folder import TrialFolder
 from autotune.training.monitored_loss import MONITORED_LOSS
@@ -57,7 +56,7 @@ class Supervisor:
         launcher: Starts trial processes.
         task: From a slot, a trial and its folder to the task of its process.
         known_space: What the search space may not differ from; None for anything goes.
-        keep_models: How many of the best trials keep their model.
+        would_keep: Says whether the model of a trial with this value would be kept.
         timeout_s: For how long a trial may run in one go; None for any time.
         stopping: Set before the launcher is closed.
         observer: Told each report.
@@ -69,7 +68,7 @@ class Supervisor:
     launcher: Launcher
     task: Callable[[Slot, optuna.Trial, TrialFolder], RunTrial]
     known_space: KnownSpace | None
-    keep_models: int
+    would_keep: Callable[[float], bool]
     timeout_s: float | None
     stopping: threading.Event
     observer: Observer
@@ -105,7 +104,7 @@ class Supervisor:
         if not self.claims.holds(trial.number):
             raise NotOursError
         if request.name == "is_among_best":
-            return "value", would_be_among_best(trial.study, request.args[0], self.keep_models)
+            return "value", self.would_keep(request.args[0])
         if request.name.startswith("suggest_"):
             self._refuse_new_space(request)
             with self._suggesting:  # so that the next slot's sampler sees this one's parameter

@@ -1,7 +1,8 @@
 """Which hyperparameters next, and which trial to stop: in Optuna's own interfaces."""
 
 from autotune.search.curve_search import CurvePruner, CurveSampler, predicted_best
-from autotune.search.exhaustion import FAULTS_OF_CONFIGURATION, is_exhausted, tried, twin
+from autotune.search.exhaustion import FAULTS_OF_CONFIGURATION, is_exhausted, rough_key, tried, twin
+from autotune.search.finished_trials import FinishedTrials
 from autotune.search.fold_pruning import by_folds
 from autotune.search.objectives import (
     COPY_OF,
@@ -11,7 +12,6 @@ from autotune.search.objectives import (
     first_value,
     report,
     should_prune,
-    would_be_among_best,
 )
 from autotune.search.pruning import patient_median
 from autotune.search.sampling import SeededSampler, tpe
@@ -24,6 +24,7 @@ __all__ = [
     "Change",
     "CurvePruner",
     "CurveSampler",
+    "FinishedTrials",
     "SeededSampler",
     "StorageView",
     "best_complete",
@@ -37,9 +38,9 @@ __all__ = [
     "patient_median",
     "predicted_best",
     "report",
+    "rough_key",
     "should_prune",
     "tpe",
     "tried",
     "twin",
-    "would_be_among_best",
 ]

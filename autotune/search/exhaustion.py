@@ -14,10 +14,10 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.search.domain import is_same, n_values, position
@@ -29,15 +29,6 @@ FAULTS_OF_CONFIGURATION = frozenset({"nan", "oom", "timeout"})
 def tried(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
     """Return the trials whose configurations need not be tried again."""
     return [t for t in trials if t.params and _is_tried(t)]
-
-
-def being_tried(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials that are running or wait, and have all their parameters as far as one can know."""
-    unfinished = [t for t in trials if not t.state.is_finished() and t.params]
-    if not unfinished:
-        return []
-    known = {frozenset(t.params) for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)}
-    return [t for t in unfinished if frozenset(t.params) in known]
 
 
 def is_endless(trials: Sequence[FrozenTrial]) -> bool:
@@ -136,6 +127,22 @@ def twin(trials: Iterable[FrozenTrial], params: Mapping[str, Any]) -> FrozenTria
         if names and trial.params.keys() == names and _agrees(trial, params):
             return trial
     return None
+
+
+def rough_key(params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Hashable:
+    """Return what is the same for all that `twin` holds for the same, and different for most others."""
+    return tuple(sorted((name, _rough(value, distributions[name])) for name, value in params.items()))
+
+
+def _rough(value: Any, distribution: BaseDistribution) -> int:
+    """Return a number for a value; the same for all where equal ones may differ by rounding, or have no hash."""
+    has_steps = isinstance(distribution, FloatDistribution) and distribution.step is not None
+    if has_steps or value != value:
+        return 0
+    try:
+        return hash(value)
+    except TypeError:
+        return 0
 
 
 def _is_tried(trial: FrozenTrial) -> bool:

@@ -19,6 +19,7 @@ import optuna
 from optuna.pruners import BasePruner, MedianPruner, PercentilePruner, WilcoxonPruner
 from optuna.trial import FrozenTrial
 
+from autotune.search.percentiles import QuickPercentilePruner
 from autotune.search.pruning import patient_median
 from autotune.search.storage_view import MappedTrials, StorageView
 from autotune.training.attributes import FOLD_VALUES
@@ -31,9 +32,11 @@ def by_folds(pruner: BasePruner) -> BasePruner:
         pruner: A pruner of Optuna's; one that is not covered comes back as it is.
     """
     if isinstance(pruner, WilcoxonPruner):
-        return FoldPruner(patient_median(), pruner, takes_means=False)
+        return FoldPruner(QuickPercentilePruner(patient_median()), pruner, takes_means=False)
     if isinstance(pruner, PercentilePruner):
-        return FoldPruner(pruner, _without_grace(pruner), takes_means=True)
+        is_optunas = type(pruner) in (MedianPruner, PercentilePruner)  # and no class with a mind of its own
+        by_epoch = QuickPercentilePruner(pruner) if is_optunas else pruner
+        return FoldPruner(by_epoch, _without_grace(pruner), takes_means=True)
     return pruner
 
 

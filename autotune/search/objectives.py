@@ -45,13 +45,6 @@ def best_first(study: optuna.Study, trials: Iterable[FrozenTrial]) -> list[Froze
     return sorted(trials, key=lambda trial: -sign * (first_value(trial) or 0.0))
 
 
-def would_be_among_best(study: optuna.Study, value: float, n: int) -> bool:
-    """Say whether fewer than `n` complete trials are better than a first value would be."""
-    sign = direction_sign(study)
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return sum(sign * (first_value(trial) or 0.0) > sign * value for trial in complete) < n
-
-
 def report(trial: optuna.Trial, value: float, step: int) -> None:
     """Do what `trial.report` does, whatever the number of objectives."""
     if len(trial.study.directions) == 1:

@@ -9,6 +9,7 @@ not know of each other's parameters yet.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,17 +22,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.search.curve_search import CurveSampler
 from autotune.search.domain import n_values, value_at
-from autotune.search.exhaustion import (
-    all_tried,
-    being_tried,
-    below,
-    draw_untried,
-    is_endless,
-    is_exhausted,
-    n_untried,
-    tried,
-)
+from autotune.search.exhaustion import all_tried, below, draw_untried, is_exhausted, n_untried
+from autotune.search.finished_trials import FinishedTrials
 from autotune.search.infeasible import show_to_sampler
+from autotune.search.storage_view import all_trials
+from autotune.search.thinning import Thinned, with_trials
+from autotune.search.tried_trials import Tried
 from autotune.seeds import derive_seed
 
 _ATTEMPTS = 10  # at a set of values that has not been tried
@@ -54,14 +50,28 @@ class _Past:
     """What is known before a suggestion.
 
     Attributes:
-        study: The study as the inner sampler is shown it, with all the trials that it can learn from.
+        study: The study as the inner sampler is shown it, with the trials that it can learn from.
+        space: The same, as it is shown to it to find out what the search space is.
         tried: The trials whose configurations are not to be suggested again.
         given: The values that the trial was enqueued with. They come before what is suggested.
     """
 
     study: optuna.Study
+    space: optuna.Study
     tried: list[FrozenTrial]
     given: dict[str, Any]
+
+
+class _Learned:
+    """What is known of finished trials."""
+
+    def __init__(self) -> None:
+        self.tried = Tried()
+        self.thinned = Thinned()
+
+    def learn(self, trial: FrozenTrial) -> None:
+        self.tried.learn(trial)
+        self.thinned.learn(trial)
 
 
 class SeededSampler(optuna.samplers.BaseSampler):
@@ -81,6 +91,8 @@ class SeededSampler(optuna.samplers.BaseSampler):
     def __init__(self, factory: Callable[[int], optuna.samplers.BaseSampler], seed: int) -> None:
         self._factory = factory
         self._seed = seed
+        self._thins = factory is tpe
+        self._learned = FinishedTrials(_Learned)
         self._kind = self._plan()  # to see what kind of sampler it is; suggests nothing
         self._has_stopped = False
         self._relative: dict[int, dict[str, Any]] = {}  # what has been proposed to a trial before any other suggestion
@@ -89,12 +101,13 @@ class SeededSampler(optuna.samplers.BaseSampler):
         """Say whether every configuration has been tried, so that a new trial could only repeat one."""
         if isinstance(self._kind, GridSampler):
             return self._kind.is_exhausted(study)
-        trials = study.get_trials(deepcopy=False)
+        if self._has_stopped:
+            return True
+        trials = all_trials(study)
         if isinstance(self._kind, BruteForceSampler):  # tries nothing twice, for whatever reason it has failed
-            trials = [t for t in trials if t.state.is_finished()]
-        else:
-            trials = tried(trials)
-        return self._has_stopped or is_exhausted(trials)
+            return is_exhausted([t for t in trials if t.state.is_finished()])
+        with self._learned.look(trials) as (learned, _):
+            return not learned.tried.is_endless([]) and is_exhausted(learned.tried.trials)
 
     def room(self, study: optuna.Study) -> float:
         """Return how many more trials may start now without one having to repeat what another does.
@@ -103,15 +116,17 @@ class SeededSampler(optuna.samplers.BaseSampler):
         """
         if self.is_done(study):
             return 0
-        trials = study.get_trials(deepcopy=False)
-        taken = being_tried(trials)
-        known = {t.number for t in taken}
-        n_unknown = sum(t.state == TrialState.RUNNING and t.number not in known for t in trials)
-        return n_untried(tried(trials) + taken) - n_unknown
+        with self._learned.look(all_trials(study)) as (learned, unfinished):
+            taken = learned.tried.being_tried(unfinished)
+            if learned.tried.is_endless(taken):
+                return math.inf
+            known = {t.number for t in taken}
+            n_unknown = sum(t.state == TrialState.RUNNING and t.number not in known for t in unfinished)
+            return n_untried(learned.tried.trials + taken) - n_unknown
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         sampler = self._fresh(trial, "space")
-        return sampler.infer_relative_search_space(_past(study, trial, sampler).study, trial)
+        return sampler.infer_relative_search_space(self._past(study, trial).space, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -124,7 +139,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         use = f"parameter {param_name}"
-        past = _past(study, trial, self._kind)
+        past = self._past(study, trial)
         known = {**self._relative.get(trial.number, {}), **past.given, **trial.params}
         nearby = below(past.tried, known)
         proposals = []
@@ -159,11 +174,11 @@ class SeededSampler(optuna.samplers.BaseSampler):
     def _propose(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        past = _past(study, trial, self._kind)
+        past = self._past(study, trial)
         for attempt in range(_ATTEMPTS):
             sampler = self._fresh(trial, "relative", attempt)
             # Some samplers (TPE with groups) find in the first call what they need in the second.
-            sampler.infer_relative_search_space(past.study, trial)
+            sampler.infer_relative_search_space(past.space, trial)
             params = sampler.sample_relative(past.study, trial, search_space)
             # The values that the trial has already do not matter: it may have been interrupted, and is to get the
             # others that it would have got.
@@ -184,18 +199,30 @@ class SeededSampler(optuna.samplers.BaseSampler):
             return self._plan()  # it begins with such a plan too, and derives its chance from the trial by itself
         return sampler
 
+    def _past(self, study: optuna.Study, trial: FrozenTrial) -> _Past:
+        """Return what is known before a suggestion to `trial`."""
+        if isinstance(self._kind, (GridSampler, BruteForceSampler)):
+            return _Past(study, study, [], {})  # these keep their own books
+        trials = all_trials(study)  # not `study.get_trials`: under Hyperband `study` is only one bracket
+        with self._learned.look(trials) as (learned, unfinished):
+            others = [t for t in unfinished if t.number != trial.number]
+            taken = learned.tried.being_tried(others)
+            avoided = [] if learned.tried.is_endless(taken) else learned.tried.trials + taken
+            shown = space = study
+            is_bracket = type(study) is not optuna.Study  # of Hyperband, within which trials are compared
+            if self._thins and not is_bracket and len(study.directions) == 1 and learned.thinned.is_needed():
+                shown, space = self._thinned(study, learned.thinned, unfinished)
+            elif not isinstance(self._kind, QMCSampler):  # the first trial that has not failed decides its space
+                shown = space = show_to_sampler(study, trials)
+        given = trials[trial.number].system_attrs.get("fixed_params", {}) if trial.number < len(trials) else {}
+        return _Past(shown, space, avoided, given)
 
-def _past(study: optuna.Study, trial: FrozenTrial, sampler: optuna.samplers.BaseSampler) -> _Past:
-    """Return what is known before a suggestion to `trial`."""
-    if isinstance(sampler, (GridSampler, BruteForceSampler)):
-        return _Past(study, [], {})  # these keep their own books
-    # Not `study.get_trials`: under Hyperband `study` is only one bracket.
-    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-    # The first trial that has not failed decides what space a quasi-random sequence is for.
-    shown = study if isinstance(sampler, QMCSampler) else show_to_sampler(study, trials)
-    others = [t for t in trials if t.number != trial.number]
-    taken = tried(others) + being_tried(others)
-    given: dict[str, Any] = next(
-        (t.system_attrs.get("fixed_params", {}) for t in trials if t.number == trial.number), {}
-    )
-    return _Past(shown, [] if is_endless(taken) else taken, given)
+    def _thinned(
+        self, study: optuna.Study, thinned: Thinned, unfinished: list[FrozenTrial]
+    ) -> tuple[optuna.Study, optuna.Study]:
+        running = [t for t in unfinished if t.state == TrialState.RUNNING]
+        shown, kinds = thinned.shown(study.direction) + running, thinned.kinds()
+        return (
+            show_to_sampler(with_trials(study, shown), shown),
+            show_to_sampler(with_trials(study, kinds), kinds),
+        )

@@ -52,6 +52,26 @@ class MappedTrials:
         return None
 
 
+class GivenTrials:
+    """Trials of a study that were read before: for readers that write nothing.
+
+    Args:
+        trials: The trials, by their numbers.
+    """
+
+    def __init__(self, trials: Sequence[FrozenTrial]) -> None:
+        self._trials = trials
+
+    def trial(self, trial_id: int) -> None:
+        return None
+
+    def trials(self) -> Sequence[FrozenTrial]:
+        return self._trials
+
+    def note(self, trial_id: int, change: Change) -> None:
+        return None
+
+
 class StorageView(BaseStorage):
     """A study's storage whose trials come from a `TrialsReader`.
 
@@ -76,8 +96,9 @@ class StorageView(BaseStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        trials = [t for t in self._reader.trials() if states is None or t.state in states]
-        return copy.deepcopy(trials) if deepcopy else trials
+        trials = self._reader.trials()
+        chosen = list(trials) if states is None else [t for t in trials if t.state in states]
+        return copy.deepcopy(chosen) if deepcopy else chosen
 
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
@@ -154,6 +175,17 @@ class StorageView(BaseStorage):
             return changed
 
         self._reader.note(trial_id, change)
+
+
+def all_trials(study: optuna.Study) -> Sequence[FrozenTrial]:
+    """Return all trials of a study, by their numbers: without a copy of the list, if they are known already.
+
+    For who looks at a few of them. A bracket of Hyperband's is a study, too, and shows the trials of all brackets.
+    """
+    storage = study._storage
+    if isinstance(storage, StorageView):
+        return storage._reader.trials()
+    return storage.get_all_trials(study._study_id, deepcopy=False)
 
 
 def _copied(trial: FrozenTrial) -> FrozenTrial:

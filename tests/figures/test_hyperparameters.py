@@ -72,5 +72,5 @@ def test_pruned_trials_are_ticks_whether_they_have_a_value_or_not() -> None:
     one = tried(FloatDistribution(0, 1), [0.25, 0.5, 0.75])
     values = np.where(np.arange(12) == 3, np.nan, ACCURACY)
     figure = effect(one, values, [number < 5 for number in range(12)], "val_accuracy")
-    ticks = [float(line.get_xdata()[0]) for line in figure.axes[0].lines if line.get_marker() == "|"]
+    (ticks,) = (line.get_xdata().tolist() for line in figure.axes[0].lines if line.get_marker() == "|")
     assert ticks == [0.25, 0.5, 0.75, 0.25, 0.5]

@@ -74,7 +74,9 @@ def supervise(world: World, timeout_s: float | None, answer_s: float = 0.0) -> O
         world.now += answer_s
 
     parts: Any = {"study": None, "claims": None, "launcher": None, "task": None, "known_space": None}
-    supervisor = Supervisor(**parts, keep_models=0, timeout_s=timeout_s, stopping=threading.Event(), observer=observe)
+    supervisor = Supervisor(
+        **parts, would_keep=lambda value: False, timeout_s=timeout_s, stopping=threading.Event(), observer=observe
+    )
     anything: Any = world
     return Supervision(supervisor, anything, anything, TrialFolder(Path("trial")), set(), anything, world.kills).run()
 

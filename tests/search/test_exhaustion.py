@@ -10,9 +10,10 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from autotune.search import is_exhausted, tried, twin
+from autotune.search import is_exhausted, rough_key, tried, twin
 from autotune.search.domain import n_values, value_at
-from autotune.search.exhaustion import all_tried, being_tried, draw_untried
+from autotune.search.exhaustion import all_tried, draw_untried
+from autotune.search.tried_trials import Tried
 
 Params = dict[str, Any]
 Suggest = Callable[[str, BaseDistribution], Any]
@@ -229,8 +230,10 @@ def test_a_running_trial_counts_once_it_has_all_its_parameters() -> None:
         return create_trial(state=TrialState.RUNNING, params=params, distributions={n: BOTH[n] for n in params})
 
     begun, whole = running({"units": 1}), running({"units": 1, "batch": 2})
-    assert being_tried([begun, whole, complete(1, 1)]) == [whole]
-    assert being_tried([begun, whole]) == []  # nobody knows what all parameters are
+    known = Tried()
+    assert known.being_tried([begun, whole]) == []  # nobody knows what all parameters are
+    known.learn(complete(1, 1))
+    assert known.being_tried([begun, whole]) == [whole]
 
 
 def test_all_values_that_are_left_are_drawn_equally_often() -> None:
@@ -265,6 +268,9 @@ def test_a_twin_has_the_same_names_and_the_same_values() -> None:
     assert twin(trials, {"choice": float("nan"), "rate": 0.3, "units": 1}) is second
     for others in ({"units": 1}, {"units": 2, "rate": 0.3}, {"units": 1, "rate": 0.3, "choice": None}, {}):
         assert twin(trials, others) is None
+    assert rough_key({"rate": 0.1 + 2 * 0.1, "units": 1.0}, space) == rough_key(first.params, space)
+    assert rough_key({"choice": float("nan"), "rate": 0.3, "units": 1}, space) == rough_key(second.params, space)
+    assert rough_key({"rate": 0.3, "units": 2}, space) != rough_key(first.params, space)
     one = trial(choice="1")
     assert twin([one], {"choice": 1}) is None
     assert twin([one], {"choice": "no choice"}) is None

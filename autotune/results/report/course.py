@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from datetime import datetime
 
@@ -14,6 +15,7 @@ from autotune.running.beginning import failure_reason, last_words
 from autotune.search import first_value
 
 _N_BEST = 4
+_MOST_CURVES = 400  # beside them: more cover each other
 _MOST_WORDS = 200
 _EPOCH = datetime(1970, 1, 1)
 
@@ -64,10 +66,17 @@ def curves(story: Story) -> Section:
     if not found:
         return Section("Learning curves", "")
     best = [trial.number for trial in story.best if trial.number in found][:_N_BEST]
+    others = [number for number in found if number not in best]
+    shown = others[:: math.ceil(len(others) / _MOST_CURVES) or 1]
     pruned = [trial.number for trial in story.finished if trial.state == TrialState.PRUNED]
     baseline = story.curve_of(story.baseline) if story.baseline else None
-    figure = all_curves(found, best, pruned, baseline, story.metric, story.maximize)
-    caption = f"{story.metric} after each epoch: the {len(best)} best trials in colour, all others faint; a cross is "
+    figure = all_curves(
+        {number: found[number] for number in (*best, *shown)}, best, pruned, baseline, story.metric, story.maximize
+    )
+    others_shown = "all others" if shown == others else f"{len(shown)} of the {len(others):,} others"
+    caption = (
+        f"{story.metric} after each epoch: the {len(best)} best trials in colour, {others_shown} faint; a cross is "
+    )
     caption += "where a trial was pruned."
     if any(
         max(trial.intermediate_values, default=0) > max(story.curve_of(trial), default=0) for trial in story.finished

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.figures.hyperparameters import Tried, effect, importance_bars, interaction, parallel_coordinates
 from autotune.results.effects import strongest_interaction
-from autotune.results.importance import FEWEST
+from autotune.results.importance import FEWEST, looked_at
 from autotune.results.ranges import short
 from autotune.results.report.page import Section, paragraph, picture, table
 from autotune.results.report.story import Story
@@ -16,6 +18,7 @@ from autotune.search import describe, first_value
 
 _MOST_EFFECTS = 6
 _MOST_LINES = 12  # hyperparameters beside each other
+_BEST_LINES, _MOST_OTHER_LINES = 40, 400  # trials
 
 
 def importance(story: Story) -> Section:
@@ -38,6 +41,8 @@ def importance(story: Story) -> Section:
     )
     caption = "How much each hyperparameter has to do with a trial being among the better ones (PED-ANOVA, less what "
     caption += "shuffled results give; intervals by resampling trials). A bar whose interval reaches zero may be noise."
+    if len(used := looked_at(story.finished)) < len(story.finished):
+        caption += f" {len(used):,} of the {len(story.finished):,} finished trials, over the whole of the search."
     left_out = [name for name in _names(story) if name not in {one.name for one in story.important}]
     caption += f" Left out, since less than {FEWEST} trials vary it: {', '.join(left_out)}." if left_out else ""
     return Section("Importance", paragraph(said) + picture(figure, "importance", caption))
@@ -50,9 +55,10 @@ def effects(story: Story) -> Section:
         return Section("Effects", "")
     results = [_value(trial) for trial in story.finished]
     pruned = [trial.state == TrialState.PRUNED for trial in story.finished]
+    ranges = _ranges(story)
     pictures = "".join(
         picture(
-            effect(_tried(story, name), results, pruned, story.metric),
+            effect(_tried(story.finished, name, ranges[name]), results, pruned, story.metric),
             f"effect-{number}",
             f"{story.metric} by {name}: complete trials, the median and the middle half; ticks below are pruned ones.",
         )
@@ -65,7 +71,9 @@ def _interaction(story: Story, names: list[str]) -> str:
     found = strongest_interaction(story.best, [one.name for one in story.important[:_MOST_EFFECTS]])
     if found is None:
         return paragraph("No two of them depend on each other beyond chance.") if len(names) > 1 else ""
-    figure = interaction(_tried(story, found.first), _tried(story, found.second), _goodness(story))
+    ranges = _ranges(story)
+    first, second = (_tried(story.finished, name, ranges[name]) for name in (found.first, found.second))
+    figure = interaction(first, second, _goodness(story))
     caption = f"The strongest interaction: what is good for {found.first} depends on {found.second} "
     caption += f"(two-way analysis of variance, p = {found.p_value:.2g})."
     return "<h3>Strongest interaction</h3>" + picture(figure, "interaction", caption)
@@ -78,8 +86,17 @@ def parallel(story: Story) -> Section:
         return Section("All trials", "")
     ordered = [one.name for one in story.important if one.name in names]
     drawn = (ordered + [name for name in names if name not in ordered])[:_MOST_LINES]
-    figure = parallel_coordinates([_tried(story, name) for name in drawn], _goodness(story))
+    goodness, ranges = _goodness(story), _ranges(story)
+    shown = _best_and_some(goodness)
+    trials = [story.finished[position] for position in shown]
+    figure = parallel_coordinates(
+        [_tried(trials, name, ranges[name]) for name in drawn], [goodness[position] for position in shown]
+    )
     caption = "Each line is a finished trial, red for the best; a gap is a hyperparameter it was not asked for."
+    if len(shown) < len(goodness):
+        caption += (
+            f" The {_BEST_LINES} best and {len(shown) - _BEST_LINES} of the {len(goodness) - _BEST_LINES:,} others."
+        )
     if len(drawn) < len(names):
         caption += f" The {len(drawn)} most important of {len(names)}."
     return Section("All trials", picture(figure, "parallel", caption))
@@ -101,11 +118,21 @@ def _names(story: Story) -> list[str]:
     return list(dict.fromkeys(name for trial in story.finished for name in trial.params))
 
 
-def _tried(story: Story, name: str) -> Tried:
-    asked = [trial for trial in story.finished if name in trial.params]
-    distribution = asked[-1].distributions[name]
-    values = [trial.params[name] if trial.distributions.get(name) == distribution else None for trial in story.finished]
+def _ranges(story: Story) -> dict[str, BaseDistribution]:
+    """Return the range of each hyperparameter in the newest trial that was asked for it."""
+    return {name: distribution for trial in story.finished for name, distribution in trial.distributions.items()}
+
+
+def _tried(trials: Sequence[FrozenTrial], name: str, distribution: BaseDistribution) -> Tried:
+    values = [trial.params[name] if trial.distributions.get(name) == distribution else None for trial in trials]
     return Tried(name, distribution, values)
+
+
+def _best_and_some(goodness: Sequence[float]) -> list[int]:
+    """Return the places of the best trials in the list, and of the others as many as a picture can show."""
+    ranked = sorted(range(len(goodness)), key=lambda position: -goodness[position])
+    best, others = ranked[:_BEST_LINES], ranked[_BEST_LINES:]
+    return sorted(best + others[:: math.ceil(len(others) / _MOST_OTHER_LINES) or 1])
 
 
 def _goodness(story: Story) -> list[float]:

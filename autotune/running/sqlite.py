@@ -1,0 +1,129 @@
+"""Optuna's storage on an SQLite file, opened so that slots and processes can share it.
+
+Readers and the writer do not wait for each other (WAL), and commits do not wait for the disk (`synchronous=NORMAL`: a
+power cut may lose the last ones, never the file). Transactions that may write are immediate, so that what one has read
+is still true when it writes: two slots cannot claim one trial.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.running.database import WRITABLE, QuickStorage, as_made, is_empty, naming_errors
+
+_BEGIN = "autotune_begin"  # the option of a connection that says how its transactions begin
+_ALONE = "with the only statement"
+_TRIALS = models.TrialModel.__table__
+
+
+class SqliteStorage(QuickStorage):
+    """A `QuickStorage` for a URL of SQLite.
+
+    What is covered beside the values of trials: new trials that nothing is known of yet, ends with at most one value.
+
+    Args:
+        url: The URL.
+        busy_timeout_s: For how long to wait for others who write.
+        pool: Arguments of SQLAlchemy's about its pool of connections.
+    """
+
+    def __init__(self, url: str, busy_timeout_s: float, pool: dict[str, Any]) -> None:
+        super().__init__(
+            url,
+            engine_kwargs={
+                "connect_args": {"timeout": busy_timeout_s},
+                "pool_events": [(_prepare_connection, "connect")],
+                **pool,
+            },
+        )
+        sqlalchemy.event.listen(self.engine, "begin", _begin)
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlalchemy.Connection]:
+        with self._connected(_ALONE) as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlalchemy.Connection]:
+        with self._connected("BEGIN") as connection:
+            yield connection
+
+    @contextmanager
+    def _connected(self, how: str) -> Iterator[sqlalchemy.Connection]:
+        with self.engine.connect().execution_options(**{_BEGIN: how}) as connection, connection.begin():
+            yield connection
+
+    def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
+        if template_trial is None or not is_empty(template_trial):
+            return super()._create_new_trial(study_id, template_trial)
+        model = models.TrialModel(datetime_start=template_trial.datetime_start)
+        row = {"study_id": study_id, "state": template_trial.state, "datetime_start": model._datetime_start_utc}
+        with naming_errors("A trial could not be created."), self.engine.begin() as connection:
+            if connection.execute(_STUDY, row).first() is None:
+                raise KeyError(f"There is no study with the id {study_id}.")
+            number = connection.execute(_COUNT, row).scalar_one()
+            trial_id = connection.execute(_TRIAL, {**row, "number": number}).lastrowid
+            attrs = template_trial.system_attrs.items()
+            if rows := [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in attrs]:
+                connection.execute(_ATTRS, rows)
+        return as_made(template_trial, trial_id, number)
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        if state.is_finished() and len(values or ()) <= 1 and self._is_ended(trial_id, state, values or ()):
+            return True
+        return super().set_trial_state_values(trial_id, state, values)
+
+    def _is_ended(self, trial_id: int, state: TrialState, values: Sequence[float]) -> bool:
+        """End a trial and return True, or return False if there is no such trial, or it has ended already."""
+        model = models.TrialModel(datetime_complete=datetime.datetime.now())
+        end = {"trial": trial_id, "end": state, "datetime_complete": model._datetime_complete_utc}
+        with naming_errors("The end of a trial could not be written."), self.engine.begin() as connection:
+            if connection.execute(_END, end).rowcount != 1:
+                return False
+            for value in values:
+                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+                row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
+                connection.execute(_NO_VALUE, {"trial": trial_id})
+                connection.execute(_VALUE, row)
+        return True
+
+
+def _prepare_connection(connection: sqlite3.Connection, record: Any) -> None:
+    connection.isolation_level = None  # sqlite3 would begin transactions late, and not immediate
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.close()
+
+
+def _begin(connection: sqlalchemy.Connection) -> None:
+    how = connection.get_execution_options().get(_BEGIN, "BEGIN IMMEDIATE")
+    if how != _ALONE:
+        connection.exec_driver_sql(how)
+
+
+def _given(*names: str) -> dict[str, Any]:
+    return {name: sqlalchemy.bindparam(name, type_=_TRIALS.c[name].type) for name in names}
+
+
+_STUDIES, _VALUES = models.StudyModel.__table__, models.TrialValueModel.__table__
+_STUDY = sqlalchemy.select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == sqlalchemy.bindparam("study_id"))
+_COUNT = sqlalchemy.select(sqlalchemy.func.count()).where(_TRIALS.c.study_id == sqlalchemy.bindparam("study_id"))
+_TRIAL = sqlalchemy.insert(_TRIALS).values(_given("study_id", "number", "state", "datetime_start"))
+_ATTRS = sqlalchemy.insert(models.TrialSystemAttributeModel.__table__)
+_END = (
+    sqlalchemy.update(_TRIALS)
+    .where(_TRIALS.c.trial_id == sqlalchemy.bindparam("trial"), _TRIALS.c.state.in_(WRITABLE))
+    .values(state=sqlalchemy.bindparam("end", type_=_TRIALS.c.state.type), **_given("datetime_complete"))
+)
+_NO_VALUE = sqlalchemy.delete(_VALUES).where(_VALUES.c.trial_id == sqlalchemy.bindparam("trial"))
+_VALUE = sqlalchemy.insert(_VALUES)
