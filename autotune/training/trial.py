@@ -30,6 +30,7 @@ from autotune.training.epochs import EpochKeeper, restore
 from autotune.training.folder import TrialFolder
 from autotune.training.latency import measure_latency_ms
 from autotune.training.monitored_loss import MONITORED_LOSS, describe_loss, is_loss
+from autotune.training.phases import PhaseWatch
 from autotune.training.refit import Refit
 from autotune.training.shown import leave_confusion, leaving_history
 from autotune.training.tensorboard import TrialEvents
@@ -114,7 +115,8 @@ class FoldJob:
             fit_seconds=self.timer.fit_seconds,
             process_seconds=self.timer.process_seconds,
         )
-        self.copies.save(whole)
+        with self.timer.spending("checkpoints"):
+            self.copies.save(whole)
 
 
 def train_trial(
@@ -128,6 +130,7 @@ def train_trial(
     refit: Refit | None = None,
     has_reported: bool = False,
     is_among_best: Callable[[float], bool] = lambda value: False,
+    timer: Timer | None = None,
 ) -> TrialScore:
     """Train `trial` on every fold, going on from its checkpoint if it has one.
 
@@ -141,6 +144,7 @@ def train_trial(
         refit: How to train where a fold has no validation rows; None where all have some.
         has_reported: Whether the trial has reported before, here or elsewhere.
         is_among_best: Says whether a trial with this value is so good that one wants to know what it confuses.
+        timer: Counts the seconds; None for one that begins now.
 
     Raises:
         optuna.TrialPruned: If the pruner said so; every `on_train_end` has run by then.
@@ -148,10 +152,10 @@ def train_trial(
         TrainingError: If the study file's monitor, model or fit arguments cannot be used.
         OSError: If the disk is full.
     """
-    timer = Timer()
+    timer = timer or Timer()
     copies = CheckpointCopies(folder, tell)
     spec = refit.apply(spec) if refit else spec
-    with noting_time(trial, timer), leaving_history(folder, copies, str(spec.monitor)):
+    with noting_time(trial, timer), leaving_history(folder, copies, str(spec.monitor), timer):
         data, folds = split.data, split.folds
         events = TrialEvents(folder.events, len(folds)) if folder.events else None
         checkpoint = copies.load(trial_identity(spec, trial, place, split.digest), has_reported)
@@ -172,10 +176,12 @@ def train_trial(
         if events:
             events.write_value(str(spec.monitor), value, max(map(len, finished[-1].history.values())))
         if refit or (len(folds) == 1 and spec.keep_models):
-            _save_model(model, folder)
+            with timer.spending("saving"):
+                _save_model(model, folder)
         # With several folds, the predictions of all would have to be kept before one knows whether anybody wants them.
         if len(folds) == 1 and len(validation) and is_among_best(value):
-            leave_confusion(folder, model, validation)
+            with timer.spending("pictures"):
+                leave_confusion(folder, model, validation)
     latency_ms = measure_latency_ms(model, train) if "latency" in spec.minimize else math.nan
     n_parameters = max(score.n_parameters for score in finished)
     return TrialScore(value, finished, n_parameters, latency_ms)
@@ -192,7 +198,8 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     spec = job.spec
     keras.utils.clear_session()  # names are counted from here: a second fold's "auc" is not "auc_1"
     keras.utils.set_random_seed(job.seed("build"))
-    model = _built(spec, job)
+    with job.timer.spending("build"):
+        model = _built(spec, job)
     if is_loss(spec.monitor) and not job.refit:
         job.trial.set_user_attr(MONITORED_LOSS, describe_loss(model))
     arguments = _fit_arguments(spec, job.trial)
@@ -224,7 +231,7 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
                 epochs=epochs,
                 initial_epoch=done,
                 shuffle=False,
-                callbacks=[*callbacks, *watching, keeper],
+                callbacks=[PhaseWatch(job.timer), *callbacks, *watching, keeper],
                 **{"verbose": 2, **arguments},
             )
     if keeper.problem is not None:
