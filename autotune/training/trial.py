@@ -32,6 +32,7 @@ from autotune.training.latency import measure_latency_ms
 from autotune.training.monitored_loss import MONITORED_LOSS, describe_loss, is_loss
 from autotune.training.phases import PhaseWatch
 from autotune.training.refit import Refit
+from autotune.training.saving import CheckpointWriter
 from autotune.training.shown import leave_confusion, leaving_history
 from autotune.training.tensorboard import TrialEvents
 from autotune.training.timing import Timer, noting_time
@@ -77,7 +78,7 @@ class FoldJob:
         spec: The study.
         trial: The trial.
         place: What names the trial in the seeds derived for it.
-        copies: Where its checkpoints are.
+        writer: Writes its checkpoints.
         number: Which fold it is, from 0.
         train: The rows to train on.
         validation: The rows to validate on; none in a refit.
@@ -91,7 +92,7 @@ class FoldJob:
     spec: StudySpec
     trial: optuna.Trial
     place: tuple[int | str, ...]
-    copies: CheckpointCopies
+    writer: CheckpointWriter
     number: int
     train: Dataset
     validation: Dataset
@@ -106,7 +107,7 @@ class FoldJob:
         return derive_seed(self.spec.seed, *self.place, "fold", self.number, *place)
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write the checkpoint of an epoch, with what the epoch does not know: whose it is."""
+        """Have the checkpoint of an epoch written, with what the epoch does not know: whose it is."""
         identity = trial_identity(self.spec, self.trial, self.place, self.split)  # by now it has all its parameters
         whole = dataclasses.replace(
             checkpoint,
@@ -116,7 +117,7 @@ class FoldJob:
             process_seconds=self.timer.process_seconds,
         )
         with self.timer.spending("checkpoints"):
-            self.copies.save(whole)
+            self.writer.save(whole)
 
 
 def train_trial(
@@ -155,7 +156,11 @@ def train_trial(
     timer = timer or Timer()
     copies = CheckpointCopies(folder, tell)
     spec = refit.apply(spec) if refit else spec
-    with noting_time(trial, timer), leaving_history(folder, copies, str(spec.monitor), timer):
+    with (
+        noting_time(trial, timer),
+        leaving_history(folder, copies, str(spec.monitor), timer),
+        CheckpointWriter(copies) as writer,
+    ):
         data, folds = split.data, split.folds
         events = TrialEvents(folder.events, len(folds)) if folder.events else None
         checkpoint = copies.load(trial_identity(spec, trial, place, split.digest), has_reported)
@@ -165,7 +170,7 @@ def train_trial(
         for number in range(len(finished), len(folds)):
             train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
             job = FoldJob(
-                spec, trial, place, copies, number, train, validation, refit, finished, split.digest, timer, events
+                spec, trial, place, writer, number, train, validation, refit, finished, split.digest, timer, events
             )
             model, score = _train_fold(job, checkpoint)
             finished, checkpoint = (*finished, score), None
