@@ -90,7 +90,7 @@ def to_png(figure: Figure) -> bytes:
     content = io.BytesIO()
     with matplotlib.rc_context(_RC):
         figure.set_facecolor("white")
-        FigureCanvasAgg(figure).print_png(content)
+        FigureCanvasAgg(figure).print_png(content)  # type: ignore[no-untyped-call]  # reason: Matplotlib leaves it out
     return content.getvalue()
 
 

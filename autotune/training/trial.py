@@ -130,7 +130,7 @@ def train_trial(
     place: tuple[int | str, ...],
     refit: Refit | None = None,
     has_reported: bool = False,
-    is_among_best: Callable[[float], bool] = lambda value: False,
+    is_among_best: Callable[[float], bool] = lambda value: True,
     timer: Timer | None = None,
 ) -> TrialScore:
     """Train `trial` on every fold, going on from its checkpoint if it has one.
@@ -144,7 +144,8 @@ def train_trial(
         place: What names the trial in the seeds derived for it, e.g. `("trial", 12)`.
         refit: How to train where a fold has no validation rows; None where all have some.
         has_reported: Whether the trial has reported before, here or elsewhere.
-        is_among_best: Says whether a trial with this value is so good that one wants to know what it confuses.
+        is_among_best: Says whether a trial with this value is so good that its model is kept, and that one wants to
+            know what it confuses.
         timer: Counts the seconds; None for one that begins now.
 
     Raises:
@@ -180,11 +181,14 @@ def train_trial(
         value = fmean(score.value for score in finished)
         if events:
             events.write_value(str(spec.monitor), value, max(map(len, finished[-1].history.values())))
-        if refit or (len(folds) == 1 and spec.keep_models):
+        # With several folds, the predictions of all would have to be kept before one knows whether anybody wants them.
+        is_kept = spec.keep_models > 0 and len(folds) == 1
+        is_good = is_kept and len(validation) > 0 and is_among_best(value)
+        # One that is not among the best now will never be; but it may be cheaper than all that are better.
+        if refit or is_good or (is_kept and spec.minimize):
             with timer.spending("saving"):
                 _save_model(model, folder)
-        # With several folds, the predictions of all would have to be kept before one knows whether anybody wants them.
-        if len(folds) == 1 and len(validation) and is_among_best(value):
+        if is_good:
             with timer.spending("pictures"):
                 leave_confusion(folder, model, validation)
     latency_ms = measure_latency_ms(model, train) if "latency" in spec.minimize else math.nan
