@@ -101,8 +101,8 @@ class PipedTrial(BaseTrial):
         self._ask("set_constraint", key, _plain(value))
 
     def note(self, text: str) -> None:
-        """Tell the person in front of the run something about this trial. Optuna's own trials cannot."""
-        self._ask("note", text)
+        """Tell the person in front of the run something about this trial, in any thread. Optuna's own trials cannot."""
+        self._exchange(Request("note", (text,)))
 
     def has_reported(self) -> bool:
         """Say whether this trial has reported before, here or elsewhere. Optuna's own trials cannot."""
@@ -144,8 +144,12 @@ class PipedTrial(BaseTrial):
         )
 
     def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        with self._asking, self._timer.spending(_phase_of(name)):
-            self._connection.send(Request(name, args, kwargs))
+        with self._timer.spending(_phase_of(name)):
+            return self._exchange(Request(name, args, kwargs))
+
+    def _exchange(self, request: Request) -> Any:
+        with self._asking:
+            self._connection.send(request)
             kind, value = self._connection.recv()
         if kind == "error":
             raise value

@@ -50,8 +50,8 @@ _OURS = (
 )
 _COUNTS = ("batch_size", "validation_batch_size", "epochs")
 _KERAS_BATCH_SIZE = 32
-# Larger ones are no faster on a CPU: 3,000 rows of MNIST take 0.25 s of CPU time with 512 or with 3,000 rows a batch, and
-# 0.45 s with 32. They would change the last bits of what is reported.
+# Larger ones are no faster on a CPU: 3,000 rows of MNIST take 0.25 s of CPU time with 512 or with 3,000 rows a batch,
+# and 0.45 s with 32. They would change the last bits of what is reported.
 _VALIDATION_BATCH_SIZE = 512
 
 
