@@ -9,9 +9,11 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+
+from autotune.training.timing import Phase
 
 ROOT = Path(__file__).resolve().parent.parent
 TOY = """
@@ -110,7 +112,11 @@ def test_the_overhead_benchmark_prints_every_share(tmp_path: Path) -> None:
     result = python("benchmark_overhead.py", "--trials", "2", "--epochs", "2", "--starts", "3", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert re.search(r"start of a trial process: median \d+ ms", result.stdout)
-    assert re.search(r"all: .* outside fit .* per trial; bare loop .*; ratio \d", result.stdout)
+    shares = dict(re.findall(r"^(\S.*?) +\d+ +(\d+\.\d)$", result.stdout, re.MULTILINE))
+    assert set(shares) == set(get_args(Phase))
+    assert sum(map(float, shares.values())) == pytest.approx(100, abs=1)
+    assert float(shares["training"]) > 0
+    assert re.search(r"all trials by all bare loops: \d+\.\d+ by the clock, \d+\.\d+ in CPU time", result.stdout)
 
 
 @pytest.mark.trains

@@ -74,7 +74,8 @@ def _write_counts(axes: Axes, matrix: npt.NDArray[Any], size: float) -> None:
             fontsize=size,
             color=INK,
             fontweight="bold" if is_mistake else "normal",
+            in_layout=False,  # it is within the axes: nobody need measure it
         )
-    for line in range(len(matrix) + 1):
-        axes.axhline(line, color=FAINT, linewidth=0.3, alpha=0.5)
-        axes.axvline(line, color=FAINT, linewidth=0.3, alpha=0.5)
+    n = len(matrix)
+    for draw in (axes.hlines, axes.vlines):
+        draw(np.arange(n + 1), 0, n, color=FAINT, linewidth=0.3, alpha=0.5)

@@ -14,6 +14,7 @@ from typing import Any, ParamSpec
 import matplotlib
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 INK = "#1c1d22"  # text and axes; in SVG the colour of the page's own text
@@ -82,10 +83,14 @@ def figure_of(axes: Axes) -> Figure:
 
 
 def to_png(figure: Figure) -> bytes:
-    """Return a figure as a PNG on white."""
+    """Return a figure as a PNG on white.
+
+    Without `savefig`, which draws twice: once to find out where everything is, and once more.
+    """
     content = io.BytesIO()
     with matplotlib.rc_context(_RC):
-        figure.savefig(content, format="png", facecolor="white")
+        figure.set_facecolor("white")
+        FigureCanvasAgg(figure).print_png(content)  # type: ignore[no-untyped-call]  # reason: Matplotlib leaves it out
     return content.getvalue()
 
 

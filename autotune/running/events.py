@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Union
 
+from autotune.training.timing import Phase
+
 EndState = Literal["complete", "pruned", "failed", "interrupted"]
 
 
@@ -106,6 +108,7 @@ class TrialEnded:
         steps: How often it has reported.
         seconds: How long this slot was busy with it.
         finished: How many trials of the study are finished now, by all parents; None if nobody has counted.
+        phases: What the slot has spent its seconds with, if its process has told: they add up to `seconds`.
     """
 
     slot: int
@@ -117,6 +120,7 @@ class TrialEnded:
     steps: int
     seconds: float
     finished: int | None = None
+    phases: Mapping[Phase, float] = field(default_factory=dict)
 
 
 Event = Union[RunStarted, TrialStarted, StepReported, FoldFinished, Note, TrialEnded]  # noqa: UP007 -- reason: used at run time on 3.10

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import pickle
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from optuna.trial import BaseTrial
 
 from autotune.running.outages import is_refusal, reason
 from autotune.search import report, should_prune
+from autotune.training.timing import Phase, Timer
 
 _METHODS = {
     "suggest_float",
@@ -57,10 +59,13 @@ class PipedTrial(BaseTrial):
 
     Args:
         connection: The pipe to the parent.
+        timer: Counts the seconds for which this trial waits for answers.
     """
 
-    def __init__(self, connection: Connection | Replay) -> None:
+    def __init__(self, connection: Connection | Replay, timer: Timer | None = None) -> None:
         self._connection = connection
+        self._timer = timer or Timer()
+        self._asking = threading.Lock()  # checkpoints are written, and complained of, by a thread of its own
         self._number: int = self._ask("number")
 
     def suggest_float(
@@ -96,8 +101,8 @@ class PipedTrial(BaseTrial):
         self._ask("set_constraint", key, _plain(value))
 
     def note(self, text: str) -> None:
-        """Tell the person in front of the run something about this trial. Optuna's own trials cannot."""
-        self._ask("note", text)
+        """Tell the person in front of the run something about this trial, in any thread. Optuna's own trials cannot."""
+        self._exchange(Request("note", (text,)))
 
     def has_reported(self) -> bool:
         """Say whether this trial has reported before, here or elsewhere. Optuna's own trials cannot."""
@@ -139,8 +144,13 @@ class PipedTrial(BaseTrial):
         )
 
     def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        self._connection.send(Request(name, args, kwargs))
-        kind, value = self._connection.recv()
+        with self._timer.spending(_phase_of(name)):
+            return self._exchange(Request(name, args, kwargs))
+
+    def _exchange(self, request: Request) -> Any:
+        with self._asking:
+            self._connection.send(request)
+            kind, value = self._connection.recv()
         if kind == "error":
             raise value
         return value
@@ -230,6 +240,10 @@ class Replay:
         self.distributions[name] = distribution
         edge = distribution.to_external_repr(getattr(distribution, "low", 0))
         return "value", self._params.get(name, edge)
+
+
+def _phase_of(request: str) -> Phase:
+    return "suggestions" if request.startswith("suggest_") else "reports"
 
 
 def _plain(value: Any) -> Any:

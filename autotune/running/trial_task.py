@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import os
 import random
 import sys
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
@@ -32,6 +33,7 @@ from autotune.training.disk import disk_full
 from autotune.training.folder import TrialFolder
 from autotune.training.refit import Refit
 from autotune.training.shown import leave_history
+from autotune.training.timing import Phase, Timer
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Outcome:
         message: What to tell about a failure, its traceback if there is one.
         error: What ends the run, if the study is unusable: the user's mistake, or a full disk.
         server: The number of the server that has died, if that is the reason.
+        phases: The seconds that the process has spent in each phase, as far as it has told.
     """
 
     kind: Literal["complete", "pruned", "failed", "unusable", "lost"]
@@ -56,6 +59,7 @@ class Outcome:
     message: str = ""
     error: AutotuneError | None = None
     server: int = 0
+    phases: Mapping[Phase, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,14 @@ class RunTrial:
     slot: Slot
 
     def __call__(self, connection: Connection) -> None:
+        timer = Timer()
         os.environ.update(self.slot.environment)
         with contextlib.ExitStack() as log:
-            outcome = self._begin_log(log) or self._outcome(connection)
+            outcome = self._begin_log(log) or self._outcome(connection, timer)
             if outcome.message:
                 print(outcome.message)
-            connection.send(outcome)
+            timer.turn_to("the rest")
+            connection.send(dataclasses.replace(outcome, phases=timer.phases))
 
     def _begin_log(self, log: contextlib.ExitStack) -> Outcome | None:
         try:
@@ -107,13 +113,14 @@ class RunTrial:
         print(self.slot.description())
         return None
 
-    def _outcome(self, connection: Connection) -> Outcome:
+    def _outcome(self, connection: Connection, timer: Timer) -> Outcome:
         try:
-            spec = self.source.load()
+            with timer.spending("study file"):
+                spec = self.source.load()
         except StudyFileError as error:
             return Outcome("unusable", message=str(error), error=disk_full(error, self.folder.path) or error)
         try:
-            value, *costs = self._values(spec, PipedTrial(connection))
+            value, *costs = self._values(spec, PipedTrial(connection, timer), timer)
         except optuna.TrialPruned:
             return Outcome("pruned")
         except TrainingError as error:
@@ -131,13 +138,15 @@ class RunTrial:
             return Outcome("complete", value, tuple(costs))
         return Outcome("failed", reason="nan", message=f"The objective returned {value}.")
 
-    def _values(self, spec: StudySpec, trial: PipedTrial) -> list[float]:
+    def _values(self, spec: StudySpec, trial: PipedTrial, timer: Timer) -> list[float]:
         seed = derive_seed(spec.seed, *self.assignment.place, "process")
         random.seed(seed)
         np.random.seed(seed)
         if "tensorflow" in sys.modules:
             _make_tensorflow_repeatable(seed, self.slot)
-        return self._train(spec, trial) if spec.objective is None else [self._call(spec, spec.objective, trial)]
+        if spec.objective is not None:
+            return [self._call(spec, spec.objective, trial)]
+        return self._train(spec, trial, timer)
 
     def _call(self, spec: StudySpec, objective: Callable[[optuna.Trial], float], trial: PipedTrial) -> float:
         kept = KeptResult(self.folder.result, self.source, spec.seed, trial)
@@ -149,7 +158,7 @@ class RunTrial:
         kept.write(value)
         return value
 
-    def _train(self, spec: StudySpec, piped: PipedTrial) -> list[float]:
+    def _train(self, spec: StudySpec, piped: PipedTrial, timer: Timer) -> list[float]:
         from autotune.training.trial import train_trial  # Keras studies alone need TensorFlow
 
         def tell(text: str) -> None:
@@ -158,7 +167,8 @@ class RunTrial:
 
         rows = self.assignment.rows
         assert rows is not None
-        split = Split(open_stored(rows.dataset), load_folds(rows.folds), rows.digest)
+        with timer.spending("data"):
+            split = Split(open_stored(rows.dataset), load_folds(rows.folds), rows.digest)
         trial: Any = piped
         score = train_trial(
             spec,
@@ -170,6 +180,7 @@ class RunTrial:
             refit=self.assignment.refit,
             has_reported=piped.has_reported(),
             is_among_best=piped.is_among_best,
+            timer=timer,
         )
         trial.set_user_attr("n_parameters", score.n_parameters)
         costs = {"parameters": float(score.n_parameters), "latency": score.latency_ms}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from autotune.running.trial_task import Outcome
 from autotune.search import COPY_OF, first_value, report
 from autotune.training.attributes import n_finished_folds
 from autotune.training.folder import TrialFolder
+from autotune.training.timing import Phase
 
 _POLL_OTHERS_S = 1.0  # how often to look whether another parent has finished or lost the last trials
 _STOP_S = 7.0  # a command that is told to end has ended within ten seconds
@@ -198,9 +200,8 @@ class Workers:
         seconds = time.monotonic() - started
         value, reason = (outcome.value, outcome.reason) if outcome else (None, "")
         finished = self._job.claims.n_finished()
-        self._job.observer(
-            TrialEnded(slot.number, trial.number, state, value, reason, trial.params, len(steps), seconds, finished)
-        )
+        ended = TrialEnded(slot.number, trial.number, state, value, reason, trial.params, len(steps), seconds, finished)
+        self._job.observer(dataclasses.replace(ended, phases=_all_phases(outcome, seconds)))
         with self._changed:
             self._ended += 1
             self._changed.notify_all()
@@ -310,6 +311,13 @@ class Workers:
                 "It lives as long as the run, unless memory runs out or something kills it.",
                 "Look for messages of the kernel (dmesg), free memory or use fewer --workers, and run again.",
             )
+
+
+def _all_phases(outcome: Outcome | None, seconds: float) -> dict[Phase, float]:
+    """Return what a process says of its time, with what of `seconds` its slot has spent around it."""
+    if outcome is None or not outcome.phases:
+        return {}
+    return {"process": seconds - sum(outcome.phases.values()), **outcome.phases}
 
 
 def _last_line(text: str) -> str:

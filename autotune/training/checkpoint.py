@@ -16,13 +16,16 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 _DIGEST_BYTES = 32
 _REGISTERED = 2  # what NumPy's `dtype.isbuiltin` says of types like bfloat16, which `.npz` files make raw bytes of
+
+
+_Arrays: TypeAlias = dict[int, tuple[int, npt.NDArray[Any]]]  # by `id` of what holds them: position and array
 
 
 class UnusableCheckpointError(Exception):
@@ -110,12 +113,12 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         OSError: If the disk is full or the folder cannot be written.
     """
-    arrays: list[npt.NDArray[Any]] = []
+    arrays: _Arrays = {}
     fields = {name: _pack(value, arrays) for name, value in vars(checkpoint).items() if name != "finished"}
     fields["finished"] = [_pack(vars(score), arrays) for score in checkpoint.finished]
     buffer = io.BytesIO()
     meta = np.frombuffer(json.dumps(fields).encode(), dtype=np.uint8)
-    np.savez(buffer, meta=meta, **{f"array_{i}": array for i, array in enumerate(arrays)})  # type: ignore[arg-type]  # reason: as NumPy has it
+    np.savez(buffer, meta=meta, **{f"array_{i}": array for i, array in arrays.values()})  # type: ignore[arg-type]  # reason: as NumPy has it
     payload = buffer.getbuffer()
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -194,15 +197,18 @@ def is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
 
 
-def _pack(value: Any, arrays: list[npt.NDArray[Any]]) -> Any:
-    """Turn `value` into JSON that refers to `arrays` by position; NumPy numbers keep their dtype that way."""
+def _pack(value: Any, arrays: _Arrays) -> Any:
+    """Turn `value` into JSON that refers to `arrays` by position; NumPy numbers keep their dtype that way.
+
+    An array that is there twice, as the weights are whose epoch is the best so far, is written once.
+    """
     if isinstance(value, (np.ndarray, np.generic)):
-        packed = {"kind": "array" if isinstance(value, np.ndarray) else "scalar", "at": len(arrays)}
+        packed: dict[str, Any] = {"kind": "array" if isinstance(value, np.ndarray) else "scalar"}
         array = np.asarray(value)
         if array.dtype.isbuiltin == _REGISTERED:
             packed["dtype"] = array.dtype.name
             array = array.view(f"u{array.itemsize}")
-        arrays.append(array)
+        packed["at"], _ = arrays.setdefault(id(value), (len(arrays), array))
         return packed
     if isinstance(value, dict):
         return {"kind": "dict", "items": {key: _pack(item, arrays) for key, item in value.items()}}

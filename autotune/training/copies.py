@@ -1,6 +1,6 @@
 """A trial's checkpoint in the trial's folder and, for other machines, in an artifact store.
 
-After each epoch it is written to the folder first, then to the store. Whoever goes on with the trial reads both and
+It is written to the folder first, then to the store. Whoever goes on with the trial reads both and
 takes the one that is further. A store that does not answer costs no trial: the next epoch tries again.
 """
 

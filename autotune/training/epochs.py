@@ -1,7 +1,8 @@
 """What happens between two epochs: seeds, history, best epoch, checkpoint, report, pruning.
 
-The order at the end of an epoch is: checkpoint, then report, then ask whether to prune. A trial that is killed
-anywhere in between finds the epoch in its checkpoint, reports it (again, which changes nothing) and asks again.
+The order at the end of an epoch is: checkpoint, then report, then ask whether to prune. The checkpoint is copied then,
+and written while the next epoch is trained (see `saving`). A trial that is killed anywhere in between finds the epoch
+in its checkpoint, or trains it again; it reports it (again, which changes nothing) and asks again.
 
 What is covered: row order, Keras's seed generators (dropout, augmentation, any `keras.random` call that is given a
 generator that its layer holds), Python's and NumPy's global generators. What is not covered: `tf.random`, and
@@ -10,9 +11,10 @@ generator that its layer holds), Python's and NumPy's global generators. What is
 
 from __future__ import annotations
 
+import copy
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
@@ -35,7 +37,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         seed: From a place such as ("epoch", 3) to the seed of that place in this fold.
         batches: The training rows.
         callbacks: The study file's own callbacks, whose state is kept too.
-        save: What to do with the checkpoint of an epoch.
+        save: What to do with the checkpoint of an epoch; nothing in it is changed later.
         reports: Whether epochs are reported and may be pruned (the first fold's are).
         resume: The checkpoint to go on from.
 
@@ -84,8 +86,9 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
-        self._keep_best(epoch + 1)
-        self._save(self._checkpoint())
+        state = {id(variable): _value(variable) for variable in training_variables(self.model)}
+        self._keep_best(epoch + 1, state)
+        self._save(self._checkpoint(state))
         self.judge(epoch + 1)
         if self.problem is not None:
             self.model.stop_training = True
@@ -102,7 +105,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
             if self._trial.should_prune():
                 self.problem = optuna.TrialPruned(f"pruned after epoch {epoch}")
 
-    def _keep_best(self, epoch: int) -> None:
+    def _keep_best(self, epoch: int, state: Mapping[int, npt.NDArray[Any]]) -> None:
         values = self.history.get(str(self._spec.monitor), [math.nan])
         if self._spec.epoch_policy == "last" or not self.best_epoch:
             better = True
@@ -112,17 +115,17 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
             better = values[-1] < values[self.best_epoch - 1]
         if better:
             self.best_epoch = epoch
-            self.best_weights = self.model.get_weights()
+            self.best_weights = [state[id(weight)] for weight in self.model.weights]
 
-    def _checkpoint(self) -> Checkpoint:
+    def _checkpoint(self, state: Mapping[int, npt.NDArray[Any]]) -> Checkpoint:
         return Checkpoint(
             identity="",
             finished=(),
-            history=self.history,
+            history={name: list(values) for name, values in self.history.items()},
             best_epoch=self.best_epoch,
             stopped=bool(self.model.stop_training),
-            callbacks=[_plain_state(callback) for callback in self._callbacks],
-            variables=[np.array(variable.numpy()) for variable in training_variables(self.model)],
+            callbacks=[copy.deepcopy(_plain_state(callback)) for callback in self._callbacks],
+            variables=[state[id(variable)] for variable in training_variables(self.model)],
             best_weights=self.best_weights,
         )
 
@@ -138,6 +141,11 @@ def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
     variables = training_variables(model)
     for variable, value in zip(variables, checkpoint.variables, strict=True):
         variable.assign(value)
+
+
+def _value(variable: keras.Variable) -> npt.NDArray[Any]:
+    """Return a copy of a variable's value, a scalar's too as an array."""
+    return np.asarray(variable.numpy())
 
 
 def _plain_state(callback: keras.callbacks.Callback) -> dict[str, Any]:

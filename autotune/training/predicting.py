@@ -35,9 +35,8 @@ def predict(model: keras.Model, data: Dataset) -> _Floats:
     """
     from autotune.training.batches import Batches
 
-    batches = Batches(data, _BATCH_SIZE)
-    found = [np.asarray(model(batches[number][0], training=False)) for number in range(len(batches))]
-    outputs: _Floats = np.concatenate(found).reshape(len(data), -1).astype(np.float64)
+    found = model.predict(Batches(data, _BATCH_SIZE), verbose=0)  # compiled, which takes two thirds of the time
+    outputs: _Floats = np.asarray(found).reshape(len(data), -1).astype(np.float64)
     return outputs
 
 

@@ -17,6 +17,7 @@ from autotune.training.copies import CheckpointCopies
 from autotune.training.disk import disk_full
 from autotune.training.folder import TrialFolder
 from autotune.training.predicting import confusion_matrix, is_classifier, predict, predicted_classes
+from autotune.training.timing import Timer
 
 if TYPE_CHECKING:
     import keras
@@ -29,23 +30,26 @@ CONFUSION, CONFUSION_PICTURE = "confusion.json", "confusion.png"
 
 
 @contextlib.contextmanager
-def leaving_history(folder: TrialFolder, copies: CheckpointCopies, monitor: str) -> Iterator[None]:
+def leaving_history(folder: TrialFolder, copies: CheckpointCopies, monitor: str, timer: Timer) -> Iterator[None]:
     """Leave what `leave_history` does when the block ends, well or with an error of the trial.
 
     Args:
         folder: The trial's folder.
         copies: Knows how the folds went.
         monitor: The monitored metric.
+        timer: Counts the seconds that this takes.
     """
     try:
         yield
     except (EOFError, ConnectionError):
         raise  # the parent is gone: the trial goes on elsewhere
     except Exception:
-        leave_history(folder, copies.histories, monitor)
+        with timer.spending("pictures"):
+            leave_history(folder, copies.histories, monitor)
         raise
     else:
-        leave_history(folder, copies.histories, monitor)
+        with timer.spending("pictures"):
+            leave_history(folder, copies.histories, monitor)
 
 
 def leave_history(folder: TrialFolder, histories: Sequence[FoldHistory], monitor: str) -> None:

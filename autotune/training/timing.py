@@ -5,10 +5,32 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import optuna
 
 from autotune.training.checkpoint import Checkpoint
+
+Phase = Literal[
+    "process",
+    "study file",
+    "data",
+    "suggestions",
+    "build",
+    "tracing",
+    "training",
+    "validation",
+    "checkpoints",
+    "reports",
+    "saving",
+    "pictures",
+    "the rest",
+]
+"""What a trial spends its time with, in about the order in which it does so.
+
+"process" is what its parent sees before and after it; "tracing" the first batch of training and of validation, for
+which TensorFlow traces and compiles the network; "checkpoints" what training waits for them; "saving" the model.
+"""
 
 
 class Timer:
@@ -16,11 +38,16 @@ class Timer:
 
     Args:
         clock: Seconds from some moment on.
+
+    Attributes:
+        phases: The seconds of this process by phase, up to the last change of the phase; each second counts once.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._began = clock()
+        self._began = self._since = clock()
+        self._phase: Phase = "the rest"
+        self.phases: dict[Phase, float] = {}
         self._fit_seconds = self._process_seconds = 0.0
         self._fitting_since: float | None = None
 
@@ -33,9 +60,26 @@ class Timer:
         """Count the seconds of a block as those of `Model.fit`."""
         self._fitting_since = self._clock()
         try:
-            yield
+            with self.spending("the rest"):
+                yield
         finally:
             self._fit_seconds, self._fitting_since = self.fit_seconds, None
+
+    def turn_to(self, phase: Phase) -> Phase:
+        """Count the seconds from now on as those of `phase`, and return the phase before."""
+        before, now = self._phase, self._clock()
+        self.phases[before] = self.phases.get(before, 0.0) + now - self._since
+        self._phase, self._since = phase, now
+        return before
+
+    @contextlib.contextmanager
+    def spending(self, phase: Phase) -> Iterator[None]:
+        """Count the seconds of a block as those of `phase`, but for those of blocks within it."""
+        before = self.turn_to(phase)
+        try:
+            yield
+        finally:
+            self.turn_to(before)
 
     @property
     def fit_seconds(self) -> float:

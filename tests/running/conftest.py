@@ -30,6 +30,33 @@ def storage(tmp_path: Path) -> optuna.storages.BaseStorage:
 
 
 @pytest.fixture
+def until_written() -> str:
+    """Give what makes study files wait for a checkpoint of their process: until_written(finished_folds, epochs).
+
+    Without, how far a trial has come that is killed depends on how fast the disk is.
+    """
+    return dedent(
+        """
+        import queue
+
+        from autotune.training.copies import CheckpointCopies
+
+        written, save = queue.Queue(), CheckpointCopies.save
+
+        def saving(copies, checkpoint):
+            save(copies, checkpoint)
+            written.put(checkpoint.progress)
+
+        CheckpointCopies.save = saving
+
+        def until_written(*progress):
+            while written.get() != progress:
+                pass
+        """
+    )
+
+
+@pytest.fixture
 def script() -> Iterator[Script]:
     """Give a function that runs Python code in a process of its own, with pipes; what is left is killed."""
     with ExitStack() as stack:

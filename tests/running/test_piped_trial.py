@@ -241,3 +241,29 @@ def test_a_replay_takes_reports_and_attributes_and_prunes_nothing() -> None:
     trial.set_constraint("c", 1)
     facts: Sequence[object] = (trial.should_prune(), trial.user_attrs, trial.constraints, trial.datetime_start)
     assert facts == (False, {}, {}, None)
+
+
+def test_threads_that_ask_at_once_get_their_own_answers() -> None:
+    ours, theirs = Pipe()
+
+    def echo() -> None:
+        with contextlib.suppress(EOFError):
+            while True:
+                request = ours.recv()
+                ours.send(("value", request.args[0] if request.args else 0))
+
+    parent = threading.Thread(target=echo)
+    parent.start()
+    trial, wrong = PipedTrial(theirs), []
+
+    def ask(name: str) -> None:
+        wrong.extend(found for _ in range(500) if (found := trial.suggest_categorical(name, [0])) != name)
+
+    askers = [threading.Thread(target=ask, args=(name,)) for name in ("x", "y")]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    theirs.close()
+    parent.join()
+    assert wrong == []

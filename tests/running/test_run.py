@@ -216,10 +216,11 @@ def test_an_observer_sees_a_consistent_story(study_file: StudyFile, run_dir: Pat
         assert started == TrialStarted(started.slot, trial.number, reports={})
         values = trial.intermediate_values.items()
         assert steps == [StepReported(started.slot, trial.number, step, value) for step, value in values]
-        assert ended == TrialEnded(
-            started.slot, trial.number, "complete", trial.value, "", trial.params, 3, ended.seconds, ended.finished
-        )
+        said = ended.seconds, ended.finished, ended.phases
+        assert ended == TrialEnded(started.slot, trial.number, "complete", trial.value, "", trial.params, 3, *said)
         assert ended.seconds > 0
+        assert ended.phases["reports"] > 0
+        assert sum(ended.phases.values()) == pytest.approx(ended.seconds)
     for slot in (0, 1):  # one trial at a time in each slot
         own = [type(e) for e in events[1:] if not isinstance(e, (RunStarted, StepReported)) and e.slot == slot]
         assert own == [TrialStarted, TrialEnded] * (len(own) // 2)

@@ -32,6 +32,7 @@ class Ending(keras.callbacks.Callback):
         if epoch == 1 and self.number == 1:
             logs["loss"] = float("nan")
         if epoch == 2 and self.number == 2:
+            until_written(0, 2)
             os.abort()
         if epoch == 2 and self.number == 3:
             raise ValueError("as planned")
@@ -76,9 +77,11 @@ def _interrupt_key(tmp_path: Path) -> Iterator[None]:
 
 @pytest.mark.trains
 @pytest.mark.usefixtures("_interrupt_key")
-def test_each_keras_trial_leaves_its_curves_and_what_belongs_to_its_end(tmp_path: Path, run_dir: Path) -> None:
+def test_each_keras_trial_leaves_its_curves_and_what_belongs_to_its_end(
+    tmp_path: Path, run_dir: Path, until_written: str
+) -> None:
     file = tmp_path / "study.py"
-    file.write_text(STUDY)
+    file.write_text(STUDY + until_written)
     with pytest.raises(KeyboardInterrupt):
         autotune.run(file, run_dir=run_dir, workers=1)
     study = autotune.run(file, run_dir=run_dir, workers=1)

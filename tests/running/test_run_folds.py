@@ -32,6 +32,7 @@ class Disturbance(keras.callbacks.Callback):
         name = f"{self.number}-{fitted}-{epoch}"
         if name in marks and not (HERE / name).exists():
             (HERE / name).touch()
+            until_written(*((fitted - 1, epoch) if epoch else (fitted - 2, 2)))
             if self.number == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             os.kill(int((HERE / "parent").read_text()), signal.SIGINT)
@@ -77,13 +78,13 @@ def _table(study: optuna.Study) -> list[object]:
 
 @pytest.mark.usefixtures("_interrupt_key")
 def test_trials_killed_in_their_third_fold_go_on_there_and_end_with_the_same_table(
-    tmp_path: Path, run_dir: Path
+    tmp_path: Path, run_dir: Path, until_written: str
 ) -> None:
     file = tmp_path / "study.py"
     file.write_text(STUDY.replace("DISTURBANCES", ""))
     undisturbed = autotune.run(file, run_dir=tmp_path / "others", workers=1)
     # A process is killed in the third fold of trial 0, the whole run is interrupted in that of trial 1.
-    file.write_text(STUDY.replace("DISTURBANCES", "(0, 3, 1), (1, 3, 0)"))
+    file.write_text(STUDY.replace("DISTURBANCES", "(0, 3, 1), (1, 3, 0)") + until_written)
     with pytest.raises(KeyboardInterrupt):
         autotune.run(file, run_dir=run_dir, workers=1)
     study = autotune.run(file, run_dir=run_dir, workers=1)

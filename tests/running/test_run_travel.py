@@ -41,6 +41,7 @@ class Recorder(keras.callbacks.Callback):
         if (HERE / "parent").exists() and (self.number, epoch) == (1, 2):
             parent = int((HERE / "parent").read_text())
             (HERE / "parent").unlink()
+            until_written(0, 2)
             os.kill(parent, signal.SIGINT)
             signal.pause()
 
@@ -103,9 +104,11 @@ def _objects(url: str) -> list[str]:
 
 @pytest.mark.trains
 @pytest.mark.usefixtures("_interrupt_key")
-def test_a_trial_goes_on_elsewhere_from_a_bucket_and_without_one_starts_over(tmp_path: Path, s3_url: str) -> None:
+def test_a_trial_goes_on_elsewhere_from_a_bucket_and_without_one_starts_over(
+    tmp_path: Path, s3_url: str, until_written: str
+) -> None:
     file = tmp_path / "study.py"
-    file.write_text(STUDY)
+    file.write_text(STUDY + until_written)
     (tmp_path / "parent").write_text(str(os.getpid()))
     shared: dict[str, Any] = {"workers": 1, "storage": f"sqlite:///{tmp_path}/shared.db"}
     with pytest.raises(KeyboardInterrupt):

@@ -69,7 +69,11 @@ class Bench:
         return self.data.subset(self.folds(spec)[0].validation)
 
     def train(
-        self, spec: StudySpec, is_among_best: Callable[[float], bool] = lambda value: False, **watched: Any
+        self,
+        spec: StudySpec,
+        is_among_best: Callable[[float], bool] = lambda value: True,
+        timer: Any = None,
+        **watched: Any,
     ) -> Any:
         """Train the trial in this process, from its checkpoint if it has one; return its score."""
         from autotune.training.trial import train_trial
@@ -80,7 +84,7 @@ class Bench:
         self.last = trial
         rows = Split(self.data, self.folds(spec), "split")
         place = ("trial", trial.number)
-        return train_trial(spec, trial, rows, self.folder, place=place, is_among_best=is_among_best)
+        return train_trial(spec, trial, rows, self.folder, place=place, is_among_best=is_among_best, timer=timer)
 
     def checkpoint(self, spec: StudySpec) -> Any:
         from autotune.training.copies import CheckpointCopies

@@ -29,7 +29,7 @@ def _history(folder: TrialFolder) -> Any:
 
 
 def test_a_complete_trial_leaves_its_history_and_curves(bench: Bench, study_of: StudyOf) -> None:
-    score = bench.train(study_of())
+    score = bench.train(study_of(), is_among_best=lambda value: False)
     assert _files(bench.folder) == ["curves.png", "history.json"]
     assert _history(bench.folder) == [score.folds[0].history]
     assert (bench.folder.shown / "curves.png").read_bytes().startswith(b"\x89PNG")
@@ -97,7 +97,7 @@ def test_a_picture_that_cannot_be_drawn_costs_no_trial(
         raise RuntimeError("no colours left")
 
     monkeypatch.setattr("autotune.figures.learning_curve.learning_curve", draw)
-    assert bench.train(study_of()).value > 0
+    assert bench.train(study_of(), is_among_best=lambda value: False).value > 0
     assert "The learning curves could not be drawn: RuntimeError: no colours left" in capsys.readouterr().out
     assert _files(bench.folder) == ["history.json"]
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
+from typing import Any
+
 import optuna
 import pytest
 
+from autotune.study import StudySpec
 from autotune.training.checkpoint import Checkpoint
 from autotune.training.timing import Timer, noting_time
 
@@ -45,3 +50,30 @@ def test_a_trial_is_left_its_seconds_when_it_ends(is_pruned: bool) -> None:
     else:
         end()
     assert trial.user_attrs == {"fit_seconds": 4.0, "process_seconds": 4.0}
+
+
+def test_each_second_is_of_one_phase_and_all_are_counted() -> None:
+    clock = Clock()
+    timer = Timer(clock)
+    clock.now += 1
+    with timer.spending("build"):
+        clock.now += 2
+        with timer.spending("suggestions"):
+            clock.now += 4
+        clock.now += 8
+    timer.turn_to("training")
+    clock.now += 16
+    timer.turn_to("the rest")
+    assert timer.phases == {"the rest": 1, "build": 10, "suggestions": 4, "training": 16}
+    assert sum(timer.phases.values()) == timer.process_seconds
+
+
+@pytest.mark.trains
+def test_a_trial_tells_what_it_has_spent_its_time_with(bench: Any, study_of: Callable[..., StudySpec]) -> None:
+    ticks = itertools.count()
+    timer = Timer(lambda: float(next(ticks)))  # a second passes with each look at the clock
+    bench.train(study_of(epochs=2), timer=timer)
+    whole = {"the rest", "build", "tracing", "training", "validation", "checkpoints", "saving", "pictures"}
+    assert set(timer.phases) == whole
+    assert timer.phases["tracing"] == 2  # the first batch of training, and that of validation
+    assert timer.phases["checkpoints"] == 2

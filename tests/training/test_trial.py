@@ -88,6 +88,8 @@ def test_value_and_saved_model_are_those_of_the_epoch_that_counts(
 def test_no_model_is_saved_where_none_is_kept(bench: Bench, study_of: StudyOf) -> None:
     bench.train(study_of(keep_models=0, epochs=1))
     assert not bench.folder.model.exists()
+    bench.train(study_of(epochs=1), is_among_best=lambda value: False)
+    assert not bench.folder.model.exists()
 
 
 def test_pruning_ends_training_in_order(bench: Bench, study_of: StudyOf) -> None:
