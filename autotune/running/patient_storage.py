@@ -255,8 +255,10 @@ class PatientStorage(BaseStorage):
         """Return the trials of a study in some states, without a look at the others where that is possible."""
 
         def read(storage: BaseStorage) -> list[FrozenTrial]:
-            backend = getattr(storage, "_backend", None)  # Optuna's cache before it reads all
-            return (backend or storage).get_all_trials(study_id, deepcopy=False, states=states)
+            backend = getattr(storage, "_backend", None)
+            if isinstance(backend, QuickStorage):  # Optuna's cache before it would read all
+                return backend.get_all_trials(study_id, deepcopy=False, states=states)
+            return storage.get_all_trials(study_id, deepcopy=False, states=states)
 
         return self._ask(read)
 

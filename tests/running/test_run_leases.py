@@ -17,7 +17,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.running.ownership import mark_of
-from autotune.running.storage import sqlite_url
+from autotune.running.storage import open_existing_storage, sqlite_url
 
 StudyFile = Callable[..., Path]
 Machine = Callable[[str], "subprocess.Popen[str]"]
@@ -60,8 +60,9 @@ def machine(study_file: StudyFile, url: str, tmp_path: Path) -> Iterator[Machine
 
 
 def _trials(url: str) -> list[FrozenTrial]:
+    storage = open_existing_storage(url)  # which waits for those who create its tables
     try:
-        return optuna.load_study(study_name="toy", storage=url).get_trials()
+        return [] if storage is None else optuna.load_study(study_name="toy", storage=storage).get_trials()
     except KeyError:  # not begun yet
         return []
 
