@@ -49,7 +49,8 @@ def _trial(number: int) -> FrozenTrial:
 
 
 def _backend(url: str) -> QuickStorage:
-    backend: QuickStorage = open_storage(url).inner._backend  # type: ignore[attr-defined]
+    # The storage of a database is Optuna's cache in front of ours, which a `BaseStorage` does not say.
+    backend: QuickStorage = open_storage(url).inner._backend  # type: ignore[attr-defined]  # reason: as said above
     return backend
 
 
