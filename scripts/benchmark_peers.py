@@ -8,9 +8,10 @@ when its time is up: its processes are ended then.
 
 Each search is one small module in scripts/peers that says how its tuner is configured: optuna_script.py (TPE,
 MedianPruner, the pruning callback of optuna-integration), keras_tuner_search.py (Hyperband, BayesianOptimization),
-ray_tune.py (OptunaSearch with ASHA, 1 and 2 trials at a time), ours.py (the study file as it is, 1 and 2 slots) and
-curves.py (the same with CurveSampler and CurvePruner). What is not installed is skipped: `pip install
-"autotune[benchmarks]"`. The figures are of any epoch of any trial, whether or not the tuner keeps that epoch's weights.
+ray_tune.py (OptunaSearch with ASHA, 1 and 2 trials at a time), ours.py (the study file, 1 and 2 slots) and curves.py
+(the same with CurveSampler and CurvePruner). None is told of a configuration to begin with: the study's baseline is
+left out. What is not installed is skipped: `pip install "autotune[benchmarks]"`. The figures are of any epoch of any
+trial, whether or not the tuner keeps that epoch's weights.
 
 Usage: python scripts/benchmark_peers.py [--data digits|mnist] [--budget SECONDS] [--seeds 3] [--methods optuna,ray-1]
            [--trials N] [--data-dir DIR] [--json FILE]

@@ -1,4 +1,4 @@
-"""A search by this package: `autotune.run` on the study file as it stands, with its own sampler and pruner.
+"""A search by this package: `autotune.run` on the study file without its baseline, with its own sampler and pruner.
 
 Storage in SQLite, checkpoints after each epoch, models of the best trials kept, the same numbers each time: all that
 `autotune run` does. The cores are shared equally by the slots.

@@ -96,9 +96,12 @@ class Trainer:
 
 
 def recorded(study: StudySpec, path: str, began: float) -> StudySpec:
-    """Return a study whose trials note each epoch in the journal at `path`."""
+    """Return a study whose trials note each epoch in the journal at `path`.
+
+    It has no baseline: the other methods are not told of a configuration to begin with either.
+    """
     assert study.fit is not None
-    return dataclasses.replace(study, fit=_recording(study.fit, Journal(path, began)))
+    return dataclasses.replace(study, fit=_recording(study.fit, Journal(path, began)), baseline=None)
 
 
 def _recording(

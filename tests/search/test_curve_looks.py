@@ -20,7 +20,7 @@ TO_COME = 1_000
 def belief() -> Belief:
     """Return what is believed after fourteen noisy curves, some of them whole."""
     rng = np.random.default_rng(0)
-    study = optuna.create_study(direction="maximize")
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
     for number in range(14):
         trial = study.ask(SPACE)
         x, y = trial.params["x"], trial.params["y"]
@@ -32,14 +32,14 @@ def belief() -> Belief:
     return found
 
 
-@pytest.mark.parametrize("ahead", [-0.3, 0.2])
+@pytest.mark.parametrize("ahead", [-1.5, 1.0])
 @pytest.mark.parametrize("epoch", [2, 8, EPOCHS])
 def test_the_worth_is_the_mean_gain_over_reports_that_are_drawn_from_the_model(
     belief: Belief, ahead: float, epoch: int
 ) -> None:
     u = np.array([0.4, 0.6])
     looks = looks_at(belief, u, TO_COME, [epoch, EPOCHS], [1.0, 1.0])
-    best = looks.mean - ahead
+    best = looks.mean - ahead * looks.moves[0]
     means, covariance = belief.predict_curve(u, TO_COME, [epoch])
     drawn = np.random.default_rng(1).normal(means[0], np.sqrt(covariance[0, 0] + belief.model.kernel.noise), 2_000)
     columns = belief.space.to_columns(u[None])
@@ -48,7 +48,7 @@ def test_the_worth_is_the_mean_gain_over_reports_that_are_drawn_from_the_model(
     after = [belief.model.extended(at, np.array([report])).predict(end)[0][0] for report in drawn]
     gains = np.maximum(after, best) - max(looks.mean, best)
     worth = Looks(looks.mean, looks.moves[:1], looks.costs[:1]).worth(best)
-    assert worth == pytest.approx(gains.mean(), abs=4 * gains.std() / np.sqrt(len(gains)) + 1e-6)
+    assert worth == pytest.approx(gains.mean(), abs=4 * gains.std() / np.sqrt(len(gains)))
 
 
 def test_a_later_look_moves_more_and_the_dearer_one_must_bring_more(belief: Belief) -> None:
