@@ -14,10 +14,11 @@ left out. What is not installed is skipped: `pip install "autotune[benchmarks]"`
 trial, whether or not the tuner keeps that epoch's weights.
 
 Usage: python scripts/benchmark_peers.py [--data digits|mnist] [--budget SECONDS] [--seeds 3] [--methods optuna,ray-1]
-           [--trials N] [--data-dir DIR] [--json FILE]
+           [--trials N] [--until ACCURACY] [--data-dir DIR] [--json FILE]
 
-DIR has mnist.npz (default: AUTOTUNE_DATA). FILE is written anew after each run. Say with every figure: what the first
-lines say, and this command.
+With --until 1.0 a search ends as soon as it has classified all rows rightly: there is nothing left to compare. DIR has
+mnist.npz (default: AUTOTUNE_DATA). FILE is written anew after each run. Say with every figure: what the first lines
+say, and this command.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from peers.measuring import environment_of_searches, run_for
 from peers.methods import METHODS
 from peers.one import NOT_HERE
 from peers.problems import PROBLEMS
-from peers.table import Run, new_run, table
+from peers.table import ROUNDING, Run, new_run, table
 
 from autotune.errors import AutotuneError, UsageError
 from autotune.running.slots import available_cores
@@ -63,6 +64,7 @@ class Plan:
         seeds: How many seeds, from 0.
         budget_s: Seconds for each search.
         enough: How many trials are enough, so that a search is ended before its time; None for any number.
+        until: Which validation accuracy is enough, in [0, 1].
         cores: How many cores each search has.
     """
 
@@ -72,6 +74,7 @@ class Plan:
     seeds: int
     budget_s: float
     enough: int | None
+    until: float
     cores: int
 
 
@@ -117,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", metavar="N", type=int, default=3, help="the seeds 0 to N - 1")
     parser.add_argument("--budget", metavar="SECONDS", type=float, help="digits: 300, mnist: 3600")
     parser.add_argument("--trials", metavar="N", type=int, help="end a search as soon as it has so many: for a try")
+    parser.add_argument("--until", metavar="ACCURACY", type=float, default=math.inf, help="end a search then")
     parser.add_argument("--json", metavar="FILE", type=Path)
     return parser
 
@@ -142,6 +146,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         options.seeds,
         budget_s,
         options.trials,
+        options.until,
         available_cores(),
     )
 
@@ -216,7 +221,9 @@ def _run(plan: Plan, method: str, seed: int) -> Run:
 
 
 def _is_enough(plan: Plan, journal: Journal) -> bool:
-    return plan.enough is not None and len(journal.read(math.inf)[1]) >= plan.enough
+    epochs, ends = journal.read(math.inf)
+    is_reached = any(epoch.val_accuracy >= plan.until - ROUNDING for epoch in epochs)
+    return is_reached or (plan.enough is not None and len(ends) >= plan.enough)
 
 
 def _command(plan: Plan, method: str, seed: int, folder: Path, journal: Journal) -> Sequence[str]:

@@ -11,11 +11,11 @@ import dataclasses
 from autotune.search import CurvePruner, CurveSampler
 
 study = dataclasses.replace(
-    study, sampler=lambda seed: CurveSampler(study.epochs, seed), pruner=CurvePruner(study.epochs)
+    study, sampler=lambda seed: CurveSampler(study.epochs, seed), pruner=CurvePruner(study.epochs, %r)
 )
 """
 
 
 def search(search: Search) -> None:
     """Search until the process is ended."""
-    run_with(search, _LINES)
+    run_with(search, _LINES % search.problem.start_epochs)

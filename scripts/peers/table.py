@@ -11,7 +11,7 @@ from peers.journal import EpochDone, Journal
 from peers.measuring import Measured
 from peers.methods import METHODS
 
-_ROUNDING = 1e-6  # Keras counts in float32: 5,940 of 6,000 may be a little less than 0.99
+ROUNDING = 1e-6  # Keras counts in float32: 5,940 of 6,000 may be a little less than 0.99
 _SHARES = (0.25, 0.5, 1.0)  # of the time, after which the best values are compared
 
 
@@ -42,7 +42,7 @@ class Run:
 
     def seconds_to(self, accuracy: float) -> float:
         """Return after how many seconds a validation accuracy was reached; infinity for never."""
-        reached = (seconds for seconds, best in self.improvements if best >= accuracy - _ROUNDING)
+        reached = (seconds for seconds, best in self.improvements if best >= accuracy - ROUNDING)
         return next(reached, math.inf)
 
     def best_after(self, seconds: float) -> float:
