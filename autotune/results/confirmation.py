@@ -143,6 +143,7 @@ def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTr
     ranked = sorted(values, key=lambda name: -sign * values[name].mean())
     behind = {name: estimate(sign * (values[ranked[0]] - values[name]), design) for name in ranked}
     params = {trial.candidate: trial.params for trial in queued}
+    monitor, *costs = again.metric_names or [""]
     complete = search.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     searched = {str(trial.number): first_value(trial) for trial in complete}  # what was stopped has shown no end
     found = [
@@ -150,12 +151,12 @@ def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTr
             name=name,
             params=params[name],
             searched=searched.get(name),
-            confirmed=estimate(values[name], design) if name in values else None,
+            confirmed=estimate(values[name], design).of(monitor) if name in values else None,
             optimism=_optimism(searched.get(name), values.get(name), sign),
             n_failed=sum(trial.state != TrialState.COMPLETE for trial in trained[name].values()),
             n_parameters=_size(trained[name]),
             versus_best=behind.get(name),
-            costs=_costs(trained[name], (again.metric_names or [])[1:]),
+            costs=_costs(trained[name], costs),
         )
         for name in [*ranked, *(name for name in names if name not in values)]
     ]

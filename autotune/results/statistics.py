@@ -10,6 +10,7 @@ Significance Tests for Comparing Learning Algorithms", PAKDD 2004.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from autotune.data import Folds, GroupKFold, Holdout, KFold
 
+_SHARES = {"acc", "auc", "precision", "recall"}  # as Keras names what lies in [0, 1], beside its accuracies
 _CONFIDENCE = 0.95
 
 
@@ -52,6 +54,13 @@ class Estimate:
     low: float
     high: float
     p_value: float
+
+    def of(self, metric: str) -> Estimate:
+        """Return it as the mean of a metric, whose interval ends where the metric does: no accuracy is above 1."""
+        name = metric.removeprefix("val_")
+        if name not in _SHARES and not name.endswith("accuracy"):
+            return self
+        return dataclasses.replace(self, low=max(self.low, 0.0), high=min(self.high, 1.0))
 
 
 def design_of(folds: Folds | None) -> Design:

@@ -18,6 +18,16 @@ def test_independent_values_have_students_interval() -> None:
     assert (found.low, found.high) == pytest.approx((3.8 - 2.7764 * 0.4899, 3.8 + 2.7764 * 0.4899), abs=1e-3)
 
 
+@pytest.mark.parametrize("metric", ["val_accuracy", "sparse_categorical_accuracy", "val_auc"])
+def test_no_accuracy_is_above_one(metric: str) -> None:
+    high, low = estimate([[0.98], [1.0], [0.99]], Design()), estimate([[0.0], [0.1], [0.05]], Design())
+    assert high.high > 1
+    assert low.low < 0
+    assert (high.of(metric).high, low.of(metric).low) == (1.0, 0.0)
+    assert (high.of(metric).low, low.of(metric).high) == (high.low, low.high)
+    assert high.of("val_loss") == high
+
+
 def test_a_p_value_is_that_of_a_paired_t_test() -> None:
     from scipy import stats
 
