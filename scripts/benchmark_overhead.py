@@ -15,17 +15,14 @@ the parent, the fork server and the trial process; on a machine with other work 
 Usage: python scripts/benchmark_overhead.py [STUDY_FILE] [--trials 6] [--epochs N] [--fraction F] [--data-dir DIR]
 Say with every figure: the commit, the machine and its cores, and this command.
 
-Measured on a shared virtual machine with two x86-64 cores, Python 3.11.7, TensorFlow 2.21, on which other work ran
-all the time (load 6 to 11): the clock says little, and CPU seconds are up to twice those of an idle machine.
-- `studies/mnist_cnn.py --epochs 5 --trials 1` (54,000 rows, two threads, seed 0), load 2 to 3, the package as of commit
-  91373ef: of 143.8 s, 98.4 % are building, tracing, training and validation; all else is 2.4 s, 1.6 %, half of it the
-  confusion matrix of a trial that is among the best. The bare loop took 117.2 s, and 182.6 CPU seconds against 194.3:
-  one pair, which differs in the training itself (134.7 s). Whether that is other work or the way in which rows reach
-  Keras is not known: that the whole costs at most 3 % has not been shown, and wants a quiet machine.
-- The same at load 8 to 11: 325.9 s, 168.9 CPU seconds against 187.1. 11.8 % is the rest, nearly all of it where Keras
-  waits for its threads at the end of a validation, with milliseconds of CPU time.
-- The same with `--trials 3 --fraction 0.05`, which shows what does not grow with the training rows; all three trials
-  were among the best of their study when they ended: a model is saved, its mistakes are counted and drawn.
+Measured on a shared virtual machine with two x86-64 cores, Python 3.11.7, TensorFlow 2.21.
+- No other work: `studies/mnist_cnn.py --epochs 5 --trials 1` (54,000 rows, two threads, seed 0), commit 5620d93: of
+  101.5 s, 99.9 are tracing, training and validation, 0.2 building; all else is 1.4 s, 1.4 %, half of it the confusion
+  matrix of a trial that is among the best. The bare loop took 92.5 s, and 142.2 CPU seconds against 148.1. One pair:
+  an epoch of either takes from 18 to 29 s. Epochs in turn in one process (6,400 rows, 14 of each) took 2.82 CPU
+  seconds with the rows as trials get them and 2.80 with arrays in memory: the training itself costs the same.
+- With other work (load 6 to 11) `--trials 3 --fraction 0.05`, which shows what does not grow with the training rows;
+  all three trials were among the best of their study when they ended: a model is saved, its mistakes counted and drawn.
   Commit 91373ef: 59.7 CPU seconds against 53.2 (1.2, 1.4 and 3.9 s a trial); commit eee4099, before the changes: 61.9
   against 56.8 (-0.2, 0.3 and 5.0 s). The spread is larger than what was changed; either mean is 1.0 to 1.3 % of the CPU
   seconds of a whole training. By the clock, a trial: checkpoints 361 ms before and 47 after, pictures 7.5 s and

@@ -6,25 +6,24 @@ each, and tells the result. The trial itself is a process that trains nothing in
 what the parent does, and the way between the two; starting a process (14 ms) is not in it. Then the commands are run,
 each in a process of its own, from its start to its end.
 
-Seen on 2 shared x86-64 cores, Python 3.11.7, Optuna 5.0, with 10,000 trials of 20 reports, at nice 19 beside other work
-(one run each, 50 trials measured, 15 of them "before"). Medians of a trial in ms, its 95 % in brackets, commands in s:
+Seen on 2 shared x86-64 cores, Python 3.11.7, Optuna 5.0, with 10,000 trials of 20 reports (one run each, 50 trials
+measured, 15 of them "before"). Medians of a trial in ms, its 95 % in brackets, commands in s:
 
-    commit, load                  whole         ask  reports  tell  CPU   status  best  report, size
+    commit                        whole         ask  reports  tell  CPU   status  best  report, size
     before, 2cac92f, load 1 to 2
       sqlite                1060 (1307)         754      165   129         14.6   13.2   224   2.6 MB
       postgresql            1069 (1351)         809      136   139         15.9   14.0   290   2.6 MB
-    after, de88a5d, load 4 to 5
-      sqlite                  86  (128)          44       32     4          2.5    2.2    36   0.6 MB
-      postgresql             146  (220)          73       55    12          2.9    3.0    29   0.6 MB
-    after, aed9ffb, load 6
-      sqlite                 147  (381)          85       37     6   52     4.3    1.8    30   1.1 MB
-      postgresql             384  (672)         198      143    31   87     7.9    8.0    85   1.1 MB
+    aac754f, no other work
+      sqlite                  58   (83)          36       17     4   53     1.0    0.9    11   1.1 MB
+      postgresql              73  (100)          40       25     6   55     1.2    1.0    10   1.1 MB
+    the next commits, no other work
+      sqlite                  34   (41)          18       12     3   31     1.0    1.0    11   1.2 MB
+      postgresql              42   (54)          22       16     4   33     1.2    1.0    10   1.2 MB
 
-The machine was never free after the work was done: others had the cores two thirds of the time in the last run, and
-what is left of the wall time says little. The CPU time of the parent with SQLite was 48 ms of 51 ms in all with a load
-of 2.8 (40 trials, when TPE was shown 330 trials; now 625), 52 to 58 ms with a load of 6, and 74 and 76 ms of 84 and
-89 ms with one of 5. So that a trial stays below 50 ms in all is not shown. With a load of 5 `status` and `best` took
-1.5 s each with SQLite, run by themselves.
+What the last step is: TPE is shown 300 trials, not 600, and without Optuna's properties (autotune/search/thinning.py);
+PostgreSQL is asked whether it is there only by connections that lay idle; the condition of a write is not written anew
+each time (autotune/running/database.py). The speed of the machine itself changes by half over minutes: the code of
+aac754f was seen at 56 to 89 ms with SQLite.
 
 Usage: python scripts/benchmark_study_size.py [--storages sqlite,postgresql] [--trials 10000] [--reports 20]
            [--measured 50]

@@ -29,8 +29,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.running.stored_trials import read_outlines, read_trials
 
-WRITABLE = [state for state in TrialState if not state.is_finished()]
-"""The states of trials that may be written to."""
+_TRIALS = models.TrialModel.__table__
+# Not `state IN (...)`, whose SQL SQLAlchemy writes anew each time, which takes it as long as all the rest.
+IS_WRITABLE = sqlalchemy.or_(*(_TRIALS.c.state == state for state in TrialState if not state.is_finished()))
+"""The condition that a trial may be written to."""
 
 
 class QuickStorage(RDBStorage):
@@ -134,7 +136,7 @@ def naming_errors(what: str) -> Iterator[None]:
 
 def is_empty(trial: FrozenTrial | None) -> bool:
     """Say whether nothing is known of a trial that is to be made but its state and what samplers and parents note."""
-    if trial is None or trial.state not in WRITABLE:
+    if trial is None or trial.state.is_finished():
         return False
     return not (trial.params or trial.user_attrs or trial.intermediate_values or trial.values)
 
@@ -182,9 +184,9 @@ def _statements(dialect: str) -> _Statements:
 
 
 def _insertion(dialect: str, model: Any, columns: Sequence[str]) -> Any:
-    table, trials = model.__table__, models.TrialModel.__table__
+    table = model.__table__
     given = [sqlalchemy.bindparam(name, type_=table.c[name].type) for name in columns]
-    is_writable = (trials.c.trial_id == sqlalchemy.bindparam("trial_id")) & trials.c.state.in_(WRITABLE)
+    is_writable = (_TRIALS.c.trial_id == sqlalchemy.bindparam("trial_id")) & IS_WRITABLE
     # One of them: a dialect brings in all of its drivers' code.
     insert = importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert
     insertion = insert(table).from_select(columns, sqlalchemy.select(*given).where(is_writable))
@@ -196,7 +198,6 @@ def _replacing(insertion: Any, columns: Iterable[str], key: Sequence[str]) -> An
     return insertion.on_conflict_do_update(index_elements=key, set_=replaced)
 
 
-_TRIALS = models.TrialModel.__table__
 _NEWEST = (
     sqlalchemy.select(_TRIALS.c.trial_id, _TRIALS.c.number)
     .where(_TRIALS.c.study_id == sqlalchemy.bindparam("study_id"))

@@ -19,7 +19,7 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql
 
-from autotune.running.database import WRITABLE, QuickStorage, as_made, is_empty, naming_errors
+from autotune.running.database import IS_WRITABLE, QuickStorage, as_made, is_empty, naming_errors
 
 _LATELY_S = 1.0
 _AT_ONCE: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "preserve_rowcount": True}
@@ -112,7 +112,7 @@ def _end(has_value: bool) -> Any:
     complete = sqlalchemy.bindparam("datetime_complete", type_=trials.c.datetime_complete.type)
     end = (
         sqlalchemy.update(trials)
-        .where(trials.c.trial_id == sqlalchemy.bindparam("trial"), trials.c.state.in_(WRITABLE))
+        .where(trials.c.trial_id == sqlalchemy.bindparam("trial"), IS_WRITABLE)
         .values(state=sqlalchemy.bindparam("end", type_=trials.c.state.type), datetime_complete=complete)
     )
     if not has_value:

@@ -18,7 +18,7 @@ import sqlalchemy
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.running.database import WRITABLE, QuickStorage, as_made, is_empty, naming_errors
+from autotune.running.database import IS_WRITABLE, QuickStorage, as_made, is_empty, naming_errors
 
 _BEGIN = "autotune_begin"  # the option of a connection that says how its transactions begin
 _ALONE = "with the only statement"
@@ -122,7 +122,7 @@ _TRIAL = sqlalchemy.insert(_TRIALS).values(_given("study_id", "number", "state",
 _ATTRS = sqlalchemy.insert(models.TrialSystemAttributeModel.__table__)
 _END = (
     sqlalchemy.update(_TRIALS)
-    .where(_TRIALS.c.trial_id == sqlalchemy.bindparam("trial"), _TRIALS.c.state.in_(WRITABLE))
+    .where(_TRIALS.c.trial_id == sqlalchemy.bindparam("trial"), IS_WRITABLE)
     .values(state=sqlalchemy.bindparam("end", type_=_TRIALS.c.state.type), **_given("datetime_complete"))
 )
 _NO_VALUE = sqlalchemy.delete(_VALUES).where(_VALUES.c.trial_id == sqlalchemy.bindparam("trial"))
