@@ -1,16 +1,10 @@
-"""Optuna's storage on PostgreSQL: trials are made and ended in two requests and in one.
-
-A connection that was not used lately is tried before it is used: the server may have been away. One that was is not:
-asking takes as long as writing a value, and whoever loses the server in that moment waits for it as in any other.
-"""
+"""Optuna's storage on PostgreSQL: trials are made and ended in two requests and in one."""
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,7 +15,6 @@ from sqlalchemy.dialects import postgresql
 
 from autotune.running.database import IS_WRITABLE, QuickStorage, as_made, is_empty, naming_errors
 
-_LATELY_S = 1.0
 _AT_ONCE: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "preserve_rowcount": True}
 
 
@@ -29,15 +22,7 @@ class PostgresStorage(QuickStorage):
     """A `QuickStorage` for a URL of PostgreSQL.
 
     What is covered beside the values of trials: new trials that nothing is known of yet, ends with at most one value.
-
-    Args:
-        url: The URL.
-        engine_arguments: Of SQLAlchemy's `create_engine`.
     """
-
-    def __init__(self, url: str, engine_arguments: Mapping[str, object]) -> None:
-        pool_events = [(_note_use, "checkin"), (_try_if_idle, "checkout")]
-        super().__init__(url, engine_kwargs={"pool_events": pool_events, **engine_arguments})
 
     @contextmanager
     def writing(self) -> Iterator[sqlalchemy.Connection]:
@@ -71,22 +56,6 @@ class PostgresStorage(QuickStorage):
             if self._is_written(_END_WITH_VALUE if values else _END, row):
                 return True
         return super().set_trial_state_values(trial_id, state, values)
-
-
-def _note_use(_: Any, record: sqlalchemy.pool.ConnectionPoolEntry) -> None:
-    record.info["used"] = time.monotonic()
-
-
-def _try_if_idle(connection: Any, record: sqlalchemy.pool.ConnectionPoolEntry, _: object) -> None:
-    used = record.info.get("used")  # None for a new one
-    if used is None or time.monotonic() - used < _LATELY_S:
-        return
-    try:
-        with contextlib.closing(connection.cursor()) as cursor:
-            cursor.execute("SELECT 1")
-        connection.rollback()
-    except Exception as error:  # its driver's
-        raise sqlalchemy.exc.InvalidatePoolError from error
 
 
 def _creation() -> Any:

@@ -41,6 +41,7 @@ _LIBPQ: Mapping[str, object] = {
 # 64 slots share the connections of their parent, which they need for milliseconds. With 16 for each, six parents stay
 # below the 100 connections that PostgreSQL accepts by default.
 _POOL: Mapping[str, object] = {
+    "pool_pre_ping": True,
     "pool_size": 16,
     "max_overflow": 0,  # a connection beyond the pool is made and thrown away for every request
     "pool_timeout": _BUSY_TIMEOUT_S,
@@ -155,7 +156,9 @@ def _with_tables(url: sqlalchemy.URL, connect_args: dict[str, object], attempts:
 
     try:
         with _alone_in(url, connect_args):
-            return PostgresStorage(url.render_as_string(hide_password=False), {**_POOL, "connect_args": connect_args})
+            return PostgresStorage(
+                url.render_as_string(hide_password=False), engine_kwargs={**_POOL, "connect_args": connect_args}
+            )
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         # The server still finishes what somebody has asked it to create who was killed, and whose lock is free by now.
         if attempts == 1 or not is_taken(error):
@@ -170,7 +173,7 @@ def _name_lost_connection(context: sqlalchemy.ExceptionContext) -> Exception | N
     once more over the same connection, which does not help.
     """
     error = context.sqlalchemy_exception
-    if not (context.is_disconnect and isinstance(error, sqlalchemy.exc.OperationalError)):
+    if not (context.is_disconnect and isinstance(error, sqlalchemy.exc.OperationalError)) or context.is_pre_ping:
         return None
     original = context.original_exception
     return sqlalchemy.exc.InterfaceError(error.statement, error.params, original, connection_invalidated=True)

@@ -360,16 +360,3 @@ def test_a_real_database_is_waited_for(
     assert len(said) == 8
     assert "Connection refused" in said[0]
     assert postgres.password not in "".join(said)
-
-
-def test_a_connection_that_was_lost_while_it_lay_idle_is_replaced_at_once(
-    postgres: PostgresServer, postgres_url: str, time: Time, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("autotune.running.postgresql._LATELY_S", 0.0)
-    storage = open_storage(postgres_url, Patience(clock=lambda: time.now, sleep=time.sleep))
-    study = optuna.create_study(storage=storage)
-    postgres.stop()
-    postgres.start()
-    study.set_user_attr("key", "value")
-    assert study.user_attrs == {"key": "value"}
-    assert time.slept == []
