@@ -16,14 +16,16 @@ measured, 15 of them "before"). Medians of a trial in ms, its 95 % in brackets, 
     aac754f, no other work
       sqlite                  58   (83)          36       17     4   53     1.0    0.9    11   1.1 MB
       postgresql              73  (100)          40       25     6   55     1.2    1.0    10   1.1 MB
-    the next commits, no other work
+    8806089, no other work
       sqlite                  34   (41)          18       12     3   31     1.0    1.0    11   1.2 MB
-      postgresql              42   (54)          22       16     4   33     1.2    1.0    10   1.2 MB
+    56d730f, load about 1
+      sqlite                  38   (74)                              34
+      postgresql              51   (74)                              40     1.4    1.8    15   1.2 MB
 
 What the last step is: TPE is shown 300 trials, not 600, and without Optuna's properties (autotune/search/thinning.py);
-PostgreSQL is asked whether it is there only by connections that lay idle; the condition of a write is not written anew
-each time (autotune/running/database.py). The speed of the machine itself changes by half over minutes: the code of
-aac754f was seen at 56 to 89 ms with SQLite.
+the condition of a write is not written anew each time (autotune/running/database.py). To ask PostgreSQL whether it is
+there only where a connection lay idle brought 42 ms, but a run could then be left without noticing a restart. The speed
+of the machine itself changes by half over minutes: the code of aac754f was seen at 56 to 89 ms with SQLite.
 
 Usage: python scripts/benchmark_study_size.py [--storages sqlite,postgresql] [--trials 10000] [--reports 20]
            [--measured 50]
