@@ -21,7 +21,8 @@ mnist.npz (default: AUTOTUNE_DATA). FILE is written anew after each run. Say wit
 say, and this command.
 
 Measured on digits on a shared virtual machine with two x86-64 cores and no other work, Python 3.11.7, TensorFlow 2.21,
-Optuna 5.0, KerasTuner 1.4.8, Ray 2.60, commit 5620d93, `--until 1.0 --seeds 3`; seconds, medians over the seeds 0 to 2:
+Optuna 5.0, KerasTuner 1.4.8, Ray 2.60, commit 5620d93, `--until 1.0` and `--methods` with those named here; seconds,
+medians over the seeds 0 to 2:
 
                          99.0 %   common   seed 0   seed 1   seed 2   trials  outside      MiB
     optuna                   37       38       17       38       46        6     15 %      623
@@ -35,9 +36,9 @@ Optuna 5.0, KerasTuner 1.4.8, Ray 2.60, commit 5620d93, `--until 1.0 --seeds 3`;
 
 "common" is the highest that all reach: 100 %, with seed 1 99.31 %. autotune-2 needs 0.83 of the time of the fastest
 peer. That is not half of it, and three seeds say little: which configuration comes early decides, and the same method
-differs by eight times from one seed to another. Beginning (TensorFlow's imports) takes 6 s of any method, a whole trial
-about as long, so that little is left to be clever about; two trials at once are what helps. To begin a trial takes as
-long as 7 epochs here (`start_epochs`).
+differs by eight times and more from one seed to another. Beginning (TensorFlow's imports) takes 6 s of any method, a
+whole trial about as long, so that little is left to be clever about; two trials at once are what helps. To begin a
+trial takes as long as 7 epochs here (`start_epochs`).
 """
 
 from __future__ import annotations

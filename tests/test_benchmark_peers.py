@@ -18,6 +18,7 @@ import numpy as np
 import optuna
 import psutil
 import pytest
+from benchmark_peers import Plan, _is_enough
 from peers.journal import EpochDone, Journal, TrialDone
 from peers.measuring import Measured, environment_of_searches, run_for
 from peers.methods import METHODS
@@ -155,6 +156,18 @@ def test_the_table_has_medians_over_seeds_and_says_who_is_fastest() -> None:
     assert " ".join(lines[1].split()) == "optuna 41 s – 60 s 0.00 97.00 99.00 4 40 25 % 512"
     assert lines[2].split()[:6] == ["autotune-2", "11", "s", "–", "21", "s"]
     assert lines[-1] == "Common: autotune-2 needs 21 s, optuna 60 s: 0.35 of it."
+
+
+@pytest.mark.parametrize(("until", "enough", "is_enough"), [(0.9, None, True), (0.95, None, False), (2.0, 1, True)])
+def test_a_search_has_done_enough_by_its_accuracy_or_its_trials(
+    tmp_path: Path, until: float, enough: int | None, is_enough: bool
+) -> None:
+    journal = Journal(str(tmp_path / "journal.jsonl"), began=0.0)
+    plan = Plan("digits", None, ("optuna",), seeds=1, budget_s=1.0, enough=enough, until=until, cores=1)
+    assert not _is_enough(plan, journal)
+    journal.note_epoch("0", 1, 0.8999999, 1.0)  # float32
+    journal.note_end("0")
+    assert _is_enough(plan, journal) == is_enough
 
 
 def test_processes_are_ended_with_their_children_when_they_have_done_enough(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ WAITING_FOR_A_FILE = """
         x = trial.suggest_float("x", 0, 1)
         trial.report(x, 1)
         while not (HERE / "go on").exists():
-            time.sleep(0.02)  # between two looks for what it waits for: a file
+            time.sleep(0.02)  # reason: a file tells nobody that it is there now
         trial.report(x + 1, 2)
         return x
 """
@@ -71,7 +71,7 @@ def _until(condition: Callable[[], bool]) -> None:
     give_up = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < give_up, "what was waited for did not happen"
-        time.sleep(0.05)  # between two looks for what is waited for: another process did it
+        time.sleep(0.05)  # reason: another process does it, and tells nobody
 
 
 def _runs_under(url: str) -> str | None:

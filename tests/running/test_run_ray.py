@@ -47,7 +47,7 @@ MEETING = (
     def objective(trial):
         note(trial)
         while len(list(HERE.glob("node-*.json"))) < 2:
-            time.sleep(0.02)  # between two looks for what it waits for: a file
+            time.sleep(0.02)  # reason: a file tells nobody that it is there now
         return trial.suggest_float("x", 0, 1)
 """
 )
@@ -59,7 +59,7 @@ WAITING_FOR_A_FILE = (
         x = trial.suggest_float("x", 0, 1)
         trial.report(x, 1)
         while not (HERE / "go on").exists():
-            time.sleep(0.02)  # between two looks for what it waits for: a file
+            time.sleep(0.02)  # reason: a file tells nobody that it is there now
         return x
 """
 )
@@ -164,7 +164,7 @@ def _until(condition: Callable[[], bool]) -> None:
     give_up = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < give_up, "what was waited for did not happen"
-        time.sleep(0.05)  # between two looks for what is waited for: another process did it
+        time.sleep(0.05)  # reason: another process does it, and tells nobody
 
 
 @pytest.mark.parametrize("kind", ["journal", "postgres_url"])
@@ -315,7 +315,7 @@ class Wait(keras.callbacks.Callback):
             beside.write_text(json.dumps({"node": node, "process": os.getpid()}))
             beside.replace(HERE / f"node-{node}.json")
             while not (HERE / "go on").exists():
-                time.sleep(0.02)  # between two looks for what it waits for: a file
+                time.sleep(0.02)  # reason: a file tells nobody that it is there now
 
 
 def build(trial, data):

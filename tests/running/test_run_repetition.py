@@ -107,7 +107,7 @@ def test_a_configuration_that_is_just_being_tried_is_waited_for(
                 calls.write(f"{x}\\n")
             trial.report(x, 1)
             while trial.number == 0 and not (HERE / "another has ended").exists():
-                time.sleep(0.02)  # between two looks for what it waits for: a file
+                time.sleep(0.02)  # reason: a file tells nobody that it is there now
             if trial.number == 2:
                 (HERE / "another has ended").touch()
             return x

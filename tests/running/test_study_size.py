@@ -41,7 +41,8 @@ def _study(folder: Path, n_trials: int) -> optuna.Study:
 def _statements(study: optuna.Study) -> list[str]:
     """Return the list to which all statements of a storage are added from now on."""
     seen: list[str] = []
-    engine = study._storage.inner._backend.engine  # type: ignore[attr-defined]
+    # The storage of a database is Optuna's cache in front of ours, which a `BaseStorage` does not say.
+    engine = study._storage.inner._backend.engine  # type: ignore[attr-defined]  # reason: as said above
 
     def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
         seen.append(statement)
