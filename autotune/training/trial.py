@@ -23,6 +23,7 @@ from autotune.seeds import derive_seed
 from autotune.study import StudySpec
 from autotune.training.attributes import note_folds
 from autotune.training.batches import Batches
+from autotune.training.building import build_metrics, built_model
 from autotune.training.checkpoint import Checkpoint, FoldScore
 from autotune.training.copies import CheckpointCopies
 from autotune.training.disk import disk_full
@@ -210,7 +211,7 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     keras.utils.clear_session()  # names are counted from here: a second fold's "auc" is not "auc_1"
     keras.utils.set_random_seed(job.seed("build"))
     with job.timer.spending("build"):
-        model = _built(spec, job)
+        model = built_model(spec, job.trial, job.train)
     if is_loss(spec.monitor) and not job.refit:
         job.trial.set_user_attr(MONITORED_LOSS, describe_loss(model))
     arguments = _fit_arguments(spec, job.trial)
@@ -218,6 +219,8 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     validation_batch = arguments.pop("validation_batch_size", None) or max(batch_size, _VALIDATION_BATCH_SIZE)
     shuffled = partial(job.seed, "rows") if arguments.pop("shuffle", True) else None
     batches = Batches(job.train, batch_size, one_hot=spec.one_hot, epoch_seed=shuffled)
+    with job.timer.spending("build"):
+        build_metrics(model, batches)
     validation = Batches(job.validation, validation_batch, one_hot=spec.one_hot) if len(job.validation) else None
     epochs = arguments.pop("epochs", None) or spec.epochs
     callbacks = list(arguments.pop("callbacks", None) or [])
@@ -251,23 +254,6 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     best = keeper.best_epoch
     value = keeper.history[str(spec.monitor)][best - 1]
     return model, FoldScore(value, best, keeper.history, model.count_params())
-
-
-def _built(spec: StudySpec, job: FoldJob) -> keras.Model:
-    assert spec.build is not None
-    model = spec.build(job.trial, job.train)
-    if not isinstance(model, keras.Model) or not model.compiled:
-        found = "a model that is not compiled" if isinstance(model, keras.Model) else f"{model!r}"
-        raise TrainingError(
-            f"build returned {found} in trial {job.trial.number}.",
-            "It is to return a compiled keras.Model.",
-            "Call model.compile(optimizer=..., loss=..., metrics=[...]) and return the model.",
-        )
-    if not model.built:
-        model(job.train.take([0])[0])
-    if model.optimizer is not None:
-        model.optimizer.build(model.trainable_variables)
-    return model
 
 
 def _fit_arguments(spec: StudySpec, trial: optuna.Trial) -> dict[str, Any]:

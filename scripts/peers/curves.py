@@ -7,15 +7,15 @@ from peers.ours import run_with
 
 _LINES = """
 import dataclasses
+from functools import partial
 
 from autotune.search import CurvePruner, CurveSampler
 
-study = dataclasses.replace(
-    study, sampler=lambda seed: CurveSampler(study.epochs, seed), pruner=CurvePruner(study.epochs, %r)
-)
+study = dataclasses.replace(study, sampler=partial(CurveSampler, %(epochs)d), pruner=CurvePruner(%(epochs)d, %(start)r))
 """
 
 
 def search(search: Search) -> None:
     """Search until the process is ended."""
-    run_with(search, _LINES % search.problem.start_epochs)
+    problem = search.problem
+    run_with(search, _LINES % {"epochs": problem.epochs, "start": problem.start_epochs})
