@@ -138,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", metavar="DIR", type=Path)
     parser.add_argument("--methods", metavar="NAMES", default=",".join(METHODS), help="default: %(default)s")
     parser.add_argument("--seeds", metavar="N", type=int, default=3, help="the seeds 0 to N - 1")
-    parser.add_argument("--budget", metavar="SECONDS", type=float, help="digits: 300, mnist: 3600")
+    parser.add_argument("--budget", metavar="SECONDS", type=float, help="digits: 120, mnist: 3600")
     parser.add_argument("--trials", metavar="N", type=int, help="end a search as soon as it has so many: for a try")
     parser.add_argument("--until", metavar="ACCURACY", type=float, default=math.inf, help="end a search then")
     parser.add_argument("--json", metavar="FILE", type=Path)
@@ -241,6 +241,8 @@ def _run(plan: Plan, method: str, seed: int) -> Run:
 
 
 def _is_enough(plan: Plan, journal: Journal) -> bool:
+    if plan.until > 1.0 and plan.enough is None:  # as nearly always: nothing is read
+        return False
     epochs, ends = journal.read(math.inf)
     is_reached = any(epoch.val_accuracy >= plan.until - ROUNDING for epoch in epochs)
     return is_reached or (plan.enough is not None and len(ends) >= plan.enough)

@@ -79,14 +79,17 @@ def test_a_space_is_that_of_its_study_file(problem: Problem) -> None:
     assert seen == {one.name: one.distribution for one in problem.space}
 
 
-def test_rows_are_those_of_the_study() -> None:
+def test_all_have_the_same_rows() -> None:
+    from peers.training import recorded
+
     problem = PROBLEMS["digits"]
-    spec = load_study_file(STUDIES / problem.study_file)
+    spec = recorded(load_study_file(STUDIES / problem.study_file), problem.holdout, "journal.jsonl", 0.0)
     data = load_development("digits")
     (fold,) = split(spec.folds, data.y, 3)
     rows = problem.rows(None, 3)
     assert (rows.x == data.x[fold.train]).all()
     assert (rows.validation_y == data.y[fold.validation]).all()
+    assert len(rows.validation_y) == pytest.approx(0.3 * len(data), abs=10)
 
 
 def test_keras_tuner_is_told_which_hyperparameter_depends_on_which(problem: Problem) -> None:

@@ -15,7 +15,7 @@ _WITHOUT_END = 1_000_000
 _RECORDED = """
 from peers.training import recorded
 
-study = recorded(study, %r, %r)
+study = recorded(study, %r, %r, %r)
 """
 
 
@@ -29,7 +29,7 @@ def run_with(search: Search, lines: str) -> None:
     journal, problem = search.journal, search.problem
     declared = (STUDIES / problem.study_file).read_text("utf-8")
     study_file = search.folder / problem.study_file
-    study_file.write_text(declared + _RECORDED % (journal.path, journal.began) + lines, "utf-8")
+    study_file.write_text(declared + _RECORDED % (problem.holdout, journal.path, journal.began) + lines, "utf-8")
 
     def observe(event: Event) -> None:
         if isinstance(event, TrialEnded) and event.state in ("complete", "pruned"):

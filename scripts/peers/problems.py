@@ -67,6 +67,7 @@ class Problem:
         space: The hyperparameters, each after the one that it depends on.
         thresholds: Validation accuracies to be reached, in [0, 1].
         budget_s: Seconds for each search unless somebody says otherwise.
+        holdout: The share of the development rows that is validated on.
         start_epochs: How many epochs it takes as long as to begin a trial: its process, its network, the tracing.
     """
 
@@ -77,16 +78,17 @@ class Problem:
     space: tuple[Hyperparameter, ...]
     thresholds: tuple[float, ...]
     budget_s: float
+    holdout: float
     start_epochs: float
 
     def rows(self, data_dir: Path | None, seed: int) -> Rows:
-        """Read the development rows and divide them as the study does with that seed.
+        """Read the development rows and divide them as a study with that holdout and that seed does.
 
         Raises:
             DataError: If the data are not there.
         """
         data = load_development(self.dataset, data_dir)
-        (fold,) = split(Holdout(0.1), data.y, seed)
+        (fold,) = split(Holdout(self.holdout), data.y, seed)
         (x, y), (validation_x, validation_y) = data.take(fold.train), data.take(fold.validation)
         if self.one_hot:
             codes = np.eye(data.n_classes or 0, dtype=np.float32)
@@ -186,6 +188,6 @@ _MNIST_SPACE = (
     _one_of("batch_size", 32, 64, 128, 256),
 )
 PROBLEMS = {
-    "digits": Problem("digits", "digits_cnn.py", 20, False, _DIGITS_SPACE, (0.97, 0.98, 0.99), 300.0, 7.0),
-    "mnist": Problem("mnist", "mnist_cnn.py", 10, True, _MNIST_SPACE, (0.988, 0.99, 0.992), 3600.0, 0.1),
+    "digits": Problem("digits", "digits_cnn.py", 20, False, _DIGITS_SPACE, (0.97, 0.98, 0.99), 120.0, 0.3, 5.0),
+    "mnist": Problem("mnist", "mnist_cnn.py", 10, True, _MNIST_SPACE, (0.988, 0.99, 0.992), 3600.0, 0.1, 0.1),
 }

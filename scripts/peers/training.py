@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import optuna
 
-from autotune import Dataset, StudySpec, load_study_file
+from autotune import Dataset, Holdout, StudySpec, load_study_file
 from peers.journal import Journal
 from peers.problems import STUDIES, Problem, Rows, Values
 
@@ -95,13 +95,14 @@ class Trainer:
         )
 
 
-def recorded(study: StudySpec, path: str, began: float) -> StudySpec:
-    """Return a study whose trials note each epoch in the journal at `path`.
+def recorded(study: StudySpec, holdout: float, path: str, began: float) -> StudySpec:
+    """Return a study with that holdout, whose trials note each epoch in the journal at `path`.
 
     It has no baseline: the other methods are not told of a configuration to begin with either.
     """
     assert study.fit is not None
-    return dataclasses.replace(study, fit=_recording(study.fit, Journal(path, began)), baseline=None)
+    fit = _recording(study.fit, Journal(path, began))
+    return dataclasses.replace(study, folds=Holdout(holdout), fit=fit, baseline=None)
 
 
 def _recording(
