@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -20,6 +19,7 @@ from autotune.running.ownership import mark_of
 from autotune.running.storage import open_existing_storage, sqlite_url
 
 StudyFile = Callable[..., Path]
+Until = Callable[[Callable[[], bool]], None]
 Machine = Callable[[str], "subprocess.Popen[str]"]
 PATIENCE_S = 120  # for a machine that is very busy; nothing here waits for time to pass
 
@@ -67,13 +67,6 @@ def _trials(url: str) -> list[FrozenTrial]:
         return []
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < give_up, "what was waited for did not happen"
-        time.sleep(0.05)  # reason: another process does it, and tells nobody
-
-
 def _runs_under(url: str) -> str | None:
     """Return who runs the first trial, once it has reported."""
     trials = _trials(url)
@@ -93,14 +86,14 @@ def _stop(parent: subprocess.Popen[str], url: str) -> None:
 
 @pytest.mark.parametrize("fate", ["continued", "killed"])
 def test_a_parent_that_stands_still_for_longer_than_its_lease_is_replaced(
-    machine: Machine, url: str, tmp_path: Path, fate: str
+    machine: Machine, url: str, tmp_path: Path, fate: str, until: Until
 ) -> None:
     first = machine("first")
-    _until(lambda: _runs_under(url) is not None)
+    until(lambda: _runs_under(url) is not None)
     before = _runs_under(url)
     _stop(first, url)
     second = machine("second")
-    _until(lambda: _runs_under(url) not in (None, before))
+    until(lambda: _runs_under(url) not in (None, before))
     if fate == "killed":
         first.kill()
     (tmp_path / "go on").touch()
@@ -118,17 +111,17 @@ def test_a_parent_that_stands_still_for_longer_than_its_lease_is_replaced(
 
 
 def test_a_parent_that_finds_its_trial_taken_ends_it_quietly_and_goes_on(
-    machine: Machine, url: str, tmp_path: Path
+    machine: Machine, url: str, tmp_path: Path, until: Until
 ) -> None:
     first = machine("first")
-    _until(lambda: _runs_under(url) is not None)
+    until(lambda: _runs_under(url) is not None)
     before = _runs_under(url)
     _stop(first, url)
     machine("second")
-    _until(lambda: _runs_under(url) not in (None, before))
+    until(lambda: _runs_under(url) not in (None, before))
     os.kill(first.pid, signal.SIGCONT)
     assert first.stdout is not None
-    _until(lambda: "trial 0 interrupted" in first.stdout.readline())
+    until(lambda: "trial 0 interrupted" in first.stdout.readline())
     (tmp_path / "go on").touch()
     rest = first.communicate()[0]
     assert first.returncode == 0, rest

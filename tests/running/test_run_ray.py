@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,6 +25,7 @@ from autotune.running.storage import open_storage
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no Ray: install the extra ray")
 
 StudyFile = Callable[..., Path]
+Until = Callable[[Callable[[], bool]], None]
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 180  # for a machine that is very busy; nothing here waits for time to pass
 
@@ -160,13 +160,6 @@ def _notes(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("node-*.json"))]
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < give_up, "what was waited for did not happen"
-        time.sleep(0.05)  # reason: another process does it, and tells nobody
-
-
 @pytest.mark.parametrize("kind", ["journal", "postgres_url"])
 def test_the_nodes_of_a_cluster_share_a_study_and_keep_its_budget(
     start: Callable[..., subprocess.Popen[str]],
@@ -194,12 +187,13 @@ def test_a_study_survives_the_death_of_a_node(
     cluster: RayCluster,
     journal: str,
     tmp_path: Path,
+    until: Until,
 ) -> None:
     process = start(study_file(WAITING_FOR_A_FILE, "'n_trials': 5"), journal)
-    _until(lambda: len(_notes(tmp_path)) == 2)
+    until(lambda: len(_notes(tmp_path)) == 2)
     lost = _notes(tmp_path)[0]
     cluster.kill_node(lost["node"])
-    _until(lambda: not psutil.pid_exists(lost["process"]))  # its trial has not outlived it
+    until(lambda: not psutil.pid_exists(lost["process"]))  # its trial has not outlived it
     (tmp_path / "go on").touch()
     output = process.communicate()[0]
     cluster.add_node()
@@ -216,11 +210,12 @@ def test_a_worker_for_which_there_is_no_room_starts_on_a_node_that_joins(
     cluster: RayCluster,
     journal: str,
     tmp_path: Path,
+    until: Until,
 ) -> None:
     process = start(study_file(WAITING_FOR_A_FILE, "'n_trials': 3"), journal, "--workers", 3)
-    _until(lambda: len(_notes(tmp_path)) == 2)
+    until(lambda: len(_notes(tmp_path)) == 2)
     cluster.add_node()
-    _until(lambda: len(_notes(tmp_path)) == 3)
+    until(lambda: len(_notes(tmp_path)) == 3)
     (tmp_path / "go on").touch()
     output = process.communicate()[0]
     cluster.kill_node(_notes(tmp_path)[0]["node"])
@@ -235,15 +230,16 @@ def test_a_signal_to_the_command_stops_all_workers_and_their_trials_wait(
     journal: str,
     tmp_path: Path,
     number: signal.Signals,
+    until: Until,
 ) -> None:
     process = start(study_file(WAITING_FOR_A_FILE, "'n_trials': 3"), journal)
-    _until(lambda: len(_notes(tmp_path)) == 2)
+    until(lambda: len(_notes(tmp_path)) == 2)
     process.send_signal(number)
     output = process.communicate()[0]
     assert process.returncode == 130, output
     assert "Go on:  autotune resume toy" in output
     assert [trial.state for trial in _trials(journal)] == [TrialState.WAITING] * 2
-    _until(lambda: not any(psutil.pid_exists(note["process"]) for note in _notes(tmp_path)))
+    until(lambda: not any(psutil.pid_exists(note["process"]) for note in _notes(tmp_path)))
 
 
 def test_a_mistake_that_shows_on_the_nodes_only_ends_the_command_as_any_other(
@@ -270,14 +266,14 @@ def test_a_study_that_keeps_failing_on_the_nodes_fails(
 
 
 def test_without_an_address_ray_runs_on_this_machine_for_the_time_of_the_command(
-    start: Callable[..., subprocess.Popen[str]], study_file: StudyFile, tmp_path: Path
+    start: Callable[..., subprocess.Popen[str]], study_file: StudyFile, tmp_path: Path, until: Until
 ) -> None:
     file = study_file("def objective(trial):\n    return trial.suggest_float('x', 0, 1)\n")
     process = start(file, "journal:///relative.log", "--workers", 1, "--timeout", 600, address="")
     output = process.communicate()[0]
     assert process.returncode == 0, output
     assert len(_trials(f"journal:///{tmp_path / 'relative.log'}")) == 4
-    _until(lambda: not [p for p in psutil.pids() if _session(p) == process.pid])
+    until(lambda: not [p for p in psutil.pids() if _session(p) == process.pid])
 
 
 def _session(pid: int) -> int | None:
@@ -339,15 +335,20 @@ study = StudySpec(
 
 @pytest.mark.trains
 def test_a_trial_whose_node_dies_goes_on_from_its_checkpoint_on_another(
-    start: Callable[..., subprocess.Popen[str]], cluster: RayCluster, journal: str, tmp_path: Path, until_written: str
+    start: Callable[..., subprocess.Popen[str]],
+    cluster: RayCluster,
+    journal: str,
+    tmp_path: Path,
+    until_written: str,
+    until: Until,
 ) -> None:
     file = tmp_path / "moving.py"
     file.write_text(KERAS_STUDY + until_written)
     process = start(file, journal)
-    _until(lambda: len(_notes(tmp_path)) == 1)
+    until(lambda: len(_notes(tmp_path)) == 1)
     (first,) = _notes(tmp_path)
     cluster.kill_node(first["node"])
-    _until(lambda: len(_notes(tmp_path)) == 2)
+    until(lambda: len(_notes(tmp_path)) == 2)
     (tmp_path / "go on").touch()
     output = process.communicate()[0]
     cluster.add_node()
