@@ -9,6 +9,7 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from autotune.data import (
 from autotune.errors import AutotuneError, StudyFileError
 from autotune.running.piped_trial import PipedTrial, Replay
 from autotune.running.source import StudySource
-from autotune.search import differences
+from autotune.search import counting, differences
 from autotune.seeds import derive_seed
 from autotune.stopping_rule import StopWhenFlat
 from autotune.study import Cost, Direction, EpochPolicy, StudySpec
@@ -237,11 +238,21 @@ def send_result(connection: Connection, work: Callable[[], object], *folders: Pa
 
 def _declaration(spec: StudySpec) -> Declaration:
     named = {name: getattr(spec, name) for name in Declaration.__dataclass_fields__ if hasattr(spec, name)}
+    if spec.objective is None:  # what an objective returns may be of any epoch
+        named["pruner"] = counting(spec.pruner, spec.epoch_policy)
+        if spec.sampler is not None:
+            named["sampler"] = partial(_sampler, spec.sampler, spec.epoch_policy)
     return Declaration(
         **named,
         has_test_rows=has_test_rows(spec.dataset) if isinstance(spec.dataset, str) else spec.test_dataset is not None,
         needs_keras=spec.objective is None or "tensorflow" in sys.modules,
     )
+
+
+def _sampler(
+    factory: Callable[[int], optuna.samplers.BaseSampler], epoch_policy: EpochPolicy, seed: int
+) -> optuna.samplers.BaseSampler:
+    return counting(factory(seed), epoch_policy)
 
 
 def _load_data(spec: StudySpec, data_dir: Path | None) -> Dataset:

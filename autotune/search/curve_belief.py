@@ -33,6 +33,7 @@ from autotune.search.curve_memory import OfFinished, Recent
 from autotune.search.curve_model import CurveModel, condition, fit
 from autotune.search.curve_space import CurveSpace, searched, space_of
 from autotune.search.objectives import direction_sign
+from autotune.study import EpochPolicy
 
 N_START = 8  # curves before there is a model
 _GROWTH = 1.15  # of the number of curves between two fits
@@ -115,6 +116,7 @@ def believe(
     max_epochs: int,
     space: Mapping[str, BaseDistribution] | None = None,
     but: int | None = None,
+    epoch_policy: EpochPolicy | None = None,
 ) -> Belief | None:
     """Return what is believed of a study; None if there are too few curves for it.
 
@@ -123,6 +125,7 @@ def believe(
         max_epochs: The last epoch.
         space: The parameters to model; None for all.
         but: The number of a trial that is left out, because the decision is about it.
+        epoch_policy: Which epoch's value a trial comes to; None for the last.
     """
     # Not `study.get_trials`: under Hyperband `study` is only one bracket.
     trials = [t for t in study._storage.get_all_trials(study._study_id, deepcopy=False) if t.number != but and t.params]
@@ -130,9 +133,9 @@ def believe(
     trials = [t for t in trials if any(name in t.params for name in distributions)]
     sign = direction_sign(study)
     finished = sorted((t for t in trials if t.state.is_finished()), key=by_completion)
-    over = [curve for t in finished if (curve := _curve_of_finished(t, sign, max_epochs)) is not None]
+    over = [curve for t in finished if (curve := _curve_of_finished(t, sign, max_epochs, epoch_policy)) is not None]
     unfinished = [t for t in trials if not t.state.is_finished()]
-    running = [curve for t in unfinished if (curve := curve_of(t, sign, max_epochs)) is not None]
+    running = [curve for t in unfinished if (curve := curve_of(t, sign, max_epochs, epoch_policy)) is not None]
     key = (
         max_epochs,
         tuple((name, repr(distribution)) for name, distribution in distributions.items()),
@@ -142,8 +145,11 @@ def believe(
     return _BELIEFS.get(key, lambda: _believe(over, running, max_epochs, distributions))
 
 
-def _curve_of_finished(trial: FrozenTrial, sign: int, max_epochs: int) -> Curve | None:
-    return _CURVES.get(trial, (sign, max_epochs), lambda: curve_of(trial, sign, max_epochs))
+def _curve_of_finished(
+    trial: FrozenTrial, sign: int, max_epochs: int, epoch_policy: EpochPolicy | None
+) -> Curve | None:
+    by = (sign, max_epochs, epoch_policy)
+    return _CURVES.get(trial, by, lambda: curve_of(trial, *by))
 
 
 def _believe(

@@ -2,7 +2,8 @@
 
 What is covered: steps counted from 0 or from 1; trials without reports, of which the value counts; reports that are
 NaN or infinite, trials that failed or were pruned before any report: as bad as the worst value seen; folds, whose means
-are reported at the steps after the first fold's epochs and stand in place of its last epoch.
+are reported at the steps after the first fold's epochs and stand in place of its last epoch; studies in which the best
+epoch of a trial counts.
 What is not covered: steps that are not epochs, such as batches; `max_epochs` is then to be the last step.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.search.curve_kernel import Array
 from autotune.search.objectives import COPY_OF
+from autotune.study import EpochPolicy
 
 _N_LEADERS = 12  # trials whose curves are kept from their first epoch on
 _LOST = "lost"  # the reason of a failed trial (user attribute "failure") that says nothing of its configuration
@@ -89,19 +91,18 @@ class Observations:
     targets: Array
 
 
-def curve_of(trial: FrozenTrial, sign: int, max_epochs: int) -> Curve | None:
+def curve_of(trial: FrozenTrial, sign: int, max_epochs: int, epoch_policy: EpochPolicy | None = None) -> Curve | None:
     """Return what is known of a trial; None if it adds nothing.
 
     Args:
         trial: The trial.
         sign: 1 if a larger value is better, -1 if a smaller one is.
         max_epochs: The last epoch.
+        epoch_policy: Which epoch's value a trial comes to; None for the last. With "best" a curve is the best so far.
     """
     if not trial.params or COPY_OF in trial.user_attrs:
         return None
-    reports = trial.intermediate_values
-    first = 1 if 0 in reports else 0  # of a loop that counts from 0
-    values = {min(max(step + first, 1), max_epochs): sign * reports[step] for step in sorted(reports)}
+    values = _by_epoch(trial.intermediate_values, sign, max_epochs, epoch_policy)
     if trial.state == TrialState.COMPLETE and trial.values and max_epochs not in values:
         values[max_epochs] = sign * trial.values[0]
     if _is_bad(trial, values):
@@ -109,6 +110,21 @@ def curve_of(trial: FrozenTrial, sign: int, max_epochs: int) -> Curve | None:
     if not values and trial.state.is_finished():
         return None
     return Curve(trial, tuple(values), tuple(v if math.isfinite(v) else math.nan for v in values.values()))
+
+
+def _by_epoch(
+    reports: Mapping[int, float], sign: int, max_epochs: int, epoch_policy: EpochPolicy | None
+) -> dict[int, float]:
+    first = 1 if 0 in reports else 0  # of a loop that counts from 0
+    best = -math.inf
+    found: dict[int, float] = {}
+    for step in sorted(reports):
+        epoch, value = max(step + first, 1), sign * reports[step]
+        is_mean_of_folds = epoch > max_epochs
+        if epoch_policy == "best" and not is_mean_of_folds and math.isfinite(value):
+            value = best = max(best, value)
+        found[min(epoch, max_epochs)] = value
+    return found
 
 
 def by_completion(trial: FrozenTrial) -> tuple[datetime.datetime, int]:

@@ -11,9 +11,10 @@ What is not covered: studies whose reports are not about epochs.
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 import optuna
@@ -31,7 +32,9 @@ from autotune.search.curve_space import CurveSpace, searched
 from autotune.search.curve_threads import one_thread
 from autotune.search.objectives import direction_sign
 from autotune.seeds import derive_seed
+from autotune.study import EpochPolicy
 
+Kind = TypeVar("Kind")
 _RUNG_FACTOR = 2.6  # from one rung to the next
 _N_RUNGS = 3
 _TO_COME = 2**62  # the number of a trial that is not there yet
@@ -45,6 +48,8 @@ class CurveSampler(BaseSampler):
     Args:
         max_epochs: How many epochs a trial trains that is not stopped, at least 1.
         seed: Where the chance comes from, at least 0.
+        epoch_policy: Which epoch's report a trial comes to: "last", or "best", where a curve is the best report so far.
+            None for what a study file says, and "last" where there is none.
 
     Raises:
         UsageError: If an argument is out of range.
@@ -55,9 +60,10 @@ class CurveSampler(BaseSampler):
         ... )
     """
 
-    def __init__(self, max_epochs: int, seed: int = 0) -> None:
+    def __init__(self, max_epochs: int, seed: int = 0, epoch_policy: EpochPolicy | None = None) -> None:
         self._max_epochs = _checked(max_epochs)
         self._seed = seed
+        self.epoch_policy = _checked_policy(epoch_policy)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
@@ -70,7 +76,7 @@ class CurveSampler(BaseSampler):
         if not search_space:
             return {}
         with one_thread():
-            belief = believe(study, self._max_epochs, search_space, but=trial.number)
+            belief = believe(study, self._max_epochs, search_space, trial.number, self.epoch_policy)
             if belief is None:
                 return self._start(trial, search_space)
             rng = np.random.default_rng(derive_seed(self._seed, "trial", trial.number))
@@ -102,22 +108,24 @@ class CurvePruner(BasePruner):
         max_epochs: How many epochs a trial trains that is not stopped, at least 1.
         start_epochs: How many epochs it takes as long as to begin a trial (its process, its data, the network), at
             least 0. The longer, the fewer trials are begun; none is looked at before it has trained for longer.
+        epoch_policy: As for `CurveSampler`.
 
     Raises:
         UsageError: If an argument is out of range.
     """
 
-    def __init__(self, max_epochs: int, start_epochs: float = 1.0) -> None:
+    def __init__(self, max_epochs: int, start_epochs: float = 1.0, epoch_policy: EpochPolicy | None = None) -> None:
         self._max_epochs = _checked(max_epochs)
+        self.epoch_policy = _checked_policy(epoch_policy)
         self._start_epochs = _checked_start(start_epochs)
         self._rungs = rungs(max_epochs, start_epochs)
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        curve = curve_of(trial, direction_sign(study), self._max_epochs)
+        curve = curve_of(trial, direction_sign(study), self._max_epochs, self.epoch_policy)
         if curve is None or not curve.epochs or not self._is_due(trial, curve.epochs[-1]):
             return False
         with one_thread():
-            belief = believe(study, self._max_epochs, but=trial.number)
+            belief = believe(study, self._max_epochs, None, trial.number, self.epoch_policy)
             if belief is None:
                 return "fixed_params" not in trial.system_attrs  # who enqueues a trial wants to see it
             if curve.epochs[-1] == self._max_epochs:
@@ -127,7 +135,7 @@ class CurvePruner(BasePruner):
     def best_first(self, study: optuna.Study) -> list[FrozenTrial]:
         """Return the complete and the stopped trials by what they are expected to end at, the best first."""
         over = (TrialState.COMPLETE, TrialState.PRUNED)
-        return [trial for trial in by_predicted_end(study, self._max_epochs) if trial.state in over]
+        return [trial for trial in by_predicted_end(study, self._max_epochs, self.epoch_policy) if trial.state in over]
 
     def _is_due(self, trial: FrozenTrial, epoch: int) -> bool:
         """Say whether this is the epoch of a rung, or the end of a later fold."""
@@ -142,6 +150,14 @@ class CurvePruner(BasePruner):
         return looks.worth(belief.best) < _looks_at_new(belief, self._rungs, self._start_epochs).worth(belief.best)
 
 
+def counting(kind: Kind, epoch_policy: EpochPolicy) -> Kind:
+    """Return a sampler or a pruner; one of curves counts the epoch that its study counts, unless it was told which."""
+    if isinstance(kind, CurveSampler | CurvePruner) and kind.epoch_policy is None:
+        kind = copy.copy(kind)
+        kind.epoch_policy = epoch_policy
+    return kind
+
+
 def rungs(max_epochs: int, start_epochs: float = 0.0) -> tuple[int, ...]:
     """Return the epochs at which a trial may be stopped: before the last one, after more than `start_epochs`."""
     found: list[int] = []
@@ -152,20 +168,23 @@ def rungs(max_epochs: int, start_epochs: float = 0.0) -> tuple[int, ...]:
     return tuple(epoch for epoch in reversed(found) if epoch > start_epochs)
 
 
-def predicted_best(study: optuna.Study, max_epochs: int) -> FrozenTrial:
+def predicted_best(study: optuna.Study, max_epochs: int, epoch_policy: EpochPolicy | None = None) -> FrozenTrial:
     """Return the trial that the model would hand over: the best by the mean, not by a lucky report.
 
     Args:
         study: A study with a trial that has reported something.
         max_epochs: The last epoch.
+        epoch_policy: Which epoch's report a trial comes to; None for the last.
 
     Raises:
         UsageError: If no trial has a value.
     """
-    return by_predicted_end(study, max_epochs)[0]
+    return by_predicted_end(study, max_epochs, epoch_policy)[0]
 
 
-def by_predicted_end(study: optuna.Study, max_epochs: int) -> list[FrozenTrial]:
+def by_predicted_end(
+    study: optuna.Study, max_epochs: int, epoch_policy: EpochPolicy | None = None
+) -> list[FrozenTrial]:
     """Return the trials that have reported something by what they are expected to end at, the best first.
 
     What is expected is lowered by how uncertain it is: a trial that was stopped early is to be clearly better.
@@ -173,16 +192,18 @@ def by_predicted_end(study: optuna.Study, max_epochs: int) -> list[FrozenTrial]:
     Args:
         study: A study with a trial that has reported something.
         max_epochs: The last epoch.
+        epoch_policy: Which epoch's report a trial comes to; None for the last.
 
     Raises:
         UsageError: If no trial has a value.
     """
     with one_thread():
-        belief = believe(study, max_epochs)
+        belief = believe(study, max_epochs, epoch_policy=epoch_policy)
     if belief is not None:
         return [belief.curves[at].trial for at in np.argsort(-belief.cautious_ends, kind="stable")]
     sign = direction_sign(study)
-    curves = [c for t in study.get_trials(deepcopy=False) if (c := curve_of(t, sign, max_epochs)) is not None]
+    trials = study.get_trials(deepcopy=False)
+    curves = [c for t in trials if (c := curve_of(t, sign, max_epochs, epoch_policy)) is not None]
     known = [curve for curve in curves if curve.epochs and np.isfinite(curve.values[-1])]
     if not known:
         raise UsageError(
@@ -219,6 +240,16 @@ def _checked(max_epochs: int) -> int:
         f"max_epochs={max_epochs!r} is out of range.",
         "It is the number of epochs that a whole trial trains, an integer of at least 1.",
         "Give the study's `epochs`.",
+    )
+
+
+def _checked_policy(epoch_policy: EpochPolicy | None) -> EpochPolicy | None:
+    if epoch_policy is None or epoch_policy in get_args(EpochPolicy):
+        return epoch_policy
+    raise UsageError(
+        f"epoch_policy={epoch_policy!r} is not known.",
+        'It is "best" where the best epoch of a trial counts, "last" where the last one does.',
+        "Give the study's `epoch_policy`.",
     )
 
 

@@ -36,10 +36,12 @@ def confirmed(
     repeats: int = 4,
     baseline: Mapping[str, Any] | None = None,
     sizes: Mapping[int, int] | None = None,
+    monitor: str = "val_loss",
 ) -> Confirmation:
     """Confirm by a function from the hyperparameter and the repeat to a value; None fails."""
     queued = candidates_to_confirm(search, top, repeats, baseline)
     again = optuna.create_study(direction=search.direction)
+    again.set_metric_names([monitor])
     Queue("again", queued).fill(again)
     Queue("again", queued).fill(again)  # which adds nothing
     assert len(again.trials) == len(queued)
@@ -135,6 +137,15 @@ def test_a_winner_beats_the_baseline_only_beyond_noise() -> None:
     assert better.candidate(BASELINE).searched is None
     assert better.versus_baseline is not None
     assert better.versus_baseline.mean == pytest.approx(0.2, abs=0.03)
+
+
+@pytest.mark.parametrize(("monitor", "is_a_share"), [("val_accuracy", True), ("val_f_score", False)])
+def test_the_interval_of_a_confirmed_accuracy_ends_at_1(monitor: str, is_a_share: bool) -> None:
+    found = confirmed(search_of([0.99]), lambda x, repeat: (1.0, 0.97)[repeat % 2], monitor=monitor)
+    interval = found.candidate("0").confirmed
+    assert interval is not None
+    assert interval.low < interval.mean
+    assert (interval.high == 1.0) == is_a_share
 
 
 def test_of_pure_noise_the_winner_beats_the_baseline_no_more_often_than_chance() -> None:

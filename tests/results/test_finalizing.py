@@ -297,6 +297,7 @@ def test_the_winner_is_refitted_on_all_rows_and_tested_once(tmp_path: Path, run_
         found = keras.models.load_model(path).evaluate(test.x, test.y, verbose=0, return_dict=True)
         assert value == pytest.approx(found["accuracy"])
     assert result.test.versus_baseline is not None
+    assert result.test.estimate.high <= 1.0  # it is an accuracy
     assert result.test.estimate.mean - result.test.baseline == pytest.approx(result.test.versus_baseline.mean)
     for path in result.models:
         Path(path).unlink()

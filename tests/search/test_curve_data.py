@@ -52,6 +52,21 @@ def test_the_last_epoch_counts_as_reported_and_not_as_the_best_of_all() -> None:
     assert curve(trial({1: 0.2, 2: 0.9, EPOCHS: 0.8}, 0.9)).values == (0.2, 0.9, 0.8)
 
 
+@pytest.mark.parametrize(
+    ("sign", "bests"), [(1, (0.2, 0.9, math.nan, 0.9, 0.9)), (-1, (-0.2, -0.2, math.nan, -0.1, -0.1))]
+)
+def test_where_the_best_epoch_counts_a_curve_is_the_best_so_far(sign: int, bests: tuple[float, ...]) -> None:
+    found = curve_of(trial({1: 0.2, 2: 0.9, 3: math.nan, 4: 0.1, EPOCHS: 0.8}), sign, EPOCHS, "best")
+    assert found is not None
+    assert found.values == pytest.approx(bests, nan_ok=True)
+
+
+def test_where_the_best_epoch_counts_the_mean_of_the_folds_is_that_of_their_best_already() -> None:
+    folds = curve_of(trial({1: 0.2, EPOCHS: 0.8, EPOCHS + 1: 0.7}), 1, EPOCHS, "best")
+    assert folds is not None
+    assert folds.values == (0.2, 0.7)
+
+
 def test_the_mean_of_the_finished_folds_stands_at_the_last_epoch() -> None:
     folds = curve(trial({1: 0.2, EPOCHS: 0.8, EPOCHS + 1: 0.7, EPOCHS + 2: 0.6}))
     assert (folds.epochs, folds.values) == ((1, EPOCHS), (0.2, 0.6))

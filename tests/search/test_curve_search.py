@@ -21,6 +21,7 @@ from autotune.search import CurvePruner, CurveSampler, SeededSampler, predicted_
 from autotune.search.curve_belief import believe
 from autotune.search.curve_proposals import expected_improvement
 from autotune.search.curve_search import rungs
+from autotune.study import EpochPolicy
 
 EPOCHS = 20
 Train = Callable[[optuna.Trial], Sequence[float]]
@@ -250,6 +251,26 @@ def test_trials_of_several_folds_are_judged_by_their_means() -> None:
         ends[name] = trial.should_prune()
         study.tell(trial, state=TrialState.PRUNED)
     assert ends == {"good": False, "bad": True}
+
+
+@pytest.mark.parametrize(("epoch_policy", "best"), [("last", 1.0), ("best", 0.0)])
+def test_the_search_goes_where_the_epoch_is_good_that_counts(epoch_policy: EpochPolicy, best: float) -> None:
+    def train(trial: optuna.Trial) -> list[float]:
+        x = trial.suggest_float("x", 0.0, 1.0)
+        return [0.5 + 0.3 * x * epoch / EPOCHS + 0.4 * (1.0 - x) * (epoch == 2) for epoch in range(1, EPOCHS + 1)]
+
+    sampler = CurveSampler(EPOCHS, seed=0, epoch_policy=epoch_policy)
+    pruner = CurvePruner(EPOCHS, epoch_policy=epoch_policy)
+    study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+    optimize(study, train, budget=200)
+    assert predicted_best(study, EPOCHS, epoch_policy).params["x"] == pytest.approx(best, abs=0.1)
+    assert np.mean([trial.params["x"] for trial in study.trials[-5:]]) == pytest.approx(best, abs=0.3)
+
+
+@pytest.mark.parametrize("kind", [CurveSampler, CurvePruner])
+def test_the_epoch_that_counts_is_the_best_or_the_last(kind: Any) -> None:
+    with pytest.raises(UsageError, match="not known"):
+        kind(max_epochs=10, epoch_policy="first")
 
 
 def test_the_first_trials_are_stopped_at_the_first_rung_but_not_those_that_were_enqueued() -> None:
