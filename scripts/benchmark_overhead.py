@@ -27,8 +27,8 @@ Measured on a shared virtual machine with two x86-64 cores, Python 3.11.7, Tenso
   against 56.8 (-0.2, 0.3 and 5.0 s). The spread is larger than what was changed; either mean is 1.0 to 1.3 % of the CPU
   seconds of a whole training. By the clock, a trial: checkpoints 361 ms before and 47 after, pictures 7.5 s and
   5.9 s.
-- No other work, `--epochs 5 --trials 4` (digits, where a trial takes 2.5 s): tracing 1,146 ms of a trial at commit 574a1ff
-  and 810 since metrics are built beforehand (adf4a06), the whole of it 1.16 and 1.08 times as long as the bare loop.
+- No other work, `--epochs 5 --trials 4` (digits, where a trial takes 2.5 s): tracing 1,146 ms of a trial at commit
+  574a1ff and 810 since metrics are built beforehand (adf4a06); a trial 1.16 and 1.08 times as long as the bare loop.
 What was changed for it, in CPU milliseconds of one trial: a step is traced once, which was twice (bare Keras still
 does), 300 less; checkpoints, as far as training waits for them, from 5 x 50
 to 5 x 2; the predictions of 6,000 rows behind a confusion matrix from 920 to 600 (compiled); pictures from 450 to 300

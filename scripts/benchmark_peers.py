@@ -11,8 +11,8 @@ MedianPruner, the pruning callback of optuna-integration), keras_tuner_search.py
 ray_tune.py (OptunaSearch with ASHA, 1 and 2 trials at a time), ours.py (the study file, 1 and 2 slots) and curves.py
 (the same with CurveSampler and CurvePruner). None is told of a configuration to begin with: the study's baseline is
 left out. Of the digits three tenths are held out, 432 rows: with the study's own tenth, 145 rows, most searches came to
-100 %, and which was first was a matter of luck. What is not installed is skipped: `pip install "autotune[benchmarks]"`. The figures are of any epoch of any
-trial, whether or not the tuner keeps that epoch's weights.
+100 %, and which was first was a matter of luck. What is not installed is skipped: `pip install
+"autotune[benchmarks]"`. The figures are of any epoch of any trial, whether or not the tuner keeps that epoch's weights.
 
 Usage: python scripts/benchmark_peers.py [--data digits|mnist] [--budget SECONDS] [--seeds 3] [--methods optuna,ray-1]
            [--trials N] [--until ACCURACY] [--data-dir DIR] [--json FILE]
@@ -21,9 +21,9 @@ With --until 1.0 a search ends as soon as it has classified all rows rightly: th
 mnist.npz (default: AUTOTUNE_DATA). FILE is written anew after each run. Say with every figure: what the first lines
 say, and this command.
 
-Measured on a shared virtual machine with two x86-64 cores and no other work, Python 3.11.7, TensorFlow 2.21, Optuna 5.0,
-KerasTuner 1.4.8, Ray 2.60. Digits, commit 9fee72d, `--budget 200` and `--methods` with those named here; seconds and
-percent, medians over the seeds 0 to 2:
+Measured on a shared virtual machine with two x86-64 cores and no other work, Python 3.11.7, TensorFlow 2.21, Optuna
+5.0, KerasTuner 1.4.8, Ray 2.60. Digits, commit 9fee72d, `--budget 200` and `--methods` with those named here; seconds
+and percent, medians over the seeds 0 to 2:
 
                          98.0 %   99.0 %   common   seed 0   seed 1   seed 2     best   epochs  outside      MiB
     optuna                   12       36       70      135       70       32    99.31      479     18 %     1261
