@@ -83,8 +83,7 @@ def new_launcher(preload: tuple[str, ...], environment: Mapping[str, str]) -> La
 class ForkServer:
     """Starts trial processes by forking a process that has imported what they need.
 
-    The server begins to import at once. One that dies (out of memory, killed by hand) is started again by the next
-    `start`.
+    A server that dies (out of memory, killed by hand) is started again by the next `start`.
     """
 
     def __init__(self, preload: tuple[str, ...], environment: Mapping[str, str]) -> None:
@@ -96,7 +95,6 @@ class ForkServer:
         self._n_servers = 0
         self._requests: socket.socket | None = None
         self._closed = False
-        self._start_server()
 
     def start(self, task: Task) -> TrialProcess:
         payload = cloudpickle.dumps(task)
