@@ -36,8 +36,8 @@ and percent, medians over the seeds 0 to 2:
 is not half of it, and three seeds say little: near the top 432 rows differ by one or two from one epoch to the next.
 Since then CurveSampler counts the best epoch as the study does: with these seeds it was there after 35, 25 and 24 s (in
 runs of its own on the same day, a8f5276). Beginning, TensorFlow's imports, takes 6 s of ours, 5 of Optuna alone, 12 of
-Ray; before its model has the eight trials that it needs, CurveSampler has spent some 9 s more. To begin a trial takes
-as long as 5 epochs here (`start_epochs`), 7 before its steps were traced once instead of twice.
+Ray; before its model has the eight trials that it needs, CurveSampler has spent some 9 s more. To begin a trial is
+reckoned as 5 epochs here (`start_epochs`), by the phases of scripts/benchmark_overhead.py.
 
 MNIST, commit a8f5276, `--seeds 1 --budget 780` and those named here; seconds:
 
@@ -144,11 +144,12 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    budgets = ", ".join(f"{name}: {problem.budget_s:g}" for name, problem in PROBLEMS.items())
     parser.add_argument("--data", choices=PROBLEMS, default="digits")
     parser.add_argument("--data-dir", metavar="DIR", type=Path)
     parser.add_argument("--methods", metavar="NAMES", default=",".join(METHODS), help="default: %(default)s")
     parser.add_argument("--seeds", metavar="N", type=int, default=3, help="the seeds 0 to N - 1")
-    parser.add_argument("--budget", metavar="SECONDS", type=float, help="digits: 120, mnist: 3600")
+    parser.add_argument("--budget", metavar="SECONDS", type=float, help=budgets)
     parser.add_argument("--trials", metavar="N", type=int, help="end a search as soon as it has so many: for a try")
     parser.add_argument("--until", metavar="ACCURACY", type=float, default=math.inf, help="end a search then")
     parser.add_argument("--json", metavar="FILE", type=Path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
@@ -13,6 +14,9 @@ from textwrap import dedent
 
 import pytest
 from postgres_server import NoPostgresError, PostgresServer  # scripts/postgres_server.py
+
+Until = Callable[[Callable[[], bool]], None]
+PATIENCE_S = 180  # for a machine that is very busy; nothing here waits for time to pass
 
 # Ends with its standard input, and so with the tests, however these end.
 _S3_SERVER = """
@@ -23,6 +27,19 @@ server.start()
 print(*server.get_host_and_port(), sep=":", flush=True)
 sys.stdin.read()
 """
+
+
+@pytest.fixture
+def until() -> Until:
+    """Give a function that waits for what another process does and tells nobody of."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        give_up = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < give_up, "what was waited for did not happen"
+            time.sleep(0.05)  # reason: nobody says when it has happened
+
+    return wait
 
 
 @pytest.fixture(scope="session")

@@ -177,7 +177,7 @@ def test_processes_are_ended_with_their_children_when_they_have_done_enough(tmp_
     parent = (
         "import pathlib, subprocess, sys\n"
         "held = bytearray(64 * 2**20)\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"
         "pathlib.Path('begun').write_text(str(child.pid))\n"
         "pathlib.Path('begun').rename('child')\n"
         "print('up', flush=True)\n"
@@ -193,7 +193,7 @@ def test_processes_are_ended_with_their_children_when_they_have_done_enough(tmp_
 
 def test_memory_is_that_of_a_process_and_its_children(tmp_path: Path) -> None:
     held = "held = bytearray(64 * 2**20)\n"
-    child = f"import time\n{held}print(1, flush=True)\ntime.sleep(600)\n"
+    child = f"import signal\n{held}print(1, flush=True)\nsignal.pause()\n"
     parent = f"import subprocess, sys\n{held}subprocess.run([sys.executable, '-c', {child!r}])\n"
     log, asked = tmp_path / "log.txt", iter([False])
 
@@ -205,7 +205,7 @@ def test_memory_is_that_of_a_process_and_its_children(tmp_path: Path) -> None:
 
 
 def test_a_process_is_ended_when_its_time_is_up(tmp_path: Path) -> None:
-    endless = [sys.executable, "-c", "import time; time.sleep(600)"]
+    endless = [sys.executable, "-c", "import signal; signal.pause()"]
     measured = run_for(endless, 0.5, tmp_path / "log", tmp_path, os.environ, lambda: False)
     assert (measured.status, measured.seconds) == (None, 0.5)
 

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from autotune.running.storage import open_storage
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 SHELL = ["slurm_array.sh", "ssh_workers.sh"]
-PATIENCE_S = 120  # for a machine that is very busy; nothing here waits for time to pass
+Until = Callable[[Callable[[], bool]], None]
 STUDY = """
 import os
 import time
@@ -36,7 +35,7 @@ def objective(trial):
     trial.set_user_attr("host", os.environ["FAKE_HOST"])
     (HERE / os.environ["FAKE_HOST"]).touch()
     while not (HERE / "a").exists() or not (HERE / "b").exists() or (HERE / "wait").exists():
-        time.sleep(0.02)  # between two looks for what it waits for: a file
+        time.sleep(0.02)  # reason: a file tells nobody that it is there now
     return trial.suggest_float("x", -1.0, 1.0) ** 2
 
 
@@ -83,13 +82,6 @@ def _trials(url: str) -> list[optuna.trial.FrozenTrial]:
         storage.remove_session()
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    give_up = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < give_up, "what was waited for did not happen"
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("script", SHELL)
 def test_the_shell_recipes_are_sound(script: str) -> None:
     subprocess.run(["bash", "-n", str(SCRIPTS / script)], check=True)
@@ -117,11 +109,11 @@ def test_hosts_by_ssh_share_a_study_and_keep_its_budget(place: Path) -> None:
     assert (place / "runs of 'ours'" / "toy").is_dir()
 
 
-def test_a_signal_to_the_ssh_recipe_stops_its_hosts_and_their_trials_wait(place: Path) -> None:
+def test_a_signal_to_the_ssh_recipe_stops_its_hosts_and_their_trials_wait(place: Path, until: Until) -> None:
     url = f"journal:///{place / 'study.log'}"
     (place / "wait").touch()
     process = _start(place, "ssh_workers.sh", "a b", "study.py", "--workers", "1", OPTUNA_STORAGE=url)
-    _until(lambda: (place / "a").exists() and (place / "b").exists())
+    until(lambda: (place / "a").exists() and (place / "b").exists())
     process.send_signal(signal.SIGTERM)
     output = process.communicate()[0]
     assert process.returncode == 130, output

@@ -33,7 +33,7 @@ from autotune.data import (
 from autotune.errors import AutotuneError, StudyFileError
 from autotune.running.piped_trial import PipedTrial, Replay
 from autotune.running.source import StudySource
-from autotune.search import counting, differences
+from autotune.search import differences, with_epoch_policy
 from autotune.seeds import derive_seed
 from autotune.stopping_rule import StopWhenFlat
 from autotune.study import Cost, Direction, EpochPolicy, StudySpec
@@ -239,7 +239,7 @@ def send_result(connection: Connection, work: Callable[[], object], *folders: Pa
 def _declaration(spec: StudySpec) -> Declaration:
     named = {name: getattr(spec, name) for name in Declaration.__dataclass_fields__ if hasattr(spec, name)}
     if spec.objective is None:  # what an objective returns may be of any epoch
-        named["pruner"] = counting(spec.pruner, spec.epoch_policy)
+        named["pruner"] = with_epoch_policy(spec.pruner, spec.epoch_policy)
         if spec.sampler is not None:
             named["sampler"] = partial(_sampler, spec.sampler, spec.epoch_policy)
     return Declaration(
@@ -252,7 +252,7 @@ def _declaration(spec: StudySpec) -> Declaration:
 def _sampler(
     factory: Callable[[int], optuna.samplers.BaseSampler], epoch_policy: EpochPolicy, seed: int
 ) -> optuna.samplers.BaseSampler:
-    return counting(factory(seed), epoch_policy)
+    return with_epoch_policy(factory(seed), epoch_policy)
 
 
 def _load_data(spec: StudySpec, data_dir: Path | None) -> Dataset:

@@ -1,6 +1,6 @@
 """Which hyperparameters next, and which trial to stop: in Optuna's own interfaces."""
 
-from autotune.search.curve_search import CurvePruner, CurveSampler, counting, predicted_best
+from autotune.search.curve_search import CurvePruner, CurveSampler, predicted_best, with_epoch_policy
 from autotune.search.exhaustion import FAULTS_OF_CONFIGURATION, is_exhausted, rough_key, tried, twin
 from autotune.search.finished_trials import FinishedTrials
 from autotune.search.fold_pruning import by_folds
@@ -30,7 +30,6 @@ __all__ = [
     "best_complete",
     "best_first",
     "by_folds",
-    "counting",
     "describe",
     "differences",
     "direction_sign",
@@ -44,4 +43,5 @@ __all__ = [
     "tpe",
     "tried",
     "twin",
+    "with_epoch_policy",
 ]

@@ -150,7 +150,7 @@ class CurvePruner(BasePruner):
         return looks.worth(belief.best) < _looks_at_new(belief, self._rungs, self._start_epochs).worth(belief.best)
 
 
-def counting(kind: Kind, epoch_policy: EpochPolicy) -> Kind:
+def with_epoch_policy(kind: Kind, epoch_policy: EpochPolicy) -> Kind:
     """Return a sampler or a pruner; one of curves counts the epoch that its study counts, unless it was told which."""
     if isinstance(kind, CurveSampler | CurvePruner) and kind.epoch_policy is None:
         kind = copy.copy(kind)

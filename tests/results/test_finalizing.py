@@ -18,9 +18,10 @@ from optuna.trial import create_trial
 import autotune
 from autotune.data import load_test
 from autotune.errors import StudyFailedError, UsageError
+from autotune.results import opening
 from autotune.results.exporting import export
 from autotune.results.final import FinalResult, claim_test_rows, read_result
-from autotune.results.finalizing import Unfinished
+from autotune.results.finalizing import Unfinished, _test_score
 from autotune.running.events import Event, Note, TrialEnded
 
 pytestmark = pytest.mark.usefixtures("no_places_from_outside")
@@ -278,6 +279,13 @@ study = StudySpec(name="toy", dataset={dataset}, folds={folds}, build=build, fit
 """
 
 
+@pytest.mark.parametrize(("metric", "is_a_share"), [("accuracy", True), ("f_score", False)])
+def test_the_interval_of_an_accuracy_on_test_rows_ends_at_1(metric: str, is_a_share: bool) -> None:
+    found = _test_score(opening.TestScores(100, (1.0, 0.97), None), 2, metric, "maximize", "today")
+    assert found.estimate.low < found.estimate.mean
+    assert (found.estimate.high == 1.0) == is_a_share
+
+
 @pytest.mark.trains
 def test_the_winner_is_refitted_on_all_rows_and_tested_once(tmp_path: Path, run_dir: Path) -> None:
     import keras
@@ -297,7 +305,6 @@ def test_the_winner_is_refitted_on_all_rows_and_tested_once(tmp_path: Path, run_
         found = keras.models.load_model(path).evaluate(test.x, test.y, verbose=0, return_dict=True)
         assert value == pytest.approx(found["accuracy"])
     assert result.test.versus_baseline is not None
-    assert result.test.estimate.high <= 1.0  # it is an accuracy
     assert result.test.estimate.mean - result.test.baseline == pytest.approx(result.test.versus_baseline.mean)
     for path in result.models:
         Path(path).unlink()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,9 +15,7 @@ import pytest
 from autotune.running.storage import open_storage, sqlite_url
 
 Script = Callable[..., "subprocess.Popen[str]"]
-Until = Callable[[Callable[[], bool]], None]
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 180  # for a machine that is very busy; nothing here waits for time to pass
 
 
 @pytest.fixture(autouse=True)
@@ -30,19 +27,6 @@ def _no_places_from_outside(no_places_from_outside: None) -> None:
 def storage(tmp_path: Path) -> optuna.storages.BaseStorage:
     """Give a new SQLite storage, opened as runs do."""
     return open_storage(sqlite_url(tmp_path / "study.db"))
-
-
-@pytest.fixture
-def until() -> Until:
-    """Give a function that waits for what another process does and tells nobody of."""
-
-    def wait(condition: Callable[[], bool]) -> None:
-        give_up = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < give_up, "what was waited for did not happen"
-            time.sleep(0.05)  # reason: nobody says when it has happened
-
-    return wait
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from autotune import CurvePruner, CurveSampler, StudySpec
 from autotune.running.preparing import Declaration, Declare
 from autotune.running.source import study_source
+from autotune.study import EpochPolicy
 
 
 def declared(**study: Any) -> Declaration:
@@ -27,13 +28,13 @@ NETWORK: dict[str, Any] = {"dataset": "digits", "build": lambda trial, data: Non
 
 
 @pytest.mark.parametrize("epoch_policy", ["best", "last"])
-def test_the_model_of_curves_counts_the_epoch_that_the_study_counts(epoch_policy: str) -> None:
+def test_the_model_of_curves_counts_the_epoch_that_the_study_counts(epoch_policy: EpochPolicy) -> None:
     curves = {"sampler": lambda seed: CurveSampler(9, seed), "pruner": CurvePruner(9)}
     found = declared(**NETWORK, **curves, epoch_policy=epoch_policy)
     assert isinstance(found.pruner, CurvePruner)
     assert found.pruner.epoch_policy == epoch_policy
     assert found.sampler is not None
-    assert vars(found.sampler(3)) == vars(CurveSampler(9, 3, epoch_policy))  # type: ignore[arg-type]  # reason: a parameter
+    assert vars(found.sampler(3)) == vars(CurveSampler(9, 3, epoch_policy))
 
 
 def test_whoever_says_which_epoch_counts_is_believed() -> None:

@@ -38,11 +38,16 @@ def _study(folder: Path, n_trials: int) -> optuna.Study:
     return study
 
 
+def _backend(study: optuna.Study) -> Any:
+    """Return the storage behind Optuna's cache, which a `BaseStorage` does not say that it has."""
+    storage: Any = study._storage
+    return storage.inner._backend
+
+
 def _statements(study: optuna.Study) -> list[str]:
     """Return the list to which all statements of a storage are added from now on."""
     seen: list[str] = []
-    # The storage of a database is Optuna's cache in front of ours, which a `BaseStorage` does not say.
-    engine = study._storage.inner._backend.engine  # type: ignore[attr-defined]  # reason: as said above
+    engine = _backend(study).engine
 
     def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
         seen.append(statement)
@@ -93,7 +98,7 @@ def test_status_and_best_read_no_reports_and_the_parameters_of_one_trial(
     study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={"failure": "nan"}))
     fresh = optuna.load_study(study_name="toy", storage=open_storage(sqlite_url(tmp_path / "study.db")))
     read: list[list[FrozenTrial]] = []
-    backend = fresh._storage.inner._backend  # type: ignore[attr-defined]
+    backend = _backend(fresh)
     read_all = backend.get_all_trials
 
     def noting(*args: Any, **kwargs: Any) -> list[FrozenTrial]:

@@ -14,7 +14,7 @@ import optuna
 import pytest
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.testing import pytest_samplers as suites
-from optuna.trial import TrialState
+from optuna.trial import BaseTrial, TrialState
 
 from autotune.errors import UsageError
 from autotune.search import CurvePruner, CurveSampler, SeededSampler, predicted_best
@@ -24,7 +24,7 @@ from autotune.search.curve_search import rungs
 from autotune.study import EpochPolicy
 
 EPOCHS = 20
-Train = Callable[[optuna.Trial], Sequence[float]]
+Train = Callable[[BaseTrial], Sequence[float]]
 
 
 class TestOptunasOwnSuite(
@@ -35,7 +35,7 @@ class TestOptunasOwnSuite(
         return lambda: CurveSampler(max_epochs=10, seed=0)
 
 
-def curve(trial: optuna.Trial) -> list[float]:
+def curve(trial: BaseTrial) -> list[float]:
     """Return an accuracy at each epoch: how high it ends and how fast it gets there are decided by two parameters."""
     rate = trial.suggest_float("rate", 1e-5, 1.0, log=True)
     width = trial.suggest_int("width", 1, 64, log=True)
@@ -44,7 +44,7 @@ def curve(trial: optuna.Trial) -> list[float]:
     return [top * (1.0 - math.exp(-epoch / (1.5 + off))) for epoch in range(1, EPOCHS + 1)]
 
 
-def mixed(trial: optuna.Trial) -> list[float]:
+def mixed(trial: BaseTrial) -> list[float]:
     """Return losses of a space with parameters of every kind, some of them conditional."""
     optimizer = trial.suggest_categorical("optimizer", ["adam", "sgd", "none"])
     rate = trial.suggest_float(f"{optimizer}_rate", 1e-4, 1.0, log=True)
@@ -79,7 +79,7 @@ def new_study(direction: str = "maximize", seed: int = 0, **settings: Any) -> op
 def best_end(study: optuna.Study, train: Train) -> float:
     """Return what the trial that the model hands over would end at."""
     chosen = predicted_best(study, EPOCHS)
-    return train(optuna.trial.FixedTrial(chosen.params))[-1]  # type: ignore[arg-type]
+    return train(optuna.trial.FixedTrial(chosen.params))[-1]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -193,7 +193,7 @@ def test_a_trial_that_runs_leads_by_what_it_has_shown_and_not_by_what_it_is_take
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
 def test_a_region_that_diverges_is_left(broken: float) -> None:
-    def half_diverges(trial: optuna.Trial) -> list[float]:
+    def half_diverges(trial: BaseTrial) -> list[float]:
         values = curve(trial)
         return values if trial.params["rate"] < 1e-2 else [values[0], *[broken] * (EPOCHS - 1)]
 
@@ -221,7 +221,7 @@ def test_the_trial_handed_over_is_not_the_one_with_the_luckiest_report() -> None
     study = new_study()
     optimize(study, lambda trial: [value + 0.03 * rng.normal() for value in curve(trial)], budget=600)
     seen = max(study.trials, key=lambda trial: max(trial.intermediate_values.values()))
-    luckiest = curve(optuna.trial.FixedTrial(seen.params))[-1]  # type: ignore[arg-type]
+    luckiest = curve(optuna.trial.FixedTrial(seen.params))[-1]
     assert best_end(study, curve) > 0.92
     assert best_end(study, curve) >= luckiest - 0.005
 
@@ -255,7 +255,7 @@ def test_trials_of_several_folds_are_judged_by_their_means() -> None:
 
 @pytest.mark.parametrize(("epoch_policy", "best"), [("last", 1.0), ("best", 0.0)])
 def test_the_search_goes_where_the_epoch_is_good_that_counts(epoch_policy: EpochPolicy, best: float) -> None:
-    def train(trial: optuna.Trial) -> list[float]:
+    def train(trial: BaseTrial) -> list[float]:
         x = trial.suggest_float("x", 0.0, 1.0)
         return [0.5 + 0.3 * x * epoch / EPOCHS + 0.4 * (1.0 - x) * (epoch == 2) for epoch in range(1, EPOCHS + 1)]
 
@@ -335,7 +335,7 @@ def test_a_sampler_of_a_finite_space_tries_each_configuration_once() -> None:
 def test_training_of_a_single_epoch_is_searched_too() -> None:
     study = optuna.create_study(sampler=CurveSampler(max_epochs=1, seed=0), pruner=CurvePruner(max_epochs=1))
 
-    def objective(trial: optuna.Trial) -> float:
+    def objective(trial: BaseTrial) -> float:
         value = (trial.suggest_float("x", 0.0, 1.0) - 0.3) ** 2 + 0.1 * abs(trial.suggest_int("y", 1, 5, log=True) - 2)
         trial.report(value, 1)
         assert not trial.should_prune()
