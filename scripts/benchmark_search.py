@@ -3,7 +3,8 @@
 Nothing is trained: a surrogate answers with the validation accuracy after each of 50 epochs (scripts/lcbench.py). Every
 method may spend the same number of epochs, counted one by one as they are reported, by one worker or by several that
 train asynchronously on a simulated clock (scripts/simulated_search.py); an epoch takes as long as the surrogate says
-for the configuration. With --noise each report has a deviation that (task, configuration, epoch, seed) decide.
+for the configuration. With --start-epochs beginning a trial costs as much as so many of its epochs, which only ours is
+told: the others cannot be. With --noise each report has a deviation that (task, configuration, epoch, seed) decide.
 
 Reported is the normalised regret: 0 for the best final accuracy of 10,000 random configurations, 1 for their median;
 below 0 is better than all of these. Once for the final accuracy, without noise, of the configuration that the method
@@ -15,7 +16,7 @@ code (scripts/search_methods.py, scripts/search_peers.py). A method whose librar
 `pip install 'autotune[benchmarks]'` brings all but PyTorch, for Optuna's Gaussian process.
 
 Usage: python scripts/benchmark_search.py --data-dir DIR [--tasks development|judging] [--methods random,...]
-           [--seeds 1] [--budget 1000] [--workers 1] [--noise 0.0] [--json FILE]
+           [--seeds 1] [--budget 1000] [--workers 1] [--noise 0.0] [--start-epochs 0] [--json FILE]
 
 DIR/lcbench has the surrogate (default: AUTOTUNE_DATA). Methods are developed on the development tasks, every second
 one; the judging tasks are for the end. FILE gets a line of JSON for each run as soon as it is done, and a run that is
@@ -34,6 +35,7 @@ import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +82,8 @@ def main() -> int:
     tasks = surrogate.tasks[options.tasks == "judging" :: 2]
     checkpoints = tuple(at for at in CHECKPOINTS if at <= options.budget) or (options.budget,)
     settings = [
-        Setting(options.budget, checkpoints, options.workers, options.noise, seed) for seed in range(options.seeds)
+        Setting(options.budget, checkpoints, options.workers, options.noise, seed, options.start_epochs)
+        for seed in range(options.seeds)
     ]
     print(_heading(options, len(tasks)), flush=True)
     known = _read(options.json)
@@ -102,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--budget", metavar="EPOCHS", type=int, default=CHECKPOINTS[-1])
     parser.add_argument("--workers", metavar="N", type=int, default=1)
     parser.add_argument("--noise", metavar="POINTS", type=float, default=0.0)
+    parser.add_argument("--start-epochs", metavar="N", type=int, default=0, help="that beginning a trial takes")
     parser.add_argument("--json", metavar="FILE", type=Path)
     return parser
 
@@ -125,7 +129,8 @@ def _data_dir(given: Path | None) -> Path:
 
 def _heading(options: argparse.Namespace, n_tasks: int) -> str:
     noise = f"noise of {options.noise:g} points" if options.noise else "no noise"
-    what = f"{n_tasks} {options.tasks} tasks, {options.seeds} seeds, {options.workers} workers, {noise}"
+    start = f", {options.start_epochs} epochs to begin a trial" if options.start_epochs else ""
+    what = f"{n_tasks} {options.tasks} tasks, {options.seeds} seeds, {options.workers} workers, {noise}{start}"
     where = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     return f"{what}; {where}, Optuna {optuna.__version__}"
 
@@ -157,7 +162,10 @@ def run_search(method: str, task: Task, setting: Setting) -> Run:
         NotHereError: If the method needs what is not here.
     """
     # Each task gets a seed of its own: else all would begin with the same, lucky or unlucky, configuration.
-    searching = METHODS[method](task.space, derive_seed(setting.seed, "method", task.name))
+    make = METHODS[method]
+    if make is search_methods.curves and setting.start_epochs:
+        make = partial(search_methods.curves, start_epochs=setting.start_epochs)
+    searching = make(task.space, derive_seed(setting.seed, "method", task.name))
     standings = simulate(searching, task, setting)
     return Run(method, task.name, setting, tuple(standings))
 

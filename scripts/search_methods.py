@@ -55,10 +55,10 @@ def optuna_gp(space: Space, seed: int) -> Method:
     return OptunaMethod(space, seed, GPSampler(seed=seed), MedianPruner())
 
 
-def curves(space: Space, seed: int) -> Method:
+def curves(space: Space, seed: int, start_epochs: float = 1.0) -> Method:
     """Our sampler and pruner that know learning curves, which hand over what their model predicts to be the best."""
-    sampler, pruner = CurveSampler(max_epochs=EPOCHS, seed=seed), CurvePruner(max_epochs=EPOCHS)
-    return OptunaMethod(space, seed, sampler, pruner, lambda study: predicted_best(study, EPOCHS))
+    sampler, pruner = CurveSampler(EPOCHS, seed, start_epochs), CurvePruner(EPOCHS, start_epochs)
+    return OptunaMethod(space, seed, sampler, pruner, lambda study: predicted_best(study, EPOCHS, start_epochs))
 
 
 class OptunaMethod:

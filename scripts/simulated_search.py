@@ -1,7 +1,9 @@
 """A search on a simulated clock: workers that train asynchronously, and how good the search is as epochs are spent.
 
 Every method, whoever wrote it, sits behind the same three calls. An epoch is spent when its result is reported; the
-search ends after exactly the budget. A worker whose trial has ended asks for the next one at once, at its own time.
+search ends after exactly the budget. Where it takes some epochs' time to begin a job (a process, a network to be
+traced), these are spent with the job's first epoch, and no job is begun without budget left. A worker whose trial has
+ended asks for the next one at once, at its own time.
 """
 
 from __future__ import annotations
@@ -61,6 +63,7 @@ class Setting:
         workers: How many train at the same time.
         noise: Standard deviation of the noise on the curves, in points of accuracy.
         seed: Of the noise; that of the method is derived from it.
+        start_epochs: How many epochs of the configuration it takes as long as to begin a job with it.
     """
 
     budget: int
@@ -68,6 +71,7 @@ class Setting:
     workers: int = 1
     noise: float = 0.0
     seed: int = 0
+    start_epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Standing:
     """How good a search is at a checkpoint.
 
     Attributes:
-        epochs: The epochs spent.
+        epochs: The epochs spent, or about to be spent with the next report.
         chosen: Normalised regret of the final, noise-free accuracy of the configuration that would be handed over.
         seen: The same of the noise-free accuracy at the epoch, of whatever trial, whose report was the best.
         clock_s: Simulated seconds since the start.
@@ -105,6 +109,7 @@ class _Running:
     worker: int
     job: Job
     epoch: int  # being trained
+    spends: int  # epochs, when it ends
 
 
 class _Search:
@@ -123,38 +128,41 @@ class _Search:
             self._employ()
             if not self._running:
                 raise RuntimeError(f"the method gave nothing to do after {self._n_spent} epochs")
+            first = self._n_spent + 1
+            spent = self._n_spent + self._running[0][2].spends
+            standings += [self._standing(at) for at in self._setting.checkpoints if first <= at < spent]
             self._end_epoch()
-            if self._n_spent in self._setting.checkpoints:
-                standings.append(self._standing())
+            if spent in self._setting.checkpoints:
+                standings.append(self._standing(spent))
         return standings
 
     def _employ(self) -> None:
         """Give idle workers what the method has for them, as long as there is budget to begin an epoch."""
         waiting = []
         for worker in self._idle:
-            if self._n_begun == self._setting.budget:
+            if self._n_begun >= self._setting.budget:
                 break
             job = self._timed(self._method.ask, worker)
             if job is None:
                 waiting.append(worker)
             else:
                 self._n_trials += 1
-                self._begin_epoch(_Running(worker, job, job.trained + 1))
+                self._begin_epoch(_Running(worker, job, job.trained + 1, 1 + self._setting.start_epochs))
         self._idle = waiting
 
     def _begin_epoch(self, running: _Running) -> None:
-        if self._n_begun == self._setting.budget:
+        if self._n_begun >= self._setting.budget:
             return
-        self._n_begun += 1
-        end_s = self._clock_s + self._task.training(running.job.config).epoch_s
+        self._n_begun += running.spends
+        end_s = self._clock_s + running.spends * self._task.training(running.job.config).epoch_s
         heapq.heappush(self._running, (end_s, self._n_begun, running))
 
     def _end_epoch(self) -> None:
         self._clock_s, _, running = heapq.heappop(self._running)
-        self._n_spent += 1
+        self._n_spent += running.spends
         job, epoch = running.job, running.epoch
         if self._timed(self._method.report, job, epoch, self._observe(job, epoch)) and epoch < job.epochs:
-            self._begin_epoch(_Running(running.worker, job, epoch + 1))
+            self._begin_epoch(_Running(running.worker, job, epoch + 1, 1))
         else:
             self._idle.append(running.worker)
 
@@ -166,13 +174,13 @@ class _Search:
         self._last[job.trial] = (observed, job.config)
         return observed
 
-    def _standing(self) -> Standing:
+    def _standing(self, epochs: int) -> Standing:
         config = self._timed(self._method.choose)
         if config is None:
             _, config = max(self._last.values(), key=lambda last: last[0])
         chosen, (_, seen) = float(self._task.training(config).accuracy[-1]), self._best
         regret = self._task.regret
-        return Standing(self._n_spent, regret(chosen), regret(seen), self._clock_s, self._n_trials, self._method_s)
+        return Standing(epochs, regret(chosen), regret(seen), self._clock_s, self._n_trials, self._method_s)
 
     def _timed(self, call: Callable[..., T], *arguments: Any) -> T:
         began = time.process_time()

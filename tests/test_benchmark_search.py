@@ -12,10 +12,13 @@ from typing import ClassVar
 import benchmark_search  # scripts/benchmark_search.py
 import numpy as np
 import pytest
+import search_methods
 from benchmark_search import METHODS, Run, run_search
 from lcbench import EPOCHS, Config, Curves, LCBench, Surrogate, Task, draw
 from optuna.distributions import FloatDistribution, IntDistribution
 from simulated_search import Job, NotHereError, Setting, Standing, simulate
+
+from autotune.seeds import derive_seed
 
 SHORT = Setting(budget=60, checkpoints=(50, 60), workers=4, noise=0.5)
 
@@ -102,6 +105,23 @@ def test_a_continued_trial_pays_for_its_new_epochs_only(task: Task) -> None:
     method = Scripted(job("whole", x=0.5, epochs=2), job("continued", x=0.5, trained=2, epochs=5))
     simulate(method, task, Setting(budget=5, checkpoints=(5,)))
     assert method.told == [("whole", 1), ("whole", 2), ("continued", 3), ("continued", 4), ("continued", 5)]
+
+
+def test_beginning_a_job_spends_budget_and_time(task: Task) -> None:
+    method = Scripted(*(job(name, x=0.0, epochs=2) for name in ("first", "second", "third")))  # 1 s an epoch
+    setting = Setting(budget=11, checkpoints=(5, 7, 9, 11), start_epochs=3)
+    standings = simulate(method, task, setting)
+    assert method.told == [("first", 1), ("first", 2), ("second", 1), ("second", 2), ("third", 1)]
+    assert [(standing.epochs, standing.clock_s) for standing in standings] == [(5, 5.0), (7, 5.0), (9, 9.0), (11, 10.0)]
+
+
+def test_our_search_is_told_how_long_it_takes_to_begin(task: Task) -> None:
+    told, not_told = (
+        run_search("autotune-curves", task, Setting(200, (200,), start_epochs=start)) for start in (12, 0)
+    )
+    alone = simulate(search_methods.curves(task.space, derive_seed(0, "method", task.name), 12.0), task, told.setting)
+    assert without_cost(told) == without_cost(dataclasses.replace(told, standings=tuple(alone)))
+    assert told.standings[0].trials < not_told.standings[0].trials
 
 
 def test_regret_is_0_for_the_best_random_configuration_and_1_for_the_median(task: Task) -> None:

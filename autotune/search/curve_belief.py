@@ -1,8 +1,9 @@
 """What is believed of a study: its curves, a model of them, and what each is expected to end at.
 
 All of it is a function of the stored trials, so that a process that joins or goes on believes the same. The
-covariance is fitted to the trials that were the first to finish when there were 8, 10, 12 ... of them: those are the
-same ever after. What has been fitted is remembered by what it was fitted to.
+covariance is fitted to the trials that were the first to finish when there were 8, 10, 12 ... of them (from fewer on
+where they take long to begin): those are the same ever after. What has been fitted is remembered by what it was fitted
+to.
 """
 
 from __future__ import annotations
@@ -32,10 +33,9 @@ from autotune.search.curve_kernel import Array, Kernel, Points
 from autotune.search.curve_memory import OfFinished, Recent
 from autotune.search.curve_model import CurveModel, condition, fit
 from autotune.search.curve_space import CurveSpace, searched, space_of
+from autotune.search.curve_training import Training
 from autotune.search.objectives import direction_sign
-from autotune.study import EpochPolicy
 
-N_START = 8  # curves before there is a model
 _GROWTH = 1.15  # of the number of curves between two fits
 _CAUTION = 0.5  # standard deviations that an expected end is lowered by
 _MOST_FITTED = 150  # points that hyperparameters are fitted to; it takes some thirty times their cube
@@ -113,19 +113,17 @@ class Belief:
 
 def believe(
     study: optuna.Study,
-    max_epochs: int,
+    training: Training,
     space: Mapping[str, BaseDistribution] | None = None,
     but: int | None = None,
-    epoch_policy: EpochPolicy | None = None,
 ) -> Belief | None:
     """Return what is believed of a study; None if there are too few curves for it.
 
     Args:
         study: The study; of several objectives the first counts.
-        max_epochs: The last epoch.
+        training: How its trials train.
         space: The parameters to model; None for all.
         but: The number of a trial that is left out, because the decision is about it.
-        epoch_policy: Which epoch's value a trial comes to; None for the last.
     """
     # Not `study.get_trials`: under Hyperband `study` is only one bracket.
     trials = [t for t in study._storage.get_all_trials(study._study_id, deepcopy=False) if t.number != but and t.params]
@@ -133,36 +131,34 @@ def believe(
     trials = [t for t in trials if any(name in t.params for name in distributions)]
     sign = direction_sign(study)
     finished = sorted((t for t in trials if t.state.is_finished()), key=by_completion)
-    over = [curve for t in finished if (curve := _curve_of_finished(t, sign, max_epochs, epoch_policy)) is not None]
+    over = [curve for t in finished if (curve := _curve_of_finished(t, sign, training)) is not None]
     unfinished = [t for t in trials if not t.state.is_finished()]
-    running = [curve for t in unfinished if (curve := curve_of(t, sign, max_epochs, epoch_policy)) is not None]
+    running = [curve for t in unfinished if (curve := curve_of(t, sign, training)) is not None]
     key = (
-        max_epochs,
+        training,
         tuple((name, repr(distribution)) for name, distribution in distributions.items()),
         tuple(over),
         tuple((c.trial.number, repr(c.trial.params), c.epochs, c.values) for c in running),
     )
-    return _BELIEFS.get(key, lambda: _believe(over, running, max_epochs, distributions))
+    return _BELIEFS.get(key, lambda: _believe(over, running, training, distributions))
 
 
-def _curve_of_finished(
-    trial: FrozenTrial, sign: int, max_epochs: int, epoch_policy: EpochPolicy | None
-) -> Curve | None:
-    by = (sign, max_epochs, epoch_policy)
-    return _CURVES.get(trial, by, lambda: curve_of(trial, *by))
+def _curve_of_finished(trial: FrozenTrial, sign: int, training: Training) -> Curve | None:
+    return _CURVES.get(trial, (sign, training), lambda: curve_of(trial, sign, training))
 
 
 def _believe(
     over: Sequence[Curve],
     running: Sequence[Curve],
-    max_epochs: int,
+    training: Training,
     distributions: Mapping[str, BaseDistribution],
 ) -> Belief | None:
     scale = scale_of(over)
-    if len(over) < N_START or scale is None:
+    if len(over) < training.n_start or scale is None:
         return None
+    max_epochs = training.max_epochs
     space = space_of([curve.trial for curve in over], distributions)
-    kernel = _fitted(space, max_epochs, over)
+    kernel = _fitted(space, training, over)
     cube = space.to_cube([curve.trial.params for curve in over])
     seen = thinned(over, scale, _MOST_SEEN)
     model = condition(kernel, _points_of(space, max_epochs, over, cube, seen), seen.targets)
@@ -180,9 +176,9 @@ def _believe(
     return Belief(space, scale, max_epochs, curves, cube, model, ends, doubts, taken)
 
 
-def _fitted(space: CurveSpace, max_epochs: int, over: Sequence[Curve]) -> Kernel:
+def _fitted(space: CurveSpace, training: Training, over: Sequence[Curve]) -> Kernel:
     """Return the covariance fitted to as many of the first finished curves as the last fit was due at."""
-    n = N_START
+    n = training.n_start
     while (more := math.ceil(n * _GROWTH)) <= len(over):
         n = more
     first = over[:n]
@@ -192,7 +188,7 @@ def _fitted(space: CurveSpace, max_epochs: int, over: Sequence[Curve]) -> Kernel
         assert scale is not None  # `believe` has looked
     observed = _fewer(thinned(first, scale, _MOST_SEEN))
     cube = space.to_cube([curve.trial.params for curve in first])
-    points = _points_of(space, max_epochs, first, cube, observed)
+    points = _points_of(space, training.max_epochs, first, cube, observed)
     given = [points.columns, points.trials, points.times, observed.targets, space.parameter_of]
     digest = hashlib.sha256(b"|".join(np.ascontiguousarray(one).tobytes() for one in given)).digest()
     return _KERNELS.get(digest, lambda: fit(points, observed.targets, space.parameter_of))

@@ -19,8 +19,8 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.search.curve_kernel import Array
+from autotune.search.curve_training import Training
 from autotune.search.objectives import COPY_OF
-from autotune.study import EpochPolicy
 
 _N_LEADERS = 12  # trials whose curves are kept from their first epoch on
 _LOST = "lost"  # the reason of a failed trial (user attribute "failure") that says nothing of its configuration
@@ -91,39 +91,36 @@ class Observations:
     targets: Array
 
 
-def curve_of(trial: FrozenTrial, sign: int, max_epochs: int, epoch_policy: EpochPolicy | None = None) -> Curve | None:
+def curve_of(trial: FrozenTrial, sign: int, training: Training) -> Curve | None:
     """Return what is known of a trial; None if it adds nothing.
 
     Args:
         trial: The trial.
         sign: 1 if a larger value is better, -1 if a smaller one is.
-        max_epochs: The last epoch.
-        epoch_policy: Which epoch's value a trial comes to; None for the last. With "best" a curve is the best so far.
+        training: How it trains. Where its best epoch counts a curve is the best report so far.
     """
     if not trial.params or COPY_OF in trial.user_attrs:
         return None
-    values = _by_epoch(trial.intermediate_values, sign, max_epochs, epoch_policy)
-    if trial.state == TrialState.COMPLETE and trial.values and max_epochs not in values:
-        values[max_epochs] = sign * trial.values[0]
+    values = _by_epoch(trial.intermediate_values, sign, training)
+    if trial.state == TrialState.COMPLETE and trial.values and training.max_epochs not in values:
+        values[training.max_epochs] = sign * trial.values[0]
     if _is_bad(trial, values):
-        values[max_epochs] = math.nan
+        values[training.max_epochs] = math.nan
     if not values and trial.state.is_finished():
         return None
     return Curve(trial, tuple(values), tuple(v if math.isfinite(v) else math.nan for v in values.values()))
 
 
-def _by_epoch(
-    reports: Mapping[int, float], sign: int, max_epochs: int, epoch_policy: EpochPolicy | None
-) -> dict[int, float]:
+def _by_epoch(reports: Mapping[int, float], sign: int, training: Training) -> dict[int, float]:
     first = 1 if 0 in reports else 0  # of a loop that counts from 0
     best = -math.inf
     found: dict[int, float] = {}
     for step in sorted(reports):
         epoch, value = max(step + first, 1), sign * reports[step]
-        is_mean_of_folds = epoch > max_epochs
-        if epoch_policy == "best" and not is_mean_of_folds and math.isfinite(value):
+        is_mean_of_folds = epoch > training.max_epochs
+        if training.epoch_policy == "best" and not is_mean_of_folds and math.isfinite(value):
             value = best = max(best, value)
-        found[min(epoch, max_epochs)] = value
+        found[min(epoch, training.max_epochs)] = value
     return found
 
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
-from typing import Any, TypeVar, get_args
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 import optuna
@@ -30,13 +30,12 @@ from autotune.search.curve_looks import Looks, looks_at
 from autotune.search.curve_proposals import Proposal, expected_improvement, propose
 from autotune.search.curve_space import CurveSpace, searched
 from autotune.search.curve_threads import one_thread
+from autotune.search.curve_training import Training
 from autotune.search.objectives import direction_sign
 from autotune.seeds import derive_seed
 from autotune.study import EpochPolicy
 
 Kind = TypeVar("Kind")
-_RUNG_FACTOR = 2.6  # from one rung to the next
-_N_RUNGS = 3
 _TO_COME = 2**62  # the number of a trial that is not there yet
 
 
@@ -48,6 +47,8 @@ class CurveSampler(BaseSampler):
     Args:
         max_epochs: How many epochs a trial trains that is not stopped, at least 1.
         seed: Where the chance comes from, at least 0.
+        start_epochs: How many epochs it takes as long as to begin a trial (its process, its data, the network), at
+            least 0. The longer, the fewer trials there are before the first suggestion by the model.
         epoch_policy: Which epoch's report a trial comes to: "last", or "best", where a curve is the best report so far.
             None for what a study file says, and "last" where there is none.
 
@@ -60,10 +61,11 @@ class CurveSampler(BaseSampler):
         ... )
     """
 
-    def __init__(self, max_epochs: int, seed: int = 0, epoch_policy: EpochPolicy | None = None) -> None:
-        self._max_epochs = _checked(max_epochs)
+    def __init__(
+        self, max_epochs: int, seed: int = 0, start_epochs: float = 1.0, epoch_policy: EpochPolicy | None = None
+    ) -> None:
+        self.training = Training(max_epochs, start_epochs, epoch_policy)
         self._seed = seed
-        self.epoch_policy = _checked_policy(epoch_policy)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
@@ -76,7 +78,7 @@ class CurveSampler(BaseSampler):
         if not search_space:
             return {}
         with one_thread():
-            belief = believe(study, self._max_epochs, search_space, trial.number, self.epoch_policy)
+            belief = believe(study, self.training, search_space, trial.number)
             if belief is None:
                 return self._start(trial, search_space)
             rng = np.random.default_rng(derive_seed(self._seed, "trial", trial.number))
@@ -106,8 +108,8 @@ class CurvePruner(BasePruner):
 
     Args:
         max_epochs: How many epochs a trial trains that is not stopped, at least 1.
-        start_epochs: How many epochs it takes as long as to begin a trial (its process, its data, the network), at
-            least 0. The longer, the fewer trials are begun; none is looked at before it has trained for longer.
+        start_epochs: As for `CurveSampler`. The longer, the fewer trials are begun; none is looked at before it has
+            trained for longer, or for a tenth of its epochs.
         epoch_policy: As for `CurveSampler`.
 
     Raises:
@@ -115,95 +117,82 @@ class CurvePruner(BasePruner):
     """
 
     def __init__(self, max_epochs: int, start_epochs: float = 1.0, epoch_policy: EpochPolicy | None = None) -> None:
-        self._max_epochs = _checked(max_epochs)
-        self.epoch_policy = _checked_policy(epoch_policy)
-        self._start_epochs = _checked_start(start_epochs)
-        self._rungs = rungs(max_epochs, start_epochs)
+        self.training = Training(max_epochs, start_epochs, epoch_policy)
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-        curve = curve_of(trial, direction_sign(study), self._max_epochs, self.epoch_policy)
+        curve = curve_of(trial, direction_sign(study), self.training)
         if curve is None or not curve.epochs or not self._is_due(trial, curve.epochs[-1]):
             return False
         with one_thread():
-            belief = believe(study, self._max_epochs, None, trial.number, self.epoch_policy)
+            belief = believe(study, self.training, None, trial.number)
             if belief is None:
                 return "fixed_params" not in trial.system_attrs  # who enqueues a trial wants to see it
-            if curve.epochs[-1] == self._max_epochs:
+            if curve.epochs[-1] == self.training.max_epochs:
                 return _expects_less_than_of_new(belief, curve)
             return self._is_worth_less_than_new(belief, curve)
 
     def best_first(self, study: optuna.Study) -> list[FrozenTrial]:
         """Return the complete and the stopped trials by what they are expected to end at, the best first."""
         over = (TrialState.COMPLETE, TrialState.PRUNED)
-        return [trial for trial in by_predicted_end(study, self._max_epochs, self.epoch_policy) if trial.state in over]
+        return [trial for trial in by_predicted_end(study, self.training) if trial.state in over]
 
     def _is_due(self, trial: FrozenTrial, epoch: int) -> bool:
         """Say whether this is the epoch of a rung, or the end of a later fold."""
         last_step = trial.last_step
-        return epoch in self._rungs or (last_step is not None and last_step > self._max_epochs)
+        return epoch in self.training.rungs or (last_step is not None and last_step > self.training.max_epochs)
 
     def _is_worth_less_than_new(self, belief: Belief, curve: Curve) -> bool:
         trained = curve.epochs[-1]
-        later = [epoch for epoch in (*self._rungs, self._max_epochs) if epoch > trained]
+        later = [epoch for epoch in self.training.looks if epoch > trained]
         u = belief.space.to_cube([curve.trial.params])[0]
         looks = looks_at(belief.with_curve(curve), u, curve.trial.number, later, [epoch - trained for epoch in later])
-        return looks.worth(belief.best) < _looks_at_new(belief, self._rungs, self._start_epochs).worth(belief.best)
+        return looks.worth(belief.best) < _looks_at_new(belief, self.training).worth(belief.best)
 
 
 def with_epoch_policy(kind: Kind, epoch_policy: EpochPolicy) -> Kind:
     """Return a sampler or a pruner; one of curves counts the epoch that its study counts, unless it was told which."""
-    if isinstance(kind, CurveSampler | CurvePruner) and kind.epoch_policy is None:
+    if isinstance(kind, CurveSampler | CurvePruner) and kind.training.epoch_policy is None:
         kind = copy.copy(kind)
-        kind.epoch_policy = epoch_policy
+        kind.training = replace(kind.training, epoch_policy=epoch_policy)
     return kind
 
 
-def rungs(max_epochs: int, start_epochs: float = 0.0) -> tuple[int, ...]:
-    """Return the epochs at which a trial may be stopped: before the last one, after more than `start_epochs`."""
-    found: list[int] = []
-    at = max_epochs / _RUNG_FACTOR
-    while at >= 1.0 and len(found) < _N_RUNGS:
-        found.append(round(at))
-        at /= _RUNG_FACTOR
-    return tuple(epoch for epoch in reversed(found) if epoch > start_epochs)
-
-
-def predicted_best(study: optuna.Study, max_epochs: int, epoch_policy: EpochPolicy | None = None) -> FrozenTrial:
+def predicted_best(
+    study: optuna.Study, max_epochs: int, start_epochs: float = 1.0, epoch_policy: EpochPolicy | None = None
+) -> FrozenTrial:
     """Return the trial that the model would hand over: the best by the mean, not by a lucky report.
 
     Args:
         study: A study with a trial that has reported something.
         max_epochs: The last epoch.
+        start_epochs: As for `CurveSampler`.
         epoch_policy: Which epoch's report a trial comes to; None for the last.
 
     Raises:
         UsageError: If no trial has a value.
     """
-    return by_predicted_end(study, max_epochs, epoch_policy)[0]
+    return by_predicted_end(study, Training(max_epochs, start_epochs, epoch_policy))[0]
 
 
-def by_predicted_end(
-    study: optuna.Study, max_epochs: int, epoch_policy: EpochPolicy | None = None
-) -> list[FrozenTrial]:
+def by_predicted_end(study: optuna.Study, training: Training) -> list[FrozenTrial]:
     """Return the trials that have reported something by what they are expected to end at, the best first.
 
     What is expected is lowered by how uncertain it is: a trial that was stopped early is to be clearly better.
 
     Args:
         study: A study with a trial that has reported something.
-        max_epochs: The last epoch.
-        epoch_policy: Which epoch's report a trial comes to; None for the last.
+        training: How its trials train.
 
     Raises:
         UsageError: If no trial has a value.
     """
     with one_thread():
-        belief = believe(study, max_epochs, epoch_policy=epoch_policy)
+        belief = believe(study, training)
     if belief is not None:
         return [belief.curves[at].trial for at in np.argsort(-belief.cautious_ends, kind="stable")]
     sign = direction_sign(study)
     trials = study.get_trials(deepcopy=False)
-    curves = [c for t in trials if (c := curve_of(t, sign, max_epochs, epoch_policy)) is not None]
+    curves = [c for t in trials if (c := curve_of(t, sign, training)) is not None]
     known = [curve for curve in curves if curve.epochs and np.isfinite(curve.values[-1])]
     if not known:
         raise UsageError(
@@ -222,42 +211,12 @@ def _expects_less_than_of_new(belief: Belief, curve: Curve) -> bool:
 
 
 @functools.lru_cache(maxsize=4)
-def _looks_at_new(belief: Belief, at: tuple[int, ...], start_epochs: float) -> Looks:
-    epochs = (*at, belief.max_epochs)
-    return looks_at(belief, _new(belief).u, _TO_COME, epochs, [start_epochs + epoch for epoch in epochs])
+def _looks_at_new(belief: Belief, training: Training) -> Looks:
+    costs = [training.start_epochs + epoch for epoch in training.looks]
+    return looks_at(belief, _new(belief).u, _TO_COME, training.looks, costs)
 
 
 @functools.lru_cache(maxsize=4)
 def _new(belief: Belief) -> Proposal:
     """Return the best new configuration, which is looked for once between two trials."""
     return propose(belief, np.random.default_rng(len(belief.curves)))
-
-
-def _checked(max_epochs: int) -> int:
-    if isinstance(max_epochs, int) and not isinstance(max_epochs, bool) and max_epochs >= 1:
-        return max_epochs
-    raise UsageError(
-        f"max_epochs={max_epochs!r} is out of range.",
-        "It is the number of epochs that a whole trial trains, an integer of at least 1.",
-        "Give the study's `epochs`.",
-    )
-
-
-def _checked_policy(epoch_policy: EpochPolicy | None) -> EpochPolicy | None:
-    if epoch_policy is None or epoch_policy in get_args(EpochPolicy):
-        return epoch_policy
-    raise UsageError(
-        f"epoch_policy={epoch_policy!r} is not known.",
-        'It is "best" where the best epoch of a trial counts, "last" where the last one does.',
-        "Give the study's `epoch_policy`.",
-    )
-
-
-def _checked_start(start_epochs: float) -> float:
-    if isinstance(start_epochs, int | float) and not isinstance(start_epochs, bool) and 0.0 <= start_epochs < math.inf:
-        return float(start_epochs)
-    raise UsageError(
-        f"start_epochs={start_epochs!r} is out of range.",
-        "It is how many epochs it takes as long as to begin a trial, a number of at least 0.",
-        "Divide the seconds before a trial's first epoch by those of an epoch, or leave it out.",
-    )

@@ -11,7 +11,11 @@ from functools import partial
 
 from autotune.search import CurvePruner, CurveSampler
 
-study = dataclasses.replace(study, sampler=partial(CurveSampler, %(epochs)d), pruner=CurvePruner(%(epochs)d, %(start)r))
+study = dataclasses.replace(
+    study,
+    sampler=partial(CurveSampler, %(epochs)d, start_epochs=%(start)r),
+    pruner=CurvePruner(%(epochs)d, %(start)r),
+)
 """
 
 

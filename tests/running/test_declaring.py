@@ -32,21 +32,21 @@ def test_the_model_of_curves_counts_the_epoch_that_the_study_counts(epoch_policy
     curves = {"sampler": lambda seed: CurveSampler(9, seed), "pruner": CurvePruner(9)}
     found = declared(**NETWORK, **curves, epoch_policy=epoch_policy)
     assert isinstance(found.pruner, CurvePruner)
-    assert found.pruner.epoch_policy == epoch_policy
+    assert found.pruner.training.epoch_policy == epoch_policy
     assert found.sampler is not None
-    assert vars(found.sampler(3)) == vars(CurveSampler(9, 3, epoch_policy))
+    assert vars(found.sampler(3)) == vars(CurveSampler(9, 3, epoch_policy=epoch_policy))
 
 
 def test_whoever_says_which_epoch_counts_is_believed() -> None:
     found = declared(**NETWORK, pruner=CurvePruner(9, epoch_policy="last"))
     assert isinstance(found.pruner, CurvePruner)
-    assert found.pruner.epoch_policy == "last"
+    assert found.pruner.training.epoch_policy == "last"
 
 
 def test_the_reports_of_an_objective_are_its_own_affair() -> None:
     found = declared(objective=lambda trial: trial.suggest_float("x", 0.0, 1.0), pruner=CurvePruner(9))
     assert isinstance(found.pruner, CurvePruner)
-    assert found.pruner.epoch_policy is None
+    assert found.pruner.training.epoch_policy is None
 
 
 def test_any_other_sampler_and_pruner_are_as_declared() -> None:

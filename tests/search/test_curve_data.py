@@ -11,9 +11,12 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from autotune.search.curve_data import Curve, Scale, curve_of, rungs_of, scale_of, thinned
+from autotune.search.curve_training import Training
 from autotune.search.objectives import COPY_OF
 
 EPOCHS = 8
+TRAINING = Training(EPOCHS)
+BEST = Training(EPOCHS, epoch_policy="best")
 
 
 def trial(reports: dict[int, float], value: float | None = None, **settings: Any) -> FrozenTrial:
@@ -29,7 +32,7 @@ def trial(reports: dict[int, float], value: float | None = None, **settings: Any
 
 
 def curve(trial: FrozenTrial, sign: int = 1) -> Curve:
-    found = curve_of(trial, sign, EPOCHS)
+    found = curve_of(trial, sign, TRAINING)
     assert found is not None
     return found
 
@@ -56,13 +59,13 @@ def test_the_last_epoch_counts_as_reported_and_not_as_the_best_of_all() -> None:
     ("sign", "bests"), [(1, (0.2, 0.9, math.nan, 0.9, 0.9)), (-1, (-0.2, -0.2, math.nan, -0.1, -0.1))]
 )
 def test_where_the_best_epoch_counts_a_curve_is_the_best_so_far(sign: int, bests: tuple[float, ...]) -> None:
-    found = curve_of(trial({1: 0.2, 2: 0.9, 3: math.nan, 4: 0.1, EPOCHS: 0.8}), sign, EPOCHS, "best")
+    found = curve_of(trial({1: 0.2, 2: 0.9, 3: math.nan, 4: 0.1, EPOCHS: 0.8}), sign, BEST)
     assert found is not None
     assert found.values == pytest.approx(bests, nan_ok=True)
 
 
 def test_where_the_best_epoch_counts_the_mean_of_the_folds_is_that_of_their_best_already() -> None:
-    folds = curve_of(trial({1: 0.2, EPOCHS: 0.8, EPOCHS + 1: 0.7}), 1, EPOCHS, "best")
+    folds = curve_of(trial({1: 0.2, EPOCHS: 0.8, EPOCHS + 1: 0.7}), 1, BEST)
     assert folds is not None
     assert folds.values == (0.2, 0.7)
 
@@ -87,8 +90,8 @@ def test_a_failed_trial_is_bad_unless_its_worker_was_lost(reason: str | None, is
 
 
 def test_copies_and_lost_trials_without_reports_add_nothing() -> None:
-    assert curve_of(trial({}, 0.5, user_attrs={COPY_OF: 1}), 1, EPOCHS) is None
-    assert curve_of(trial({}, state=TrialState.FAIL, user_attrs={"failure": "lost"}), 1, EPOCHS) is None
+    assert curve_of(trial({}, 0.5, user_attrs={COPY_OF: 1}), 1, TRAINING) is None
+    assert curve_of(trial({}, state=TrialState.FAIL, user_attrs={"failure": "lost"}), 1, TRAINING) is None
 
 
 def test_the_bad_tail_is_drawn_up_and_the_order_is_kept() -> None:
@@ -109,13 +112,13 @@ def test_equal_values_can_be_standardized_and_none_at_all_cannot() -> None:
 
 
 def test_a_long_curve_is_kept_at_doubling_epochs_and_at_its_end() -> None:
-    long = curve_of(trial({epoch: 0.01 * epoch for epoch in range(1, 51)}), 1, 50)
+    long = curve_of(trial({epoch: 0.01 * epoch for epoch in range(1, 51)}), 1, Training(50))
     assert long is not None
     assert [long.epochs[position] for position in rungs_of(long)] == [1, 2, 4, 8, 16, 32, 50]
 
 
 def test_of_many_curves_the_leaders_are_kept_whole_and_the_last_not_at_all() -> None:
-    found = [curve_of(trial({e: 0.01 * n + 0.001 * e for e in range(1, 51)}), 1, 50) for n in range(400)]
+    found = [curve_of(trial({e: 0.01 * n + 0.001 * e for e in range(1, 51)}), 1, Training(50)) for n in range(400)]
     curves = [one for one in found if one is not None]
     scale = scale_of(curves)
     assert scale is not None

@@ -10,6 +10,7 @@ from optuna.distributions import FloatDistribution
 from autotune.search.curve_belief import Belief, believe
 from autotune.search.curve_kernel import Points
 from autotune.search.curve_looks import Looks, looks_at
+from autotune.search.curve_training import Training
 
 EPOCHS = 20
 SPACE = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.0, 1.0)}
@@ -27,7 +28,7 @@ def belief() -> Belief:
         for epoch in range(1, 1 + (EPOCHS if number % 3 == 0 else 4)):
             trial.report(1.0 - (x - 0.3) ** 2 - 1.0 / epoch ** (0.5 + y) + 0.02 * rng.normal(), epoch)
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-    found = believe(study, EPOCHS)
+    found = believe(study, Training(EPOCHS))
     assert found is not None
     return found
 

@@ -20,7 +20,7 @@ from autotune.errors import UsageError
 from autotune.search import CurvePruner, CurveSampler, SeededSampler, predicted_best
 from autotune.search.curve_belief import believe
 from autotune.search.curve_proposals import expected_improvement
-from autotune.search.curve_search import rungs
+from autotune.search.curve_training import Training
 from autotune.study import EpochPolicy
 
 EPOCHS = 20
@@ -71,9 +71,9 @@ def optimize(study: optuna.Study, train: Train, budget: int, first_step: int = 1
         study.tell(trial, value if state == TrialState.COMPLETE and math.isfinite(value) else None, state=state)
 
 
-def new_study(direction: str = "maximize", seed: int = 0, **settings: Any) -> optuna.Study:
-    sampler = CurveSampler(max_epochs=EPOCHS, seed=seed)
-    return optuna.create_study(direction=direction, sampler=sampler, pruner=CurvePruner(EPOCHS), **settings)
+def new_study(direction: str = "maximize", seed: int = 0, start_epochs: float = 1.0, **settings: Any) -> optuna.Study:
+    sampler, pruner = CurveSampler(EPOCHS, seed, start_epochs), CurvePruner(EPOCHS, start_epochs)
+    return optuna.create_study(direction=direction, sampler=sampler, pruner=pruner, **settings)
 
 
 def best_end(study: optuna.Study, train: Train) -> float:
@@ -165,10 +165,10 @@ def test_a_fresh_sampler_for_every_suggestion_starts_with_one_sequence_of_points
 def test_what_another_slot_tries_is_hardly_worth_trying_once_more() -> None:
     study = new_study()
     optimize(study, curve, budget=100)
-    before = believe(study, EPOCHS)
+    before = believe(study, Training(EPOCHS))
     trial = study.ask()
     curve(trial)
-    after = believe(study, EPOCHS)
+    after = believe(study, Training(EPOCHS))
     assert before is not None
     assert after is not None
     u = before.space.to_cube([trial.params])
@@ -183,7 +183,7 @@ def test_a_trial_that_runs_leads_by_what_it_has_shown_and_not_by_what_it_is_take
     trial = study.ask()
     values = curve(trial)
     trial.report(values[0], 1)
-    running, finished = believe(study, EPOCHS), believe(study, EPOCHS, but=trial.number)
+    running, finished = believe(study, Training(EPOCHS)), believe(study, Training(EPOCHS), but=trial.number)
     assert running is not None
     assert finished is not None
     assert running.curves[-1].trial.number == trial.number
@@ -263,7 +263,7 @@ def test_the_search_goes_where_the_epoch_is_good_that_counts(epoch_policy: Epoch
     pruner = CurvePruner(EPOCHS, epoch_policy=epoch_policy)
     study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
     optimize(study, train, budget=200)
-    assert predicted_best(study, EPOCHS, epoch_policy).params["x"] == pytest.approx(best, abs=0.1)
+    assert predicted_best(study, EPOCHS, epoch_policy=epoch_policy).params["x"] == pytest.approx(best, abs=0.1)
     assert np.mean([trial.params["x"] for trial in study.trials[-5:]]) == pytest.approx(best, abs=0.3)
 
 
@@ -277,20 +277,53 @@ def test_the_first_trials_are_stopped_at_the_first_rung_but_not_those_that_were_
     study = new_study()
     study.enqueue_trial({"rate": 1e-3, "width": 16})
     optimize(study, curve, budget=80)
-    lengths = [len(trial.intermediate_values) for trial in study.trials[:8]]
-    assert lengths == [EPOCHS, *[rungs(EPOCHS, 1.0)[0]] * 7]
+    training = Training(EPOCHS)
+    lengths = [len(trial.intermediate_values) for trial in study.trials[: training.n_start]]
+    assert lengths == [EPOCHS, *[training.rungs[0]] * (training.n_start - 1)]
 
 
 def test_the_longer_a_trial_takes_to_begin_the_fewer_are_begun() -> None:
     begun = []
     for start_epochs in (0.0, 2.0, 6.0):
-        sampler, pruner = CurveSampler(max_epochs=EPOCHS, seed=0), CurvePruner(EPOCHS, start_epochs)
-        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+        study = new_study(start_epochs=start_epochs)
         optimize(study, curve, budget=200)
         begun.append(len(study.trials))
-        assert min(len(trial.intermediate_values) for trial in study.trials) > start_epochs
+        assert min(len(trial.intermediate_values) for trial in study.trials) >= start_epochs / 2
     assert begun == sorted(begun, reverse=True)
     assert begun[0] > 1.5 * begun[2]
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "start_epochs", "n"),
+    [(50, 1.0, 8), (20, 0.0, 8), (20, 1.0, 5), (20, 5.0, 4), (10, 0.1, 8), (10, 1.0, 4), (50, 30.0, 4), (1, 0.0, 4)],
+)
+def test_as_many_trials_come_before_the_model_as_take_as_long_as_a_whole_one(
+    max_epochs: int, start_epochs: float, n: int
+) -> None:
+    assert Training(max_epochs, start_epochs).n_start == n
+
+
+def test_where_trials_take_long_to_begin_the_fifth_suggestion_is_the_models() -> None:
+    suggested = []
+    for start_epochs in (0.0, 5.0):
+        study = new_study(start_epochs=start_epochs)
+        study.enqueue_trial({"rate": 1e-3, "width": 16})
+        for _ in range(4):
+            trial = study.ask()
+            study.tell(trial, curve(trial)[-1])
+        trial = study.ask()
+        curve(trial)
+        suggested.append(trial.params)
+    assert suggested[0] != suggested[1]
+
+
+@pytest.mark.parametrize(("start_epochs", "n"), [(0.0, 8), (5.0, 4)])
+def test_no_trial_goes_on_without_a_model_and_some_do_with_one(start_epochs: float, n: int) -> None:
+    study, training = new_study(start_epochs=start_epochs), Training(EPOCHS, start_epochs)
+    optimize(study, curve, budget=150)
+    lengths = [len(trial.intermediate_values) for trial in study.trials]
+    assert set(lengths[:n]) == {training.rungs[0]}
+    assert max(lengths[n : n + 4]) > training.rungs[0]
 
 
 @pytest.mark.parametrize("start_epochs", [-1, math.nan, math.inf, True, "one"])
@@ -308,8 +341,8 @@ def test_the_pruner_works_beside_any_sampler() -> None:
 
 
 def test_no_trial_is_stopped_at_its_last_epoch() -> None:
-    assert all(epoch < n for n in (1, 2, 5, 50) for epoch in rungs(n))
-    assert rungs(50)
+    assert all(epoch < n for n in (1, 2, 5, 50) for epoch in Training(n).rungs)
+    assert Training(50).rungs
 
 
 @pytest.mark.parametrize("max_epochs", [0, -1, 2.5, True, "ten"])
