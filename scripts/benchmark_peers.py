@@ -49,7 +49,7 @@ MNIST, commit 0de843e, `--seeds 1 --budget 600` and those named here; seconds:
     ray-2                   203      239      239      371        -    98.87        5       41     24 %     2794
     autotune-curves-2       206      225      225        -        -    98.43       12       34     10 %     1470
 
-"common" is 97.97 %. Ours needs 0.94 of the time of the fastest peer, and the best that it came to is behind two of them.
+"common" is 97.97 %. Ours needs 0.94 of the time of the fastest peer, and the best that it came to is behind two others.
 In so few epochs, three whole trials of a space of some twenty hyperparameters, any search is a random one that stops
 early: one seed says who was lucky. In 780 s (a8f5276) it was the same: ours ahead up to 98.2 % (232 s, Ray 411), Ray at
 98.4 % (411 s, ours 525, Optuna 746). The hours in which a model of the space could matter have not been measured.
