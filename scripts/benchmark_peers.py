@@ -22,7 +22,7 @@ mnist.npz (default: AUTOTUNE_DATA). FILE is written anew after each run. Say wit
 say, and this command.
 
 Measured on a shared virtual machine with two x86-64 cores and no other work, Python 3.11.7, TensorFlow 2.21, Optuna
-5.0, KerasTuner 1.4.8, Ray 2.60. Digits, commit 0de843e, `--budget 120 --until 1.0` and `--methods` with those named
+5.0, KerasTuner 1.4.8, Ray 2.60. Digits, commit 51f2493, `--budget 120 --until 1.0` and `--methods` with those named
 here; seconds and percent, medians over the seeds 0 to 2:
 
                          98.0 %   99.0 %   common   seed 0   seed 1   seed 2     best   epochs  outside      MiB
@@ -40,7 +40,7 @@ trial is reckoned as 5 epochs here (`start_epochs`), by the phases of scripts/be
 What it was before CurveSampler was told so, and before it counted the best epoch as the study does (9fee72d, `--budget
 200`): 32 s of ours, 76 and 23 s with the other seeds, 42 s of autotune's defaults with two slots, 37 s of Ray.
 
-MNIST, commit 0de843e, `--seeds 1 --budget 600` and those named here; seconds:
+MNIST, commit 51f2493, `--seeds 1 --budget 600` and those named here; seconds:
 
                          97.0 %   97.8 %   common   98.8 %   99.0 %     best   trials   epochs  outside      MiB
     optuna                  333      453      477        -        -    97.97        2       26      2 %     1390
