@@ -37,8 +37,8 @@ less than half of that of the three others. Three seeds say little: near the top
 epoch to the next. Beginning, TensorFlow's imports, takes some 7 s of ours, 6 of Optuna alone, 14 of Ray. To begin a
 trial is reckoned as 5 epochs here (`start_epochs`), by the phases of scripts/benchmark_overhead.py.
 
-What it was before CurveSampler was told so, and before it counted the best epoch as the study does (9fee72d, `--budget
-200`): 32 s of ours, 76 and 23 s with the other seeds, 42 s of autotune's defaults with two slots, 37 s of Ray.
+Before CurveSampler was told so, and before it counted the best epoch as the study does (9fee72d, `--budget 200`), ours
+took 32, 76 and 23 s with the three seeds, autotune's defaults with two slots 55, 32 and 42 s, Ray 85, 27 and 37 s.
 
 MNIST, commit 51f2493, `--seeds 1 --budget 600` and those named here; seconds:
 

@@ -81,6 +81,13 @@ def main() -> int:
         return 2
     tasks = surrogate.tasks[options.tasks == "judging" :: 2]
     checkpoints = tuple(at for at in CHECKPOINTS if at <= options.budget) or (options.budget,)
+    if not 0 <= options.start_epochs < checkpoints[0]:
+        print(
+            f"--start-epochs {options.start_epochs} is out of range: by the first look, after {checkpoints[0]} epochs, "
+            "a trial has to have reported something. Give an integer from 0 to less than that.",
+            file=sys.stderr,
+        )
+        return 2
     settings = [
         Setting(options.budget, checkpoints, options.workers, options.noise, seed, options.start_epochs)
         for seed in range(options.seeds)

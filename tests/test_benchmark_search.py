@@ -239,6 +239,15 @@ def test_what_is_missing_or_misspelt_is_said_plainly(
     assert "no method randon" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("start_epochs", ["-1", "50"])
+def test_beginning_a_trial_may_not_take_until_the_first_look(
+    command: list[str], start_epochs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command += ["--start-epochs", start_epochs]
+    assert benchmark_search.main() == 2
+    assert f"--start-epochs {start_epochs} is out of range" in capsys.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def lcbench(data_dir: Path) -> Surrogate:
     if find_spec("onnxruntime") is None:

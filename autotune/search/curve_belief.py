@@ -53,7 +53,7 @@ class Belief:
     Attributes:
         space: The search space.
         scale: How values are standardized; all values below are.
-        max_epochs: The last epoch.
+        training: How the study's trials train.
         curves: The n curves that have a value.
         cube: Their configurations, shape (n, d).
         model: The model, which has seen them, and fantasies of those that are still running.
@@ -64,7 +64,7 @@ class Belief:
 
     space: CurveSpace
     scale: Scale
-    max_epochs: int
+    training: Training
     curves: tuple[Curve, ...]
     cube: Array
     model: CurveModel
@@ -98,16 +98,17 @@ class Belief:
             cube: The configurations, shape (m, d).
             trial: The number of the trial that they belong to; -1 for one to come.
         """
-        return self.model.predict(_ends(self.space, self.max_epochs, cube, np.full(len(cube), trial)))
+        return self.model.predict(_ends(self.space, self.training.max_epochs, cube, np.full(len(cube), trial)))
 
     def predict_curve(self, u: Array, trial: int, epochs: Sequence[int]) -> tuple[Array, Array]:
         """Return mean, shape (m,), and covariance, shape (m, m), of a configuration, shape (d,), at m epochs."""
         cube, trials = np.tile(u, (len(epochs), 1)), np.full(len(epochs), trial)
-        return self.model.predict_together(_points(self.space, self.max_epochs, cube, trials, np.array(epochs)))
+        points = _points(self.space, self.training.max_epochs, cube, trials, np.array(epochs))
+        return self.model.predict_together(points)
 
     def with_curve(self, curve: Curve) -> Belief:
         """Return the belief with one more curve, known so far."""
-        model = self.model.extended(*_seen(self.space, self.scale, self.max_epochs, curve))
+        model = self.model.extended(*_seen(self.space, self.scale, self.training.max_epochs, curve))
         return dataclasses.replace(self, model=model)
 
 
@@ -173,7 +174,7 @@ def _believe(
         model, _ends(space, max_epochs, running_cube, np.array([curve.trial.number for curve in running]))
     )
     taken = np.concatenate([cube, running_cube])
-    return Belief(space, scale, max_epochs, curves, cube, model, ends, doubts, taken)
+    return Belief(space, scale, training, curves, cube, model, ends, doubts, taken)
 
 
 def _fitted(space: CurveSpace, training: Training, over: Sequence[Curve]) -> Kernel:

@@ -146,7 +146,7 @@ class CurvePruner(BasePruner):
         later = [epoch for epoch in self.training.looks if epoch > trained]
         u = belief.space.to_cube([curve.trial.params])[0]
         looks = looks_at(belief.with_curve(curve), u, curve.trial.number, later, [epoch - trained for epoch in later])
-        return looks.worth(belief.best) < _looks_at_new(belief, self.training).worth(belief.best)
+        return looks.worth(belief.best) < _looks_at_new(belief).worth(belief.best)
 
 
 def with_epoch_policy(kind: Kind, epoch_policy: EpochPolicy) -> Kind:
@@ -211,9 +211,10 @@ def _expects_less_than_of_new(belief: Belief, curve: Curve) -> bool:
 
 
 @functools.lru_cache(maxsize=4)
-def _looks_at_new(belief: Belief, training: Training) -> Looks:
-    costs = [training.start_epochs + epoch for epoch in training.looks]
-    return looks_at(belief, _new(belief).u, _TO_COME, training.looks, costs)
+def _looks_at_new(belief: Belief) -> Looks:
+    looks = belief.training.looks
+    costs = [belief.training.start_epochs + epoch for epoch in looks]
+    return looks_at(belief, _new(belief).u, _TO_COME, looks, costs)
 
 
 @functools.lru_cache(maxsize=4)

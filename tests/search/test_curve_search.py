@@ -288,9 +288,19 @@ def test_the_longer_a_trial_takes_to_begin_the_fewer_are_begun() -> None:
         study = new_study(start_epochs=start_epochs)
         optimize(study, curve, budget=200)
         begun.append(len(study.trials))
-        assert min(len(trial.intermediate_values) for trial in study.trials) >= start_epochs / 2
+        assert min(len(trial.intermediate_values) for trial in study.trials) > min(start_epochs, EPOCHS / 10)
     assert begun == sorted(begun, reverse=True)
     assert begun[0] > 1.5 * begun[2]
+
+
+@pytest.mark.parametrize(
+    ("max_epochs", "start_epochs", "epochs"),
+    [(50, 1.0, (3, 7, 19)), (50, 12.5, (7, 19)), (20, 0.0, (1, 3, 8)), (20, 5.0, (3, 8)), (10, 0.1, (1, 4))],
+)
+def test_no_look_is_taken_before_it_is_worth_beginning_a_trial_for(
+    max_epochs: int, start_epochs: float, epochs: tuple[int, ...]
+) -> None:
+    assert Training(max_epochs, start_epochs).rungs == epochs
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -216,7 +216,7 @@ def test_a_bucket_of_googles_is_used_through_its_own_client(monkeypatch: pytest.
 
 def test_a_reason_is_a_word_without_secrets() -> None:
     class ClientError(Exception):
-        response: Any = {"Error": {"Code": "InvalidAccessKeyId", "AWSAccessKeyId": "SECRET"}}  # noqa: RUF012
+        response: ClassVar = {"Error": {"Code": "InvalidAccessKeyId", "AWSAccessKeyId": "SECRET"}}
 
     assert reason(ClientError("SECRET")) == "InvalidAccessKeyId"
     assert reason(ValueError("SECRET")) == "ValueError"
