@@ -52,6 +52,9 @@ class StudySpec:
             all rows. It cannot change while a study goes on.
         fit: Optional `fit(trial) -> dict` of arguments for `keras.Model.fit`: batch_size, callbacks, class_weight ...
         epochs: Epochs of training of each fold, at least 1.
+        epochs_per_pass: In how many epochs training goes once through its rows, at least 1. With 5, an epoch is a fifth
+            of them, so that trials report, keep a checkpoint and may be pruned five times as often: for data of which
+            one pass takes long. Whatever counts epochs counts these: `epochs`, callbacks, schedules, pruners.
         objective: A plain Optuna objective, `objective(trial) -> float`.
         n_trials: How many finished (complete or pruned) trials the study is to have, at least 1.
         seed: The one seed that all chance in the study comes from, at least 0.
@@ -93,6 +96,7 @@ class StudySpec:
     train_fraction: float = 1.0
     fit: Callable[[optuna.Trial], Mapping[str, Any]] | None = None
     epochs: int = 10
+    epochs_per_pass: int = 1
     objective: Callable[[optuna.Trial], float] | None = None
     n_trials: int = 50
     seed: int = 0
@@ -115,9 +119,10 @@ class StudySpec:
         _check_parts(self)
         _check_choice("direction", self.direction, ("maximize", "minimize"))
         _check_minimize(self)
-        _check_train_fraction(self)
+        _check_rows(self)
         _check_choice("epoch_policy", self.epoch_policy, ("best", "last"))
         _check_at_least("epochs", self.epochs, 1)
+        _check_at_least("epochs_per_pass", self.epochs_per_pass, 1)
         _check_at_least("n_trials", self.n_trials, 1)
         _check_at_least("seed", self.seed, 0)
         _check_at_least("keep_models", self.keep_models, 0)
@@ -320,7 +325,7 @@ def _check_minimize(spec: StudySpec) -> None:
         )
 
 
-def _check_train_fraction(spec: StudySpec) -> None:
+def _check_rows(spec: StudySpec) -> None:
     value: object = spec.train_fraction
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value <= 1:
         raise StudyFileError(
@@ -328,11 +333,12 @@ def _check_train_fraction(spec: StudySpec) -> None:
             "It is the share of the training rows that the search trains on, larger than 0 and at most 1.",
             "Write, for example, train_fraction=0.25, or leave it out to search on all of them.",
         )
-    if value != 1 and spec.objective is not None:
+    given = [name for name in ("train_fraction", "epochs_per_pass") if getattr(spec, name) != 1]
+    if given and spec.objective is not None:
         raise StudyFileError(
-            f"the study has an objective and also train_fraction={value!r}.",
+            f"the study has an objective and also {given[0]}={getattr(spec, given[0])!r}.",
             "Training rows are known in a Keras study (build, dataset, monitor).",
-            "Leave `train_fraction` out, and take a part of the rows in the objective.",
+            f"Leave `{given[0]}` out, and take a part of the rows in the objective.",
         )
 
 

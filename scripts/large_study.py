@@ -85,6 +85,7 @@ def declaration(n_trials: int, n_reports: int) -> Declaration:
         stop=None,
         folds=Holdout(0.1),
         train_fraction=1.0,
+        epochs_per_pass=1,
         baseline=None,
         enqueue=(),
         has_test_rows=True,

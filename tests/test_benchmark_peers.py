@@ -83,7 +83,7 @@ def test_all_have_the_same_rows() -> None:
     from peers.training import recorded
 
     problem = PROBLEMS["digits"]
-    spec = recorded(load_study_file(STUDIES / problem.study_file), problem.holdout, "journal.jsonl", 0.0)
+    spec = recorded(load_study_file(STUDIES / problem.study_file), problem.holdout, "journal.jsonl", 0.0, 1)
     data = load_development("digits")
     (fold,) = split(spec.folds, data.y, 3)
     rows = problem.rows(None, 3)
@@ -110,8 +110,8 @@ def test_a_journal_tells_what_happened_in_time(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     journal = Journal(str(path), began=0.0)
     assert journal.read(until_s=math.inf) == ([], [])
-    late = EpochDone(9.0, "1", 2, 0.9, 0.5)
-    early, end = EpochDone(1.0, "0", 1, 0.8, 0.5), TrialDone(2.0, "0")
+    late = EpochDone(9.0, "1", 2, 0.9, 0.5, 1.0)
+    early, end = EpochDone(1.0, "0", 1, 0.8, 0.5, 1.0), TrialDone(2.0, "0")
     path.write_text("".join(json.dumps(vars(note)) + "\n" for note in (late, end, early)) + '{"seconds": 3.0, "tri')
     assert journal.read(until_s=8.0) == ([early], [end])
     assert journal.read(until_s=9.0) == ([early, late], [end])
@@ -119,22 +119,26 @@ def test_a_journal_tells_what_happened_in_time(tmp_path: Path) -> None:
 
 def test_a_journal_is_written_as_it_is_read(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path / "journal.jsonl"), began=0.0)
-    journal.note_epoch("a", 1, 0.5, 2.0)
+    journal.note_epoch("a", 1, 0.5, 2.0, 0.2)
     journal.note_end("a")
     (epoch,), (end,) = journal.read(until_s=math.inf)
-    assert (epoch.trial, epoch.epoch, epoch.val_accuracy, epoch.epoch_s) == ("a", 1, 0.5, 2.0)
+    assert (epoch.trial, epoch.epoch, epoch.val_accuracy, epoch.epoch_s, epoch.share) == ("a", 1, 0.5, 2.0, 0.2)
     assert end.trial == "a"
     assert 0 < epoch.seconds <= end.seconds
 
 
 def test_a_run_counts_what_is_no_epoch_over_all_slots(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    notes = [EpochDone(4.0, "0", 1, 0.5, 4.0), EpochDone(5.0, "1", 1, 0.4, 4.0), EpochDone(7.0, "0", 2, 0.9, 2.0)]
+    notes = [
+        EpochDone(4.0, "0", 1, 0.5, 4.0, 1.0),
+        EpochDone(5.0, "1", 1, 0.4, 4.0, 0.5),
+        EpochDone(7.0, "0", 2, 0.9, 2.0, 1.0),
+    ]
     path.write_text("".join(json.dumps(vars(note)) + "\n" for note in notes))
     measured = new_run("autotune-2", 0, Journal(str(path), 0.0), Measured(None, seconds=10.0, peak_mib=100.0))
     assert measured.improvements == ((4.0, 0.5), (7.0, 0.9))
     assert measured.outside == pytest.approx(0.5)
-    assert (measured.n_trials, measured.n_epochs) == (0, 3)
+    assert (measured.n_trials, measured.n_epochs) == (0, 2.5)
 
 
 def test_time_to_quality_is_when_it_is_reached_first() -> None:
@@ -168,7 +172,7 @@ def test_a_search_has_done_enough_by_its_accuracy_or_its_trials(
     journal = Journal(str(tmp_path / "journal.jsonl"), began=0.0)
     plan = Plan("digits", None, ("optuna",), seeds=1, budget_s=1.0, enough=enough, until=until, cores=1)
     assert not _is_enough(plan, journal)
-    journal.note_epoch("0", 1, 0.8999999, 1.0)  # float32
+    journal.note_epoch("0", 1, 0.8999999, 1.0, 1.0)  # float32
     journal.note_end("0")
     assert _is_enough(plan, journal) == is_enough
 

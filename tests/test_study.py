@@ -84,6 +84,12 @@ def refusal(path: Path) -> StudyFileError:
             "an objective and also train_fraction=0.5",
             "in a Keras study",
         ),
+        ({"epochs_per_pass": 0}, "epochs_per_pass=0 ", "at least 1"),
+        (
+            {"objective": len, "build": None, "dataset": None, "monitor": None, "epochs_per_pass": 5},
+            "an objective and also epochs_per_pass=5",
+            "in a Keras study",
+        ),
         ({"build": None}, "no build.", "needs build, dataset and monitor"),
         ({"build": None, "monitor": None}, "no build and no monitor", "plain Optuna study needs objective"),
         ({"dataset": None}, "no dataset", "needs build, dataset and monitor"),

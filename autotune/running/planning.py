@@ -315,6 +315,7 @@ class Preparer:
             token=before.token if before and before.token else uuid.uuid4().hex[:8],
             max_retries=declared.max_retries,
             train_fraction=declared.train_fraction,
+            epochs_per_pass=declared.epochs_per_pass,
             tensorboard=self.tracking.tensorboard_of(before, declared.monitor),
             mlflow=self.tracking.mlflow_of(before),
             question=source.question or (before.question if before else ""),

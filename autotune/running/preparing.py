@@ -62,6 +62,7 @@ class Declaration:
     stop: StopWhenFlat | None
     folds: Folds
     train_fraction: float
+    epochs_per_pass: int
     baseline: Mapping[str, Any] | None
     enqueue: Sequence[Mapping[str, Any]]
     has_test_rows: bool

@@ -24,6 +24,7 @@ _DECISIVE = {
     "train_fraction": "the fraction of the training rows",
     "seed": "the seed",
     "epochs": "the number of epochs",
+    "epochs_per_pass": "the number of epochs of a pass",
     "monitor": "the monitored metric",
     "epoch_policy": "the epoch policy",
     "minimize": "what else is to be small",
@@ -52,6 +53,7 @@ class StudySettings:
         token: What tells it from other studies of its name, of other storages, in the same artifact store.
         max_retries: How often a trial may be lost without having reported anything new in between.
         train_fraction: Share of the training rows that trials of the search train on.
+        epochs_per_pass: In how many epochs training goes once through its rows.
         minimize: What else is to be small, in the order of the objectives after the first.
         tensorboard: The folder of event files, or "run-dir" for the study's own; None for none.
         mlflow: The tracking URI of MLflow that trials are logged to; None for none.
@@ -78,6 +80,7 @@ class StudySettings:
     max_retries: int = 2
     part_of: str | None = None
     train_fraction: float = 1.0
+    epochs_per_pass: int = 1
     tensorboard: str | None = None
     mlflow: str | None = None
     question: str = ""

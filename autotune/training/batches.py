@@ -17,31 +17,49 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
 
     Args:
         data: The rows.
-        batch_size: Rows a batch, at least 1; the last batch may be smaller.
+        batch_size: Rows a batch, at least 1; the last batch of an epoch may be smaller.
         one_hot: Whether labels are given as float32 of shape (b, n_classes): 1 for the class, 0 for the others.
-        epoch_seed: From an epoch (counted from 0) to the seed of its order; None keeps the rows in their order.
+        pass_seed: From a pass through the rows (counted from 0) to the seed of its order; None keeps the rows in their
+            order.
+        epochs_per_pass: In how many epochs all rows are seen, at least 1. Each of these has as many rows: where they
+            cannot be divided, the last one begins with a few of those before.
     """
 
     def __init__(
-        self, data: Dataset, batch_size: int, *, one_hot: bool = False, epoch_seed: Callable[[int], int] | None = None
+        self,
+        data: Dataset,
+        batch_size: int,
+        *,
+        one_hot: bool = False,
+        pass_seed: Callable[[int], int] | None = None,
+        epochs_per_pass: int = 1,
     ) -> None:
         super().__init__()
         self._one_hot = np.eye(data.n_classes or 0, dtype=np.float32) if one_hot else None
         self._data = data
         self._batch_size = batch_size
-        self._epoch_seed = epoch_seed
-        self._order: npt.NDArray[np.int64] = np.arange(len(data))
+        self._pass_seed = pass_seed
+        self._epochs_per_pass = epochs_per_pass
+        self._rows: npt.NDArray[np.int64]
+        self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
-        """Put the rows in the order of `epoch`, whatever was trained before."""
-        if self._epoch_seed is not None:
-            self._order = np.random.default_rng(self._epoch_seed(epoch)).permutation(len(self._data))
+        """Take the rows of `epoch`, counted from 0, in its order, whatever was trained before."""
+        passes, part = divmod(epoch, self._epochs_per_pass)
+        n = len(self._data)
+        if self._pass_seed is None:
+            order = np.arange(n)
+        else:
+            order = np.random.default_rng(self._pass_seed(passes)).permutation(n)
+        size = -(-n // self._epochs_per_pass)
+        begin = min(part * size, n - size)
+        self._rows = order[begin : begin + size]
 
     def __len__(self) -> int:
-        return -(-len(self._data) // self._batch_size)
+        return -(-len(self._rows) // self._batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, npt.NDArray[Any]]:
-        x, y = self._data.take(self._order[index * self._batch_size : (index + 1) * self._batch_size])
+        x, y = self._data.take(self._rows[index * self._batch_size : (index + 1) * self._batch_size])
         if x.dtype.kind == "U":  # Keras takes strings as tensors only
             x = keras.ops.convert_to_tensor(x, dtype="string")
         return x, y if self._one_hot is None else self._one_hot[y]

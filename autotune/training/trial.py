@@ -218,7 +218,9 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     batch_size = arguments.pop("batch_size", None) or _KERAS_BATCH_SIZE
     validation_batch = arguments.pop("validation_batch_size", None) or max(batch_size, _VALIDATION_BATCH_SIZE)
     shuffled = partial(job.seed, "rows") if arguments.pop("shuffle", True) else None
-    batches = Batches(job.train, batch_size, one_hot=spec.one_hot, epoch_seed=shuffled)
+    batches = Batches(
+        job.train, batch_size, one_hot=spec.one_hot, pass_seed=shuffled, epochs_per_pass=spec.epochs_per_pass
+    )
     with job.timer.spending("build"):
         build_metrics(model, batches)
     validation = Batches(job.validation, validation_batch, one_hot=spec.one_hot) if len(job.validation) else None

@@ -1,4 +1,7 @@
-"""A search by this package with its model of learning curves: the study file with `CurveSampler` and `CurvePruner`."""
+"""A search by this package with its model of learning curves: the study file with `CurveSampler` and `CurvePruner`.
+
+Where a pass through the rows takes long, trials report several times in it (`epochs_per_pass`).
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,16 @@ from functools import partial
 
 from autotune.search import CurvePruner, CurveSampler
 
+EPOCHS = study.epochs  # the schedules ask for it
 study = dataclasses.replace(
     study,
-    sampler=partial(CurveSampler, %(epochs)d, start_epochs=%(start)r),
-    pruner=CurvePruner(%(epochs)d, %(start)r),
+    sampler=partial(CurveSampler, EPOCHS, start_epochs=%(start)r),
+    pruner=CurvePruner(EPOCHS, %(start)r),
 )
 """
 
 
 def search(search: Search) -> None:
     """Search until the process is ended."""
-    problem = search.problem
-    run_with(search, _LINES % {"epochs": problem.epochs, "start": problem.start_epochs})
+    many = search.problem.epochs_per_pass
+    run_with(search, _LINES % {"start": many * search.problem.start_epochs}, many)

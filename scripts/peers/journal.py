@@ -18,6 +18,7 @@ class EpochDone:
         epoch: Which one, from 1.
         val_accuracy: Validation accuracy after it, in [0, 1].
         epoch_s: Seconds that it took, with its validation and, if it is the first, the tracing of the network.
+        share: Of the training rows, the share that it went through, in (0, 1].
     """
 
     seconds: float
@@ -25,6 +26,7 @@ class EpochDone:
     epoch: int
     val_accuracy: float
     epoch_s: float
+    share: float
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ class Journal:
     path: str
     began: float
 
-    def note_epoch(self, trial: str, epoch: int, val_accuracy: float, epoch_s: float) -> None:
+    def note_epoch(self, trial: str, epoch: int, val_accuracy: float, epoch_s: float, share: float) -> None:
         """Note an epoch that has just ended."""
-        line = {"trial": trial, "epoch": epoch, "val_accuracy": val_accuracy, "epoch_s": epoch_s}
+        line = {"trial": trial, "epoch": epoch, "val_accuracy": val_accuracy, "epoch_s": epoch_s, "share": share}
         self._append(line)
 
     def note_end(self, trial: str) -> None:

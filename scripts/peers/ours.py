@@ -15,7 +15,7 @@ _WITHOUT_END = 1_000_000
 _RECORDED = """
 from peers.training import recorded
 
-study = recorded(study, %r, %r, %r)
+study = recorded(study, %r, %r, %r, %r)
 """
 
 
@@ -24,12 +24,13 @@ def as_declared(search: Search) -> None:
     run_with(search, "")
 
 
-def run_with(search: Search, lines: str) -> None:
+def run_with(search: Search, lines: str, epochs_per_pass: int = 1) -> None:
     """Search with the study file and some more lines of Python at its end, until the process is ended."""
     journal, problem = search.journal, search.problem
     declared = (STUDIES / problem.study_file).read_text("utf-8")
     study_file = search.folder / problem.study_file
-    study_file.write_text(declared + _RECORDED % (problem.holdout, journal.path, journal.began) + lines, "utf-8")
+    facts = (problem.holdout, journal.path, journal.began, epochs_per_pass)
+    study_file.write_text(declared + _RECORDED % facts + lines, "utf-8")
 
     def observe(event: Event) -> None:
         if isinstance(event, TrialEnded) and event.state in ("complete", "pruned"):

@@ -69,6 +69,7 @@ class Problem:
         budget_s: Seconds for each search unless somebody says otherwise.
         holdout: The share of the development rows that is validated on.
         start_epochs: How many epochs it takes as long as to begin a trial: its process, its network, the tracing.
+        epochs_per_pass: How often `CurveSampler` has a trial report while it goes once through the rows.
     """
 
     dataset: str
@@ -80,6 +81,7 @@ class Problem:
     budget_s: float
     holdout: float
     start_epochs: float
+    epochs_per_pass: int
 
     def rows(self, data_dir: Path | None, seed: int) -> Rows:
         """Read the development rows and divide them as a study with that holdout and that seed does.
@@ -188,6 +190,6 @@ _MNIST_SPACE = (
     _one_of("batch_size", 32, 64, 128, 256),
 )
 PROBLEMS = {
-    "digits": Problem("digits", "digits_cnn.py", 20, False, _DIGITS_SPACE, (0.97, 0.98, 0.99), 120.0, 0.3, 5.0),
-    "mnist": Problem("mnist", "mnist_cnn.py", 10, True, _MNIST_SPACE, (0.988, 0.99, 0.992), 3600.0, 0.1, 0.1),
+    "digits": Problem("digits", "digits_cnn.py", 20, False, _DIGITS_SPACE, (0.97, 0.98, 0.99), 120.0, 0.3, 5.0, 1),
+    "mnist": Problem("mnist", "mnist_cnn.py", 10, True, _MNIST_SPACE, (0.988, 0.99, 0.992), 3600.0, 0.1, 0.1, 5),
 }

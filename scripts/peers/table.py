@@ -25,7 +25,7 @@ class Run:
         seconds: How long it ran.
         improvements: Each time (seconds) that a validation accuracy was better than all before, and that accuracy.
         n_trials: Trials that ended, complete or stopped early.
-        n_epochs: Epochs that ended, of all trials.
+        n_epochs: Epochs that ended, of all trials, counted by their share of the rows.
         outside: Share of time times slots that was no epoch of any trial: imports, building, checkpoints, reports,
             suggestions, waiting, and the epochs that had not ended when the time was up.
         peak_mib: The most memory that all its processes took at once, in MiB.
@@ -36,7 +36,7 @@ class Run:
     seconds: float
     improvements: tuple[tuple[float, float], ...]
     n_trials: int
-    n_epochs: int
+    n_epochs: float
     outside: float
     peak_mib: float
 
@@ -55,8 +55,9 @@ def new_run(method: str, seed: int, journal: Journal, measured: Measured) -> Run
     epochs, ends = journal.read(until_s=measured.seconds)
     in_epochs = sum(epoch.epoch_s for epoch in epochs)
     outside = 1.0 - in_epochs / (measured.seconds * METHODS[method].slots)
+    n_epochs = sum(epoch.share for epoch in epochs)
     improvements = tuple(_improvements(epochs))
-    return Run(method, seed, measured.seconds, improvements, len(ends), len(epochs), outside, measured.peak_mib)
+    return Run(method, seed, measured.seconds, improvements, len(ends), n_epochs, outside, measured.peak_mib)
 
 
 def _improvements(epochs: Sequence[EpochDone]) -> Iterator[tuple[float, float]]:

@@ -23,12 +23,14 @@ class Recorder(keras.callbacks.Callback):
     Args:
         journal: Where.
         trial: Whose epochs they are.
+        share: Of the training rows, the share that an epoch goes through.
     """
 
-    def __init__(self, journal: Journal, trial: str) -> None:
+    def __init__(self, journal: Journal, trial: str, share: float) -> None:
         super().__init__()
         self._journal = journal
         self._trial = trial
+        self._share = share
         self._began = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -36,7 +38,7 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         accuracy = float((logs or {})[MONITOR])
-        self._journal.note_epoch(self._trial, epoch + 1, accuracy, time.monotonic() - self._began)
+        self._journal.note_epoch(self._trial, epoch + 1, accuracy, time.monotonic() - self._began, self._share)
 
 
 class Trainer:
@@ -89,28 +91,40 @@ class Trainer:
             validation_data=(self._rows.validation_x, self._rows.validation_y),
             epochs=epochs,
             initial_epoch=initial_epoch,
-            callbacks=[Recorder(self._journal, trial), *own, *callbacks],
+            callbacks=[Recorder(self._journal, trial, 1.0), *own, *callbacks],
             verbose=0,
             **arguments,
         )
 
 
-def recorded(study: StudySpec, holdout: float, path: str, began: float) -> StudySpec:
+def recorded(study: StudySpec, holdout: float, path: str, began: float, epochs_per_pass: int) -> StudySpec:
     """Return a study with that holdout, whose trials note each epoch in the journal at `path`.
 
-    It has no baseline: the other methods are not told of a configuration to begin with either.
+    It has no baseline: the other methods are not told of a configuration to begin with either. With several epochs in
+    a pass it trains for as many passes as before for epochs, and callbacks are as patient.
     """
     assert study.fit is not None
-    fit = _recording(study.fit, Journal(path, began))
-    return dataclasses.replace(study, folds=Holdout(holdout), fit=fit, baseline=None)
+    fit = _recording(study.fit, Journal(path, began), epochs_per_pass)
+    return dataclasses.replace(
+        study,
+        folds=Holdout(holdout),
+        fit=fit,
+        baseline=None,
+        epochs=study.epochs * epochs_per_pass,
+        epochs_per_pass=epochs_per_pass,
+    )
 
 
 def _recording(
-    fit: Callable[[optuna.Trial], Mapping[str, Any]], journal: Journal
+    fit: Callable[[optuna.Trial], Mapping[str, Any]], journal: Journal, epochs_per_pass: int
 ) -> Callable[[optuna.Trial], dict[str, Any]]:
     def arguments(trial: optuna.Trial) -> dict[str, Any]:
         given = dict(fit(trial))
-        return {**given, "callbacks": [Recorder(journal, str(trial.number)), *given.get("callbacks", [])]}
+        callbacks = given.get("callbacks", [])
+        for callback in callbacks:
+            if hasattr(callback, "patience"):
+                callback.patience *= epochs_per_pass
+        return {**given, "callbacks": [Recorder(journal, str(trial.number), 1.0 / epochs_per_pass), *callbacks]}
 
     return arguments
 

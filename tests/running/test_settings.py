@@ -53,6 +53,7 @@ def test_new_settings_replace_those_before(storage: optuna.storages.BaseStorage)
         ({"monitor": "val_loss"}, "the monitored metric: was 'val_accuracy', is now 'val_loss'"),
         ({"epoch_policy": "last"}, "the epoch policy: was 'best', is now 'last'"),
         ({"train_fraction": 0.5}, "the fraction of the training rows: was 1.0, is now 0.5"),
+        ({"epochs_per_pass": 5}, "the number of epochs of a pass: was 1, is now 5"),
         ({"split": "ffff"}, "the data or their split changed"),
     ],
 )

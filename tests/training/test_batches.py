@@ -13,8 +13,9 @@ ROWS = 23
 DATA = Dataset(np.arange(100, 100 + 2 * ROWS).reshape(ROWS, 2).astype(np.float32), np.arange(ROWS))
 
 
-def batches(seed: int | None = 0, data: Dataset = DATA) -> Batches:
-    return Batches(data, 5, epoch_seed=None if seed is None else lambda epoch: derive_seed(seed, "epoch", epoch))
+def batches(seed: int | None = 0, data: Dataset = DATA, epochs_per_pass: int = 1) -> Batches:
+    pass_seed = None if seed is None else lambda number: derive_seed(seed, "pass", number)
+    return Batches(data, 5, pass_seed=pass_seed, epochs_per_pass=epochs_per_pass)
 
 
 def order(of: Batches) -> list[int]:
@@ -76,3 +77,29 @@ def test_a_part_of_a_dataset_gives_its_own_rows_only(seed: int | None) -> None:
     part = batches(seed, DATA.subset([3, 5, 8, 13, 21, 1, 2]))
     part.start_epoch(1)
     assert sorted(order(part)) == [1, 2, 3, 5, 8, 13, 21]
+
+
+@pytest.mark.parametrize("seed", [0, None])
+def test_a_pass_of_several_epochs_takes_its_rows_in_the_order_of_one(seed: int | None) -> None:
+    data = DATA.subset(range(20))
+    whole, parts = batches(seed, data), batches(seed, data, epochs_per_pass=4)
+    for number in range(2):
+        whole.start_epoch(number)
+        found = []
+        for epoch in range(4 * number, 4 * number + 4):
+            parts.start_epoch(epoch)
+            found.append(order(parts))
+        assert [len(part) for part in found] == [5, 5, 5, 5]
+        assert [row for part in found for row in part] == order(whole)
+
+
+@pytest.mark.parametrize("epochs_per_pass", [2, 3, 7, ROWS, 50])
+def test_epochs_of_a_pass_have_as_many_rows_and_miss_none(epochs_per_pass: int) -> None:
+    parts = batches(epochs_per_pass=epochs_per_pass)
+    sizes, seen = set(), set()
+    for epoch in range(epochs_per_pass):
+        parts.start_epoch(epoch)
+        sizes.add(len(order(parts)))
+        seen |= set(order(parts))
+    assert sizes == {-(-ROWS // epochs_per_pass)}
+    assert seen == set(range(ROWS))

@@ -248,6 +248,29 @@ def test_a_network_trains_on_every_training_row_once_an_epoch_in_an_order_of_the
     assert orders["one"] == orders["again"] != orders["other"]
 
 
+def test_a_pass_of_three_epochs_reports_three_times_and_goes_on_within_it(
+    new_bench: Callable[[], Bench], study_of: StudyOf, interrupted: type[BaseException]
+) -> None:
+    rows = Rows()
+    spec = study_of(build=rows.build, fit=rows.fit, folds=Holdout(0.2), epochs=6, epochs_per_pass=3, keep_models=0)
+    whole, torn = new_bench(), new_bench()
+    for one in (whole, torn):
+        one.data = Dataset(np.arange(30, dtype=np.float32)[:, np.newaxis], np.arange(30) % 2)
+    whole.train(spec)
+    (fold,) = whole.folds(spec)
+    first, second, *later = rows.epochs
+    for three in ((first, second, later[0]), later[1:]):
+        assert sorted(row for epoch in three for row in epoch) == list(fold.train)
+    assert rows.validated == [list(fold.validation)] * 6
+    assert whole.last is not None
+    assert list(whole.last.reports) == [1, 2, 3, 4, 5, 6]
+    with pytest.raises(interrupted):
+        torn.train(spec, interrupt_after=2)
+    assert rows.epochs == [first, second]
+    torn.train(spec)
+    assert rows.epochs == later
+
+
 def test_rows_keep_their_order_where_fit_says_so(bench: Bench, study_of: StudyOf) -> None:
     rows = Rows()
     bench.data = Dataset(np.arange(30, dtype=np.float32)[:, np.newaxis], np.arange(30) % 2)
