@@ -20,10 +20,14 @@ _FLOOR = (1e-3, 0.3)
 class LearningRate(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
     """Sets the learning rate before each batch to a share of the optimizer's own.
 
+    Where TensorFlow trains on several batches in one call (`steps_per_execution`), they all have that of their middle.
+
     Args:
         share: From t to s(t), which is at least 0.
         epochs: Epochs of the whole training, at least 1; after them t stays 1.
     """
+
+    takes_groups = True
 
     def __init__(self, share: Callable[[float], float], epochs: int) -> None:
         super().__init__()
@@ -39,7 +43,8 @@ class LearningRate(keras.callbacks.Callback):  # type: ignore[misc]  # reason: K
         self.epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        done = (self.epoch + batch / self.params["steps"]) / self._epochs
+        middle = batch + (self.model.steps_per_execution - 1) / 2
+        done = (self.epoch + middle / self.params["steps"]) / self._epochs
         self.model.optimizer.learning_rate = self.base * self._share(min(done, 1.0))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

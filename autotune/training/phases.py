@@ -12,9 +12,13 @@ from autotune.training.timing import Timer
 class PhaseWatch(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
     """Tells a timer what `fit` does. It looks at the begin of batches only: Keras has no results to fetch for that.
 
+    Tracing is reckoned to last until the first batch, or group of batches, is over.
+
     Args:
         timer: What is told.
     """
+
+    takes_groups = True
 
     def __init__(self, timer: Timer) -> None:
         super().__init__()

@@ -29,6 +29,7 @@ from autotune.training.copies import CheckpointCopies
 from autotune.training.disk import disk_full
 from autotune.training.epochs import EpochKeeper, restore
 from autotune.training.folder import TrialFolder
+from autotune.training.grouping import group_size, in_groups
 from autotune.training.latency import measure_latency_ms
 from autotune.training.monitored_loss import MONITORED_LOSS, describe_loss, is_loss
 from autotune.training.phases import PhaseWatch
@@ -235,19 +236,19 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     )
     if job.events:
         job.events.write_hyperparameters(job.trial.params)
-    watching = [job.events.callback(job.number)] if job.events else []
+    watching = [PhaseWatch(job.timer), *callbacks, *([job.events.callback(job.number)] if job.events else [])]
     done = checkpoint.epochs if checkpoint else 0
     if done:
         keeper.judge(done)
     if keeper.problem is None and done < epochs and not (checkpoint and checkpoint.stopped):
-        with job.timer.fitting():
+        with job.timer.fitting(), in_groups(model, group_size(model, len(batches), watching)):
             model.fit(
                 batches,
                 validation_data=validation,
                 epochs=epochs,
                 initial_epoch=done,
                 shuffle=False,
-                callbacks=[PhaseWatch(job.timer), *callbacks, *watching, keeper],
+                callbacks=[*watching, keeper],
                 **{"verbose": 2, **arguments},
             )
     if keeper.problem is not None:

@@ -191,5 +191,5 @@ _MNIST_SPACE = (
 )
 PROBLEMS = {
     "digits": Problem("digits", "digits_cnn.py", 20, False, _DIGITS_SPACE, (0.97, 0.98, 0.99), 120.0, 0.3, 5.0, 1),
-    "mnist": Problem("mnist", "mnist_cnn.py", 10, True, _MNIST_SPACE, (0.988, 0.99, 0.992), 3600.0, 0.1, 0.1, 5),
+    "mnist": Problem("mnist", "mnist_cnn.py", 10, True, _MNIST_SPACE, (0.988, 0.99, 0.992), 3600.0, 0.1, 0.1, 4),
 }

@@ -19,6 +19,7 @@ from autotune.data import Dataset
 from autotune.errors import StudyFileError
 from autotune.models import build_cnn
 from autotune.spaces.ranges import suggest_float, suggest_int
+from autotune.spaces.schedules import LearningRate
 
 EPOCHS = 4
 FUNCTIONS: list[Callable[[optuna.Trial], Any]] = [
@@ -149,6 +150,19 @@ def test_a_schedule_moves_the_optimizers_own_learning_rate(schedule: Any, params
     assert rates[-1] == pytest.approx(0.5 * ends[1], rel=0.1, abs=1e-3)
     assert max(rates) == pytest.approx(0.5, rel=1e-3)
     assert history["learning_rate"] == pytest.approx([rates[40 * epoch - 1] for epoch in range(1, EPOCHS + 1)])
+
+
+def test_batches_of_one_call_have_the_learning_rate_of_their_middle() -> None:
+    rates: list[float] = []
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(optimizer=keras.optimizers.SGD(1.0), loss="mse", steps_per_execution=5)
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: rates.append(float(model.optimizer.learning_rate))
+    )
+    x = np.ones((20, 2), dtype=np.float32)
+    half = LearningRate(lambda t: t, epochs=2)
+    model.fit(x, x[:, 0], batch_size=1, epochs=2, verbose=0, callbacks=[half, watch])
+    assert rates == pytest.approx([number / 40 for number in range(2, 40, 5)])
 
 
 def test_all_losses_take_one_hot_targets_and_probabilities() -> None:
