@@ -21,12 +21,13 @@ import pytest
 from benchmark_peers import Plan, _is_enough
 from peers.journal import EpochDone, Journal, TrialDone
 from peers.measuring import Measured, environment_of_searches, run_for
-from peers.methods import METHODS
+from peers.methods import METHODS, Search
 from peers.problems import PROBLEMS, STUDIES, Problem, Rows
 from peers.table import Run, common_levels, new_run, table
 
 from autotune import load_study_file
 from autotune.data import load_development, split
+from autotune.search.curve_training import Training
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = {
@@ -90,6 +91,33 @@ def test_all_have_the_same_rows() -> None:
     assert (rows.x == data.x[fold.train]).all()
     assert (rows.validation_y == data.y[fold.validation]).all()
     assert len(rows.validation_y) == pytest.approx(0.3 * len(data), abs=10)
+
+
+def test_ours_trains_as_many_passes_as_the_others_in_more_epochs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from peers import curves, ours
+
+    files: list[Path] = []
+    monkeypatch.setattr(ours.autotune, "run", lambda study_file, **options: files.append(study_file))
+    problem = PROBLEMS["mnist"]
+    curves.search(Search(problem, None, 0, 2, 2, tmp_path, Journal(str(tmp_path / "journal.jsonl"), 0.0)))
+    spec = load_study_file(files[0])
+    assert (spec.epochs, spec.epochs_per_pass) == (40, 4)
+    assert spec.sampler is not None
+    assert spec.sampler(0).training == spec.pruner.training == Training(40, 0.4)
+    assert spec.fit is not None
+    plateau = {"batch_size": 64, "schedule": "on_plateau", "plateau_factor": 0.5, "plateau_patience": 2}
+    recorder, callback = spec.fit(optuna.trial.FixedTrial(plateau))["callbacks"]
+    assert callback.patience == 8
+    recorder.on_epoch_begin(0)
+    recorder.on_epoch_end(0, {"val_accuracy": 0.5})
+    ((noted,), _) = Journal(str(tmp_path / "journal.jsonl"), 0.0).read(until_s=math.inf)
+    assert noted.share == 0.25
+    _, schedule = spec.fit(optuna.trial.FixedTrial({"batch_size": 64, "schedule": "cosine", "cosine_warmup": 0.0}))[
+        "callbacks"
+    ]
+    assert schedule._epochs == 40
 
 
 def test_keras_tuner_is_told_which_hyperparameter_depends_on_which(problem: Problem) -> None:

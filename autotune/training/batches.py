@@ -22,7 +22,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
         pass_seed: From a pass through the rows (counted from 0) to the seed of its order; None keeps the rows in their
             order.
         epochs_per_pass: In how many epochs all rows are seen, at least 1. Each of these has as many rows: where they
-            cannot be divided, the last one begins with a few of those before.
+            cannot be divided, the last ones take some rows of those before once more.
     """
 
     def __init__(

@@ -297,7 +297,7 @@ def test_the_longer_a_trial_takes_to_begin_the_fewer_are_begun() -> None:
     ("max_epochs", "start_epochs", "epochs"),
     [(50, 1.0, (3, 7, 19)), (50, 12.5, (7, 19)), (20, 0.0, (1, 3, 8)), (20, 5.0, (3, 8)), (10, 0.1, (1, 4))],
 )
-def test_no_look_is_taken_before_it_is_worth_beginning_a_trial_for(
+def test_rungs_come_after_what_a_trial_takes_to_begin_or_a_tenth_of_its_epochs(
     max_epochs: int, start_epochs: float, epochs: tuple[int, ...]
 ) -> None:
     assert Training(max_epochs, start_epochs).rungs == epochs
