@@ -13,6 +13,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import optuna
@@ -22,16 +23,16 @@ from optuna.trial import FrozenTrial
 from autotune.search.curve_data import (
     Curve,
     Observations,
-    Scale,
     by_completion,
     curve_of,
     rungs_of,
     scale_of,
     thinned,
 )
-from autotune.search.curve_kernel import Array, Kernel, Points
+from autotune.search.curve_kernel import Array, Points
 from autotune.search.curve_memory import OfFinished, Recent
-from autotune.search.curve_model import CurveModel, condition, fit
+from autotune.search.curve_model import CurveModel, Fit, condition, fit
+from autotune.search.curve_scale import Scale
 from autotune.search.curve_space import CurveSpace, searched, space_of
 from autotune.search.curve_training import Training
 from autotune.search.objectives import direction_sign
@@ -43,7 +44,7 @@ _MOST_SEEN = 300  # points that the model is conditioned on
 
 _CURVES: OfFinished[Curve | None] = OfFinished()
 _BELIEFS: Recent[Belief | None] = Recent(4)
-_KERNELS: Recent[Kernel] = Recent(64)
+_FITS: Recent[Fit] = Recent(64)
 
 
 @dataclass(frozen=True, eq=False)  # two of them are never compared, and the same one is asked often
@@ -90,6 +91,13 @@ class Belief:
     def best(self) -> float:
         """The expected end of the leader."""
         return float(self.ends[self.leader])
+
+    @cached_property
+    def best_seen(self) -> float:
+        """The best value that has been seen, or is expected of what runs."""
+        seen = self.scale.standardized(curve.extremes[1] for curve in self.curves if curve.finite)
+        runs = [not curve.trial.state.is_finished() for curve in self.curves]
+        return float(max([*seen, *self.ends[runs]]))
 
     def predict_ends(self, cube: Array, trial: int = -1) -> tuple[Array, Array]:
         """Return mean and standard deviation of configurations at the last epoch, shapes (m,).
@@ -159,10 +167,12 @@ def _believe(
         return None
     max_epochs = training.max_epochs
     space = space_of([curve.trial for curve in over], distributions)
-    kernel = _fitted(space, training, over)
+    fitted = _fitted(space, training, over)
+    scale = dataclasses.replace(scale, headroom=fitted.headroom)
     cube = space.to_cube([curve.trial.params for curve in over])
     seen = thinned(over, scale, _MOST_SEEN)
-    model = condition(kernel, _points_of(space, max_epochs, over, cube, seen), seen.targets)
+    points = _points_of(space, max_epochs, over, cube, seen)
+    model = condition(fitted.kernel, points, scale.standardized(seen.values))
     known = [curve for curve in running if curve.epochs]
     for curve in known:
         model = model.extended(*_seen(space, scale, max_epochs, curve))
@@ -177,8 +187,8 @@ def _believe(
     return Belief(space, scale, training, curves, cube, model, ends, doubts, taken)
 
 
-def _fitted(space: CurveSpace, training: Training, over: Sequence[Curve]) -> Kernel:
-    """Return the covariance fitted to as many of the first finished curves as the last fit was due at."""
+def _fitted(space: CurveSpace, training: Training, over: Sequence[Curve]) -> Fit:
+    """Return what was fitted to as many of the first finished curves as the last fit was due at."""
     n = training.n_start
     while (more := math.ceil(n * _GROWTH)) <= len(over):
         n = more
@@ -190,21 +200,21 @@ def _fitted(space: CurveSpace, training: Training, over: Sequence[Curve]) -> Ker
     observed = _fewer(thinned(first, scale, _MOST_SEEN))
     cube = space.to_cube([curve.trial.params for curve in first])
     points = _points_of(space, training.max_epochs, first, cube, observed)
-    given = [points.columns, points.trials, points.times, observed.targets, space.parameter_of]
+    given = [points.columns, points.trials, points.times, observed.values, space.parameter_of]
     digest = hashlib.sha256(b"|".join(np.ascontiguousarray(one).tobytes() for one in given)).digest()
-    return _KERNELS.get(digest, lambda: fit(points, observed.targets, space.parameter_of))
+    return _FITS.get((digest, scale), lambda: fit(points, observed.values, scale, space.parameter_of))
 
 
 def _fewer(seen: Observations) -> Observations:
     """Return as many observations as hyperparameters are fitted to: the best third, and evenly of the others."""
-    n = len(seen.targets)
+    n = len(seen.values)
     if n <= _MOST_FITTED:
         return seen
-    order = np.argsort(-seen.targets, kind="stable")
+    order = np.argsort(-seen.values, kind="stable")
     n_best = _MOST_FITTED // 3
     others = np.linspace(n_best, n - 1, _MOST_FITTED - n_best).astype(int)
     chosen = np.sort(np.concatenate([order[:n_best], order[others]]))
-    return Observations(seen.curves[chosen], seen.epochs[chosen], seen.targets[chosen])
+    return Observations(seen.curves[chosen], seen.epochs[chosen], seen.values[chosen])
 
 
 def _with_fantasies(model: CurveModel, ends: Points) -> CurveModel:

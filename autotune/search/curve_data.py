@@ -1,4 +1,4 @@
-"""The learning curves of a study's trials, thinned and standardized for a model of them.
+"""The learning curves of a study's trials, thinned for a model of them.
 
 What is covered: steps counted from 0 or from 1; trials without reports, of which the value counts; reports that are
 NaN or infinite, trials that failed or were pruned before any report: as bad as the worst value seen; folds, whose means
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +19,7 @@ import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.search.curve_kernel import Array
+from autotune.search.curve_scale import Scale
 from autotune.search.curve_training import Training
 from autotune.search.objectives import COPY_OF
 
@@ -52,43 +53,18 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Scale:
-    """How values are standardized.
-
-    Attributes:
-        middle: The median of the trials' last values.
-        spread: How far the best value is from it.
-        floor: The worst value.
-    """
-
-    middle: float
-    spread: float
-    floor: float
-
-    def standardized(self, values: Iterable[float]) -> Array:
-        """Return values with the middle at 0 and the best at 1.5, those far below the middle drawn up to it."""
-        y = np.array([value if math.isfinite(value) else self.floor for value in values])
-        u = (y - self.middle) / self.spread * 1.5
-        return np.where(u < -1.0, -1.0 - np.log1p(np.clip(-u - 1.0, 0.0, 50.0)), u)
-
-    def original(self, u: float) -> float:
-        """Return the value of a standardized one that is not far below the middle."""
-        return self.middle + u * self.spread / 1.5
-
-
-@dataclass(frozen=True)
 class Observations:
     """Points on the curves of a study.
 
     Attributes:
         curves: The curve that each belongs to, an index, shape (n,).
         epochs: shape (n,).
-        targets: Standardized values, shape (n,).
+        values: shape (n,), all finite.
     """
 
     curves: np.ndarray
     epochs: np.ndarray
-    targets: Array
+    values: Array
 
 
 def curve_of(trial: FrozenTrial, sign: int, training: Training) -> Curve | None:
@@ -145,10 +121,10 @@ def thinned(curves: Sequence[Curve], scale: Scale, most: int) -> Observations:
 
     Args:
         curves: The curves, each with a value at least.
-        scale: How to standardize.
+        scale: The study's.
         most: How many points there may be, about.
     """
-    last = scale.standardized(curve.values[-1] for curve in curves)
+    last = scale.finite(curve.values[-1] for curve in curves)
     taken: list[tuple[int, int, float]] = []
     for rank, index in enumerate(np.argsort(-last, kind="stable")):
         if len(taken) >= most:
@@ -162,7 +138,7 @@ def thinned(curves: Sequence[Curve], scale: Scale, most: int) -> Observations:
             positions = [len(curve.epochs) - 1]
         taken += [(int(index), curve.epochs[at], curve.values[at]) for at in positions]
     index, epochs, values = zip(*taken, strict=True)
-    return Observations(np.array(index), np.array(epochs), scale.standardized(values))
+    return Observations(np.array(index), np.array(epochs), scale.finite(values))
 
 
 def rungs_of(curve: Curve) -> list[int]:

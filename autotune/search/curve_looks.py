@@ -1,21 +1,24 @@
-"""What it is worth to train a trial further before the next decision, for each epoch that it takes.
+"""What it is worth to train a trial further, for each epoch that it takes.
 
 Symbols
-    b     what the end of the best other trial is expected to be
+    b     the best value there is, or is expected of what runs
     μ     what the trial's own end is expected to be
-    r     the epoch of a look: the trial is trained up to it, and reports
-    σ(r)  how far that report is expected to move μ: cov(end, report at r) / standard deviation of the report
+    r, R  the epoch of a look: the trial is trained up to it, and reports; the last epoch
+    c(r)  what it costs to get there, in epochs
+    m(r)  what the end is expected to be after the look: normal, mean μ, standard deviation σ(r) =
+          cov(end, report at r) / standard deviation of the report
 
-The better of the two would be handed over now, max(b, μ). After the look it is expected to be better by
+A trial is trained up to a look, and to its end if m(r) is more than a threshold t then. It is expected to improve on b
+by
 
-    σ(r) h(-|b - μ| / σ(r)),  h(z) = z Φ(z) + φ(z).
+    gain = E[(end - b)⁺; m(r) > t]    for    cost = c(r) + P(m(r) > t) (c(R) - c(r))
 
-A trial that leads can gain as one that is behind can: by showing that it does not deserve it. A glance at a new
-configuration is cheap and says little, the last epochs of a good one are dear and settle it; for each epoch that it
-takes, the two can be compared.
+epochs, and is worth the most that gain / cost can be, over all looks and thresholds; to train it to its end without a
+look is one of them. A glance at a new configuration is cheap and most are not gone on with; the last epochs of a good
+one are nearly sure of their gain. For each epoch that it takes, the two can be compared.
 
-Reference: Frazier, Powell and Dayanik 2009, "The knowledge-gradient policy for correlated normal beliefs", equation 14,
-for one trial at a time: what it says of others is left out.
+References: Weitzman 1979, "Optimal search for the best alternative"; Xie, Astudillo, Frazier, Scully and Terenin 2024,
+"Cost-aware Bayesian optimization via the Pandora's box Gittins index", of which this is the ratio for one look ahead.
 """
 
 from __future__ import annotations
@@ -28,6 +31,10 @@ import numpy as np
 from autotune.search.curve_belief import Belief
 from autotune.search.curve_kernel import Array
 from autotune.search.curve_proposals import expected_improvement
+
+_TINY = 1e-18
+_OUTCOMES = np.linspace(4.0, -4.0, 81)  # of a look, in standard deviations
+_SHARES = np.exp(-0.5 * _OUTCOMES**2) / np.exp(-0.5 * _OUTCOMES**2).sum()  # how likely each is
 
 
 @dataclass(frozen=True)
@@ -45,9 +52,13 @@ class Looks:
     costs: Array
 
     def worth(self, best: float) -> float:
-        """Return what the look that is worth most is expected to gain for each epoch, beside an end of `best`."""
-        behind = np.full(len(self.moves), -abs(self.mean - best))
-        return float((expected_improvement(behind, self.moves, 0.0) / self.costs).max())
+        """Return what the best way to train it is expected to gain over `best` for each epoch."""
+        whole = expected_improvement(np.array([self.mean]), self.moves[-1:], best) / self.costs[-1:]
+        after = self.mean + self.moves[:-1, None] * _OUTCOMES  # m(r), the best outcomes first
+        left = np.sqrt(np.maximum(self.moves[-1] ** 2 - self.moves[:-1, None] ** 2, _TINY))
+        gains = np.cumsum(_SHARES * expected_improvement(after, left, best), axis=1)
+        costs = self.costs[:-1, None] + np.cumsum(_SHARES) * (self.costs[-1] - self.costs[:-1, None])
+        return float(max(whole[0], (gains / costs).max(initial=0.0)))
 
 
 def looks_at(belief: Belief, u: Array, trial: int, epochs: Sequence[int], costs: Sequence[float]) -> Looks:

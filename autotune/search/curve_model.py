@@ -1,16 +1,18 @@
 """A Gaussian process over learning curves: fitted, conditioned on points, extended by more of them.
 
-Symbols as in `curve_kernel`; y are targets, shape (n,), standardized so that 0 is the middle and larger is better.
+Symbols as in `curve_kernel` and `curve_scale`; targets are standardized values u, shape (n,).
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autotune.search.curve_kernel import N_SHARED, Array, Gradients, Kernel, Points
+from autotune.search.curve_scale import Scale
 
 # Where the hyperparameters are searched: logarithms of normal distributions (mean, standard deviation), for distances
 # in the unit cube and targets of about unit size. The search is for the maximum a posteriori: with few points
@@ -27,6 +29,9 @@ _PRIOR_SHARED = np.array(
         (np.log(2e-3), 1.8),  # noise
     ]
 )
+_PRIOR_HEADROOM = (np.log(0.3), 1.2)
+_HEADROOMS = (np.log(0.02), np.log(10.0))  # bounds; beyond them a scale is hardly another one
+_STEP = 1e-4  # of the logarithm of the headroom, for its derivative
 _N_ITERATIONS = 30
 
 
@@ -38,8 +43,8 @@ class CurveModel:
         kernel: Its covariance.
         points: The n points seen.
         factor: Lower Cholesky factor of their covariance, shape (n, n).
-        weights: Covariance⁻¹ y, shape (n,).
-        targets: y, shape (n,).
+        weights: Covariance⁻¹ u, shape (n,).
+        targets: u, shape (n,).
     """
 
     kernel: Kernel
@@ -92,7 +97,7 @@ def condition(kernel: Kernel, points: Points, targets: Array) -> CurveModel:
     Args:
         kernel: The covariance.
         points: n points.
-        targets: y, shape (n,).
+        targets: u, shape (n,).
     """
     from scipy.linalg import cho_solve, cholesky
 
@@ -102,47 +107,78 @@ def condition(kernel: Kernel, points: Points, targets: Array) -> CurveModel:
     return CurveModel(kernel, points, factor, cho_solve((factor, True), targets, check_finite=False), targets)
 
 
-def fit(points: Points, targets: Array, parameter_of: NDArray[np.intp]) -> Kernel:
-    """Return the covariance whose hyperparameters are most probable given the points, from one fixed start.
+@dataclass(frozen=True)
+class Fit:
+    """What has been fitted to a study.
+
+    Attributes:
+        kernel: The covariance.
+        headroom: δ of the scale.
+    """
+
+    kernel: Kernel
+    headroom: float
+
+
+def fit(points: Points, values: Array, scale: Scale, parameter_of: NDArray[np.intp]) -> Fit:
+    """Return the hyperparameters that are most probable given the points, from one fixed start.
 
     Args:
         points: n points; it takes O(n³) some thirty times.
-        targets: y, shape (n,).
+        values: Their values, shape (n,), finite, larger is better.
+        scale: How to standardize them, but for its headroom.
         parameter_of: The parameter of each column, shape (p,).
     """
     from scipy.optimize import minimize
 
-    prior = _prior(parameter_of)
+    prior = np.vstack([_prior(parameter_of), _PRIOR_HEADROOM])
+    bounds = [(mean - 4.0 * deviation, mean + 4.0 * deviation) for mean, deviation in prior[:-1]]
     gradients = Gradients(points, parameter_of)
     found = minimize(
-        lambda theta: loss(theta, gradients, targets, prior),
+        lambda theta: loss(theta, gradients, values, scale, prior),
         prior[:, 0],
         jac=True,
         method="L-BFGS-B",
-        bounds=[(mean - 4.0 * deviation, mean + 4.0 * deviation) for mean, deviation in prior],
+        bounds=[*bounds, _HEADROOMS],
         options={"maxiter": _N_ITERATIONS},
     )
-    return Kernel(np.asarray(found.x), parameter_of)
+    return Fit(Kernel(np.asarray(found.x[:-1]), parameter_of), float(np.exp(found.x[-1])))
 
 
-def loss(theta: Array, gradients: Gradients, targets: Array, prior: Array) -> tuple[float, Array]:
-    """Return the negative logarithm of the posterior density, up to a constant, and its gradient, shape (d + 6,).
+def loss(theta: Array, gradients: Gradients, values: Array, scale: Scale, prior: Array) -> tuple[float, Array]:
+    """Return the negative logarithm of the posterior density, up to a constant, and its gradient, shape (d + 7,).
 
-    Reference: Rasmussen and Williams 2006, equations 2.30 and 5.9.
+    References: Rasmussen and Williams 2006, equations 2.30 and 5.9; Snelson, Rasmussen and Ghahramani 2003, equation 6.
+
+    Args:
+        theta: θ of the covariance, and the logarithm of the headroom, shape (d + 7,).
+        gradients: The covariance of the n points.
+        values: Their values, shape (n,).
+        scale: How to standardize them, but for its headroom.
+        prior: Means and standard deviations, shape (d + 7, 2).
     """
     from scipy.linalg import LinAlgError, cho_solve, cholesky
 
-    covariance = gradients.covariance(theta)
+    covariance = gradients.covariance(theta[:-1])
     try:
         factor = cholesky(covariance, lower=True, check_finite=False)
     except LinAlgError:  # hardly ever, at the edge of the bounds; the line search takes a shorter step
         return 1e10, np.zeros_like(theta)
+    targets, stretch = _bent(scale, theta[-1], values)
     inverse = cho_solve((factor, True), np.eye(len(targets)), check_finite=False)
     weights = inverse @ targets
     away = (theta - prior[:, 0]) / prior[:, 1]
-    value = 0.5 * targets @ weights + np.log(np.diag(factor)).sum() + 0.5 * away @ away
-    slope = gradients.slope(theta, 0.5 * (inverse - np.outer(weights, weights)))
-    return float(value), slope + away / prior[:, 1]
+    value = 0.5 * targets @ weights + np.log(np.diag(factor)).sum() - stretch + 0.5 * away @ away
+    slope = gradients.slope(theta[:-1], 0.5 * (inverse - np.outer(weights, weights)))
+    (more, more_stretch), (less, less_stretch) = (_bent(scale, theta[-1] + by, values) for by in (_STEP, -_STEP))
+    of_headroom = (weights @ (more - less) - (more_stretch - less_stretch)) / (2.0 * _STEP)
+    return float(value), np.append(slope, of_headroom) + away / prior[:, 1]
+
+
+def _bent(scale: Scale, log_headroom: float, values: Array) -> tuple[Array, float]:
+    """Return values standardized with a headroom, and the logarithm of the scale's Jacobian there, up to a constant."""
+    scale = dataclasses.replace(scale, headroom=float(np.exp(log_headroom)))
+    return scale.standardized(values), float(scale.log_slopes(values).sum())
 
 
 def _prior(parameter_of: NDArray[np.intp]) -> Array:

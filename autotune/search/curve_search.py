@@ -2,7 +2,7 @@
 
 They share one model of the study, a Gaussian process over configurations and epochs that both build from the stored
 trials. The sampler suggests what is expected to improve most on the best trial *at the last epoch*. The pruner stops a
-trial at a rung if a look at a new configuration is worth more for each epoch than another look at this one.
+trial at a rung if a new configuration is expected to improve more on the best value for each epoch that it takes.
 
 What is covered: every kind of parameter, conditional ones too; trials that failed, diverged, or run at the same time;
 folds; several objectives, of which the first counts; each works with any other pruner or sampler.
@@ -101,10 +101,10 @@ class CurveSampler(BaseSampler):
 
 
 class CurvePruner(BasePruner):
-    """Stop a trial when a look at a new configuration is worth more, for each epoch that it takes, than to go on.
+    """Stop a trial when a new one is expected to improve more on the best value, for each epoch that it takes.
 
-    The trial that leads may be stopped too, once it is known well enough: `predicted_best` finds it. The first trials,
-    from which no model can be made, are stopped at their first rung, unless they were enqueued.
+    A good trial may be stopped too: `predicted_best` finds it. The first trials, from which no model can be made, are
+    stopped at their first rung, unless they were enqueued.
 
     Args:
         max_epochs: How many epochs a trial trains that is not stopped, at least 1.
@@ -146,7 +146,9 @@ class CurvePruner(BasePruner):
         later = [epoch for epoch in self.training.looks if epoch > trained]
         u = belief.space.to_cube([curve.trial.params])[0]
         looks = looks_at(belief.with_curve(curve), u, curve.trial.number, later, [epoch - trained for epoch in later])
-        return looks.worth(belief.best) < _looks_at_new(belief).worth(belief.best)
+        best = belief.best_seen
+        own = max([best, *belief.scale.standardized(curve.finite)])
+        return looks.worth(own) < _looks_at_new(belief).worth(best)
 
 
 def with_epoch_policy(kind: Kind, epoch_policy: EpochPolicy) -> Kind:

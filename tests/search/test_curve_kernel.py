@@ -7,6 +7,7 @@ import pytest
 
 from autotune.search.curve_kernel import N_SHARED, Gradients, Kernel, Points, matern
 from autotune.search.curve_model import loss
+from autotune.search.curve_scale import Scale
 
 PARAMETER_OF = np.array([0, 1, 1, 1, 2])  # the second parameter has three choices
 
@@ -26,16 +27,19 @@ def test_the_slope_of_matern_agrees_with_finite_differences() -> None:
     assert matern(squares)[1] == pytest.approx((ahead - behind) / 2e-6, rel=1e-5)
 
 
-@pytest.mark.parametrize("at", range(3 + N_SHARED))
+@pytest.mark.parametrize("at", range(4 + N_SHARED))
 def test_the_gradient_of_the_posterior_agrees_with_finite_differences(at: int) -> None:
     gradients = Gradients(points(12), PARAMETER_OF)
-    targets = np.random.default_rng(2).normal(size=12)
-    prior = np.column_stack([np.zeros(3 + N_SHARED), np.full(3 + N_SHARED, 1.5)])
-    step = np.zeros(3 + N_SHARED)
+    values = np.random.default_rng(2).normal(size=12)
+    scale = Scale(middle=0.0, spread=1.0, floor=-3.0)  # some are better than its best, some far below its middle
+    prior = np.column_stack([np.zeros(4 + N_SHARED), np.full(4 + N_SHARED, 1.5)])
+    start = np.append(theta(), np.log(0.2))
+    step = np.zeros(len(start))
     step[at] = 1e-5
-    ahead = loss(theta() + step, gradients, targets, prior)[0]
-    behind = loss(theta() - step, gradients, targets, prior)[0]
-    assert loss(theta(), gradients, targets, prior)[1][at] == pytest.approx((ahead - behind) / 2e-5, rel=1e-4, abs=1e-6)
+    ahead = loss(start + step, gradients, values, scale, prior)[0]
+    behind = loss(start - step, gradients, values, scale, prior)[0]
+    slope = loss(start, gradients, values, scale, prior)[1][at]
+    assert slope == pytest.approx((ahead - behind) / 2e-5, rel=1e-4, abs=1e-6)
 
 
 def test_fitting_and_predicting_use_the_same_covariance() -> None:

@@ -7,8 +7,10 @@ import pytest
 
 from autotune.search.curve_kernel import N_SHARED, Gradients, Kernel, Points
 from autotune.search.curve_model import condition, fit, loss
+from autotune.search.curve_scale import Scale
 
 PARAMETER_OF = np.array([0, 1])
+STRAIGHT = Scale(middle=0.0, spread=1.0, floor=-4.0, headroom=10.0)
 THETA = np.log([0.5, 0.8, 0.6, 0.4, 0.05, 0.3, 0.7, 1e-3])
 
 
@@ -59,18 +61,31 @@ def test_a_fantasy_at_the_mean_moves_no_mean_and_makes_its_neighbourhood_certain
 
 
 def test_fitting_finds_what_the_levels_depend_on_and_the_size_of_the_noise() -> None:
-    seen, targets = curves(80, 0)
-    noisy = targets + 0.2 * np.random.default_rng(3).normal(size=80)
-    exact, rough = fit(seen, targets, PARAMETER_OF), fit(seen, noisy, PARAMETER_OF)
-    assert exact.theta[1] > exact.theta[0] + 1.0, "the second parameter does nothing, its length scale is long"
-    assert exact.noise < 1e-3
-    assert rough.noise == pytest.approx(0.04, rel=0.6)
+    seen, values = curves(80, 0)
+    noisy = values + 0.2 * np.random.default_rng(3).normal(size=80)
+    exact, rough = fit(seen, values, STRAIGHT, PARAMETER_OF), fit(seen, noisy, STRAIGHT, PARAMETER_OF)
+    theta = exact.kernel.theta
+    assert theta[1] > theta[0] + 1.0, "the second parameter does nothing, its length scale is long"
+    assert exact.kernel.noise < 1e-3
+    noise = 0.2 * STRAIGHT.standardized([1.0])[0]  # of a scale that is about straight, from 0 for 0
+    assert rough.kernel.noise == pytest.approx(noise**2, rel=0.6)
 
 
 def test_fitting_ends_where_the_posterior_is_flat() -> None:
-    seen, targets = curves(30, 0)
-    kernel = fit(seen, targets, PARAMETER_OF)
-    prior = np.column_stack([np.zeros(2 + N_SHARED), np.full(2 + N_SHARED, 1e6)])
+    seen, values = curves(30, 0)
+    found = fit(seen, values, STRAIGHT, PARAMETER_OF)
+    prior = np.column_stack([np.zeros(3 + N_SHARED), np.full(3 + N_SHARED, 1e6)])
     gradients = Gradients(seen, PARAMETER_OF)
-    start = np.log([0.6, 0.6, 0.6, 0.4, 0.05, 0.3, 0.7, 1e-3])
-    assert loss(kernel.theta, gradients, targets, prior)[0] < loss(start, gradients, targets, prior)[0] - 5.0
+    start = np.log([0.6, 0.6, 0.6, 0.4, 0.05, 0.3, 0.7, 1e-3, 0.3])
+    there = np.append(found.kernel.theta, np.log(found.headroom))
+    less = loss(there, gradients, values, STRAIGHT, prior)[0]
+    assert less < loss(start, gradients, values, STRAIGHT, prior)[0] - 5.0
+
+
+def test_a_scale_spreads_out_the_top_where_errors_shrink_by_factors_and_not_where_values_differ_by_sums() -> None:
+    seen, levels = curves(60, 0)
+    shrinking = -np.exp(-2.0 * (levels - levels.min()))
+    scales = [Scale(float(np.median(y)), float(y.max() - np.median(y)), float(y.min())) for y in (levels, shrinking)]
+    straight, bent = (fit(seen, y, scale, PARAMETER_OF) for y, scale in zip((levels, shrinking), scales, strict=True))
+    assert bent.headroom < 0.3
+    assert straight.headroom > 1.0
