@@ -23,7 +23,7 @@ _PRIOR_SHARED = np.array(
     [
         (np.log(0.1), 1.0),  # a: the configuration
         (np.log(0.8), 0.8),  # b: its curve
-        (np.log(0.1), 0.7),  # e: the trial's own
+        (np.log(0.01), 1.5),  # e: the trial's own
         (np.log(0.3), 1.3),  # g: all curves together
         (np.log(0.62), 0.3),  # length scale of log-epochs
         (np.log(2e-3), 1.8),  # noise
