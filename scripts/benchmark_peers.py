@@ -33,11 +33,11 @@ named here; seconds and percent, medians over the seeds 0 to 2:
    autotune-curves-2          11      15      18      18      15      22      10      15   99.31     331    35 %     997
 
 "common" is the highest that all reach within the minute: 98.61, 99.08 and 98.15 %; ours needs 0.82 of the time of the
-fastest peer there. To 99.0 % and to 99.3 %, two and three errors more or less of 432, it needs 0.67: ours is there
-after 28, 10 and 18 s, and after 28, 13 and 18 s, in all three; of the peers only Optuna and Ray are at 99.3 % with two
-of the seeds, after 27 and 23 s, and 20 and 58 s. Beginning, TensorFlow's imports, takes some 5 s of ours, 14 of Ray. To
-begin a trial is reckoned as 5 epochs here (`start_epochs`), by the phases of scripts/benchmark_overhead.py. Three seeds
-say little: near the top 432 rows differ by one or two from one epoch to the next.
+fastest peer there. To 99.0 % and to 99.3 %, four and three errors of 432, it needs 0.67: ours is there with all seeds,
+after 28, 10 and 18 s, and after 28, 13 and 18 s; at 99.3 % Optuna, Ray and Hyperband are with two of them, after 27 and
+23, 20 and 58, 58 and 57 s. Beginning, TensorFlow's imports, takes some 5 s of ours, 14 of Ray. To begin a trial is
+reckoned as 5 epochs here (`start_epochs`), by the phases of scripts/benchmark_overhead.py. Three seeds say little: near
+the top 432 rows differ by one or two from one epoch to the next.
 
 Before its scale was fitted and a trial went on by what it gains on the best value, ours was not ahead near the top:
 five seeds, commit 2568944, `--seeds 5 --budget 90 --until 1.0 --methods autotune-curves-2,optuna,ray-2`, medians of 25
