@@ -114,6 +114,12 @@ class Belief:
         points = _points(self.space, self.training.max_epochs, cube, trials, np.array(epochs))
         return self.model.predict_together(points)
 
+    def resembles_failure(self, cube: Array) -> np.ndarray:
+        """Say of configurations, shape (m, d), whether the trial that each resembles most has failed or diverged."""
+        failed = np.array([not math.isfinite(curve.values[-1]) for curve in self.curves])
+        to_come, tried = (_ends(self.space, 1, one, np.full(len(one), -1)) for one in (cube, self.cube))
+        return np.asarray(failed[self.model.kernel.between(to_come, tried).argmax(axis=1)])
+
     def with_curve(self, curve: Curve) -> Belief:
         """Return the belief with one more curve, known so far."""
         model = self.model.extended(*_seen(self.space, self.scale, self.training.max_epochs, curve))

@@ -313,6 +313,15 @@ def test_ended_processes_leave_no_file_open_in_the_parent() -> None:
 
 
 @FORK_SERVER_ONLY
+def test_a_process_collects_its_own_garbage_and_leaves_alone_what_it_shares_with_the_server(
+    fork_server: ForkServer,
+) -> None:
+    enabled, frozen = _ask(fork_server, lambda: (gc.isenabled(), gc.get_freeze_count()))
+    assert enabled
+    assert frozen > 1_000
+
+
+@FORK_SERVER_ONLY
 def test_preloaded_modules_are_there_before_the_task_imports_anything() -> None:
     def loaded() -> bool:
         return "wave" in sys.modules

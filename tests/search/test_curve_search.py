@@ -248,7 +248,7 @@ def test_trials_of_several_folds_are_judged_by_their_means() -> None:
         trial = study.ask()
         for step, value in enumerate(curve(trial), start=1):
             trial.report(value, step)
-        trial.report(value - loss + (0.01 if not loss else 0.0), EPOCHS + 1)
+        trial.report(value - loss + (0.02 if not loss else 0.0), EPOCHS + 1)
         ends[name] = trial.should_prune()
         study.tell(trial, state=TrialState.PRUNED)
     assert ends == {"good": False, "bad": True}
