@@ -33,12 +33,12 @@ named here; seconds and percent, medians over the seeds 0 to 2:
    autotune-curves-2           9       9      24      30      17      19       8      17   99.54     401    32 %    1001
 
 "common" is the highest that all reach within the minute: 98.61, 99.08 and 98.61 %; ours needs 0.90 of the time of the
-fastest peer there. To 99.0 % ours took 24, 8 and 27 s, Optuna 24 and 18 and once more than the minute, Ray 19 and 34 and
-once more, the Bayesian search 14 and 45 and once more, Hyperband 54, 50 and 50; to 99.3 % ours 30, 12 and once more than
-the minute. At bcfcfb2, before half of its suggestions were bold and Keras was imported in two thirds of the time, ours
-took 22, 10 and 15 s to a common of 98.61, 99.08 and 98.15 %, 0.82 of Ray; 28, 10 and 18 s to 99.0 %. Three seeds say
-little: near the top 432 rows differ by one or two from one epoch to the next, and how soon the first good network is
-met differs more between seeds than between methods. Of ours some 4 s are imports. To begin a trial is reckoned as 5
+fastest peer there. To 99.0 % ours took 24, 8 and 27 s, Optuna 24 and 18 and once more than the minute, Ray 19 and 34
+and once more, the Bayesian search 14 and 45 and once more, Hyperband 54, 50 and 50; to 99.3 % ours 30, 12 and once more
+than the minute. At bcfcfb2, before half of its suggestions were bold and Keras was imported in two thirds of the time,
+ours took 22, 10 and 15 s to a common of 98.61, 99.08 and 98.15 %, 0.82 of Ray; 28, 10 and 18 s to 99.0 %. Three seeds
+say little: near the top 432 rows differ by one or two from one epoch to the next, and how soon the first good network
+is met differs more between seeds than between methods. Of ours some 4 s are imports. To begin a trial is reckoned as 5
 epochs here (`start_epochs`), by the phases of scripts/benchmark_overhead.py.
 
 Before its scale was fitted and a trial went on by what it gains on the best value, ours was not ahead near the top:
@@ -59,12 +59,14 @@ MNIST, commit bcfcfb2, `--seeds 1 --budget 500 --until 0.99` and those named her
 "common" is 98.72 %. Ours needs 0.89 of the time of the fastest peer there, 0.57 to 97.8 % and 0.48 to 98.5 %; it was at
 98.67 % after 139 s, three rows short of "common", and spent 20 passes where the others spent 26 to 45. One seed says
 little: with the same seed, alone and a trial going on from 0.8 of what a new one is worth, it was at 98.8 % after 101
-s, at 99.0 % after 133 and at 99.37 % after 280. Before its scale was fitted and a trial went on by what it gains on the
-best value (2568944, `--budget 780`), it took 168 s to 98.5 %, 223 to 98.8 and 493 to 99.0; with whole passes as epochs
-(51f2493, `--budget 600`) 225 s to 97.8 %, and it came to 98.43 %. For ours an epoch is a quarter of a pass
-(`epochs_per_pass`), so that the first trials are looked at after half a pass; epochs are counted in passes here. In so
-few passes, four to seven whole trials of a space of some twenty hyperparameters, chance decides much; the hours in
-which a model of the space could matter more have not been measured.
+s, at 99.0 % after 133 and at 99.37 % after 280. At c2d2ff6, where half of the suggestions are bold, beside the Bayesian
+search alone (`--methods autotune-curves-2,keras-tuner-bayesian`): 97.8 % after 41 s, 98.8 % after 119 (Bayesian 230),
+but 99.0 % only after 434 (251). Before its scale was fitted and a trial went on by what it gains on the best value
+(2568944, `--budget 780`), it took 168 s to 98.5 %, 223 to 98.8 and 493 to 99.0; with whole passes as epochs (51f2493,
+`--budget 600`) 225 s to 97.8 %, and it came to 98.43 %. For ours an epoch is a quarter of a pass (`epochs_per_pass`),
+so that the first trials are looked at after half a pass; epochs are counted in passes here. In so few passes, four to
+seven whole trials of a space of some twenty hyperparameters, chance decides much; the hours in which a model of the
+space could matter more have not been measured.
 """
 
 from __future__ import annotations
