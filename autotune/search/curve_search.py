@@ -42,7 +42,8 @@ _TO_COME = 2**62  # the number of a trial that is not there yet
 class CurveSampler(BaseSampler):
     """Suggest the configuration that is expected to improve most on the best trial at the last epoch.
 
-    The first suggestions are a scrambled Sobol sequence. All is a function of the seed and of the stored trials.
+    The first suggestions are a scrambled Sobol sequence; of the others half, by chance, are bold: they go where the
+    model knows little. All is a function of the seed and of the stored trials.
 
     Args:
         max_epochs: How many epochs a trial trains that is not stopped, at least 1.
