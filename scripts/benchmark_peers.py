@@ -35,11 +35,13 @@ named here; seconds and percent, medians over the seeds 0 to 2:
 "common" is the highest that all reach within the minute: 98.61, 99.08 and 98.61 %; ours needs 0.90 of the time of the
 fastest peer there. To 99.0 % ours took 24, 8 and 27 s, Optuna 24 and 18 and once more than the minute, Ray 19 and 34
 and once more, the Bayesian search 14 and 45 and once more, Hyperband 54, 50 and 50; to 99.3 % ours 30, 12 and once more
-than the minute. At bcfcfb2, before half of its suggestions were bold and Keras was imported in two thirds of the time,
-ours took 22, 10 and 15 s to a common of 98.61, 99.08 and 98.15 %, 0.82 of Ray; 28, 10 and 18 s to 99.0 %. Three seeds
-say little: near the top 432 rows differ by one or two from one epoch to the next, and how soon the first good network
-is met differs more between seeds than between methods. Of ours some 4 s are imports. To begin a trial is reckoned as 5
-epochs here (`start_epochs`), by the phases of scripts/benchmark_overhead.py.
+than the minute. Once more at c59efb6, `--seeds 4 --budget 45 --methods autotune-curves-2,ray-2,optuna`: 16, 21 (Ray)
+and 26 s to a common of 98.85 to 99.54 %, medians of four seeds, 0.77; to 99.0 % 15, 21 and 26 s. At bcfcfb2, before
+half of its suggestions were bold and Keras was imported in two thirds of the time, ours took 22, 10 and 15 s to a
+common of 98.61, 99.08 and 98.15 %, 0.82 of Ray; 28, 10 and 18 s to 99.0 %. Three seeds say little: near the top 432
+rows differ by one or two from one epoch to the next, and how soon the first good network is met differs more between
+seeds than between methods. Of ours some 4 s are imports. To begin a trial is reckoned as 5 epochs here
+(`start_epochs`), by the phases of scripts/benchmark_overhead.py.
 
 Before its scale was fitted and a trial went on by what it gains on the best value, ours was not ahead near the top:
 five seeds, commit 2568944, `--seeds 5 --budget 90 --until 1.0 --methods autotune-curves-2,optuna,ray-2`, medians of 25
