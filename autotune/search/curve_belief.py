@@ -117,6 +117,8 @@ class Belief:
     def resembles_failure(self, cube: Array) -> np.ndarray:
         """Say of configurations, shape (m, d), whether the trial that each resembles most has failed or diverged."""
         failed = np.array([not math.isfinite(curve.values[-1]) for curve in self.curves])
+        if not failed.any():  # as in most studies; what follows looks at every pair
+            return np.zeros(len(cube), bool)
         to_come, tried = (_ends(self.space, 1, one, np.full(len(one), -1)) for one in (cube, self.cube))
         return np.asarray(failed[self.model.kernel.between(to_come, tried).argmax(axis=1)])
 
