@@ -85,6 +85,11 @@ class Dataset:
         """Shape of one input: x without its first axis."""
         return self._all_x.shape[1:]
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row, input and target."""
+        return self._all_x.itemsize * int(np.prod(self.input_shape)) + self._all_y.itemsize
+
     @cached_property
     def x(self) -> npt.NDArray[Any]:
         """Inputs of this dataset's rows, shape (len(self), ...).
@@ -155,8 +160,7 @@ class Dataset:
 
     def chunks(self) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
         """Yield all rows in order as (x, y) of about 16 MiB, so that no mapped array is copied whole."""
-        row_bytes = self._all_x.itemsize * int(np.prod(self.input_shape)) + self._all_y.itemsize
-        step = max(1, _CHUNK_BYTES // row_bytes)
+        step = max(1, _CHUNK_BYTES // self.row_bytes)
         for start in range(0, len(self), step):
             stop = min(start + step, len(self))
             rows = slice(start, stop) if self._rows is None else self._rows[start:stop]

@@ -20,14 +20,15 @@ _FLOOR = (1e-3, 0.3)
 class LearningRate(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
     """Sets the learning rate before each batch to a share of the optimizer's own.
 
-    Where TensorFlow trains on several batches in one call (`steps_per_execution`), they all have that of their middle.
+    Where TensorFlow trains on several batches in one call (`steps_per_execution`), which it does from 64 an epoch on,
+    they all have that of their middle.
 
     Args:
         share: From t to s(t), which is at least 0.
         epochs: Epochs of the whole training, at least 1; after them t stays 1.
     """
 
-    takes_groups = True
+    groups_from = 64  # batches an epoch: a group of 16 then goes over a quarter of it at most
 
     def __init__(self, share: Callable[[float], float], epochs: int) -> None:
         super().__init__()

@@ -23,6 +23,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
             order.
         epochs_per_pass: In how many epochs all rows are seen, at least 1. Each of these has as many rows: where they
             cannot be divided, the last ones take some rows of those before once more.
+
+    Attributes:
+        batch_size: Rows a batch.
     """
 
     def __init__(
@@ -37,7 +40,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
         super().__init__()
         self._one_hot = np.eye(data.n_classes or 0, dtype=np.float32) if one_hot else None
         self._data = data
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._pass_seed = pass_seed
         self._epochs_per_pass = epochs_per_pass
         self._rows: npt.NDArray[np.int64]
@@ -56,10 +59,19 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
         self._rows = order[begin : begin + size]
 
     def __len__(self) -> int:
-        return -(-len(self._rows) // self._batch_size)
+        return -(-len(self._rows) // self.batch_size)
+
+    @property
+    def batch_bytes(self) -> int:
+        """Bytes of a batch's rows as they are in the dataset."""
+        return self.batch_size * self._data.row_bytes
 
     def __getitem__(self, index: int) -> tuple[Any, npt.NDArray[Any]]:
-        x, y = self._data.take(self._rows[index * self._batch_size : (index + 1) * self._batch_size])
+        return self.group(index, 1)
+
+    def group(self, first: int, count: int) -> tuple[Any, npt.NDArray[Any]]:
+        """Return the rows of `count` batches, or of as many as there are, beginning with the one of index `first`."""
+        x, y = self._data.take(self._rows[first * self.batch_size : (first + count) * self.batch_size])
         if x.dtype.kind == "U":  # Keras takes strings as tensors only
             x = keras.ops.convert_to_tensor(x, dtype="string")
         return x, y if self._one_hot is None else self._one_hot[y]

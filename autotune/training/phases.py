@@ -18,7 +18,7 @@ class PhaseWatch(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ker
         timer: What is told.
     """
 
-    takes_groups = True
+    groups_from = 1
 
     def __init__(self, timer: Timer) -> None:
         super().__init__()
