@@ -190,6 +190,6 @@ _MNIST_SPACE = (
     _one_of("batch_size", 32, 64, 128, 256),
 )
 PROBLEMS = {
-    "digits": Problem("digits", "digits_cnn.py", 20, False, _DIGITS_SPACE, (0.97, 0.98, 0.99), 120.0, 0.3, 5.0, 1),
+    "digits": Problem("digits", "digits_cnn.py", 20, False, _DIGITS_SPACE, (0.97, 0.98, 0.99), 120.0, 0.3, 15.0, 1),
     "mnist": Problem("mnist", "mnist_cnn.py", 10, True, _MNIST_SPACE, (0.988, 0.99, 0.992), 3600.0, 0.1, 0.1, 4),
 }
