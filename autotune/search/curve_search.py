@@ -97,7 +97,8 @@ class CurveSampler(BaseSampler):
         from scipy.stats import qmc  # takes a while to import
 
         sequence = qmc.Sobol(len(search_space), scramble=True, seed=derive_seed(self._seed, "start"))
-        sequence.fast_forward(trial.number)
+        if trial.number > 0:  # SciPy cannot go forward by nothing
+            sequence.fast_forward(trial.number)
         return CurveSpace(search_space, {}).to_params(sequence.random(1)[0])
 
 

@@ -162,6 +162,15 @@ def test_a_fresh_sampler_for_every_suggestion_starts_with_one_sequence_of_points
     assert len({math.floor(4 * position) for position in positions}) == 4, "seven points of a Sobol sequence"
 
 
+def test_the_first_trial_may_ask_after_the_second_which_is_often_so_with_two_slots() -> None:
+    study = optuna.create_study(sampler=CurveSampler(EPOCHS, seed=0))
+    first, second = study.ask(), study.ask()
+    curve(second)
+    late = optuna.Trial(study, first._trial_id)
+    curve(late)
+    assert late.params.keys() == second.params.keys()
+
+
 def test_what_another_slot_tries_is_hardly_worth_trying_once_more() -> None:
     study = new_study()
     optimize(study, curve, budget=100)
