@@ -22,53 +22,51 @@ mnist.npz (default: AUTOTUNE_DATA). FILE is written anew after each run. Say wit
 say, and this command.
 
 Measured on a shared virtual machine with two x86-64 cores and no other work, Python 3.11.7, TensorFlow 2.21, Optuna
-5.0, KerasTuner 1.4.8, Ray 2.60. Digits, commit c2d2ff6, `--seeds 3 --budget 60 --until 1.0` and `--methods` with those
+5.0, KerasTuner 1.4.8, Ray 2.60. Digits, commit 9b3d9ea, `--seeds 3 --budget 60 --until 1.0` and `--methods` with those
 named here; seconds and percent, medians over the seeds 0 to 2:
 
                           97.0 %  98.0 %  99.0 %  99.3 %  common  seed 0  seed 1  seed 2    best  epochs outside     MiB
-   optuna                      7       8      24      24      23      23      24      18   99.31     259    21 %     966
-   keras-tuner-hyperband      24      31      50      50      50      32      50      50   99.31     169    42 %     986
-   keras-tuner-bayesian        6      13      45       -      44      14      45      44   99.08     320    28 %     899
-   ray-2                      12      13      34      34      19      14      19      25   99.31     246    40 %    2251
-   autotune-curves-2           9       9      24      30      17      19       8      17   99.54     401    32 %    1001
+   optuna                      7       8      24      24      24      24      24      22   99.31     243    21 %     770
+   keras-tuner-hyperband      27      31      57      57      56      58      50      56   99.31     159    42 %     795
+   keras-tuner-bayesian        7      16      48       -      48      17      48      50   99.08     300    28 %     707
+   ray-2                      12      12      35      35      26      59      22      26   99.31     244    36 %    2082
+   autotune-curves-2           7       7       8       9       7       8       7       7   99.54     615    41 %     848
 
-"common" is the highest that all reach within the minute: 98.61, 99.08 and 98.61 %; ours needs 0.90 of the time of the
-fastest peer there. To 99.0 % ours took 24, 8 and 27 s, Optuna 24 and 18 and once more than the minute, Ray 19 and 34
-and once more, the Bayesian search 14 and 45 and once more, Hyperband 54, 50 and 50; to 99.3 % ours 30, 12 and once more
-than the minute. Once more at c59efb6, `--seeds 4 --budget 45 --methods autotune-curves-2,ray-2,optuna`: 16, 21 (Ray)
-and 26 s to a common of 98.85 to 99.54 %, medians of four seeds, 0.77; to 99.0 % 15, 21 and 26 s. At bcfcfb2, before
-half of its suggestions were bold and Keras was imported in two thirds of the time, ours took 22, 10 and 15 s to a
-common of 98.61, 99.08 and 98.15 %, 0.82 of Ray; 28, 10 and 18 s to 99.0 %. Three seeds say little: near the top 432
-rows differ by one or two from one epoch to the next, and how soon the first good network is met differs more between
-seeds than between methods. Of ours some 4 s are imports. To begin a trial is reckoned as 5 epochs here
-(`start_epochs`), by the phases of scripts/benchmark_overhead.py.
+"common" is the highest that all reach within the minute: 98.85, 99.08 and 98.61 %; ours needs 0.29 of the time of the
+fastest peer there, with each seed less than half of whichever peer was first. To 99.0 % ours took 8, 7 and 20 s, Optuna
+24 and 22 and once more than the minute, Ray 22 and 35 and once more, the Bayesian search 17 and 48 and once more,
+Hyperband 58, 50 and 57. Of ours three seconds are imports. To begin a trial is reckoned as 15 epochs here
+(`start_epochs`), by the phases of scripts/benchmark_overhead.py. Two more seeds of ours alone, and the three once more
+(fc09899, `--seeds 5 --budget 40`): 98.6 % after 10, 7, 7, 8 and 8 s, 99.0 % after 15, 7, 10, 8 and 8.
 
-Before its scale was fitted and a trial went on by what it gains on the best value, ours was not ahead near the top:
-five seeds, commit 2568944, `--seeds 5 --budget 90 --until 1.0 --methods autotune-curves-2,optuna,ray-2`, medians of 25
-s, Ray 28 and Optuna 46 to a common of 99.08 to 99.54 %; and 25 s against 39 s of Optuna to a common of 98.61 to 99.08 %
-with all methods (51f2493, three seeds, `--budget 120`). At 9fee72d (`--budget 200`) ours took 32, 76 and 23 s,
-autotune's defaults with two slots 55, 32 and 42 s, Ray 85, 27 and 37 s.
+What made the difference is how a trial trains: since groups of batches are trained on in a loop of TensorFlow's own
+(`autotune/training/grouping.py`) an epoch of these networks takes 35 ms in place of 82, and the minute has 105 trials
+in place of 72. Before (c2d2ff6, the same call) ours took 19, 8 and 17 s to a common of 98.61, 99.08 and 98.61 %, 0.90
+of Ray's time; before half of its suggestions were bold (bcfcfb2) 22, 10 and 15 s, 0.82 of Ray's; before its scale was
+fitted and a trial went on by what it gains on the best value (2568944, five seeds, `--budget 90`, three methods) a
+median of 25 s, Ray 28 and Optuna 46. Three seeds say little about a search: near the top 432 rows differ by one or two
+from one epoch to the next, and how soon the first good network is met differs between seeds as it does between methods.
 
-MNIST, commit bcfcfb2, `--seeds 1 --budget 500 --until 0.99` and those named here; seconds:
+MNIST, commit 9b3d9ea, `--seeds 1 --budget 500 --until 0.99` and those named here; seconds:
 
                          97.0 %   97.8 %   98.5 %   98.8 %  common   99.0 %     best   trials   epochs  outside      MiB
-    optuna                  164      234      417        -     432        -    98.72        4       45      3 %     1464
-    keras-tuner-hyperband    47       72      354      455     389        -    98.95       16       37     10 %     1825
-    keras-tuner-bayesian    126      146      261      261     261      293    99.03        2       26      4 %     1401
-    ray-2                   128      197      257      313     313      461    99.12        6       42     39 %     2630
-    autotune-curves-2        41       41      122      232     232      232    99.02       10       20      7 %     1486
+    optuna                  193      247      432        -     453        -    98.72        4       43      4 %     1240
+    keras-tuner-hyperband    48       76      372      487     398        -    98.95       16       34     13 %     1591
+    keras-tuner-bayesian    111      131      255      255     255      295    99.03        2       26      3 %     1201
+    ray-2                   128      150      203      282     282      354    99.12        6       42     14 %     2925
+    autotune-curves-2        33       33       67      121     121      121    99.02       10       13      7 %     1431
 
-"common" is 98.72 %. Ours needs 0.89 of the time of the fastest peer there, 0.57 to 97.8 % and 0.48 to 98.5 %; it was at
-98.67 % after 139 s, three rows short of "common", and spent 20 passes where the others spent 26 to 45. One seed says
-little: with the same seed, alone and a trial going on from 0.8 of what a new one is worth, it was at 98.8 % after 101
-s, at 99.0 % after 133 and at 99.37 % after 280. At c2d2ff6, where half of the suggestions are bold, beside the Bayesian
-search alone (`--methods autotune-curves-2,keras-tuner-bayesian`): 97.8 % after 41 s, 98.8 % after 119 (Bayesian 230),
-but 99.0 % only after 434 (251). Before its scale was fitted and a trial went on by what it gains on the best value
-(2568944, `--budget 780`), it took 168 s to 98.5 %, 223 to 98.8 and 493 to 99.0; with whole passes as epochs (51f2493,
-`--budget 600`) 225 s to 97.8 %, and it came to 98.43 %. For ours an epoch is a quarter of a pass (`epochs_per_pass`),
-so that the first trials are looked at after half a pass; epochs are counted in passes here. In so few passes, four to
-seven whole trials of a space of some twenty hyperparameters, chance decides much; the hours in which a model of the
-space could matter more have not been measured.
+"common" is 98.72 %. Ours needs 0.47 of the time of the fastest peer there, 0.43 to 97.8 %, 0.33 to 98.5 % and 0.41 to
+99.0 %, and 13 passes where the others need 26 to 43. In another run of the same seed, alone (fc09899), it was at 98.8 %
+after 100 s. One seed says little: at c2d2ff6, before groups of batches were trained on in a loop of TensorFlow's own,
+it took 41 s to 97.8 %, 119 to 98.8 and 434 to 99.0; at bcfcfb2, before half of its suggestions were bold, 41, 232 and
+232, and with a trial going on from 0.8 of what a new one is worth it was at 98.8 % after 101 s and at 99.37 % after
+280. Before its scale was fitted and a trial went on by what it gains on the best value (2568944, `--budget 780`) it
+took 168 s to 98.5 %, 223 to 98.8 and 493 to 99.0; with whole passes as epochs (51f2493, `--budget 600`) 225 s to 97.8
+%, and it came to 98.43 %. For ours an epoch is a quarter of a pass (`epochs_per_pass`), so that the first trials are
+looked at after half a pass; epochs are counted in passes here. In so few passes, four to seven whole trials of a space
+of some twenty hyperparameters, chance decides much; the hours in which a model of the space could matter more have not
+been measured.
 """
 
 from __future__ import annotations

@@ -44,8 +44,9 @@ class LearningRate(keras.callbacks.Callback):  # type: ignore[misc]  # reason: K
         self.epoch = epoch
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        middle = batch + (self.model.steps_per_execution - 1) / 2
-        done = (self.epoch + middle / self.params["steps"]) / self._epochs
+        steps = self.params["steps"]
+        middle = batch + (min(self.model.steps_per_execution, steps - batch) - 1) / 2
+        done = (self.epoch + middle / steps) / self._epochs
         self.model.optimizer.learning_rate = self.base * self._share(min(done, 1.0))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -18,11 +18,21 @@ from autotune.training.batches import Batches
 
 _GROUP = 16
 _GROUP_BYTES = 2**25  # of a group's rows; larger batches gain nothing, and would take memory
-_HOOKS = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
-_STEPS = ("train_step", "test_step", "compute_metrics", "make_train_function", "make_test_function")
+_HOOKS = (
+    "on_batch_begin",
+    "on_batch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
+)
+# What a model does in its own way is left to it.
+_OWN = ("fit", "evaluate", "train_step", "test_step", "compute_metrics", "make_train_function", "make_test_function")
 _BY_BATCHES = ("class_weight", "validation_steps")
+_NUMBER = tf.TensorSpec((), tf.int64)
 
 Rows = tuple[Any, Any]
+Call = Callable[..., dict[str, tf.Tensor]]
 
 
 @contextlib.contextmanager
@@ -46,63 +56,76 @@ def in_groups(
     Yields:
         What `fit` is to be given as `x` and `validation_data`.
     """
-    size = group_size(model, training, callbacks, arguments)
+    size = group_size(model, training, validation, callbacks, arguments)
     if size == 1:
         yield training, validation
         return
     with ThreadPoolExecutor(1, "rows") as pool:
         model.steps_per_execution = size
-        model.train_function = _Groups(model, model.train_step, training, size, pool)
+        _Groups("train", model, training, size, pool).take_the_place()
         if validation is not None:
-            model.test_function = _Groups(model, model.test_step, validation, size, pool)
+            _Groups("test", model, validation, size, pool).take_the_place()
+        model.predict_function = None  # one that was made for single batches would leave rows out
         try:
             yield _counting(len(training)), None if validation is None else _counting(len(validation))
         finally:
             model.steps_per_execution = 1
-            model.train_function = model.test_function = None
+            model.train_function = model.test_function = model.predict_function = None
 
 
 def group_size(
-    model: keras.Model, batches: Batches, callbacks: Sequence[keras.callbacks.Callback], arguments: Sequence[str] = ()
+    model: keras.Model,
+    training: Batches,
+    validation: Batches | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+    arguments: Sequence[str] = (),
 ) -> int:
     """Return how many batches to train on in one call: 1 where something has to see each of them.
 
     Args: See `in_groups`.
     """
-    plain = all(getattr(type(model), name) is getattr(keras.Model, name) for name in _STEPS)
-    if not plain or model.steps_per_execution != 1 or model.run_eagerly or tf.distribute.has_strategy():
+    kind = type(model)
+    is_plain = all(getattr(kind, name) is getattr(keras.Model, name) and name not in vars(model) for name in _OWN)
+    is_here = not tf.distribute.has_strategy() and model.distribute_strategy is tf.distribute.get_strategy()
+    if not is_plain or not is_here or model.steps_per_execution != 1 or model.run_eagerly:
         return 1
-    if set(arguments) & set(_BY_BATCHES) or any(_needs_each(callback, len(batches)) for callback in callbacks):
+    if set(arguments) & set(_BY_BATCHES) or any(_needs_each(callback, len(training)) for callback in callbacks):
         return 1
-    return max(1, min(_GROUP, len(batches), _GROUP_BYTES // batches.batch_bytes))
+    batch_bytes = max(rows.batch_bytes for rows in (training, validation) if rows is not None)
+    return max(1, min(_GROUP, len(training), _GROUP_BYTES // batch_bytes))
 
 
 class _Groups:
     """Stands for the function that `fit` and `evaluate` call for each step: it takes a group, and gets the next one.
 
     Args:
-        model: What is trained.
-        step: From a batch to changed weights and metrics: `train_step` or `test_step`.
+        kind: "train" or "test".
+        model: What is trained or tested.
         batches: The rows.
         size: Batches a group, at least 1.
         pool: What gets the rows of the next group while TensorFlow trains on one.
     """
 
-    def __init__(
-        self, model: keras.Model, step: Callable[[Rows], Any], batches: Batches, size: int, pool: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, kind: str, model: keras.Model, batches: Batches, size: int, pool: ThreadPoolExecutor) -> None:
+        self._kind = kind
         self._model = model
-        self._step = tf.function(step, jit_compile=True, autograph=False) if model.jit_compile else step
         self._batches = batches
         self._size = size
         self._pool = pool
         self._epoch: object = None
         self._first = 0
         self._next: Future[Rows]
-        self._run: Callable[[Any, Any], dict[str, tf.Tensor]] | None = None
+        self._run: Call | None = None
+        self._of_keras: Call | None = None
 
-    def __call__(self, epoch: object) -> dict[str, tf.Tensor]:
+    def take_the_place(self) -> None:
+        """Be what Keras calls from now on."""
+        setattr(self._model, f"{self._kind}_function", self)
+
+    def __call__(self, epoch: Any) -> dict[str, tf.Tensor]:
         """Take the next group of an epoch, which is told from others by the iterator that Keras makes for it."""
+        if getattr(epoch, "element_spec", None) != _NUMBER:  # of other rows: a callback has called `evaluate`
+            return self._by_keras(epoch)
         if epoch is not self._epoch:
             self._epoch, self._first = epoch, 0
             self._next = self._pool.submit(self._group, 0)
@@ -114,16 +137,25 @@ class _Groups:
             self._run = self._traced(rows)
         return self._run(*rows)
 
+    def _by_keras(self, rows: Any) -> dict[str, tf.Tensor]:
+        if self._of_keras is None:
+            getattr(self._model, f"make_{self._kind}_function")(force=True)
+            self._of_keras = getattr(self._model, f"{self._kind}_function")
+            self.take_the_place()
+        return self._of_keras(rows)
+
     def _group(self, first: int) -> Rows:
         x, y = self._batches.group(first, self._size)
         return tf.convert_to_tensor(x), tf.convert_to_tensor(y)
 
-    def _traced(self, like: Rows) -> Callable[[Any, Any], dict[str, tf.Tensor]]:
-        n = self._batches.batch_size
+    def _traced(self, like: Rows) -> Call:
+        n, step = self._batches.batch_size, getattr(self._model, f"{self._kind}_step")
+        if self._model.jit_compile:
+            step = tf.function(step, jit_compile=True, autograph=False)
 
         def run(x: tf.Tensor, y: tf.Tensor) -> dict[str, tf.Tensor]:
             def body(begin: tf.Tensor) -> tf.Tensor:
-                self._step((x[begin : begin + n], y[begin : begin + n]))
+                step((x[begin : begin + n], y[begin : begin + n]))
                 return begin + n
 
             tf.while_loop(lambda begin: begin < tf.shape(y)[0], body, [tf.constant(0)], parallel_iterations=1)

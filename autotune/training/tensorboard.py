@@ -50,6 +50,8 @@ class TrialEvents:
 class _EpochEvents(keras.callbacks.TensorBoard):  # type: ignore[misc]  # reason: Keras ships no types
     """Keras's callback, which leaves what it has written to the disk after each epoch: the process may be killed."""
 
+    groups_from = 1  # with these arguments it does nothing at batches
+
     def __init__(self, folder: Path) -> None:
         # Neither graph nor profile: they take longer than an epoch of a small network.
         super().__init__(str(folder), write_graph=False, update_freq="epoch", profile_batch=0)

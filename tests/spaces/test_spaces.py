@@ -159,10 +159,11 @@ def test_batches_of_one_call_have_the_learning_rate_of_their_middle() -> None:
     watch = keras.callbacks.LambdaCallback(
         on_train_batch_begin=lambda batch, logs: rates.append(float(model.optimizer.learning_rate))
     )
-    x = np.ones((20, 2), dtype=np.float32)
+    x = np.ones((22, 2), dtype=np.float32)
     half = LearningRate(lambda t: t, epochs=2)
     model.fit(x, x[:, 0], batch_size=1, epochs=2, verbose=0, callbacks=[half, watch])
-    assert rates == pytest.approx([number / 40 for number in range(2, 40, 5)])
+    middles = [2, 7, 12, 17, 20.5]
+    assert rates == pytest.approx([number / 44 for number in [*middles, *(22 + middle for middle in middles)]])
 
 
 def test_all_losses_take_one_hot_targets_and_probabilities() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,7 @@ def batches(n: int) -> Any:
 
 def test_what_does_something_at_batches_sees_each() -> None:
     import keras
+    import tensorflow as tf
 
     from autotune.spaces.schedules import LearningRate
     from autotune.training.grouping import group_size
@@ -97,15 +99,41 @@ def test_what_does_something_at_batches_sees_each() -> None:
             return super().train_step(data)
 
     passed = [LearningRate(lambda t: 1.0, 3), keras.callbacks.EarlyStopping()]
-    assert group_size(mlp(), batches(64), passed) == 16
-    assert group_size(mlp(), batches(63), passed) == 1
-    assert group_size(mlp(), batches(5), [keras.callbacks.EarlyStopping()]) == 5
-    assert group_size(mlp(), batches(64), [*passed, Watching()]) == 1
-    assert group_size(mlp(), batches(64), [keras.callbacks.LambdaCallback(on_train_batch_end=print)]) == 1
-    assert group_size(mlp(), batches(64), passed, ["verbose", "class_weight"]) == 1
-    assert group_size(mlp(Custom), batches(64), passed) == 1
-    assert group_size(mlp(steps_per_execution=3), batches(64), passed) == 1
-    assert group_size(mlp(run_eagerly=True), batches(64), passed) == 1
+    assert group_size(mlp(), batches(64), None, passed) == 16
+    assert group_size(mlp(), batches(63), None, passed) == 1
+    assert group_size(mlp(), batches(5), None, [keras.callbacks.EarlyStopping()]) == 5
+    assert group_size(mlp(), batches(64), None, [*passed, Watching()]) == 1
+    assert group_size(mlp(), batches(64), None, [keras.callbacks.LambdaCallback(on_train_batch_end=print)]) == 1
+    assert group_size(mlp(), batches(64), None, passed, ["class_weight"]) == 1
+    assert group_size(mlp(), batches(64), None, passed, ["validation_steps"]) == 1
+    assert group_size(mlp(Custom), batches(64), None, passed) == 1
+    assert group_size(mlp(steps_per_execution=3), batches(64), None, passed) == 1
+    assert group_size(mlp(run_eagerly=True), batches(64), None, passed) == 1
+    own = mlp()
+    own.compute_metrics = lambda x, y, y_pred, sample_weight=None: {}
+    assert group_size(own, batches(64), None, passed) == 1
+    with tf.distribute.OneDeviceStrategy("cpu:0").scope():
+        elsewhere = mlp()
+    assert group_size(elsewhere, batches(64), None, passed) == 1
+
+
+@pytest.mark.parametrize("kind", ["", "train_", "test_"])
+@pytest.mark.parametrize("when", ["begin", "end"])
+def test_a_callback_with_a_hook_of_batches_sees_each(kind: str, when: str) -> None:
+    import keras
+
+    from autotune.training.grouping import group_size
+
+    hook = {f"on_{kind}batch_{when}": lambda self, batch, logs=None: None}
+    callback = type("Own", (keras.callbacks.Callback,), hook)()
+    assert group_size(mlp(), batches(64), batches(64), [callback]) == 1
+
+
+def test_event_files_change_nothing_about_groups(tmp_path: Path) -> None:
+    from autotune.training.grouping import group_size
+    from autotune.training.tensorboard import TrialEvents
+
+    assert group_size(mlp(), batches(20), None, [TrialEvents(tmp_path, 1).callback(0)]) == 16
 
 
 def test_a_group_takes_no_more_than_its_share_of_memory() -> None:
@@ -114,7 +142,8 @@ def test_a_group_takes_no_more_than_its_share_of_memory() -> None:
 
     rows = np.broadcast_to(np.float32(0), (100, 1024, 1024))  # of 4 MiB each
     data = Dataset(rows, np.zeros(100, dtype=np.int64))
-    assert [group_size(mlp(), Batches(data, size), []) for size in (1, 2, 4, 8)] == [7, 3, 1, 1]
+    assert [group_size(mlp(), Batches(data, size), None, []) for size in (1, 2, 4, 8)] == [7, 3, 1, 1]
+    assert group_size(mlp(), Batches(data, 1), Batches(data, 4), []) == 1
 
 
 def test_a_model_is_as_before_when_it_has_trained_in_groups() -> None:
@@ -135,6 +164,36 @@ def test_a_model_is_as_before_when_it_has_trained_in_groups() -> None:
     assert model.evaluate(x, y, verbose=0) == pytest.approx(float(np.mean(errors**2)), rel=1e-5)
 
 
+def test_a_callback_may_use_the_model_with_other_rows() -> None:
+    import keras
+
+    from autotune.training.grouping import in_groups
+
+    model, rows = mlp(), batches(70)
+    x, y = rows.group(0, 70)
+    other = -x[:50]
+    model.predict(other, batch_size=3, verbose=0)  # a function for single batches is there
+    found: list[Any] = []
+
+    def look(epoch: int, logs: Any) -> None:
+        expected = model(other).numpy()
+        np.testing.assert_allclose(model.predict(other, batch_size=3, verbose=0), expected, rtol=1e-5)
+        loss = pytest.approx(float(np.mean((expected[:, 0] - y[:50]) ** 2)), rel=1e-5)
+        found.extend([model.evaluate(other, y[:50], verbose=0) == loss, model.test_on_batch(other, y[:50]) == loss])
+        before = model.get_weights()
+        model.train_on_batch(other[:1], y[:1])
+        found.append(not np.array_equal(before[0], model.get_weights()[0]))
+        model.set_weights(before)
+
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=look)
+    with in_groups(model, rows, rows, [watch]) as (training, validation):
+        history = model.fit(
+            training, validation_data=validation, shuffle=False, epochs=3, verbose=0, callbacks=[watch]
+        ).history
+    assert found == [True] * 9
+    assert history["val_loss"][-1] == pytest.approx(model.evaluate(x, y, verbose=0), rel=1e-5)
+
+
 def test_an_epoch_that_was_given_up_is_no_part_of_the_next() -> None:
     import keras
 
@@ -145,11 +204,11 @@ def test_an_epoch_that_was_given_up_is_no_part_of_the_next() -> None:
 
     stop = keras.callbacks.LambdaCallback(on_train_batch_end=give_up)
     stop.groups_from = 1
-    model, rows = mlp(), batches(70)
-    model.optimizer.learning_rate = 0.0
+    model, plain, rows = mlp(), mlp(), batches(70)
     with in_groups(model, rows, None, [stop]) as (training, _):
         model.fit(training, shuffle=False, verbose=0, callbacks=[stop])
-        partly = model.fit(training, shuffle=False, verbose=0).history["loss"][0]
-    x, y = rows.group(0, 70)
-    assert partly == pytest.approx(model.evaluate(x, y, verbose=0), rel=1e-5)
-    assert partly != pytest.approx(model.evaluate(x[:32], y[:32], verbose=0), rel=1e-2)
+        plain.set_weights(model.get_weights())
+        model.fit(training, shuffle=False, verbose=0)
+    plain.fit(rows, shuffle=False, verbose=0)
+    for weight, same in zip(model.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, same)
