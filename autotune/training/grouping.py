@@ -87,7 +87,8 @@ def group_size(
     kind = type(model)
     is_plain = all(getattr(kind, name) is getattr(keras.Model, name) and name not in vars(model) for name in _OWN)
     is_here = not tf.distribute.has_strategy() and model.distribute_strategy is tf.distribute.get_strategy()
-    if not is_plain or not is_here or model.steps_per_execution != 1 or model.run_eagerly:
+    is_debugged = model.run_eagerly or tf.config.functions_run_eagerly() or keras.config.max_steps_per_epoch()
+    if not is_plain or not is_here or is_debugged or model.steps_per_execution != 1:
         return 1
     if set(arguments) & set(_BY_BATCHES) or any(_needs_each(callback, len(training)) for callback in callbacks):
         return 1

@@ -108,13 +108,26 @@ def test_what_does_something_at_batches_sees_each() -> None:
     assert group_size(mlp(), batches(64), None, passed, ["validation_steps"]) == 1
     assert group_size(mlp(Custom), batches(64), None, passed) == 1
     assert group_size(mlp(steps_per_execution=3), batches(64), None, passed) == 1
-    assert group_size(mlp(run_eagerly=True), batches(64), None, passed) == 1
     own = mlp()
     own.compute_metrics = lambda x, y, y_pred, sample_weight=None: {}
     assert group_size(own, batches(64), None, passed) == 1
     with tf.distribute.OneDeviceStrategy("cpu:0").scope():
         elsewhere = mlp()
     assert group_size(elsewhere, batches(64), None, passed) == 1
+
+
+def test_what_is_debugged_goes_batch_by_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    import keras
+    import tensorflow as tf
+
+    from autotune.training.grouping import group_size
+
+    assert group_size(mlp(run_eagerly=True), batches(64), None, []) == 1
+    with monkeypatch.context() as capped:
+        capped.setattr(keras.config, "max_steps_per_epoch", lambda: 3)
+        assert group_size(mlp(), batches(64), None, []) == 1
+    monkeypatch.setattr(tf.config, "functions_run_eagerly", lambda: True)
+    assert group_size(mlp(), batches(64), None, []) == 1
 
 
 @pytest.mark.parametrize("kind", ["", "train_", "test_"])
