@@ -171,7 +171,7 @@ def test_a_model_is_as_before_when_it_has_trained_in_groups() -> None:
     x, y = rows.group(0, 70)
     seen: list[int] = []
     watch = keras.callbacks.LambdaCallback(on_train_batch_begin=lambda batch, logs: seen.append(batch))
-    model.fit(x, y, batch_size=1, verbose=0, callbacks=[watch])
+    model.fit(x, y, batch_size=1, shuffle=False, verbose=0, callbacks=[watch])
     assert seen == list(range(70))
     errors = model.predict(x, verbose=0)[:, 0] - y
     assert model.evaluate(x, y, verbose=0) == pytest.approx(float(np.mean(errors**2)), rel=1e-5)
