@@ -16,7 +16,12 @@ Usage: python scripts/benchmark_overhead.py [STUDY_FILE] [--trials 6] [--epochs 
 Say with every figure: the commit, the machine and its cores, and this command.
 
 Measured on a shared virtual machine with two x86-64 cores, Python 3.11.7, TensorFlow 2.21.
-- No other work: `studies/mnist_cnn.py --epochs 5 --trials 1` (54,000 rows, two threads, seed 0), commit 5620d93: of
+- Since groups of batches are trained on in a loop of TensorFlow's own (`autotune/training/grouping.py`), no other work,
+  commit e266936: `studies/mnist_cnn.py --epochs 5 --trials 1` (54,000 rows, two threads): of 57.3 s of a trial 55.9 are
+  tracing, training and validation, and 1.4, 2.4 %, all else; the bare loop takes 79.8 s: 0.72 of it by the clock, 0.96
+  in CPU time. One pair. `--epochs 5 --trials 4` (digits, commit cfdd34b): 0.73 by the clock and 0.78 in CPU
+  time, medians 1.2 and 1.7 s.
+- Before: `studies/mnist_cnn.py --epochs 5 --trials 1` (54,000 rows, two threads, seed 0), commit 5620d93: of
   101.5 s, 99.9 are tracing, training and validation, 0.2 building; all else is 1.4 s, 1.4 %, half of it the confusion
   matrix of a trial that is among the best. The bare loop took 92.5 s, and 142.2 CPU seconds against 148.1. One pair:
   an epoch of either takes from 18 to 29 s. Epochs in turn in one process (6,400 rows, 14 of each) took 2.82 CPU
@@ -33,8 +38,12 @@ What was changed for it, in CPU milliseconds of one trial: a step is traced once
 does), 300 less; checkpoints, as far as training waits for them, from 5 x 50
 to 5 x 2; the predictions of 6,000 rows behind a confusion matrix from 920 to 600 (compiled); pictures from 450 to 300
 (drawn once, not twice); a model is saved (90) only if it is among the best.
+In one process, one thread, an epoch of 17 batches of 64 digits and its validation took 35 ms in groups and 82 one by
+one, one of 4,096 rows of MNIST 540 and 811; the same numbers.
 What did not help: larger validation batches (the same time with 512 and with 3,000 rows); a picture drawn by the fork
-server before the first trial (30 less); XLA, which Keras leaves out where operations are deterministic.
+server before the first trial (30 less); XLA, which Keras leaves out where operations are deterministic;
+TensorFlow without its graph optimizer: 0.1 s less to trace a network of digits, but the spoken digits' epochs took a
+tenth longer, and texts came to other last digits.
 """
 
 from __future__ import annotations
