@@ -39,8 +39,8 @@ fastest peer there, with each seed less than half of whichever peer was first. T
 24 and 22 and once more than the minute, Ray 22 and 35 and once more, the Bayesian search 17 and 48 and once more,
 Hyperband 58, 50 and 57. Of ours three seconds are imports. To begin a trial is reckoned as 15 epochs here
 (`start_epochs`), by the phases of scripts/benchmark_overhead.py. Two more seeds of ours alone, and the three once more
-(fc09899, `--seeds 5 --budget 40`): 98.6 % after 10, 7, 7, 8 and 8 s, 99.0 % after 15, 7, 10, 8 and 8; the three at f77c16e
-(`--budget 22 --until .9907`): to the same "common" after 11, 10 and 7 s.
+(fc09899, `--seeds 5 --budget 40`): 98.6 % after 10, 7, 7, 8 and 8 s, 99.0 % after 15, 7, 10, 8 and 8; the three at
+f77c16e (`--budget 22 --until .9907`): to the same "common" after 11, 10 and 7 s.
 
 What made the difference is how a trial trains: since groups of batches are trained on in a loop of TensorFlow's own
 (`autotune/training/grouping.py`) an epoch of these networks takes 35 ms in place of 82, and the minute has 105 trials
