@@ -7,7 +7,7 @@ is content with groups (`groups_from`), such as a schedule.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -28,35 +28,57 @@ _HOOKS = (
 )
 # What a model does in its own way is left to it.
 _OWN = ("fit", "evaluate", "train_step", "test_step", "compute_metrics", "make_train_function", "make_test_function")
-_BY_BATCHES = ("class_weight", "validation_steps")
+_BY_BATCHES = {"class_weight", "validation_steps"}
 _NUMBER = tf.TensorSpec((), tf.int64)
 
 Rows = tuple[Any, Any]
 Call = Callable[..., dict[str, tf.Tensor]]
 
 
-@contextlib.contextmanager
-def in_groups(
+def group_size(
     model: keras.Model,
     training: Batches,
     validation: Batches | None,
     callbacks: Sequence[keras.callbacks.Callback],
-    arguments: Sequence[str] = (),
-) -> Iterator[tuple[Any, Any]]:
-    """Let `fit` train and validate on groups of batches while the block lasts, where nothing has to see each of them.
+    arguments: Collection[str] = (),
+) -> int:
+    """Return how many batches to train on in one call: 1 where something has to see each of them.
 
     Args:
-        model: A compiled model; what its `compile` was told stays as it is.
+        model: A compiled model.
         training: The rows to train on.
         validation: Those to validate on; None for none.
         callbacks: Those of the training. One that does something at batches has to see each, unless it is content with
             groups in epochs of this many batches (`groups_from`).
         arguments: The names of the other arguments of `fit`.
+    """
+    kind = type(model)
+    is_plain = all(getattr(kind, name) is getattr(keras.Model, name) and name not in vars(model) for name in _OWN)
+    is_here = not tf.distribute.has_strategy() and model.distribute_strategy is tf.distribute.get_strategy()
+    is_debugged = model.run_eagerly or tf.config.functions_run_eagerly() or keras.config.max_steps_per_epoch()
+    if not is_plain or not is_here or is_debugged or model.steps_per_execution != 1:
+        return 1
+    if not _BY_BATCHES.isdisjoint(arguments) or any(_needs_each(callback, len(training)) for callback in callbacks):
+        return 1
+    batch_bytes = max(rows.batch_bytes for rows in (training, validation) if rows is not None)
+    return max(1, min(_GROUP, len(training), _GROUP_BYTES // batch_bytes))
+
+
+@contextlib.contextmanager
+def in_groups(
+    model: keras.Model, training: Batches, validation: Batches | None, size: int
+) -> Iterator[tuple[Any, Any]]:
+    """Let `fit` train and validate on groups of batches while the block lasts.
+
+    Args:
+        model: A compiled model; what its `compile` was told stays as it is.
+        training: The rows to train on.
+        validation: Those to validate on; None for none.
+        size: Batches a group, as `group_size` says.
 
     Yields:
         What `fit` is to be given as `x` and `validation_data`.
     """
-    size = group_size(model, training, validation, callbacks, arguments)
     if size == 1:
         yield training, validation
         return
@@ -71,29 +93,6 @@ def in_groups(
         finally:
             model.steps_per_execution = 1
             model.train_function = model.test_function = model.predict_function = None
-
-
-def group_size(
-    model: keras.Model,
-    training: Batches,
-    validation: Batches | None,
-    callbacks: Sequence[keras.callbacks.Callback],
-    arguments: Sequence[str] = (),
-) -> int:
-    """Return how many batches to train on in one call: 1 where something has to see each of them.
-
-    Args: See `in_groups`.
-    """
-    kind = type(model)
-    is_plain = all(getattr(kind, name) is getattr(keras.Model, name) and name not in vars(model) for name in _OWN)
-    is_here = not tf.distribute.has_strategy() and model.distribute_strategy is tf.distribute.get_strategy()
-    is_debugged = model.run_eagerly or tf.config.functions_run_eagerly() or keras.config.max_steps_per_epoch()
-    if not is_plain or not is_here or is_debugged or model.steps_per_execution != 1:
-        return 1
-    if set(arguments) & set(_BY_BATCHES) or any(_needs_each(callback, len(training)) for callback in callbacks):
-        return 1
-    batch_bytes = max(rows.batch_bytes for rows in (training, validation) if rows is not None)
-    return max(1, min(_GROUP, len(training), _GROUP_BYTES // batch_bytes))
 
 
 class _Groups:

@@ -29,7 +29,7 @@ from autotune.training.copies import CheckpointCopies
 from autotune.training.disk import disk_full
 from autotune.training.epochs import EpochKeeper, restore
 from autotune.training.folder import TrialFolder
-from autotune.training.grouping import in_groups
+from autotune.training.grouping import group_size, in_groups
 from autotune.training.latency import measure_latency_ms
 from autotune.training.monitored_loss import MONITORED_LOSS, describe_loss, is_loss
 from autotune.training.phases import PhaseWatch
@@ -241,8 +241,8 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     if done:
         keeper.judge(done)
     if keeper.problem is None and done < epochs and not (checkpoint and checkpoint.stopped):
-        grouped = in_groups(model, batches, validation, watching, list(arguments))
-        with job.timer.fitting(), grouped as (training_rows, validation_rows):
+        size = group_size(model, batches, validation, watching, arguments)
+        with job.timer.fitting(), in_groups(model, batches, validation, size) as (training_rows, validation_rows):
             model.fit(
                 training_rows,
                 validation_data=validation_rows,

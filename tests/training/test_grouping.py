@@ -165,7 +165,7 @@ def test_a_model_is_as_before_when_it_has_trained_in_groups() -> None:
     from autotune.training.grouping import in_groups
 
     model, rows = mlp(), batches(70)
-    with in_groups(model, rows, rows, []) as (training, validation):
+    with in_groups(model, rows, rows, 16) as (training, validation):
         model.fit(training, validation_data=validation, shuffle=False, verbose=0)
     assert model.steps_per_execution == 1
     x, y = rows.group(0, 70)
@@ -199,7 +199,7 @@ def test_a_callback_may_use_the_model_with_other_rows() -> None:
         model.set_weights(before)
 
     watch = keras.callbacks.LambdaCallback(on_epoch_end=look)
-    with in_groups(model, rows, rows, [watch]) as (training, validation):
+    with in_groups(model, rows, rows, 16) as (training, validation):
         history = model.fit(
             training, validation_data=validation, shuffle=False, epochs=3, verbose=0, callbacks=[watch]
         ).history
@@ -216,9 +216,8 @@ def test_an_epoch_that_was_given_up_is_no_part_of_the_next() -> None:
         model.stop_training = batch >= 31
 
     stop = keras.callbacks.LambdaCallback(on_train_batch_end=give_up)
-    stop.groups_from = 1
     model, plain, rows = mlp(), mlp(), batches(70)
-    with in_groups(model, rows, None, [stop]) as (training, _):
+    with in_groups(model, rows, None, 16) as (training, _):
         model.fit(training, shuffle=False, verbose=0, callbacks=[stop])
         plain.set_weights(model.get_weights())
         model.fit(training, shuffle=False, verbose=0)
