@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -55,8 +55,3 @@ def has_begun(trial: FrozenTrial) -> bool:
 def is_fresh(trial: FrozenTrial) -> bool:
     """Say whether a trial waits for a sampler to say what it is to try."""
     return trial.state == TrialState.WAITING and not trial.params and not trial.system_attrs.get("fixed_params")
-
-
-def at_work(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
-    """Return the trials that run and have begun to train: what they have been asked for is all there is."""
-    return [t for t in trials if t.state == TrialState.RUNNING and t.intermediate_values]

@@ -21,12 +21,13 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.running.bookkeeping import Books, at_work, has_begun, is_fresh, is_spent
+from autotune.running.bookkeeping import Books, has_begun, is_fresh, is_spent
 from autotune.running.budget import FINISHED, Budget
+from autotune.running.configurations import Configurations
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner, is_foreign, is_ours, make_ours, mark_of
 from autotune.running.shared_trials import SharedTrials
-from autotune.search import FinishedTrials, SeededSampler, StorageView, twin
+from autotune.search import FinishedTrials, SeededSampler, StorageView
 
 _LOSSES = "autotune:losses"
 _FAR = 4  # rounds of all slots: more than several parents make before they know of each other
@@ -54,6 +55,9 @@ class Claims:
         owner: This parent.
         budget: How many trials there are to be.
         lease: This parent's lease; None for an onlooker who claims nothing.
+
+    Attributes:
+        configurations: Who trains which configuration; None where each trial is known beforehand, and run as it is.
     """
 
     def __init__(
@@ -73,6 +77,9 @@ class Claims:
         self._shared = SharedTrials(storage, self._study_id)
         self._view = StorageView(study, self._shared)
         self._finished = FinishedTrials(partial(Books, budget))
+        self.configurations = (
+            Configurations(self._shared, self._finished, owner) if budget.n_trials is not None else None
+        )
         self._lock = threading.Lock()
         self._making = threading.Lock()
         self._held: dict[int, Literal["claiming", "running", "ending"]] = {}
@@ -125,15 +132,6 @@ class Claims:
             return False
         return all(t.state.is_finished() or is_fresh(t) for t in self._counted())
 
-    def twin(self, trial: optuna.Trial) -> FrozenTrial | None:
-        """Return the trial that makes `trial` a repetition: finished, or older and running; None if there is none."""
-        if self._budget.n_trials is None:
-            return None
-        asked = trial.storage.get_trial(trial._trial_id)  # `trial` itself would copy all the distributions
-        with self._books() as (books, unfinished):
-            older = [t for t in unfinished if t.number < trial.number]
-            return books.twin(asked.params, asked.distributions) or twin(at_work(older), asked.params)
-
     def other_attribute(self, key: str, value: object, number: int) -> FrozenTrial | None:
         """Return a trial at work, or with results, that has another value of a user attribute than trial `number`."""
         for trial in self._shared.trials():
@@ -156,6 +154,8 @@ class Claims:
     def release(self, number: int) -> None:
         """Note that no slot of this parent has to do with a trial any more."""
         self._shared.release(number)
+        if self.configurations is not None:
+            self.configurations.release(number)
         with self._lock:
             self._held.pop(number, None)
             self._doubtful.discard(number)
@@ -257,12 +257,12 @@ class Claims:
 
     def _claimable(self, counted: list[FrozenTrial]) -> Iterator[FrozenTrial]:
         """List the trials that wait, and need not wait for one that runs and is the same."""
-        running = at_work(counted)
         for trial in counted:
             if trial.state != TrialState.WAITING or trial.number in self._held:
                 continue
-            is_known = self._budget.n_trials is None  # and to be run as it is
-            if is_known or (self._has_room() if is_fresh(trial) else not twin(running, trial.params)):
+            if self.configurations is None or (
+                self._has_room() if is_fresh(trial) else self.configurations.may_run(trial)
+            ):
                 yield trial
 
     def _has_room(self, more: int = 0) -> bool:
@@ -379,8 +379,10 @@ class Claims:
         self._owner.unsign(self._storage, trial_id)
         self._storage.set_trial_state_values(trial_id, TrialState.WAITING)
         self._shared.drop(trial_id)
+        number = self._storage.get_trial_number_from_id(trial_id)
         with self._lock:
-            self._held.pop(self._storage.get_trial_number_from_id(trial_id), None)
+            if self._held.get(number) != "ending":  # else its slot is not done with it, and releases it
+                self._held.pop(number, None)
 
     def _trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))

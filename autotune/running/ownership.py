@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 _OURS = "autotune:ours"
 _OWNER = "autotune:owner"
+_CLAIMS = "claims.lock"
 _POLL_S = 0.005  # a claim takes milliseconds
 _PATIENCE_S = 3.0  # a claim takes some hundredths of a second
 
@@ -77,7 +78,7 @@ class Owner:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._slots = threading.Lock()
-        self._claims = filelock.FileLock(folder / "claims.lock", poll_interval=_POLL_S)
+        self._claims = filelock.FileLock(folder / _CLAIMS, poll_interval=_POLL_S)
         self._patience_s = _PATIENCE_S
         name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._path = folder / f"{name}.lock"
@@ -99,6 +100,11 @@ class Owner:
             except filelock.Timeout:
                 self._patience_s = 0.0
             yield
+
+    def has_company(self) -> bool:
+        """Say whether other parents may share this run dir. Those that have died may count, too."""
+        ours = {self._path.name, _CLAIMS}
+        return any(path.name not in ours for path in self._path.parent.glob("*.lock"))
 
     def sign(self, storage: optuna.storages.BaseStorage, trial_id: int) -> None:
         """Write down that this parent runs the trial."""

@@ -8,11 +8,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import FrozenTrial
 
 from autotune.errors import TrainingError
 from autotune.running.claims import Claims
@@ -32,18 +32,6 @@ _TICK_S = 1.0  # how often to look at the time, and at whom the kernel has kille
 
 class NotOursError(Exception):
     """A trial that runs here has become somebody else's, or has been ended by somebody else."""
-
-
-class RepetitionError(Exception):
-    """A trial has turned out to be the same as another one.
-
-    Args:
-        twin: The other one, finished or at work.
-    """
-
-    def __init__(self, twin: FrozenTrial) -> None:
-        super().__init__(twin.number)
-        self.twin = twin
 
 
 @dataclass(frozen=True)
@@ -73,7 +61,7 @@ class Supervisor:
     stopping: threading.Event
     observer: Observer
     monitor: str | None = None
-    _suggesting: threading.Lock = field(default_factory=threading.Lock)
+    _comparing_losses: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self, slot: Slot, trial: optuna.Trial, folder: TrialFolder, steps: set[int]) -> Supervision | None:
         """Start the process of a trial; None if the launcher is closed."""
@@ -107,12 +95,9 @@ class Supervisor:
             return "value", self.would_keep(request.args[0])
         if request.name.startswith("suggest_"):
             self._refuse_new_space(request)
-            with self._suggesting:  # so that the next slot's sampler sees this one's parameter
-                answered = answer(trial, request)
-            self._refuse_repetition(trial)
-            return answered
+            return self._suggested(trial, request)
         if request.name == "set_user_attr" and request.args[0] == MONITORED_LOSS:
-            with self._suggesting:
+            with self._comparing_losses:
                 self._refuse_other_loss(trial, str(request.args[1]))
                 return answer(trial, request)
         if request.name == "set_user_attr" and request.args[0] == FOLD_VALUES:
@@ -121,15 +106,17 @@ class Supervisor:
             value, step = request.args
             if step in steps:
                 return "value", None  # a trial that goes on repeats itself
-            if not steps:
-                self._refuse_repetition(trial)  # two that began at the same moment; the older one has reported now
+            if self.claims.configurations is not None:
+                self.claims.configurations.reporting(trial)
             steps.add(step)
             self.observer(StepReported(slot.number, trial.number, step, value))
         return answer(trial, request)
 
-    def _refuse_repetition(self, trial: optuna.Trial) -> None:
-        if found := self.claims.twin(trial):
-            raise RepetitionError(found)
+    def _suggested(self, trial: optuna.Trial, request: Request) -> tuple[str, object]:
+        configurations = self.claims.configurations
+        if configurations is None:
+            return answer(trial, request)
+        return configurations.suggested(trial, partial(answer, trial, request))
 
     def _refuse_other_loss(self, trial: optuna.Trial, loss: str) -> None:
         other = self.claims.other_attribute(MONITORED_LOSS, loss, trial.number)

@@ -15,10 +15,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StudyFailedError
 from autotune.running.claims import Claims
+from autotune.running.configurations import RepetitionError
 from autotune.running.events import EndState, Observer, TrialEnded, TrialStarted
 from autotune.running.leases import Lease
 from autotune.running.slots import Slot
-from autotune.running.supervising import NotOursError, RepetitionError, Supervision, Supervisor
+from autotune.running.supervising import NotOursError, Supervision, Supervisor
 from autotune.running.trial_artifacts import TrialArtifacts, leave_log
 from autotune.running.trial_task import Outcome
 from autotune.search import COPY_OF, first_value, report

@@ -1,7 +1,15 @@
 """Which hyperparameters next, and which trial to stop: in Optuna's own interfaces."""
 
 from autotune.search.curve_search import CurvePruner, CurveSampler, predicted_best, with_epoch_policy
-from autotune.search.exhaustion import FAULTS_OF_CONFIGURATION, is_exhausted, rough_key, tried, twin
+from autotune.search.exhaustion import (
+    FAULTS_OF_CONFIGURATION,
+    has_more,
+    is_countable,
+    is_exhausted,
+    rough_key,
+    tried,
+    twin,
+)
 from autotune.search.finished_trials import FinishedTrials
 from autotune.search.fold_pruning import by_folds
 from autotune.search.objectives import (
@@ -34,6 +42,8 @@ __all__ = [
     "differences",
     "direction_sign",
     "first_value",
+    "has_more",
+    "is_countable",
     "is_exhausted",
     "patient_median",
     "predicted_best",

@@ -129,6 +129,16 @@ def twin(trials: Iterable[FrozenTrial], params: Mapping[str, Any]) -> FrozenTria
     return None
 
 
+def has_more(trials: Iterable[FrozenTrial], params: Mapping[str, Any]) -> bool:
+    """Say whether one of the trials was given these values, and others after them: then they are not all there is."""
+    return any(trial.params.keys() > params.keys() and _agrees(trial, params) for trial in trials)
+
+
+def is_countable(trial: FrozenTrial) -> bool:
+    """Say whether none of a trial's parameters has endlessly many values."""
+    return all(n_values(distribution) is not None for distribution in trial.distributions.values())
+
+
 def rough_key(params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Hashable:
     """Return what is the same for all that `twin` holds for the same, and different for most others."""
     return tuple(sorted((name, _rough(value, distributions[name])) for name, value in params.items()))

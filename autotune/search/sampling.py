@@ -3,8 +3,8 @@
 What is covered: a search that is stopped anywhere, even between two parameters of one trial, suggests after it goes
 on what it would have suggested without the stop. What has been tried is not suggested again while anything is left.
 What is not covered: several slots finish trials in an order of their own, so that with more than one slot the
-stored trials differ from run to run, and with them the suggestions. Two slots that begin a trial at the same moment do
-not know of each other's parameters yet.
+stored trials differ from run to run, and with them the suggestions. Two slots that begin a trial at the same moment may
+be suggested the same; the run sees to it that one of them waits for the other.
 """
 
 from __future__ import annotations

@@ -94,18 +94,19 @@ def test_a_configuration_that_was_tried_and_is_asked_for_again_is_copied(
         assert trials[copy].user_attrs["twice"] == original.user_attrs["twice"]
 
 
+@pytest.mark.parametrize("report", ["trial.report(x, 1)", "pass"])
 def test_a_configuration_that_is_just_being_tried_is_waited_for(
-    study_file: StudyFile, run_dir: Path, tmp_path: Path
+    study_file: StudyFile, run_dir: Path, tmp_path: Path, report: str
 ) -> None:
     file = study_file(
-        """
+        f"""
         import time
 
         def objective(trial):
             x = trial.suggest_float("x", 0, 1)
             with (HERE / "calls").open("a") as calls:
-                calls.write(f"{x}\\n")
-            trial.report(x, 1)
+                calls.write(str(x) + "\\n")
+            {report}
             while trial.number == 0 and not (HERE / "another has ended").exists():
                 time.sleep(0.02)  # reason: a file tells nobody that it is there now
             if trial.number == 2:
@@ -120,7 +121,7 @@ def test_a_configuration_that_is_just_being_tried_is_waited_for(
         study.enqueue_trial({"x": x})
     trials = autotune.run(file, run_dir=run_dir, workers=2).get_trials()
     assert [t.value for t in trials] == [0.25, 0.25, 0.5]
-    assert _calls(tmp_path)["0.5"] == 1
+    assert _calls(tmp_path) == {"0.25": 1, "0.5": 1}
 
 
 def test_failures_that_lie_in_the_configuration_are_not_repeated_in_a_small_space(

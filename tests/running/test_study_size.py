@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,9 @@ def _statements(study: optuna.Study) -> list[str]:
 def _run_trial(claims: Claims) -> None:
     trial = claims.next_trial()
     assert trial is not None
+    assert claims.configurations is not None
     for name in SPACE:
-        trial.suggest_float(name, 0, 1)
-        assert claims.twin(trial) is None
+        claims.configurations.suggested(trial, partial(trial.suggest_float, name, 0, 1))
     for step in range(1, 6):
         trial.report(0.1, step)
         trial.should_prune()
