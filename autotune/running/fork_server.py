@@ -1,8 +1,9 @@
 """The process that has TensorFlow imported and gives birth to trial processes.
 
 It imports what trials need, touches no device, and forks on request: a trial process starts in milliseconds where
-importing TensorFlow takes seconds. It is the parent of all trial processes, so it knows how each of them ended; when
-the process that started it dies, it kills them all and ends.
+importing TensorFlow takes seconds. It is the parent of all trial processes, so it knows how each of them ended, and
+ends what it has left behind before it says so. When the process that started it dies, or tells it to end (SIGTERM), it
+kills them all and ends.
 
 Run as `python -m autotune.running.fork_server SOCKET_FD MODULE ...`. A request is nine bytes on the socket: b"f" and
 zeros with two file descriptors (the trial's connection, and a pipe to which the process id and later the exit status
@@ -23,6 +24,8 @@ import struct
 import sys
 import warnings
 
+from autotune.running.descendants import adopt_orphans, end_orphans, lead_session, signal_group
+
 REQUEST = struct.Struct("!cq")  # b"f" or b"k", process id
 NUMBER = struct.Struct("!q")  # a process id or an exit status
 _PR_SET_PDEATHSIG = 1
@@ -38,13 +41,18 @@ def main() -> None:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     gc.freeze()  # a collection in a child would touch, and so copy, every page that it shares with the others
+    adopt_orphans()
     children: dict[int, int] = {}  # process id -> where its exit status is awaited
+    told_to_end: list[int] = []
     deaths, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
     signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(
+        signal.SIGTERM, lambda number, _: told_to_end.append(number)
+    )  # until here it ends this process, which has no others
     try:
-        while True:
+        while not told_to_end:
             ready, _, _ = select.select([requests.fileno(), deaths], [], [])
             if deaths in ready:
                 os.read(deaths, 4096)
@@ -53,7 +61,10 @@ def main() -> None:
                 return
     finally:
         for pid in children:
-            os.kill(pid, signal.SIGKILL)
+            _kill(pid)
+        for pid in children:
+            os.waitpid(pid, 0)
+        end_orphans(())
 
 
 def _serve(requests: socket.socket, children: dict[int, int], inherited: tuple[int, int]) -> bool:
@@ -63,7 +74,7 @@ def _serve(requests: socket.socket, children: dict[int, int], inherited: tuple[i
     kind, pid = REQUEST.unpack(message)
     if kind == b"k":
         if pid in children:
-            os.kill(pid, signal.SIGKILL)
+            _kill(pid)
         return True
     connection, status = descriptors
     server = os.getpid()
@@ -91,6 +102,8 @@ def _become_trial(connection: int, server: int) -> None:
     gc.enable()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    lead_session()
     if sys.platform == "linux":
         # The server is never killed without its children, whoever does it.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -101,13 +114,24 @@ def _become_trial(connection: int, server: int) -> None:
     serve_one(connection)
 
 
+def _kill(pid: int) -> None:
+    """Kill a child that has not been awaited yet, so that the number is its own, and ask its group to end."""
+    os.kill(pid, signal.SIGKILL)
+    signal_group(pid, signal.SIGTERM)
+
+
 def _reap(children: dict[int, int]) -> None:
+    ended = {}
     for pid in list(children):
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            descriptor = children.pop(pid)
-            _tell(descriptor, os.waitstatus_to_exitcode(status))
-            os.close(descriptor)
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            signal_group(pid, signal.SIGTERM)  # before it is awaited: then another process may have its number
+            _, status = os.waitpid(pid, 0)
+            ended[children.pop(pid)] = os.waitstatus_to_exitcode(status)
+    if ended:
+        end_orphans(children)
+    for descriptor, status in ended.items():
+        _tell(descriptor, status)
+        os.close(descriptor)
 
 
 def _tell(descriptor: int, number: int) -> None:

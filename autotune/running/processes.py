@@ -11,17 +11,21 @@ import subprocess
 import sys
 import tempfile
 import threading
+import uuid
 from collections.abc import Mapping
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
 import cloudpickle
 
+from autotune.running.descendants import MARK, end_group, end_marked, lead_session, signal_group
 from autotune.running.fork_server import NUMBER, REQUEST
 from autotune.running.trial_process import Task, serve_one
 
 # The exit statuses of processes that somebody, or the batch system, wanted to go: nobody's program ends itself so.
 KILLED = {-getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)}
+_LOOK_S = 0.1
+_SERVER_ENDS_S = 3.0  # a server that is told to end ends its trials, and what they have started, in less
 
 
 class LauncherClosedError(Exception):
@@ -45,7 +49,10 @@ class TrialProcess(Protocol):
         """End the process at once, whatever it is doing. Safe at any time."""
 
     def exit_status(self) -> int | None:
-        """Wait for the end: 0 or more an exit code, negative the signal, None if nobody knows."""
+        """Wait for the end, of what the process has started too: 0 or more an exit code, negative the signal.
+
+        None if nobody knows.
+        """
 
 
 class Launcher(Protocol):
@@ -92,7 +99,7 @@ class ForkServer:
         self._lock = threading.Lock()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- reason: it lives as long as the server
         self._server: subprocess.Popen[bytes] | None = None
-        self._n_servers = 0
+        self._marks: list[str] = []  # of the servers so far: what they and all processes below them can be known by
         self._requests: socket.socket | None = None
         self._closed = False
 
@@ -103,7 +110,7 @@ class ForkServer:
         with theirs, self._lock:
             try:
                 self._request_fork(theirs, status_of_theirs)
-                number = self._n_servers
+                number = len(self._marks)
             except BaseException:
                 ours.close()
                 os.close(status)
@@ -147,14 +154,14 @@ class ForkServer:
         socket.send_fds(self._requests, request, [connection.fileno(), status])
 
     def _start_server(self) -> None:
-        self._n_servers += 1
+        self._marks.append(uuid.uuid4().hex)
         self._requests, theirs = socket.socketpair()
         command = [sys.executable, "-m", "autotune.running.fork_server", str(theirs.fileno()), *self._preload]
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
         with theirs:
             self._server = subprocess.Popen(
                 command,
-                env={**os.environ, **self._environment, "PYTHONPATH": paths},
+                env={**os.environ, **self._environment, "PYTHONPATH": paths, MARK: self._marks[-1]},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -166,9 +173,19 @@ class ForkServer:
         if self._requests is not None:
             self._requests.close()
         if self._server is not None:
-            self._server.kill()  # the kernel ends its children with it
-            self._server.wait()
+            self._server.terminate()
+            try:
+                self._server.wait(_SERVER_ENDS_S)
+            except subprocess.TimeoutExpired:
+                self._server.kill()  # the kernel ends its children with it
+                self._server.wait()
+            if self._server.returncode != 0:
+                end_marked(self._marks[-1])
         self._requests = self._server = None
+
+    def end_left_behind(self, server: int) -> None:
+        """End what is left of the trials of a server, by its number, that was killed."""
+        end_marked(self._marks[server - 1])
 
     def last_words(self) -> str:
         with self._lock:
@@ -193,7 +210,10 @@ class _Forked:
     def exit_status(self) -> int | None:
         self.connection.close()
         with self._status:
-            return self._read_number()
+            status = self._read_number()
+        if status is None:
+            self._launcher.end_left_behind(self.server)
+        return status
 
     def _read_number(self) -> int | None:
         data = self._status.read(NUMBER.size)
@@ -231,23 +251,30 @@ class Spawner:
         """Kill a process of this launcher; one that has ended is left alone."""
         with self._lock:
             if process in self._processes:
-                process.kill()
+                _kill_spawned(process)
 
     def wait(self, process: multiprocessing.context.SpawnProcess) -> int | None:
         """Wait for the end of a process and return how it ended."""
-        wait([process.sentinel])
+        # What the process has started holds the sentinel, too.
+        while not wait([process.sentinel], _LOOK_S) and self._is_alive(process):
+            pass
         with self._lock:
             self._processes.discard(process)
             process.join()
-            status = process.exitcode
+            pid, status = _number_of(process), process.exitcode
             process.close()
+        end_group(pid)
         return status
+
+    def _is_alive(self, process: multiprocessing.context.SpawnProcess) -> bool:
+        with self._lock:
+            return process.is_alive()
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
             for process in self._processes:
-                process.kill()
+                _kill_spawned(process)
 
     def last_words(self) -> str:
         return ""  # they print where the parent prints
@@ -258,7 +285,7 @@ class _Spawned:
         self.connection = connection
         self._spawner = spawner
         self._process = process
-        self.pid = process.pid or 0
+        self.pid = _number_of(process)
         self.server = 0
 
     def kill(self) -> None:
@@ -269,6 +296,19 @@ class _Spawned:
         return self._spawner.wait(self._process)
 
 
+def _kill_spawned(process: multiprocessing.context.SpawnProcess) -> None:
+    if process.is_alive():
+        process.kill()
+        signal_group(_number_of(process), signal.SIGTERM)
+
+
+def _number_of(process: multiprocessing.context.SpawnProcess) -> int:
+    assert process.pid is not None  # it has been started
+    return process.pid
+
+
 def _serve_spawned(connection: Connection, environment: Mapping[str, str]) -> None:
+    lead_session()
+    multiprocessing.current_process().daemon = False  # else a trial could not use multiprocessing itself
     os.environ.update(environment)
     serve_one(connection.fileno())

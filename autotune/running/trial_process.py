@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from autotune.running.descendants import signal_group
 from autotune.training.disk import disk_full
 
 Task = Callable[[Connection], None]
@@ -35,8 +36,8 @@ def serve_one(descriptor: int) -> None:
         task: Task = pickle.loads(connection.recv_bytes())
         task(connection)
         status = 0
-    except EOFError:
-        pass  # the parent is gone, and with it whoever wants to know
+    except EOFError:  # the parent is gone, and with it whoever ends what this process has started
+        signal_group(os.getpid(), signal.SIGTERM)
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

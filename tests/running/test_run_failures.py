@@ -85,16 +85,24 @@ def test_a_failed_trial_says_why_and_the_study_goes_on(
     assert set(failed.constraints) == ({reason} & {"oom", "timeout"})
 
 
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        "os.kill(os.getpid(), signal.SIGTERM)",
+        "os.killpg(0, signal.SIGKILL)",  # its process group, in which nobody else is
+        "os.kill(0, signal.SIGTERM)",
+    ],
+)
 def test_a_trial_whose_process_is_killed_again_and_again_is_lost(
-    study_file: StudyFile, run_dir: Path, name: str
+    study_file: StudyFile, run_dir: Path, end: str
 ) -> None:
     code = f"""
         def objective(trial):
             if trial.number == 1:
                 with open(HERE / "killed", "a") as file:
                     file.write("x")
-                os.kill(os.getpid(), signal.{name})
+                {end}
             return 1.0
     """
     study = autotune.run(study_file(code, "'n_trials': 3, 'max_retries': 1"), run_dir=run_dir, workers=1)

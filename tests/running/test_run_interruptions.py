@@ -238,7 +238,7 @@ def test_a_trial_that_goes_on_repeats_its_reports_and_tells_nobody_twice(
     assert [len(e.reports) for e in events if hasattr(e, "reports")] == [0, 2]
 
 
-def test_a_process_that_a_trial_left_behind_holds_nobody_up(
+def test_a_process_that_a_trial_left_behind_holds_nobody_up_and_ends(
     study_file: StudyFile, run_dir: Path, tmp_path: Path
 ) -> None:
     code = """
@@ -249,14 +249,13 @@ def test_a_process_that_a_trial_left_behind_holds_nobody_up(
             (HERE / f"left-{left}").touch()
             os._exit(1)
     """
-    try:
-        with pytest.raises(StudyFailedError, match="with exit code 1"):
-            autotune.run(study_file(code, "'max_failures_in_a_row': 2"), run_dir=run_dir, workers=1)
-    finally:
-        left = [int(path.name.split("-")[1]) for path in tmp_path.glob("left-*")]
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
+    with pytest.raises(StudyFailedError, match="with exit code 1"):
+        autotune.run(study_file(code, "'max_failures_in_a_row': 2"), run_dir=run_dir, workers=1)
+    left = [int(path.name.split("-")[1]) for path in tmp_path.glob("left-*")]
     assert len(left) == 2
+    for pid in left:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 def test_a_command_that_is_stopped_does_not_wait_for_a_locked_storage(
