@@ -25,7 +25,6 @@ from autotune.options import (
     USAGE,
     parser_for,
     places_of,
-    storage_of,
     studies_of,
     study_of,
     training_options,
@@ -166,8 +165,9 @@ def dashboard_command(options: argparse.Namespace) -> int:
     from autotune.results.dashboard import serve_dashboard
     from autotune.results.summary import nothing_there
     from autotune.running.places import find_places
+    from autotune.running.storage import open_existing_storage
 
-    storage = storage_of(options)
+    storage = open_existing_storage(places_of(options).storage)  # a person may edit notes there
     if storage is None:
         raise nothing_there(places_of(options))
 

@@ -154,9 +154,9 @@ def places_of(options: argparse.Namespace) -> Places:
 
 def storage_of(options: argparse.Namespace) -> optuna.storages.BaseStorage | None:
     """Open the storage to look at it; None if it is a file that does not exist (looking creates none)."""
-    from autotune.running.storage import open_existing_storage
+    from autotune.running.storage import open_to_look
 
-    return open_existing_storage(places_of(options).storage)
+    return open_to_look(places_of(options).storage)
 
 
 def study_of(options: argparse.Namespace, name: str) -> optuna.Study:

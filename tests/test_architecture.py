@@ -20,6 +20,7 @@ PACKAGE = ROOT / "autotune"
 ROOMS = [
     *(
         "errors",
+        "parsing",
         "seeds",
         "stopping_rule",
         "data",

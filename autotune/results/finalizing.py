@@ -33,7 +33,7 @@ from autotune.results.parts import Unfinished, check_at_least, what_is_left
 from autotune.results.provenance import provenance
 from autotune.results.sources import refuse_part, settings_of, source_of
 from autotune.results.statistics import design_of, estimate_on_test_rows
-from autotune.results.summary import stored_study
+from autotune.results.summary import study_to_write_to
 from autotune.running.events import Event, Note, Observer
 from autotune.running.execution import Machine, Session, gpus_of, session
 from autotune.running.places import Places, find_places
@@ -98,7 +98,7 @@ def finalize(
     check_positive({"workers": workers, "workers-per-gpu": workers_per_gpu, "timeout": timeout_s, "lease": lease_s})
     name = study if isinstance(study, str) else study.name
     places = find_places(storage, run_dir, data_dir)
-    search = stored_study(places, name)
+    search = study_to_write_to(places, name)
     if (result := read_result(search)) is not None:
         if observer is not None and result.test is not None:
             observer(Note(None, "this is the recorded result: the test rows are not opened again"))

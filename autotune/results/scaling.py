@@ -28,7 +28,7 @@ from autotune.results.learning_curve import (
 from autotune.results.parts import Unfinished, check_at_least, what_is_left
 from autotune.results.sources import refuse_part, settings_of, source_of
 from autotune.results.statistics import design_of
-from autotune.results.summary import stored_study
+from autotune.results.summary import study_to_write_to
 from autotune.running.beginning import last_words
 from autotune.running.events import Note, Observer
 from autotune.running.execution import Machine, session
@@ -94,7 +94,7 @@ def learning_curve(
     name = study if isinstance(study, str) else study.name
     tell = observer or (lambda event: None)
     places = find_places(storage, run_dir, data_dir)
-    search = stored_study(places, name)
+    search = study_to_write_to(places, name)
     settings = settings_of(search)
     refuse_part(search, settings, "learning-curve")
     winner = _winner(search)

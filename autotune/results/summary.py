@@ -17,7 +17,7 @@ from autotune.running.living import living_parents
 from autotune.running.patient_storage import PatientStorage
 from autotune.running.places import Places
 from autotune.running.settings import WHY_OVER, StudySettings, read_settings
-from autotune.running.storage import open_existing_storage
+from autotune.running.storage import open_existing_storage, open_to_look
 from autotune.search import best_complete, best_first, first_value
 from autotune.training.folder import trial_folder
 
@@ -147,12 +147,24 @@ def trials_in(study: optuna.Study, state: TrialState) -> list[FrozenTrial]:
 
 
 def stored_study(places: Places, name: str) -> optuna.Study:
+    """Return the study of that name, to be looked at: nothing can be written to it.
+
+    Raises:
+        UsageError: If there is none, or no storage.
+    """
+    return _study_in(open_to_look(places.storage), places, name)
+
+
+def study_to_write_to(places: Places, name: str) -> optuna.Study:
     """Return the study of that name; looking for it creates no storage.
 
     Raises:
         UsageError: If there is none, or no storage.
     """
-    storage = open_existing_storage(places.storage)
+    return _study_in(open_existing_storage(places.storage), places, name)
+
+
+def _study_in(storage: optuna.storages.BaseStorage | None, places: Places, name: str) -> optuna.Study:
     if storage is None:
         raise nothing_there(places)
     return require_study(storage, name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import threading
 import uuid
@@ -19,11 +20,19 @@ import filelock
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.parsing import parsed_or_none
+
+try:
+    import fcntl
+except ImportError:  # not POSIX
+    fcntl = None  # type: ignore[assignment]  # reason: whoever only looks there sees no locks, and asks the leases
+
 _OURS = "autotune:ours"
 _OWNER = "autotune:owner"
 _CLAIMS = "claims.lock"
 _POLL_S = 0.005  # a claim takes milliseconds
 _PATIENCE_S = 3.0  # a claim takes some hundredths of a second
+_PARENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}-\d+-[0-9a-f]{8}")  # host, process, chance
 
 
 @dataclass(frozen=True)
@@ -33,18 +42,22 @@ class Mark:
     Attributes:
         parent: The parent, a name that no other has.
         place: The folder of its lock, on its machine since it was started: nobody else can see that lock.
-        lock: The lock's file name.
+        lock: The lock's file name, which follows from the parent's.
     """
 
     parent: str
     place: str
     lock: str
 
+    def __post_init__(self) -> None:
+        if not _PARENT.fullmatch(self.parent) or self.lock != f"{self.parent}.lock":
+            raise ValueError(f"{self.lock!r} is no lock of the parent {self.parent!r}")
+
 
 def mark_of(trial: FrozenTrial) -> Mark | None:
-    """Return the mark in a trial; None if it was never run by this package."""
+    """Return the mark in a trial; None if it was never run by this package, or the mark is none of its own."""
     stored = trial.system_attrs.get(_OWNER)
-    return Mark(**stored) if stored else None
+    return parsed_or_none(Mark, stored)
 
 
 def is_ours(trial: FrozenTrial) -> bool:
@@ -80,7 +93,7 @@ class Owner:
         self._slots = threading.Lock()
         self._claims = filelock.FileLock(folder / _CLAIMS, poll_interval=_POLL_S)
         self._patience_s = _PATIENCE_S
-        name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        name = f"{_host()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._path = folder / f"{name}.lock"
         self._life = filelock.FileLock(self._path)
         self._life.acquire()
@@ -136,16 +149,38 @@ class Owner:
 
 
 def lock_is_held(mark: Mark, folder: Path) -> bool | None:
-    """Say whether a parent lives, without disturbing it; None if its lock cannot be seen from here."""
-    if not folder.exists() or mark.place != _place(folder):
+    """Say whether a parent lives, and change nothing; None if its lock cannot be seen from here.
+
+    The file is opened to be read, and never made, emptied or removed; a link is not followed.
+    """
+    if fcntl is None or not folder.is_dir() or mark.place != _place(folder):
         return None
-    return not _is_released(folder / mark.lock)
+    try:
+        lock = os.open(folder / mark.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:  # a link, or another user's
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who look at once do not see each other
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    else:
+        return False
+    finally:
+        os.close(lock)  # and with it the lock
 
 
 def _place(folder: Path) -> str:
     """Return a name for a folder that holds on this machine until it is started anew, wherever it is moved to."""
     status = folder.stat()
     return f"{_boot()}/{status.st_dev}/{status.st_ino}"
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:100].lstrip(".-") or "host"
 
 
 def _boot() -> str:

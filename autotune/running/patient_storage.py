@@ -75,16 +75,24 @@ class PatientStorage(BaseStorage):
         opener: Opens the storage; at once, and again in each process that inherits or unpickles it.
         name: What to call it in messages: its URL without the password.
         patience: How to wait.
+        is_read_only: Whether it is for looking only: nothing is written to it, whatever its kind.
     """
 
-    def __init__(self, opener: Callable[[], BaseStorage], name: str, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        opener: Callable[[], BaseStorage],
+        name: str,
+        patience: Patience | None = None,
+        is_read_only: bool = False,
+    ) -> None:
         self._opener = opener
         self._name = name
+        self._is_read_only = is_read_only
         self._patience = patience or Patience()
         self._opened = self._open(self._patience if patience else replace(self._patience, opening_s=0.0))
 
     def __reduce__(self) -> tuple[object, ...]:
-        return PatientStorage, (self._opener, self._name)
+        return PatientStorage, (self._opener, self._name, None, self._is_read_only)
 
     @property
     def inner(self) -> BaseStorage:
@@ -137,6 +145,16 @@ class PatientStorage(BaseStorage):
                 raise _gave_up(self._name, failure) from failure
             request = again or request
 
+    def _write(self, request: Callable[[BaseStorage], T], again: Callable[[BaseStorage], T] | None = None) -> T:
+        """Have `request`, which writes, answered like any other."""
+        if self._is_read_only:
+            raise StorageError(
+                f"the storage {self._name} was opened to be looked at, and something was to be written to it.",
+                "Who only looks changes nothing.",
+                "Open it by a command that runs trials.",
+            )
+        return self._ask(request, again)
+
     # ---- studies ----
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
@@ -152,7 +170,7 @@ class PatientStorage(BaseStorage):
                     return study_id
                 raise
 
-        return self._ask(lambda storage: storage.create_new_study(directions, name), create_again)
+        return self._write(lambda storage: storage.create_new_study(directions, name), create_again)
 
     def delete_study(self, study_id: int) -> None:
         def delete_again(storage: BaseStorage) -> None:
@@ -161,13 +179,13 @@ class PatientStorage(BaseStorage):
             except KeyError:
                 return  # it was deleted the first time
 
-        self._ask(lambda storage: storage.delete_study(study_id), delete_again)
+        self._write(lambda storage: storage.delete_study(study_id), delete_again)
 
     def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._ask(lambda storage: storage.set_study_user_attr(study_id, key, value))
+        self._write(lambda storage: storage.set_study_user_attr(study_id, key, value))
 
     def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._ask(lambda storage: storage.set_study_system_attr(study_id, key, value))
+        self._write(lambda storage: storage.set_study_system_attr(study_id, key, value))
 
     def get_study_id_from_name(self, study_name: str) -> int:
         return self._ask(lambda storage: storage.get_study_id_from_name(study_name))
@@ -190,13 +208,13 @@ class PatientStorage(BaseStorage):
     # ---- trials, written ----
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        return self._ask(lambda storage: storage.create_new_trial(study_id, template_trial))
+        return self._write(lambda storage: storage.create_new_trial(study_id, template_trial))
 
     def set_trial_param(
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
         # Again: databases keep the first value, the journal the last, and both are the same.
-        self._ask(
+        self._write(
             lambda storage: storage.set_trial_param(trial_id, param_name, param_value_internal, distribution),
         )
 
@@ -205,7 +223,7 @@ class PatientStorage(BaseStorage):
             return storage.set_trial_state_values(trial_id, state, values)
 
         if state.is_finished():
-            return self._ask(change, lambda storage: _finish_again(storage, trial_id, state, values))
+            return self._write(change, lambda storage: _finish_again(storage, trial_id, state, values))
         if state == TrialState.WAITING:
             claimed = self.get_trial(trial_id).datetime_start
 
@@ -215,17 +233,17 @@ class PatientStorage(BaseStorage):
                     return True  # it waits, or somebody else has claimed it since
                 return change(storage)
 
-            return self._ask(change, put_back_again)
-        return self._ask(change)
+            return self._write(change, put_back_again)
+        return self._write(change)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        self._ask(lambda storage: storage.set_trial_intermediate_value(trial_id, step, intermediate_value))
+        self._write(lambda storage: storage.set_trial_intermediate_value(trial_id, step, intermediate_value))
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._ask(lambda storage: storage.set_trial_user_attr(trial_id, key, value))
+        self._write(lambda storage: storage.set_trial_user_attr(trial_id, key, value))
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._ask(lambda storage: storage.set_trial_system_attr(trial_id, key, value))
+        self._write(lambda storage: storage.set_trial_system_attr(trial_id, key, value))
 
     # ---- trials, read; Optuna's base class answers the rest from these ----
 

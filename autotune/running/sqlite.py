@@ -34,16 +34,19 @@ class SqliteStorage(QuickStorage):
         url: The URL.
         busy_timeout_s: For how long to wait for others who write.
         pool: Arguments of SQLAlchemy's about its pool of connections.
+        to_look: Whether it is opened to look at it only: it is not made, and SQLite refuses whatever would change it.
     """
 
-    def __init__(self, url: str, busy_timeout_s: float, pool: dict[str, Any]) -> None:
+    def __init__(self, url: str, busy_timeout_s: float, pool: dict[str, Any], to_look: bool = False) -> None:
         super().__init__(
             url,
             engine_kwargs={
                 "connect_args": {"timeout": busy_timeout_s},
-                "pool_events": [(_prepare_connection, "connect")],
+                "pool_events": [(_prepare_look if to_look else _prepare_connection, "connect")],
+                **({"execution_options": {_BEGIN: "BEGIN"}} if to_look else {}),
                 **pool,
             },
+            skip_table_creation=to_look,
         )
         sqlalchemy.event.listen(self.engine, "begin", _begin)
 
@@ -103,6 +106,11 @@ def _prepare_connection(connection: sqlite3.Connection, record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _prepare_look(connection: sqlite3.Connection, record: Any) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA query_only=ON").close()
 
 
 def _begin(connection: sqlalchemy.Connection) -> None:

@@ -27,7 +27,7 @@ from autotune.training.disk import disk_full
 if TYPE_CHECKING:
     from autotune.running.postgresql import PostgresStorage
 
-__all__ = ["open_existing_storage", "open_storage", "shown_url", "sqlite_url"]
+__all__ = ["open_existing_storage", "open_storage", "open_to_look", "shown_url", "sqlite_url"]
 
 _BUSY_TIMEOUT_S = 120  # a commit takes milliseconds; this is for hundreds of them in a row on a slow disk
 # A server that is gone without a word (its machine, the network) is noticed within a minute, not after two hours.
@@ -74,21 +74,36 @@ def open_storage(url: str, patience: Patience | None = None) -> PatientStorage:
 
 
 def open_existing_storage(url: str) -> PatientStorage | None:
-    """Open a storage to look at it; None if it would be a new file.
+    """Open a storage that is there; None if it would be a new file.
 
     Raises:
         StorageError: As `open_storage` does.
     """
+    return open_storage(url) if _is_there(url) else None
+
+
+def open_to_look(url: str) -> PatientStorage | None:
+    """Open a storage that is there to look at it: nothing can be written to it, and no table or file is made.
+
+    Raises:
+        StorageError: As `open_storage` does, and if something is written to it.
+    """
+    if not _is_there(url):
+        return None
+    opener = partial(_same, _open(url)) if _is_in_memory(url) else partial(_open, url, to_look=True)
+    return PatientStorage(opener, shown_url(url), is_read_only=True)
+
+
+def _is_there(url: str) -> bool:
     with contextlib.suppress(sqlalchemy.exc.ArgumentError):
         file = storage_file(parse_url(url))
-        if file is not None and not file.exists():
-            return None
-    return open_storage(url)
+        return file is None or file.exists()
+    return True  # opening it says what is wrong with it
 
 
-def _open(url: str) -> BaseStorage:
+def _open(url: str, to_look: bool = False) -> BaseStorage:
     try:
-        return _open_parsed(parse_url(url), url)
+        return _open_parsed(parse_url(url), url, to_look)
     except ImportError as error:
         raise _missing_package(url, error) from error
     except Exception as error:
@@ -102,12 +117,12 @@ def _open(url: str) -> BaseStorage:
         ) from error
 
 
-def _open_parsed(parsed: sqlalchemy.URL, url: str) -> BaseStorage:
+def _open_parsed(parsed: sqlalchemy.URL, url: str, to_look: bool) -> BaseStorage:
     kind = parsed.get_backend_name()
     if kind == "sqlite":
-        return _open_sqlite(parsed)
+        return _open_sqlite(parsed, to_look)
     if kind == "postgresql":
-        return _open_postgresql(parsed)
+        return _open_postgresql(parsed, to_look)
     if kind == "journal":
         return open_journal(_journal_file(parsed))
     if kind == "grpc":
@@ -126,27 +141,39 @@ def _is_in_memory(url: str) -> bool:
     return False
 
 
-def _open_sqlite(url: sqlalchemy.URL) -> BaseStorage:
+def _open_sqlite(url: sqlalchemy.URL, to_look: bool) -> BaseStorage:
     file = storage_file(url)
     if file is not None and not file.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {file.parent}")  # the lock below would create it
     opening = filelock.FileLock(f"{url.database}.lock") if file is not None else contextlib.nullcontext()
+    if to_look:
+        return optuna.storages.get_storage(_sqlite_to_look(url, opening))
     # One at a time: two processes that create the tables, or switch to WAL, at once get in each other's way.
     with opening:
-        rdb = SqliteStorage(
-            url.render_as_string(hide_password=False),
-            _BUSY_TIMEOUT_S,
-            {"pool_size": 4, "max_overflow": -1} if file is not None else {},
-        )
-    return optuna.storages.get_storage(rdb)
+        return optuna.storages.get_storage(_sqlite(url, to_look=False))
 
 
-def _open_postgresql(url: sqlalchemy.URL) -> BaseStorage:
+def _sqlite(url: sqlalchemy.URL, to_look: bool) -> SqliteStorage:
+    pool = {"pool_size": 4, "max_overflow": -1} if storage_file(url) is not None else {}
+    return SqliteStorage(url.render_as_string(hide_password=False), _BUSY_TIMEOUT_S, pool, to_look)
+
+
+def _sqlite_to_look(url: sqlalchemy.URL, opening: contextlib.AbstractContextManager[object]) -> SqliteStorage:
+    try:
+        return _sqlite(url, to_look=True)
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError):
+        if not Path(f"{url.database}.lock").exists():
+            raise
+    with opening:  # somebody may have been about to create the tables
+        return _sqlite(url, to_look=True)
+
+
+def _open_postgresql(url: sqlalchemy.URL, to_look: bool) -> BaseStorage:
     if url.drivername == "postgresql" and importlib.util.find_spec("psycopg") is not None:
         url = url.set(drivername="postgresql+psycopg")
     is_libpq = url.drivername in ("postgresql+psycopg", "postgresql+psycopg2")
     connect_args = {name: value for name, value in _LIBPQ.items() if name not in url.query} if is_libpq else {}
-    rdb = _with_tables(url, connect_args)
+    rdb = _opened_to_look(url, connect_args) if to_look else _with_tables(url, connect_args)
     sqlalchemy.event.listen(rdb.engine, "handle_error", _name_lost_connection)
     return optuna.storages.get_storage(rdb)
 
@@ -164,6 +191,13 @@ def _with_tables(url: sqlalchemy.URL, connect_args: dict[str, object], attempts:
         if attempts == 1 or not is_taken(error):
             raise
         return _with_tables(url, connect_args, attempts - 1)
+
+
+def _opened_to_look(url: sqlalchemy.URL, connect_args: dict[str, object]) -> PostgresStorage:
+    from autotune.running.postgresql import PostgresStorage
+
+    kwargs = {**_POOL, "connect_args": connect_args, "execution_options": {"postgresql_readonly": True}}
+    return PostgresStorage(url.render_as_string(hide_password=False), engine_kwargs=kwargs, skip_table_creation=True)
 
 
 def _name_lost_connection(context: sqlalchemy.ExceptionContext) -> Exception | None:

@@ -13,6 +13,7 @@ import optuna
 import pytest
 
 from autotune.running import ownership
+from autotune.running.living import living_parents
 from autotune.running.ownership import Owner, is_foreign, lock_is_held, make_ours, mark_of
 from autotune.running.storage import sqlite_url
 
@@ -131,6 +132,69 @@ def test_whether_a_lock_is_held_is_seen_again_and_again_without_disturbing_its_h
     assert lock_is_held(mark, folder.parent) is None
     _kill(other_parent)
     assert lock_is_held(mark, folder) is False
+
+
+FORGED = [
+    "/{victim}",
+    "../{name}",
+    "claims.lock",
+    "sub/host-1-0123abcd.lock",
+    "",
+    ".",
+    "host-1-0123abcd.lock\n",
+    7,
+    None,
+]
+
+
+@pytest.mark.parametrize("lock", FORGED)
+def test_the_name_of_a_lock_that_is_not_of_the_known_form_is_no_mark(
+    tmp_path: Path, study: optuna.Study, storage: Any, lock: Any
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    named = lock.format(victim=str(victim)[1:], name=victim.name) if isinstance(lock, str) else lock
+    with closing(Owner(tmp_path / "toy" / "workers")) as owner:
+        mark = {"parent": "other", "place": owner.mark.place, "lock": named}
+        for parent in ("other", str(named).removesuffix(".lock")):
+            storage.set_trial_system_attr(study.ask()._trial_id, "autotune:owner", {**mark, "parent": parent})
+        before = sorted(tmp_path.rglob("*"))
+        trials = study.get_trials()
+        assert [mark_of(trial) for trial in trials] == [None, None]
+        assert [owner.is_dead(trial) for trial in trials] == [False, False]
+        assert living_parents(study, trials, str(tmp_path)) == set()
+    assert victim.read_text() == "mine"
+    assert sorted(tmp_path.rglob("*")) == [path for path in before if path.name != owner.mark.lock]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [7, "host", [], {"parent": "host-1-0123abcd"}, {"parent": {}, "place": "", "lock": ""}],
+    ids=["a number", "a text", "a list", "a part of one", "of other types"],
+)
+def test_a_mark_that_is_none_is_that_of_nobody(study: optuna.Study, storage: Any, stored: Any) -> None:
+    storage.set_trial_system_attr(study.ask()._trial_id, "autotune:owner", stored)
+    assert mark_of(study.get_trials()[0]) is None
+
+
+def test_whoever_looks_leaves_the_lock_of_a_dead_parent_as_it_is(
+    folder: Path, study: optuna.Study, other_parent: Any
+) -> None:
+    mark = mark_of(study.get_trials()[0])
+    assert mark is not None
+    _kill(other_parent)
+    (folder / mark.lock).write_text("not empty")
+    (folder / mark.lock).chmod(0o444)
+    assert lock_is_held(mark, folder) is False
+    assert (folder / mark.lock).read_text() == "not empty"
+
+
+def test_whoever_looks_follows_no_link_in_place_of_a_lock(tmp_path: Path, folder: Path) -> None:
+    with closing(Owner(folder)) as owner:
+        mark = owner.mark
+    (folder / mark.lock).symlink_to(tmp_path / "elsewhere")
+    assert lock_is_held(mark, folder) is None
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_parent_that_is_stopped_while_alone_does_not_stop_the_others(

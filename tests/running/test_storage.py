@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import filelock
 import optuna
 import pytest
 import sqlalchemy
@@ -15,7 +17,7 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from autotune.errors import StorageError
-from autotune.running.storage import open_existing_storage, open_storage, shown_url, sqlite_url
+from autotune.running.storage import open_existing_storage, open_storage, open_to_look, shown_url, sqlite_url
 
 
 def _engine(storage: Any) -> sqlalchemy.Engine:
@@ -248,3 +250,66 @@ def test_looking_at_a_storage_finds_its_studies(tmp_path: Path, storage: Any) ->
     found = open_existing_storage(sqlite_url(tmp_path / "study.db"))
     assert found is not None
     assert [s.study_name for s in found.get_all_studies()] == ["toy"]
+
+
+def test_whoever_looks_at_a_storage_can_write_nothing_to_it(tmp_path: Path, storage: Any) -> None:
+    study = optuna.create_study(storage=storage, study_name="toy")
+    trial = study.ask()
+    found = open_to_look(sqlite_url(tmp_path / "study.db"))
+    assert found is not None
+    with pytest.raises(StorageError, match="to be looked at"):
+        found.set_study_user_attr(study._study_id, "a", 1)
+    for write in (
+        lambda inner: inner.set_study_user_attr(study._study_id, "a", 1),
+        lambda inner: inner.set_trial_user_attr(trial._trial_id, "a", 1),
+        lambda inner: inner.create_new_trial(study._study_id),
+        lambda inner: inner.delete_study(study._study_id),
+    ):
+        with pytest.raises(optuna.exceptions.StorageInternalError):  # of the database itself
+            write(found.inner)
+    assert [(t.state, t.user_attrs) for t in study.get_trials()] == [(TrialState.RUNNING, {})]
+    assert study.user_attrs == {}
+
+
+def test_whoever_looks_at_a_database_leaves_it_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "plain.db"
+    optuna.create_study(storage=f"sqlite:///{file}", study_name="toy")  # not in the mode of ours
+    before = file.read_bytes()
+    found = open_to_look(sqlite_url(file))
+    assert found is not None
+    assert [s.study_name for s in found.get_all_studies()] == ["toy"]
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_whoever_looks_makes_no_tables(tmp_path: Path) -> None:
+    file = tmp_path / "photos.db"
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE photos (name)")
+    database.close()
+    before = file.read_bytes()
+    with pytest.raises(StorageError, match="no such table"):
+        open_to_look(sqlite_url(file))
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_whoever_looks_waits_for_those_who_make_the_tables(tmp_path: Path) -> None:
+    file = tmp_path / "new.db"
+    file.touch()
+    looked: list[Any] = []
+    with filelock.FileLock(f"{file}.lock"):
+        looking = threading.Thread(target=lambda: looked.append(open_to_look(sqlite_url(file))))
+        looking.start()
+        optuna.create_study(storage=f"sqlite:///{file}", study_name="toy")
+    looking.join()
+    assert [s.study_name for s in looked[0].get_all_studies()] == ["toy"]
+
+
+def test_whoever_looks_at_postgresql_can_write_nothing_to_it(postgres_url: str) -> None:
+    study = optuna.create_study(storage=open_storage(postgres_url), study_name="toy")
+    found = open_to_look(postgres_url)
+    assert found is not None
+    assert [s.study_name for s in found.get_all_studies()] == ["toy"]
+    with pytest.raises(optuna.exceptions.StorageInternalError):
+        found.inner.set_study_user_attr(study._study_id, "a", 1)
