@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import json
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autotune.errors import AutotuneError, UsageError
+from autotune.escaping import escape_output, say, say_json
 from autotune.options import (
     DONE,
     FAILED,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 the study failed, 2 bad usage, 130 stopped by a signal."""
     _end_at_once_on_signals()
+    escape_output()
     try:
         options = parser_for(_COMMANDS).parse_args(arguments)
         code: int = options.command(options)
@@ -130,13 +131,13 @@ def status_command(options: argparse.Namespace) -> int:
     statuses = [study_status(study) for study in studies_of(options)]
     if options.json:
         as_dicts = [dataclasses.asdict(status) for status in statuses]
-        print(json.dumps(as_dicts[0] if options.name else as_dicts, indent=2))
+        say_json(as_dicts[0] if options.name else as_dicts)
     elif statuses:
         from autotune.printing import print_statuses
 
         print_statuses(statuses)
     else:
-        print(f"No studies yet in {places_of(options).shown_storage()}.")
+        say(f"No studies yet in {places_of(options).shown_storage()}.")
     return DONE
 
 
@@ -153,7 +154,7 @@ def best_command(options: argparse.Namespace) -> int:
         shown = dataclasses.asdict(best) | (
             {"pareto_front": [dataclasses.asdict(one) for one in front]} if front else {}
         )
-        print(json.dumps(shown, indent=2))
+        say_json(shown)
     else:
         print_front(front)
         print_best(best)
@@ -175,7 +176,7 @@ def dashboard_command(options: argparse.Namespace) -> int:
         return find_places(options.storage, options.run_dir, remembered_run_dir=remembered).run_dir
 
     def announce(url: str) -> None:
-        print(f"Dashboard: {url}  (Ctrl-C ends it)", flush=True)
+        say(f"Dashboard: {url}  (Ctrl-C ends it)")
 
     serve_dashboard(storage, run_dir_of, options.port, announce)
     return DONE
@@ -186,7 +187,7 @@ def serve_command(options: argparse.Namespace) -> int:
     from autotune.running.serving import serve_storage
 
     def announce(url: str) -> None:
-        print(f"Serving {places_of(options).shown_storage()}: use --storage {url}  (Ctrl-C ends it)", flush=True)
+        say(f"Serving {places_of(options).shown_storage()}: use --storage {url}  (Ctrl-C ends it)")
 
     serve_storage(places_of(options).storage, options.host, options.port, announce)
     return DONE
@@ -198,17 +199,17 @@ def datasets_command(options: argparse.Namespace) -> int:
 
     for dataset in available(places_of(options).data_dir):
         state = "ready" if dataset.present else "missing"
-        print(f"{dataset.name:<19}{state:<9}{dataset.description}")
-        print(f"{'':<28}{dataset.where if dataset.present else dataset.how_to_get}")
+        say(f"{dataset.name:<19}{state:<9}{dataset.description}")
+        say(f"{'':<28}{dataset.where if dataset.present else dataset.how_to_get}")
     return DONE
 
 
 def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir: str | Path | None) -> int:
     import optuna
-    from rich.console import Console
 
     from autotune.printing import print_result, print_stopped
     from autotune.progress import new_progress
+    from autotune.progress.console import new_console
     from autotune.results.summary import study_status
     from autotune.running.events import Note, RunStarted
     from autotune.running.run import run
@@ -217,7 +218,7 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
     begun: list[RunStarted] = []
     exhausted: list[Note] = []
     with contextlib.ExitStack() as stack:
-        progress = stack.enter_context(new_progress(Console()))
+        progress = stack.enter_context(new_progress(new_console()))
 
         def observe(event: Event) -> None:
             if isinstance(event, RunStarted):
@@ -249,7 +250,7 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
     status = study_status(study)
     was_complete = bool(begun) and begun[0].finished >= begun[0].n_trials
     if was_complete:
-        print(f"Nothing to do: {status.study} has the trials that were asked for. For more: --trials N")
+        say(f"Nothing to do: {status.study} has the trials that were asked for. For more: --trials N")
     print_result(status, where(options), may_go_on=not exhausted)
     if not was_complete:
         from autotune.results.report.story import note_advice
@@ -260,10 +261,10 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
 
 def _watch(options: argparse.Namespace) -> int:
     import optuna
-    from rich.console import Console
 
     from autotune.printing import print_watched
     from autotune.progress import new_progress
+    from autotune.progress.console import new_console
     from autotune.results.sources import settings_of
     from autotune.results.summary import study_status
     from autotune.running.watching import watch_study
@@ -277,7 +278,7 @@ def _watch(options: argparse.Namespace) -> int:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = study_of(options, options.name)
     settings = settings_of(study)
-    with new_progress(Console()) as progress:
+    with new_progress(new_console()) as progress:
         watch_study(study, settings, progress)
     print_watched(study_status(study), where(options))
     return DONE

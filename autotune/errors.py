@@ -5,6 +5,8 @@ An error answers three questions, each in a line or two: what happened, what was
 
 from __future__ import annotations
 
+from autotune.escaping import escaped
+
 
 class AutotuneError(Exception):
     """Base class of all errors raised on purpose.
@@ -22,8 +24,8 @@ class AutotuneError(Exception):
         self.fix = fix
 
     def __str__(self) -> str:
-        lines = [f"{type(self).__name__}: {self.happened}"]
-        lines += [f"  {line}" for part in (self.expected, self.fix) for line in part.splitlines()]
+        lines = [f"{type(self).__name__}: {escaped(self.happened)}"]
+        lines += [f"  {line}" for part in (self.expected, self.fix) for line in escaped(part).split("\n")]
         return "\n".join(lines)
 
 

@@ -9,12 +9,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from autotune.escaping import one_line, say
+from autotune.progress.console import new_console
 
 if TYPE_CHECKING:
     from autotune.results.confirmation import Confirmation
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from autotune.results.summary import BestTrial, StudyStatus
 
 _SHOWN = 5  # pairs of classes
+_LEFT = {"study", "trial", "candidate", "by seed"}  # columns of words
+_WRAPPED = {"trial", "candidate", "failed", "time left", "workers"}  # columns that may be broken into lines
 
 
 def print_result(status: StudyStatus, where: str, may_go_on: bool) -> None:
@@ -40,8 +44,9 @@ def print_result(status: StudyStatus, where: str, may_go_on: bool) -> None:
     """
     finished = status.complete + status.pruned
     failed = sum(status.failed.values())
-    print(
-        f"\n{status.study}: {finished} of {status.n_trials} trials finished: "
+    say("")
+    say(
+        f"{status.study}: {finished} of {status.n_trials} trials finished: "
         f"{status.complete} complete, {status.pruned} pruned; {failed} failed"
     )
     if status.best is not None:
@@ -49,9 +54,9 @@ def print_result(status: StudyStatus, where: str, may_go_on: bool) -> None:
     if may_go_on:
         is_short = status.n_trials is not None and finished < status.n_trials
         more = "" if is_short else f" --trials {finished * 2}"
-        print(f"{'Go on:' if is_short else 'More: '}  autotune resume {shlex.quote(status.study)}{more}{where}")
-    print(f"Watch:  autotune dashboard{where}")
-    print(f"Read:   autotune report {shlex.quote(status.study)}{where}")
+        say(f"{'Go on:' if is_short else 'More: '}  autotune resume {shlex.quote(status.study)}{more}{where}")
+    say(f"Watch:  autotune dashboard{where}")
+    say(f"Read:   autotune report {shlex.quote(status.study)}{where}")
 
 
 def print_watched(status: StudyStatus, where: str) -> None:
@@ -64,12 +69,12 @@ def print_watched(status: StudyStatus, where: str) -> None:
     finished = status.complete + status.pruned
     of = f"{finished} of {status.n_trials} trials finished"
     if status.why_over is not None:
-        print(f"{status.study} has ended, {of}: {status.why_over}")
+        say(f"{status.study} has ended, {of}: {status.why_over}")
     elif status.n_trials is not None and finished >= status.n_trials:
-        print(f"{status.study} has ended, {of}.")
+        say(f"{status.study} has ended, {of}.")
     else:
-        print(f"Nobody runs {status.study} now: {of}.")
-        print(f"Go on:  autotune resume {shlex.quote(status.study)}{where}")
+        say(f"Nobody runs {status.study} now: {of}.")
+        say(f"Go on:  autotune resume {shlex.quote(status.study)}{where}")
     if status.best is not None:
         print_best(status.best)
 
@@ -77,27 +82,24 @@ def print_watched(status: StudyStatus, where: str) -> None:
 def print_best(best: BestTrial) -> None:
     """Print the best trial."""
     at = f", best epoch {best.epoch}" if best.epoch is not None else ""
-    print(f"Best {best.monitor or 'value'}: {best.value:.6g} (trial {best.trial}{at}, {best.direction})")
+    say(f"Best {best.monitor or 'value'}: {best.value:.6g} (trial {best.trial}{at}, {best.direction})")
     for name, cost in best.costs.items():
-        print(f"  {name}: {cost:,.6g}{' ms' if name == 'latency' else ''}")
+        say(f"  {name}: {cost:,.6g}{' ms' if name == 'latency' else ''}")
     for name, value in best.params.items():
-        print(f"  {name} = {value!r}")
+        say(f"  {name} = {value!r}")
     if best.model is not None:
-        print(f"Model:  {best.model}")
+        say(f"Model:  {best.model}")
 
 
 def print_front(front: Sequence[BestTrial]) -> None:
     """Print the trials that no other one beats in everything; nothing if there are none."""
     if not front:
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("trial")
-    for column in (front[0].monitor or "value", *map(_with_unit, front[0].costs)):
-        table.add_column(column, justify="right", no_wrap=True)
-    for one in front:
-        table.add_row(str(one.trial), f"{one.value:.6g}", *(f"{cost:,.6g}" for cost in one.costs.values()))
-    print(f"Pareto front: {len(front)} trials that no other one beats in everything")
-    Console(width=None if sys.stdout.isatty() else 250).print(table)
+    say(f"Pareto front: {len(front)} trials that no other one beats in everything")
+    _print_table(
+        ("trial", front[0].monitor or "value", *map(_with_unit, front[0].costs)),
+        [(str(one.trial), f"{one.value:.6g}", *(f"{cost:,.6g}" for cost in one.costs.values())) for one in front],
+    )
 
 
 def print_final(result: FinalResult) -> None:
@@ -106,34 +108,32 @@ def print_final(result: FinalResult) -> None:
 
     confirmation = result.confirmation
     monitor = result.monitor or "value"
-    print(f"\n{result.study}: each candidate trained with {confirmation.repeats} new seeds ({monitor})")
+    say("")
+    say(f"{result.study}: each candidate trained with {confirmation.repeats} new seeds ({monitor})")
     _print_candidates(confirmation)
     winner = confirmation.candidate(confirmation.winner)
-    print(f"Winner: {_named(winner.name)}{_why(confirmation)}")
+    say(f"Winner: {_named(winner.name)}{_why(confirmation)}")
     for name, value in winner.params.items():
-        print(f"  {name} = {value!r}")
+        say(f"  {name} = {value!r}")
     if confirmation.versus_baseline is not None:
         verdict = "beats the baseline" if confirmation.beats_baseline else "does not beat the baseline beyond noise"
-        print(f"It {verdict}: {_difference(confirmation.versus_baseline)}")
+        say(f"It {verdict}: {_difference(confirmation.versus_baseline)}")
     elif winner.name == BASELINE:
-        print("No candidate beats the baseline: it wins itself.")
+        say("No candidate beats the baseline: it wins itself.")
     if result.test is not None:
         _print_test(result.test, result.epochs or 1)
     if result.models:
-        print(f"Models: {', '.join(result.models)}")
+        say(f"Models: {', '.join(result.models)}")
 
 
 def _print_candidates(confirmation: Confirmation) -> None:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("candidate")
+    rows = []
     costs = [name for name in confirmation.candidates[0].costs if name != "parameters"]  # those are the weights
     shown = ("confirmed", "std. error", "search showed", "optimism", "weights", *map(_with_unit, costs))
-    for column in (*shown, "behind the best", "failed"):
-        table.add_column(column, justify="right", no_wrap=True)
     for one in confirmation.candidates:
         confirmed, versus = one.confirmed, one.versus_best
         is_best = one is confirmation.candidates[0]
-        table.add_row(
+        cells = (
             _named(one.name) + (" *" if one.name == confirmation.winner else ""),
             f"{confirmed.mean:.5f}" if confirmed else "",
             f"{confirmed.standard_error:.5f}" if confirmed else "",
@@ -144,44 +144,43 @@ def _print_candidates(confirmation: Confirmation) -> None:
             f"{versus.mean:.5f} (p = {versus.p_value:.2g})" if versus and not is_best else "",
             str(one.n_failed or ""),
         )
-    Console(width=None if sys.stdout.isatty() else 250).print(table)
+        rows.append(cells)
+    _print_table(("candidate", *shown, "behind the best", "failed"), rows)
 
 
 def _print_test(test: TestScore, epochs: int) -> None:
     found = test.estimate
     seeds = f"{len(test.values)} seeds, {epochs} epoch{'s' if epochs > 1 else ''} on all development rows"
-    print(
+    say(
         f"Test {test.metric}: {found.mean:.5f}, 95 % interval {found.low:.5f} to {found.high:.5f} "
         f"({test.n_rows:,} rows, {seeds}; opened once, {test.opened})"
     )
-    print(f"  by seed: {', '.join(f'{value:.5f}' for value in test.values)}")
+    say(f"  by seed: {', '.join(f'{value:.5f}' for value in test.values)}")
     if test.baseline is not None and test.versus_baseline is not None:
-        print(f"  baseline, trained the same way: {test.baseline:.5f}; {_difference(test.versus_baseline)}")
+        say(f"  baseline, trained the same way: {test.baseline:.5f}; {_difference(test.versus_baseline)}")
 
 
 def print_learning_curve(curve: LearningCurve) -> None:
     """Print what a winner comes to on more and more rows, and what twice of them should bring."""
     which = "winner" if curve.is_final else "best trial so far, not confirmed"
-    print(
-        f"\n{curve.study}: {_named(curve.candidate)} ({which}) trained with {curve.repeats} seeds on more and more rows"
-    )
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("fraction", "rows", curve.monitor, "std. error", "by seed"):
-        table.add_column(column, justify="left" if column == "by seed" else "right", no_wrap=True)
-    for point in curve.points:
-        table.add_row(
+    say("")
+    say(f"{curve.study}: {_named(curve.candidate)} ({which}) trained with {curve.repeats} seeds on more and more rows")
+    rows = [
+        (
             f"{point.fraction:g}",
             f"{point.n_rows:,.0f}",
             f"{point.mean:.5f}",
             f"{point.standard_error:.5f}" if point.standard_error is not None else "",
             ", ".join(f"{value:.4f}" for value in point.values),
         )
-    Console(width=None if sys.stdout.isatty() else 250).print(table)
+        for point in curve.points
+    ]
+    _print_table(("fraction", "rows", curve.monitor, "std. error", "by seed"), rows)
     if curve.n_failed:
-        print(f"{curve.n_failed} trainings have failed.")
+        say(f"{curve.n_failed} trainings have failed.")
     if curve.law is not None:
-        print(f"{curve.error} = {_formula(curve.law)}")
-    print(curve.sentence)
+        say(f"{curve.error} = {_formula(curve.law)}")
+    say(curve.sentence)
 
 
 def _formula(law: PowerLaw) -> str:
@@ -212,19 +211,23 @@ def _difference(found: Estimate) -> str:
 
 def print_refinement(refined: Refinement) -> None:
     """Print the next search as lines of a study file."""
-    print(f"# The next search after {refined.study}: for `build` and `fit`, in place of the lines with these names")
+    say(f"# The next search after {refined.study}: for `build` and `fit`, in place of the lines with these names")
     for one in refined.hyperparameters:
         if one.why:
-            print(f"\n# {one.why}")
-        print(one.line)
+            say("")
+            say(f"# {one.why}")
+        say(one.line)
     if refined.enqueue:
-        print("\n# for StudySpec: begin with the best")
-        print("enqueue=[")
+        say("")
+        say("# for StudySpec: begin with the best")
+        say("enqueue=[")
         for params in refined.enqueue:
-            print(f"    {dict(params)!r},")
-        print("],")
+            say(f"    {dict(params)!r},")
+        say("],")
     for advice in refined.advice:
-        print(f"\n# {advice.text}\n#   {advice.evidence}")
+        say("")
+        say(f"# {advice.text}")
+        say(f"#   {advice.evidence}")
 
 
 def print_explanation(explanation: Explanation, pictures: Sequence[Path]) -> None:
@@ -233,28 +236,28 @@ def print_explanation(explanation: Explanation, pictures: Sequence[Path]) -> Non
 
     subject, findings = explanation.subject, explanation.findings
     which = "the confirmed winner" if subject.is_winner else "the best of the search whose model is kept"
-    print(f"Model:  trial {subject.trial}, {which} ({subject.monitor} {subject.value:.6g})")
+    say(f"Model:  trial {subject.trial}, {which} ({subject.monitor} {subject.value:.6g})")
     right = f"; {findings.n_right:,} right ({findings.n_right / findings.n_rows:.2%})" if findings.class_names else ""
-    print(f"Rows:   {findings.n_rows:,} of its holdout, which it was chosen by and not trained on{right}")
+    say(f"Rows:   {findings.n_rows:,} of its holdout, which it was chosen by and not trained on{right}")
     _print_confusions(findings)
     if findings.wrong:
-        print("The largest errors:" if findings.confusion is None else "The mistakes that it is surest of:")
+        say("The largest errors:" if findings.confusion is None else "The mistakes that it is surest of:")
     for example in findings.wrong:
-        print(f"  row {example.position}: {described(example, findings)}{_in_words(example)}")
+        say(f"  row {example.position}: {described(example, findings)}{_in_words(example)}")
     if findings.why_no_reasons:
-        print(f"What it looks at is not known: {findings.why_no_reasons}")
+        say(f"What it looks at is not known: {findings.why_no_reasons}")
     if pictures:
-        print(f"Pictures: {', '.join(map(str, pictures))}")
+        say(f"Pictures: {', '.join(map(str, pictures))}")
 
 
 def _print_confusions(findings: Findings) -> None:
     confused = findings.confused()
     if findings.confusion is None or not confused:
         return
-    print("Most often confused:")
+    say("Most often confused:")
     for true, taken, count in confused[:_SHOWN]:
         n = int(findings.confusion[true].sum())
-        print(f"  {findings.class_names[true]} read as {findings.class_names[taken]}: {count} of {n:,} rows")
+        say(f"  {findings.class_names[true]} read as {findings.class_names[taken]}: {count} of {n:,} rows")
 
 
 def _in_words(example: Example) -> str:
@@ -273,37 +276,31 @@ def _loudest(words: Sequence[str], reasons: Reasons) -> str:
 def print_replay(found: ReplayedTrial) -> None:
     """Print how a trial came out again."""
     if found.stored is not None:
-        print(f"trial {found.trial}: {found.stored!r} then, {found.again!r} now")
+        say(f"trial {found.trial}: {found.stored!r} then, {found.again!r} now")
     different = {step: values for step, values in found.steps.items() if values[0] != values[1]}
     if found.is_same:
-        print(
-            f"The same, bit for bit: {'the value and ' if found.stored is not None else ''}{len(found.steps)} reports."
-        )
+        say(f"The same, bit for bit: {'the value and ' if found.stored is not None else ''}{len(found.steps)} reports.")
     else:
-        print(f"NOT the same: {len(different)} of {len(found.steps)} reports differ.")
+        say(f"NOT the same: {len(different)} of {len(found.steps)} reports differ.")
     for step, (before, now) in list(different.items())[:5]:
-        print(f"  step {step}: {before!r} then, {now!r} now")
+        say(f"  step {step}: {before!r} then, {now!r} now")
 
 
 def print_stopped(name: str | None, where: str, command: str = "resume") -> None:
     """Print what a signal has stopped, and how to go on; `name` is None if no trial was started yet."""
     if name is None:
-        print("Stopped before a trial was started; nothing is lost. Go on with the same command.", file=sys.stderr)
+        say("Stopped before a trial was started; nothing is lost. Go on with the same command.", sys.stderr)
         return
     go_on = f"autotune {command} {shlex.quote(name)}{where}"
-    print(f"Stopped. What was running waits with all its finished epochs. Go on:  {go_on}", file=sys.stderr)
+    say(f"Stopped. What was running waits with all its finished epochs. Go on:  {go_on}", sys.stderr)
 
 
 def print_statuses(statuses: list[StudyStatus]) -> None:
     """Print a table with a line for each study."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("study", "finished", "complete", "pruned", "failed", "running", "waiting", "best", "trials/h"):
-        table.add_column(column, justify="left" if column == "study" else "right", no_wrap=column != "failed")
-    table.add_column("time left", justify="right")
-    table.add_column("workers", justify="right")
-    for s in statuses:
-        table.add_row(
-            escape(s.study),
+    columns = ("study", "finished", "complete", "pruned", "failed", "running", "waiting", "best", "trials/h")
+    rows = [
+        (
+            s.study,
             f"{s.complete + s.pruned}/{s.n_trials if s.n_trials is not None else '?'}",
             str(s.complete),
             str(s.pruned),
@@ -315,9 +312,21 @@ def print_statuses(statuses: list[StudyStatus]) -> None:
             f"{s.seconds_left / 60:.0f} min" if s.seconds_left is not None else "",
             str(s.workers),
         )
-    # Into a file or a pipe goes the whole table: a column that is cut off cannot be read back.
-    console = Console(width=None if sys.stdout.isatty() else 250)
-    console.print(table)
+        for s in statuses
+    ]
+    _print_table((*columns, "time left", "workers"), rows)
     for s in statuses:
         if s.why_over is not None:
-            console.print(f"{escape(s.study)}: {escape(s.why_over)}", highlight=False)
+            say(f"{s.study}: {s.why_over}")
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; what stands in it is shown as it is, and nothing of it read as markup."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in columns:
+        justify: Literal["left", "right"] = "left" if column in _LEFT else "right"
+        table.add_column(Text(one_line(column)), justify=justify, no_wrap=column not in _WRAPPED)
+    for row in rows:
+        table.add_row(*(Text(one_line(cell)) for cell in row))
+    # Into a file or a pipe goes the whole table: a column that is cut off cannot be read back.
+    new_console(width=None if sys.stdout.isatty() else 250).print(table)

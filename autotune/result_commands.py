@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shlex
 import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from autotune.escaping import say, say_json
 from autotune.options import DONE, FAILED, STOPPED, training_options, where
 
 if TYPE_CHECKING:
@@ -47,15 +47,15 @@ def _train_again(
 ) -> int:
     """Have configurations of a study trained again by `work`, and show what that came to, or how to go on."""
     import optuna
-    from rich.console import Console
 
     from autotune.printing import print_stopped
     from autotune.progress import new_progress
+    from autotune.progress.console import new_console
     from autotune.results.parts import Unfinished
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        with new_progress(Console(stderr=options.json)) as progress:
+        with new_progress(new_console(stderr=options.json)) as progress:
             result = work(
                 options.name,
                 repeats=options.repeats,
@@ -68,12 +68,12 @@ def _train_again(
         return STOPPED
     if isinstance(result, Unfinished):
         stream = sys.stderr if options.json else sys.stdout
-        print(f"{result.study}: {result.finished} of {result.n_trials} trained.", file=stream)
-        print(f"Go on:  autotune {command} {shlex.quote(options.name)}{where(options)}", file=stream)
+        say(f"{result.study}: {result.finished} of {result.n_trials} trained.", stream)
+        say(f"Go on:  autotune {command} {shlex.quote(options.name)}{where(options)}", stream)
         if options.json:
-            print(json.dumps({"unfinished": dataclasses.asdict(result)}, indent=2))
+            say_json({"unfinished": dataclasses.asdict(result)})
     elif options.json:
-        print(json.dumps(result.as_dict(), indent=2))
+        say_json(result.as_dict())
     else:
         show(result)
     return DONE
@@ -85,8 +85,9 @@ def export_command(options: argparse.Namespace) -> int:
 
     written = export(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
     if not written.is_final:
-        print("This is the best trial of the search, neither confirmed nor tested; for that: autotune finalize")
-    print(f"Model:  {written.model}\nCard:   {written.card}")
+        say("This is the best trial of the search, neither confirmed nor tested; for that: autotune finalize")
+    say(f"Model:  {written.model}")
+    say(f"Card:   {written.card}")
     return DONE
 
 
@@ -132,7 +133,7 @@ def report_command(options: argparse.Namespace) -> int:
     from autotune.results.report.writing import write_report
 
     path = write_report(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
-    print(f"Report: {path}")
+    say(f"Report: {path}")
     return DONE
 
 

@@ -19,6 +19,7 @@ PACKAGE = ROOT / "autotune"
 # The reading order: a module imports from its own room and those above it; `autotune` is `__init__.py`.
 ROOMS = [
     *(
+        "escaping",
         "errors",
         "parsing",
         "seeds",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from autotune.errors import DataError
+from autotune.escaping import unescaped
 
 Part: TypeAlias = Literal["train", "test"]
 _DOWNLOAD_TIMEOUT_S = 20.0
@@ -90,7 +91,7 @@ def downloading() -> Iterator[None]:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_S)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(unescaped(sys.stderr)):
             yield
     finally:
         socket.setdefaulttimeout(before)

@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from autotune.figures.style import FIRST, SECOND, figure_of, new_axes, styled
+from autotune.figures.style import FIRST, SECOND, as_label, figure_of, new_axes, styled
 
 FOR, AGAINST = SECOND, FIRST
 _PANEL_IN = 1.05  # side of the picture of a square row
@@ -77,8 +77,8 @@ def _draw(axes: Sequence[Axes], overlay: Overlay, axes_names: tuple[str, str] | 
     for panel, (title, values) in zip(axes[1:], layers, strict=False):
         _show(panel, _coloured(picture, values / full), title, axes_names)
     if axes_names is not None:
-        axes[0].set_xlabel(axes_names[0], fontsize=6)
-        axes[0].set_ylabel(axes_names[1], fontsize=6)
+        axes[0].set_xlabel(as_label(axes_names[0]), fontsize=6)
+        axes[0].set_ylabel(as_label(axes_names[1]), fontsize=6)
 
 
 def _show(axes: Axes, picture: _Values, title: str, axes_names: tuple[str, str] | None) -> None:
@@ -86,7 +86,7 @@ def _show(axes: Axes, picture: _Values, title: str, axes_names: tuple[str, str] 
     axes.grid(visible=False)
     origin: Any = "upper" if axes_names is None else "lower"
     axes.imshow(picture, origin=origin, interpolation="nearest", aspect="auto" if axes_names else "equal")
-    axes.set_title(title, fontsize=7, loc="left")
+    axes.set_title(as_label(title), fontsize=7, loc="left")
     axes.tick_params(labelsize=5, length=2)
     for spine in axes.spines.values():
         spine.set_visible(False)

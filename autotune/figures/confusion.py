@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from autotune.figures.style import FAINT, FIRST, INK, SECOND, figure_of, new_axes, styled
+from autotune.figures.style import FAINT, FIRST, INK, SECOND, as_label, figure_of, new_axes, styled
 
 _MOST_WITH_NUMBERS = 32  # classes: with more of them the counts hide the colours
 _LONGEST_NAME = 16
@@ -35,7 +35,7 @@ def draw_confusion(matrix: npt.NDArray[Any], class_names: Sequence[str]) -> Figu
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axes.pcolormesh(np.arange(n + 1), np.arange(n + 1), _colours(share), linewidth=0)
     _write_counts(axes, matrix, size)
-    names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in class_names]
+    names = [as_label(name, _LONGEST_NAME) for name in class_names]
     is_long = max(map(len, names)) > 3
     axes.set_xticks(np.arange(n) + 0.5, names, rotation=45 if is_long else 0, ha="right" if is_long else "center")
     axes.set_yticks(np.arange(n) + 0.5, names)

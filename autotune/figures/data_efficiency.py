@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from autotune.figures.style import FIRST, INK, SECOND, figure_of, new_axes, styled
+from autotune.figures.style import FIRST, INK, SECOND, as_label, figure_of, new_axes, styled
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def draw_data_efficiency(
     means = [float(np.mean(values[n_rows])) for n_rows in rows]
     axes.scatter(rows, means, s=42, facecolors="none", edgecolors=INK, linewidths=1.2, label="mean", zorder=3)
     _scale_rows(axes, rows if law is None else [*rows, law.n_rows[-1]])
-    axes.set_ylabel(metric)
+    axes.set_ylabel(as_label(metric))
     seen = [*each[:, 1], *(law.metric if law is not None else ())]
     room = 0.25 * (max(seen) - min(seen)) or 0.05 * abs(max(seen)) or 1.0
     axes.set_ylim(min(seen) - room, max(seen) + room)  # a wide band must not press the points into a line

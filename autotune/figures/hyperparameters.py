@@ -12,9 +12,10 @@ from matplotlib.axis import Axis
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from autotune.figures.style import FAINT, FIRST, INK, SECOND, figure_of, new_axes, styled
+from autotune.figures.style import FAINT, FIRST, INK, SECOND, as_label, figure_of, new_axes, styled
 
 _BAD_TO_GOOD = LinearSegmentedColormap.from_list("bad to good", ["#c9ccd6", "#3b82f6", "#e5554f"])
 _BINS = 5
@@ -45,13 +46,13 @@ class Tried:
     def choices(self) -> list[str] | None:
         """Its values as text in their order, if it is categorical or has few integers; None for any other range."""
         values = self._few_values
-        return None if values is None else [str(value) for value in values]
+        return None if values is None else [as_label(str(value)) for value in values]
 
     def numbers(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return the values as numbers, choices by their place; NaN where there is none."""
         if self.choices is None:
             return np.array([np.nan if value is None else value for value in self.values], dtype=float)
-        places = {choice: place for place, choice in enumerate(self.choices)}
+        places = {str(value): place for place, value in enumerate(self._few_values or ())}
         return np.array([np.nan if value is None else places[str(value)] for value in self.values])
 
     @property
@@ -77,7 +78,7 @@ def importance_bars(names: Sequence[str], shares: Sequence[float], intervals: Se
         axes.plot([min(low, share), max(high, share)], [y, y], color=INK, linewidth=1.2)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_xlim(max(-1.0, axes.get_xlim()[0]), min(1.5, axes.get_xlim()[1]))  # of few trials they reach anywhere
-    axes.set_yticks(at, names)
+    axes.set_yticks(at, list(map(as_label, names)))
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("share of the importance, with its 95 % interval")
     return figure_of(axes)
@@ -111,7 +112,7 @@ def effect(tried: Tried, results: Sequence[float], pruned: Sequence[bool], metri
         ink = _MANY / len(x) if is_crowd else 1.0
         axes.plot(ticks, low, "|", color=FAINT, alpha=ink, transform=below, markersize=6, rasterized=is_crowd)
     _scale(axes, tried)
-    axes.set_ylabel(metric)
+    axes.set_ylabel(as_label(metric))
     return figure_of(axes)
 
 
@@ -133,7 +134,7 @@ def _medians(axes: Axes, tried: Tried, x: Any, y: Any) -> None:
 
 
 def _scale(axes: Axes, tried: Tried) -> None:
-    axes.set_xlabel(tried.name + (" (log scale)" if tried.is_log else ""))
+    axes.set_xlabel(as_label(tried.name) + (" (log scale)" if tried.is_log else ""))
     if tried.choices is not None:
         axes.set_xticks(range(len(tried.choices)), tried.choices)
         axes.set_xlim(-0.6, len(tried.choices) - 0.4)
@@ -143,7 +144,9 @@ def _scale(axes: Axes, tried: Tried) -> None:
 
 
 def _plain_numbers(axis: Axis, tried: Tried) -> None:
-    """Write 20 and not 2 x 10^1, where a log scale is of integers close to each other."""
+    """Write 1e-03 and not a formula, and 20 where a log scale is of integers close to each other."""
+    axis.set_major_formatter(LogFormatter())
+    axis.set_minor_formatter(LogFormatter())
     if isinstance(tried.distribution, IntDistribution):
         axis.set_major_formatter("{x:.0f}")
         if tried.distribution.high < 20 * tried.distribution.low:
@@ -174,7 +177,7 @@ def interaction(first: Tried, second: Tried, places: Sequence[float]) -> Figure:
         rasterized=len(x) > _MANY,
     )
     _scale(axes, first)
-    axes.set_ylabel(second.name + (" (log scale)" if second.is_log else ""))
+    axes.set_ylabel(as_label(second.name) + (" (log scale)" if second.is_log else ""))
     if second.choices is not None:
         axes.set_yticks(range(len(second.choices)), second.choices)
     elif second.is_log:
@@ -208,7 +211,7 @@ def parallel_coordinates(tried: Sequence[Tried], places: Sequence[float]) -> Fig
         axes.axvline(position, color=INK, linewidth=0.8)
         for height, label in _ends(one):
             axes.text(position + 0.04, height, label, fontsize=7, va="center", color=INK)
-    axes.set_xticks(across, [one.name for one in tried], rotation=20, ha="right", rotation_mode="anchor")
+    axes.set_xticks(across, [as_label(one.name) for one in tried], rotation=20, ha="right", rotation_mode="anchor")
     axes.set_yticks([])
     axes.set_ylim(-0.06, 1.06)
     axes.grid(visible=False)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from autotune.figures.style import FAINT, FIRST, INK, SECOND, figure_of, new_axes, styled
+from autotune.figures.style import FAINT, FIRST, INK, SECOND, as_label, figure_of, new_axes, styled
 
 _VALIDATION = "val_"
 _WIDTH_IN, _HEIGHT_IN = 4.4, 3.2  # of one panel
@@ -42,7 +42,7 @@ def learning_curve(folds: Sequence[Mapping[str, Sequence[float]]], monitor: str,
 def _draw_panel(
     axes: Axes, folds: Sequence[Mapping[str, Sequence[float]]], name: str, best_epochs: Sequence[int]
 ) -> None:
-    axes.set_title(name)
+    axes.set_title(as_label(name))
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     last = max(len(fold.get(name, ())) for fold in folds)

@@ -11,7 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from autotune.figures.style import COLOURS, FAINT, FIRST, INK, SECOND, figure_of, new_axes, styled
+from autotune.figures.style import COLOURS, FAINT, FIRST, INK, SECOND, as_label, figure_of, new_axes, styled
 
 _MANY = 400  # points: more are drawn as one image, not one by one
 
@@ -52,7 +52,7 @@ def history(trials: Sequence[Finished], metric: str, maximize: bool, baseline: f
     _progress(right, [trial.hours * (60 if in_minutes else 1) for trial in trials], trials, maximize)
     left.set_xlabel(f"{steps} spent")
     right.set_xlabel(f"{'minutes' if in_minutes else 'hours'} since the first trial began")
-    left.set_ylabel(metric)
+    left.set_ylabel(as_label(metric))
     for one in axes:
         if baseline is not None:
             one.axhline(baseline, color=INK, linestyle=":", linewidth=1.2, label="baseline")
@@ -116,7 +116,7 @@ def all_curves(
     if baseline:
         axes.plot(list(baseline), list(baseline.values()), color=INK, linestyle=":", label="baseline")
     axes.set_xlabel("epoch")
-    axes.set_ylabel(metric)
+    axes.set_ylabel(as_label(metric))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _look_at_the_good(axes, [value for curve in curves.values() for value in curve.values()], maximize)
     axes.legend(loc="lower right" if maximize else "upper right")

@@ -19,6 +19,7 @@ from rich.live import Live
 from rich.segment import ControlType
 from rich.text import Text
 
+from autotune.escaping import escape_output
 from autotune.progress.tally import Tally
 from autotune.progress.view import view_lines
 from autotune.progress.words import line_of
@@ -43,6 +44,7 @@ class LiveProgress:
 
     def __enter__(self) -> LiveProgress:
         self._live.__enter__()
+        escape_output()  # it has put streams of its own in place, and takes them away
         self._console.push_render_hook(self._screen)
         return self
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
+from autotune.escaping import one_line
 from autotune.progress.tally import RunningTrial, Tally
 from autotune.progress.words import duration, epoch_of, headline_parts, step_seconds
 
@@ -69,7 +70,7 @@ def filled(parts: Sequence[str], width: int) -> list[str]:
 
 def table(trials: Sequence[RunningTrial], tally: Tally, width: int) -> list[str]:
     """Return a header and a line for each trial; columns for which there is no room are left out."""
-    columns = _columns(trials, tally, (tally.run.monitor if tally.run else None) or "value")
+    columns = _columns(trials, tally, one_line((tally.run.monitor if tally.run else None) or "value"))
     if _width(columns, _WIDE) <= width:
         return _rows(columns, _WIDE)
     columns = _columns(trials, tally, "value")  # the lines above have its name
@@ -106,6 +107,6 @@ def _number(value: float | None) -> str:
 
 
 def _cut(line: str, width: int, style: str = "") -> Text:
-    text = Text(line, style=style, no_wrap=True)
+    text = Text(one_line(line), style=style, no_wrap=True)
     text.truncate(width, overflow="ellipsis")
     return text

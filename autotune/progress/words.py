@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
+from autotune.escaping import one_line
 from autotune.progress.tally import RunningTrial, Tally
 from autotune.running.events import Note, RunStarted, TrialEnded
 
@@ -17,6 +18,10 @@ def line_of(event: RunStarted | Note | TrialEnded, tally: Tally) -> str:
         event: The event.
         tally: The run after it.
     """
+    return one_line(_words_of(event, tally))
+
+
+def _words_of(event: RunStarted | Note | TrialEnded, tally: Tally) -> str:
     if isinstance(event, Note):
         return f"trial {event.number}: {event.text}" if event.number is not None else event.text
     if isinstance(event, RunStarted):
@@ -52,7 +57,7 @@ def headline_parts(tally: Tally, width: int) -> list[str]:
     assert run is not None
     parts = [_named(run.name, f": {tally.finished}/{run.n_trials} finished", width), _best(tally, width)]
     parts += [f"{tally.pruned} pruned"] if tally.pruned else []
-    parts += [f"{count} failed ({reason})" for reason, count in tally.failures.items()]
+    parts += [f"{count} failed ({one_line(reason)})" for reason, count in tally.failures.items()]
     parts += [f"{len(tally.waiting)} waiting"] if tally.waiting else []
     parts += [f"{'watched' if run.is_elsewhere else 'running'} for {duration(tally.elapsed_s())}"]
     left = tally.time_left()
@@ -69,7 +74,7 @@ def _best(tally: Tally, width: int) -> str:
 
 
 def _named(name: str, numbers: str, width: int) -> str:
-    short = Text(name)
+    short = Text(one_line(name))
     short.truncate(max(1, width - len(numbers)), overflow="ellipsis")
     return f"{short.plain}{numbers}"
 

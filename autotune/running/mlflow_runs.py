@@ -23,6 +23,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.escaping import escaped
 from autotune.running.events import Event, Note, Observer, TrialEnded
 from autotune.running.settings import StudySettings
 from autotune.running.trial_artifacts import artifact_store, read_artifacts
@@ -179,7 +180,7 @@ class _Runs:
         metrics = [Metric(key, value, ended, step) for key, value, step in self._metrics(trial)]
         for start in range(0, len(metrics), _MOST_METRICS):
             self._client.log_batch(run_id, metrics=metrics[start : start + _MOST_METRICS])
-        params = [Param(_key(name), str(value)) for name, value in trial.params.items()]
+        params = [Param(_key(name), escaped(str(value))) for name, value in trial.params.items()]
         for start in range(0, len(params), _MOST_PARAMS):
             self._client.log_batch(run_id, params=params[start : start + _MOST_PARAMS])
         self._log_artifacts(run_id, trial)
@@ -190,7 +191,7 @@ class _Runs:
         tags["autotune.state"] = trial.state.name.lower()
         for name in ("failure", "failure_message", "best_epoch", "n_parameters", "copy_of"):
             if name in trial.user_attrs:
-                tags[f"autotune.{name}"] = str(trial.user_attrs[name])[-_LONGEST_TAG:]
+                tags[f"autotune.{name}"] = escaped(str(trial.user_attrs[name]))[-_LONGEST_TAG:]
         return tags
 
     def _metrics(self, trial: FrozenTrial) -> Iterator[tuple[str, float, int]]:

@@ -26,6 +26,7 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StorageError
+from autotune.escaping import say
 from autotune.running.database import QuickStorage
 from autotune.running.outages import is_away, reason
 
@@ -33,7 +34,7 @@ T = TypeVar("T")
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    say(line, sys.stderr)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ has edited on the dashboard's page stays as it is.
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 
+from autotune.escaping import escaped, one_line
 from autotune.running.settings import StudySettings, read_settings
 from autotune.search import describe
 
@@ -52,8 +54,8 @@ def note_text(study: optuna.Study, advice: Sequence[str]) -> str:
     """
     settings = read_settings(study)
     parts = [_question(settings), _space(study), _data(settings), _commands(study.study_name, settings)]
-    parts += ["**Advice**\n\n" + "\n".join(f"- {line}" for line in advice)] if advice else []
-    return "\n\n".join(part for part in parts if part)
+    parts += ["**Advice**\n\n" + "\n".join(f"- {_plain(line)}" for line in advice)] if advice else []
+    return escaped("\n\n".join(part for part in parts if part))
 
 
 def _question(settings: StudySettings | None) -> str:
@@ -69,7 +71,7 @@ def _space(study: optuna.Study) -> str:
     if not found:
         return ""
     rows = [
-        f"| {name} | {_in_a_cell(_cut(describe(distribution), _MOST_RANGE))} | "
+        f"| {_plain(name)} | {_plain(_cut(describe(distribution), _MOST_RANGE))} | "
         f"{'' if all(name in trial.params for trial in trials) else 'of some trials'} |"
         for name, distribution in list(found.items())[:_MOST_ROWS]
     ]
@@ -78,15 +80,17 @@ def _space(study: optuna.Study) -> str:
 
 
 def _data(settings: StudySettings | None) -> str:
-    return f"**Data** {settings.data}" if settings and settings.data else ""
+    return f"**Data** {_plain(settings.data)}" if settings and settings.data else ""
 
 
 def _commands(name: str, settings: StudySettings | None) -> str:
     if settings is not None and settings.part_of is not None:
-        again = f"These trials train configurations of `{settings.part_of}` again."
-        return f"{again} Go on: `autotune finalize {shlex.quote(settings.part_of)}`"
+        again = f"These trials train configurations of {_code(settings.part_of)} again."
+        return f"{again} Go on: {_code(f'autotune finalize {shlex.quote(settings.part_of)}')}"
     commands = {"Go on": "resume", "How far it is": "status", "The best": "best", "Confirm and test": "finalize"}
-    return "\n".join(f"- {what}: `autotune {command} {shlex.quote(name)}`" for what, command in commands.items())
+    return "\n".join(
+        f"- {what}: {_code(f'autotune {command} {shlex.quote(name)}')}" for what, command in commands.items()
+    )
 
 
 def _note(attributes: Mapping[str, Any]) -> str:
@@ -107,12 +111,20 @@ def _set(study: optuna.Study, key: str, value: Any) -> None:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 4] + " ..."
 
 
-def _in_a_cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def _plain(text: str) -> str:
+    """Return a text as one line that is nothing else in Markdown: no tag, no formula, no end of a cell."""
+    return re.sub(r"[\\`*\[\]<|$~&]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", one_line(text))
+
+
+def _code(text: str) -> str:
+    """Return a text as code in one line."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    room = " " if "`" in text else ""
+    return f"{fence}{room}{one_line(text)}{room}{fence}"

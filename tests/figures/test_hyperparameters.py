@@ -74,3 +74,10 @@ def test_pruned_trials_are_ticks_whether_they_have_a_value_or_not() -> None:
     figure = effect(one, values, [number < 5 for number in range(12)], "val_accuracy")
     (ticks,) = (line.get_xdata().tolist() for line in figure.axes[0].lines if line.get_marker() == "|")
     assert ticks == [0.25, 0.5, 0.75, 0.25, 0.5]
+
+
+def test_a_log_scale_has_plain_numbers_and_no_formulas() -> None:
+    one = tried(FloatDistribution(1e-4, 1e-1, log=True), [1e-4, 1e-3, 1e-2, 1e-1])
+    svg = to_svg(effect(one, ACCURACY, PRUNED, "val_accuracy"), "effect")
+    assert ">1e−03</text>" in svg
+    assert "$" not in svg

@@ -9,7 +9,7 @@ import matplotlib
 import pytest
 from matplotlib.figure import Figure
 
-from autotune.figures.style import FAINT, INK, figure_of, new_axes, styled, to_png, to_svg
+from autotune.figures.style import FAINT, INK, as_label, figure_of, new_axes, styled, to_png, to_svg
 
 
 @styled
@@ -53,3 +53,28 @@ def test_drawing_leaves_the_settings_of_the_process_alone(figure: Figure) -> Non
     to_png(figure)
     to_svg(figure, "curves")
     assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r"$\x$", r"$\x$"),
+        ("$a$ and $b", "$a$ and $b"),
+        ("学習率", "学習率"),
+        ("a\nb\x1b[2J\u202e\udcff", r"a\nb\x1b[2J\u202e\udcff"),
+        ("[bold]", "[bold]"),
+        ("x" * 1000, "x" * 39 + "…"),
+    ],
+    ids=ascii,
+)
+def test_what_users_wrote_is_drawn_as_it_is_and_no_formula(text: str, shown: str) -> None:
+    @styled
+    def drawn() -> Figure:
+        (axes,) = new_axes()
+        axes.set_xlabel(as_label(text))
+        return figure_of(axes)
+
+    svg = to_svg(drawn(), "curves")
+    assert f">{shown}</text>" in svg
+    assert ElementTree.fromstring(svg).tag.endswith("svg")
+    assert to_png(drawn()).startswith(b"\x89PNG")

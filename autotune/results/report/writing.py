@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 from autotune.errors import UsageError
+from autotune.escaping import escaped
 from autotune.results.report.answer import advice, head, winner
 from autotune.results.report.course import course, curves, time
 from autotune.results.report.origin import origin
@@ -40,7 +41,7 @@ def write_report(
 def report_page(story: Story) -> str:
     """Return the page that tells a story."""
     told = (winner, advice, course, curves, importance, effects, parallel, searched, model, data, time, origin)
-    return whole_page(story.study.study_name, head(story), [section(story) for section in told])
+    return escaped(whole_page(story.study.study_name, head(story), [section(story) for section in told]))
 
 
 def _write(path: Path, page: str) -> None:
