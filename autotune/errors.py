@@ -41,6 +41,10 @@ class DataError(UsageError):
     """A dataset that is missing, damaged, or cannot be split as asked."""
 
 
+class DamagedStoreError(DataError):
+    """Rows or folds on disk that are not as they were written. Whoever runs the study again writes them anew."""
+
+
 class StorageError(UsageError):
     """A storage URL or a run directory that cannot be used."""
 

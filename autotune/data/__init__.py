@@ -12,7 +12,8 @@ from autotune.data.sources import (
     load_development,
     load_test,
 )
-from autotune.data.store import open_stored, store
+from autotune.data.store import check_stored, open_stored, store
+from autotune.data.stored_folds import load_folds, store_folds
 
 __all__ = [
     "Dataset",
@@ -25,14 +26,17 @@ __all__ = [
     "Split",
     "available",
     "axes_of",
+    "check_stored",
     "class_names_of",
     "has_test_rows",
     "load_development",
+    "load_folds",
     "load_test",
     "open_stored",
     "split",
     "split_digest",
     "store",
+    "store_folds",
     "train_on_part",
     "with_k",
 ]

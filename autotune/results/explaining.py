@@ -16,7 +16,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.data import open_stored
+from autotune.data import load_folds, open_stored
 from autotune.errors import UsageError
 from autotune.results.explanation import (
     Explanation,
@@ -31,7 +31,7 @@ from autotune.results.sources import objects_of, refuse_part, settings_of, sourc
 from autotune.results.summary import stored_study
 from autotune.running.execution import Machine, session
 from autotune.running.places import find_places
-from autotune.running.preparing import Rows, load_folds, send_result
+from autotune.running.preparing import Rows, send_result
 from autotune.running.settings import StudySettings
 from autotune.running.slots import Slot
 from autotune.running.source import StudySource

@@ -15,6 +15,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.data import load_folds
 from autotune.errors import StudyFailedError, UsageError
 from autotune.results.confirmation import values_of
 from autotune.results.final import read_result
@@ -34,7 +35,6 @@ from autotune.running.events import Note, Observer
 from autotune.running.execution import Machine, session
 from autotune.running.places import find_places
 from autotune.running.planning import Plan
-from autotune.running.preparing import load_folds
 from autotune.running.queue import LEARNING_CURVE, Queue, QueuedTrial, key_of
 from autotune.running.run import check_positive
 from autotune.search import best_first

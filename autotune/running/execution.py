@@ -13,8 +13,8 @@ from functools import partial
 import optuna
 from optuna.exceptions import StorageInternalError
 
-from autotune.data import Holdout
-from autotune.errors import StorageError
+from autotune.data import Holdout, check_stored
+from autotune.errors import DamagedStoreError, StorageError
 from autotune.running.beginning import run_started
 from autotune.running.claims import Claims
 from autotune.running.events import Note, Observer
@@ -24,6 +24,7 @@ from autotune.running.leases import Lease
 from autotune.running.ownership import Owner
 from autotune.running.places import Places, make_writable
 from autotune.running.planning import KERAS_MODULES, MODULES, Plan, Preparer
+from autotune.running.preparing import Rows
 from autotune.running.processes import Launcher, new_launcher
 from autotune.running.settings import WHY_OVER
 from autotune.running.slots import Sharing, share_machine
@@ -133,6 +134,7 @@ class Session:
             stopping=self.stopping,
             observer=observer,
             monitor=declared.monitor,
+            damaged_rows=lambda trial: _damaged_rows(plan.assign(trial).rows),
         )
         return Job(
             study=plan.study,
@@ -145,6 +147,15 @@ class Session:
             after_trial=models.tidy if plan.rows else _do_nothing,  # plain objectives have none
             observer=observer,
         )
+
+
+def _damaged_rows(rows: Rows | None) -> DamagedStoreError | None:
+    try:
+        if rows is not None:
+            check_stored(rows.dataset)  # not opened: reading what is gone would end this process, too
+    except DamagedStoreError as error:
+        return error
+    return None
 
 
 def _do_nothing() -> None:
@@ -176,7 +187,16 @@ def session(source: StudySource, places: Places, machine: Machine) -> Iterator[S
     telling = telling_full_disk(*storage_folder(places.storage), places.run_dir)
     with telling, stoppable(launcher, machine.timeout_s) as (stopping, patience):
         preparer = Preparer(
-            source, places, launcher, stopping, sharing.workers, artifacts, modules, patience, tracking=machine.tracking
+            source,
+            places,
+            launcher,
+            stopping,
+            sharing.workers,
+            artifacts,
+            modules,
+            patience,
+            tracking=machine.tracking,
+            observer=machine.observer,
         )
         yield Session(preparer, machine, sharing, launcher, stopping)
 

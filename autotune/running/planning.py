@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial
 
 from autotune.errors import StudyFileError, UsageError
 from autotune.running.budget import Budget
+from autotune.running.events import Event, Note, Observer
 from autotune.running.patient_storage import Patience
 from autotune.running.places import Places
 from autotune.running.preparing import Declaration, Declare, Preparation, Prepare, Rows
@@ -91,6 +92,10 @@ class _Known:
     settings: StudySettings
 
 
+def _ignore(event: Event) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Preparer:
     """Makes the plan of a run, in processes of the launcher where code of the study file is run.
@@ -106,6 +111,7 @@ class Preparer:
         patience: How to wait for a storage that is away.
         threads: How many threads each is to have in a new study; None for the cores divided by `workers`.
         tracking: Where else the study is shown.
+        observer: Told what a person should know of the data.
     """
 
     source: StudySource
@@ -118,6 +124,7 @@ class Preparer:
     patience: Patience | None = None
     threads: int | None = None
     tracking: Tracking = Tracking()  # noqa: RUF009 -- reason: frozen, and equal to every other Tracking()
+    observer: Observer = _ignore
 
     def plan(self, n_trials: int | None) -> Plan:
         """Load the study, prepare its data, and open it in its storage.
@@ -240,6 +247,8 @@ class Preparer:
         past = past_trials(existing) if existing else []
         prepare = Prepare(source, data_dir, self.places.run_dir, folder, past, repeats, fractions)
         prepared: Preparation = self.ask(prepare)
+        for text in prepared.notes:
+            self.observer(Note(None, text))
         _refuse_given(prepared.given_problems)
         settings = self._settings(source, declared, prepared, before, n_trials, data_dir)
         if existing is not None:

@@ -6,7 +6,6 @@ The parent never imports Keras: what it needs to know of a study comes back as a
 from __future__ import annotations
 
 import sys
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,11 +22,15 @@ from autotune.data import (
     Dataset,
     Fold,
     Folds,
+    Split,
     has_test_rows,
     load_development,
+    load_folds,
+    open_stored,
     split,
     split_digest,
     store,
+    store_folds,
     train_on_part,
 )
 from autotune.errors import AutotuneError, StudyFileError
@@ -84,6 +87,15 @@ class Rows:
     digest: str
 
 
+def open_rows(rows: Rows) -> Split:
+    """Open stored rows without reading them into memory.
+
+    Raises:
+        DamagedStoreError: They are missing, or not of the size and form that they were stored with.
+    """
+    return Split(open_stored(rows.dataset), load_folds(rows.folds), rows.digest)
+
+
 @dataclass(frozen=True)
 class PastTrial:
     """What a stored trial was asked, to see whether the study file still asks the same."""
@@ -107,6 +119,7 @@ class Preparation:
         repeats: The same data split anew, by the repeat and the fraction of the training rows that is left.
         whole: The same data, all of it to train on; None for a plain objective, or if no repeats were asked for.
         description: The data and their split, in words; empty for a plain objective.
+        notes: What a person should know of the data, a sentence or two each.
     """
 
     rows: Rows | None
@@ -116,6 +129,7 @@ class Preparation:
     repeats: Mapping[tuple[int, float], Rows] = field(default_factory=dict)
     whole: Rows | None = None
     description: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,34 +173,39 @@ class Prepare:
             return Preparation(None, [], [], [])
         data = _load_data(spec, self.data_dir)
         _check_one_hot(spec, data)
+        notes: list[str] = []
         folds = self._folds(spec, data, spec.seed, spec.train_fraction)
-        stored = store(data, self.run_dir / "datasets")
-        rows = self._rows(data, stored, folds)
+        stored = store(data, self.run_dir / "datasets", notes.append)
+
+        def rows_of_folds(folds: tuple[Fold, ...]) -> Rows:
+            rows = _rows(data, stored, folds, self.study_folder)
+            store_folds(folds, rows.folds, notes.append)
+            return rows
+
+        rows = rows_of_folds(folds)
         replayed = _replayed(spec, data.subset(folds[0].train), self.past)
         is_new = self.repeats or not self.past
         problems = _given_problems(spec, data.subset(folds[0].train)) if is_new else []
         changes = _space_changes(replayed), _choice_changes(replayed), problems
-        if not self.repeats:
-            return Preparation(rows, *changes, description=_described(spec, data))
         seeds = [derive_seed(spec.seed, "repeat", repeat) for repeat in range(self.repeats)]
         anew = {
-            (repeat, fraction): self._rows(data, stored, self._folds(spec, data, seed, fraction))
+            (repeat, fraction): rows_of_folds(self._folds(spec, data, seed, fraction))
             for repeat, seed in enumerate(seeds)
             for fraction in self.fractions
         }
         everything = Fold(np.arange(len(data)), np.arange(0))
-        whole = self._rows(data, stored, (everything,))
-        return Preparation(rows, *changes, repeats=anew, whole=whole, description=_described(spec, data))
+        whole = rows_of_folds((everything,)) if self.repeats else None
+        described = _described(spec, data)
+        return Preparation(rows, *changes, repeats=anew, whole=whole, description=described, notes=tuple(notes))
 
     def _folds(self, spec: StudySpec, data: Dataset, seed: int, fraction: float) -> tuple[Fold, ...]:
         folds = split(spec.folds, data.y, seed, data.groups)
         return train_on_part(spec.folds, folds, fraction, data.y, seed, data.groups)
 
-    def _rows(self, data: Dataset, stored: Path, folds: tuple[Fold, ...]) -> Rows:
-        digest = split_digest(data, folds)
-        rows = Rows(stored, self.study_folder / f"folds-{digest[:12]}.npz", digest)
-        _save_folds(folds, rows.folds)
-        return rows
+
+def _rows(data: Dataset, stored: Path, folds: tuple[Fold, ...], study_folder: Path) -> Rows:
+    digest = split_digest(data, folds)
+    return Rows(stored, study_folder / f"folds-{digest[:12]}.npz", digest)
 
 
 def _check_one_hot(spec: StudySpec, data: Dataset) -> None:
@@ -202,27 +221,6 @@ def _described(spec: StudySpec, data: Dataset) -> str:
     targets = f"{data.n_classes} classes" if data.n_classes is not None else "numbers to predict"
     part = f", searched on {spec.train_fraction:.0%} of the training rows" if spec.train_fraction < 1 else ""
     return f"{data.name}: {len(data):,} development rows of shape {data.input_shape}, {targets}; {spec.folds!r}{part}"
-
-
-def load_folds(path: Path) -> tuple[Fold, ...]:
-    """Read the folds that a `Prepare` task has stored."""
-    with np.load(path) as archive:
-        return tuple(Fold(archive[f"train_{i}"], archive[f"validation_{i}"]) for i in range(len(archive) // 2))
-
-
-def _save_folds(folds: tuple[Fold, ...], path: Path) -> None:
-    if path.exists():
-        return
-    arrays = {f"train_{i}": fold.train for i, fold in enumerate(folds)}
-    arrays |= {f"validation_{i}": fold.validation for i, fold in enumerate(folds)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{uuid.uuid4().hex}.tmp")  # two parents may begin at the same time
-    try:
-        with beside.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # reason: NumPy types the names as its own arguments
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def send_result(connection: Connection, work: Callable[[], object], *folders: Path) -> None:

@@ -151,7 +151,9 @@ def _run_on_ray(
         launcher = new_launcher(modules if source.needs_keras else MODULES, environment_of_trials(os.environ))
         with stoppable(launcher, timeout_s) as (stopping, patience):
             threads = cpus_per_worker or 1
-            preparer = Preparer(source, places, launcher, stopping, 1, artifacts, modules, patience, threads, tracking)
+            preparer = Preparer(
+                source, places, launcher, stopping, 1, artifacts, modules, patience, threads, tracking, observer
+            )
             plan = preparer.plan(n_trials)
             launcher.close()  # no trial runs in this process
             share = share_cluster(ray, workers, cpus_per_worker or plan.settings.threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from multiprocessing.connection import Connection
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
-from autotune.errors import TrainingError
+from autotune.errors import DamagedStoreError, TrainingError
 from autotune.running.claims import Claims
 from autotune.running.events import FoldFinished, Note, Observer, StepReported
 from autotune.running.memory import died_of_memory, kernel_kills
@@ -28,6 +29,8 @@ from autotune.training.folder import TrialFolder
 from autotune.training.monitored_loss import MONITORED_LOSS
 
 _TICK_S = 1.0  # how often to look at the time, and at whom the kernel has killed for lack of memory
+# A mapped file has become shorter, or its disk has failed.
+_READ_WHAT_IS_GONE = {-getattr(signal, name) for name in ("SIGBUS",) if hasattr(signal, name)}
 
 
 class NotOursError(Exception):
@@ -49,6 +52,7 @@ class Supervisor:
         stopping: Set before the launcher is closed.
         observer: Told each report.
         monitor: The monitored metric; None for a plain objective.
+        damaged_rows: Says what is wrong with the rows on disk that a trial trains on; None if nothing is.
     """
 
     study: optuna.Study
@@ -61,6 +65,7 @@ class Supervisor:
     stopping: threading.Event
     observer: Observer
     monitor: str | None = None
+    damaged_rows: Callable[[optuna.Trial], DamagedStoreError | None] = lambda trial: None
     _comparing_losses: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self, slot: Slot, trial: optuna.Trial, folder: TrialFolder, steps: set[int]) -> Supervision | None:
@@ -228,6 +233,8 @@ class Supervision:
             return Outcome("failed", reason="oom", message=f"{message} Memory had run out.")
         if status in KILLED:
             return Outcome("lost", reason="lost", message=message)
+        if status in _READ_WHAT_IS_GONE and (damaged := self._supervisor.damaged_rows(self._trial)):
+            return Outcome("unusable", message=message, error=damaged)
         return Outcome("failed", reason="error", message=message)
 
     def _end(self) -> None:

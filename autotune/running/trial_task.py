@@ -17,12 +17,11 @@ from typing import Any, Literal
 import numpy as np
 import optuna
 
-from autotune.data import Split, open_stored
-from autotune.errors import AutotuneError, DivergedError, StudyFileError, TrainingError
+from autotune.errors import AutotuneError, DamagedStoreError, DivergedError, StudyFileError, TrainingError
 from autotune.running.kept_result import KeptResult
 from autotune.running.memory import is_out_of_memory
 from autotune.running.piped_trial import PipedTrial
-from autotune.running.preparing import Rows, load_folds
+from autotune.running.preparing import Rows, open_rows
 from autotune.running.slots import Slot
 from autotune.running.source import StudySource
 from autotune.running.trial_process import output_to
@@ -123,7 +122,7 @@ class RunTrial:
             value, *costs = self._values(spec, PipedTrial(connection, timer), timer)
         except optuna.TrialPruned:
             return Outcome("pruned")
-        except TrainingError as error:
+        except (TrainingError, DamagedStoreError) as error:
             return Outcome("unusable", message=str(error), error=error)
         except DivergedError as error:
             return Outcome("failed", reason="nan", message=str(error))
@@ -159,16 +158,16 @@ class RunTrial:
         return value
 
     def _train(self, spec: StudySpec, piped: PipedTrial, timer: Timer) -> list[float]:
+        rows = self.assignment.rows
+        assert rows is not None
+        with timer.spending("data"):
+            split = open_rows(rows)
         from autotune.training.trial import train_trial  # Keras studies alone need TensorFlow
 
         def tell(text: str) -> None:
             print(text)
             piped.note(text)
 
-        rows = self.assignment.rows
-        assert rows is not None
-        with timer.spending("data"):
-            split = Split(open_stored(rows.dataset), load_folds(rows.folds), rows.digest)
         trial: Any = piped
         score = train_trial(
             spec,

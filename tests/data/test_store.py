@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 from autotune.data import Dataset, open_stored, store
-from autotune.errors import DataError
+from autotune.errors import DamagedStoreError
 
 
 def _dataset(name: str = "toy") -> Dataset:
@@ -99,14 +101,140 @@ def test_a_folder_that_is_a_file_is_an_os_error(tmp_path: Path) -> None:
         store(_dataset(), tmp_path / "file")
 
 
-def test_a_folder_without_a_dataset_is_an_os_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        open_stored(tmp_path)
+def _grouped() -> Dataset:
+    return Dataset(np.arange(40.0).reshape(10, 2, 2), np.arange(10) % 3, groups=np.arange(10) // 2, name="toy")
 
 
-@pytest.mark.parametrize("file", ["x.npy", "y.npy", "dataset.json"])
-def test_a_torn_file_says_what_to_do(tmp_path: Path, file: str) -> None:
-    path = store(_dataset(), tmp_path)
-    (path / file).write_bytes((path / file).read_bytes()[:-20])
-    with pytest.raises(DataError, match="Remove that folder"):
+def _zeroed(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def _half_zeroed(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 9 // 10] + bytes(len(content) - len(content) * 9 // 10))
+
+
+def _truncated(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 8)
+
+
+def _longer(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + bytes(8))
+
+
+def _with_one_other_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+
+
+def _of_another_shape(path: Path) -> None:
+    np.save(path, np.load(path).reshape(-1, 1))
+
+
+def _emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+_DAMAGES = [_zeroed, _half_zeroed, _truncated, _longer, _with_one_other_bit, _of_another_shape, _emptied, Path.unlink]
+
+
+@pytest.mark.parametrize("file", ["x.npy", "y.npy", "groups.npy"])
+@pytest.mark.parametrize("damage", _DAMAGES)
+def test_a_damaged_file_is_written_anew_and_said(tmp_path: Path, damage: Callable[[Path], None], file: str) -> None:
+    path = store(_grouped(), tmp_path)
+    whole = {one.name: one.read_bytes() for one in path.iterdir()}
+    damage(path / file)
+    said: list[str] = []
+    assert store(_grouped(), tmp_path, said.append) == path
+    assert {one.name: one.read_bytes() for one in path.iterdir()} == whole
+    assert len(said) == 1
+    assert str(path) in said[0]
+    assert file in said[0]
+    assert "written anew" in said[0]
+    assert os.listdir(tmp_path) == [path.name]
+    assert store(_grouped(), tmp_path, said.append) == path
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda about: "[1, 2]",
+        lambda about: "{" * 5000,
+        lambda about: "",
+        lambda about: json.dumps({**about, "n_classes": 77}),
+        lambda about: json.dumps({**about, "name": "other"}),
+        lambda about: json.dumps({**about, "digest": "0"}),
+        lambda about: json.dumps({**about, "files": 3}),
+        lambda about: json.dumps({**about, "files": {**about["files"], "x.npy": None}}),
+        lambda about: json.dumps({**about, "files": {**about["files"], "../x.npy": about["files"]["x.npy"]}}),
+        lambda about: json.dumps({key: value for key, value in about.items() if key != "name"}),
+    ],
+)
+def test_a_garbled_record_is_written_anew_and_said(tmp_path: Path, change: Callable[[dict[str, Any]], str]) -> None:
+    path = store(_grouped(), tmp_path)
+    whole = (path / "dataset.json").read_bytes()
+    (path / "dataset.json").write_text(change(json.loads(whole)))
+    said: list[str] = []
+    store(_grouped(), tmp_path, said.append)
+    assert (path / "dataset.json").read_bytes() == whole
+    assert len(said) == 1
+
+
+def test_what_was_stored_without_checksums_is_written_anew_without_a_word(tmp_path: Path) -> None:
+    path = store(_grouped(), tmp_path)
+    about = json.loads((path / "dataset.json").read_text())
+    del about["files"]
+    (path / "dataset.json").write_text(json.dumps(about))
+    _zeroed(path / "x.npy")
+    said: list[str] = []
+    np.testing.assert_array_equal(open_stored(store(_grouped(), tmp_path, said.append)).x, _grouped().x)
+    assert said == []
+
+
+def test_who_has_a_damaged_store_open_keeps_it_open_when_it_is_written_anew(tmp_path: Path) -> None:
+    path = store(_grouped(), tmp_path)
+    _half_zeroed(path / "y.npy")
+    opened = open_stored(path)
+    store(_grouped(), tmp_path)
+    assert list(opened.y) != list(_grouped().y)
+    np.testing.assert_array_equal(opened.x, _grouped().x)
+    np.testing.assert_array_equal(open_stored(path).y, _grouped().y)
+
+
+def test_names_that_share_a_place_are_not_taken_for_damage(tmp_path: Path) -> None:
+    said: list[str] = []
+    first = store(_dataset("my data/v1"), tmp_path, said.append)
+    assert store(_dataset("my-data-v1"), tmp_path, said.append) == first
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        *product(["x.npy", "y.npy", "groups.npy"], [_truncated, _longer, _of_another_shape, _emptied, Path.unlink]),
+        *product(["dataset.json"], [_truncated, _emptied, Path.unlink]),
+    ],
+)
+def test_opening_compares_sizes_and_forms(tmp_path: Path, file: str, damage: Callable[[Path], None]) -> None:
+    path = store(_grouped(), tmp_path)
+    damage(path / file)
+    with pytest.raises(DamagedStoreError, match="Run the same command again") as caught:
         open_stored(path)
+    assert file in caught.value.happened
+
+
+def test_rows_that_are_stored_can_be_read_once_the_power_was_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not synchronized before the folder gets its name may be zeros after a power cut."""
+    synchronized, replace = [], os.replace
+    monkeypatch.setattr("os.fsync", synchronized.append)
+
+    def only_when_synchronized(source: Path, target: Path) -> None:
+        assert len(synchronized) == len(list(Path(source).iterdir())) == 4
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", only_when_synchronized)
+    store(_grouped(), tmp_path)
