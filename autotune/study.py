@@ -18,12 +18,12 @@ import optuna
 from autotune.data import Dataset, Folds, GroupKFold, Holdout, KFold, with_k
 from autotune.errors import StudyFileError, UsageError
 from autotune.stopping_rule import StopWhenFlat
+from autotune.study_name import EXPECTED, cut, is_study_name
 
 Direction = Literal["maximize", "minimize"]
 EpochPolicy = Literal["best", "last"]
 Cost = Literal["parameters", "latency"]
 
-_MAX_NAME = 100
 _loading: Path | None = None  # the study file that this process is in the middle of running
 
 
@@ -251,14 +251,8 @@ def _where(error: BaseException, path: Path) -> str:
 
 
 def _check_name(name: str) -> None:
-    if isinstance(name, str) and name.strip() and not set(name) & set("/\\\0") and name not in {".", ".."}:
-        return
-    raise StudyFileError(
-        f"name={name!r} cannot name a study.",
-        f"The name is also a folder: at least one character and at most {_MAX_NAME}, no slash or backslash, "
-        "neither datasets nor autotune.db.",
-        "Choose a name like 'mnist-cnn'.",
-    )
+    if not is_study_name(name):
+        raise StudyFileError(f"name={cut(name)} cannot name a study.", EXPECTED, "Choose a name like 'mnist-cnn'.")
 
 
 def _check_kind(spec: StudySpec) -> None:

@@ -22,6 +22,7 @@ ROOMS = [
         "escaping",
         "errors",
         "parsing",
+        "study_name",
         "seeds",
         "stopping_rule",
         "data",

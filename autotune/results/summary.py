@@ -19,6 +19,7 @@ from autotune.running.places import Places
 from autotune.running.settings import WHY_OVER, StudySettings, read_settings
 from autotune.running.storage import open_existing_storage, open_to_look
 from autotune.search import best_complete, best_first, first_value
+from autotune.study_name import check_name
 from autotune.training.folder import trial_folder
 
 
@@ -152,6 +153,7 @@ def stored_study(places: Places, name: str) -> optuna.Study:
     Raises:
         UsageError: If there is none, or no storage.
     """
+    check_name(name)
     return _study_in(open_to_look(places.storage), places, name)
 
 
@@ -161,6 +163,7 @@ def study_to_write_to(places: Places, name: str) -> optuna.Study:
     Raises:
         UsageError: If there is none, or no storage.
     """
+    check_name(name)
     return _study_in(open_existing_storage(places.storage), places, name)
 
 
@@ -192,8 +195,9 @@ def require_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Stu
     """Return the study of that name.
 
     Raises:
-        UsageError: If there is none; the message lists those there are.
+        UsageError: If there is none, or no study can have that name; the message lists those there are.
     """
+    check_name(name)
     try:
         return optuna.load_study(study_name=name, storage=storage)
     except KeyError:

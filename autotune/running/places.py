@@ -10,6 +10,7 @@ from pathlib import Path
 
 from autotune.errors import DataError, StorageError
 from autotune.running.storage import shown_url, sqlite_url
+from autotune.study_name import study_folder
 from autotune.training.disk import disk_full
 
 
@@ -28,8 +29,12 @@ class Places:
     data_dir: Path | None
 
     def study_folder(self, name: str) -> Path:
-        """Return the folder of the study `name`."""
-        return self.run_dir / name
+        """Return the folder of the study `name`, in the run dir itself.
+
+        Raises:
+            UsageError: If no study can have that name, or there is something else in its place.
+        """
+        return study_folder(self.run_dir, name)
 
     def shown_storage(self) -> str:
         """Return the storage's URL as it may be shown: without its password."""

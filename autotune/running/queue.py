@@ -17,11 +17,12 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.running.preparing import Preparation
 from autotune.running.trial_task import Assignment
 from autotune.search import FAULTS_OF_CONFIGURATION
+from autotune.study_name import PARTS
 from autotune.training.refit import Refit
 
 _CANDIDATE, _REPEAT, _REFIT, _FRACTION = "candidate", "repeat", "refit", "fraction"
 _QUEUE = "autotune:queue"
-LEARNING_CURVE = ".learning-curve"
+LEARNING_CURVE = PARTS[2]
 """What the name of a search's learning curve ends with."""
 
 

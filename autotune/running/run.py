@@ -24,6 +24,7 @@ from autotune.running.stopping import stoppable
 from autotune.running.tracking import Tracking
 from autotune.running.watching import StudyWatch
 from autotune.study import Overrides, StudySpec, refuse_while_loading
+from autotune.study_name import check_name
 from autotune.training.artifacts import client_modules
 from autotune.training.disk import telling_full_disk
 
@@ -104,6 +105,8 @@ def run(
         }
     )
     _check_engine(engine, cpus_per_worker, gpus, workers_per_gpu)
+    if name is not None:
+        check_name(name)
     source = dataclasses.replace(study_source(study), overrides=Overrides(name, epochs, folds, seed))
     places = find_places(storage, run_dir, data_dir)
     tracking = Tracking(str(tensorboard) if tensorboard is not None else None, mlflow)
