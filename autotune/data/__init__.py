@@ -1,6 +1,7 @@
 """Named datasets as arrays, where they come from, and who trains on which rows."""
 
 from autotune.data.dataset import Dataset
+from autotune.data.finite import refuse_no_numbers
 from autotune.data.folds import Fold, Folds, GroupKFold, Holdout, KFold, Split, split, split_digest, with_k
 from autotune.data.fractions import train_on_part
 from autotune.data.sources import (
@@ -33,6 +34,7 @@ __all__ = [
     "load_folds",
     "load_test",
     "open_stored",
+    "refuse_no_numbers",
     "split",
     "split_digest",
     "store",

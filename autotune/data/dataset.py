@@ -14,6 +14,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from autotune.data.arrays import check_arrays, check_groups, plain
 from autotune.errors import DataError
 
 _CHUNK_BYTES = 2**24
@@ -33,9 +34,12 @@ class Dataset:
         rows: Positions in x and y that belong to this dataset, shape (m,), integers in [0, n - 1]; None for
             all.
         digest: The digest, when it is already known, so that the arrays need not be read for it.
+        allow_nan: Whether NaN in x stands for a missing value that the model knows how to deal with. If not, NaN is
+            refused before the first trial, as it always is in y, and infinity in both.
 
     Raises:
-        DataError: The lengths differ, there are fewer than two rows, or the labels or groups cannot be used.
+        DataError: The lengths differ, there are fewer than two rows, values are masked, or the labels or groups cannot
+            be used.
 
     Example:
         >>> import numpy as np
@@ -56,12 +60,13 @@ class Dataset:
         groups: npt.ArrayLike | None = None,
         rows: npt.ArrayLike | None = None,
         digest: str | None = None,
+        allow_nan: bool = False,
     ) -> None:
-        self._all_x = np.asanyarray(x)
-        self._all_y = np.asanyarray(y)
-        self._all_groups = None if groups is None else np.asanyarray(groups)
-        _check_arrays(self._all_x, self._all_y)
-        _check_groups(self._all_groups, len(self._all_x))
+        self._all_x = plain("x", x)
+        self._all_y = plain("y", y)
+        self._all_groups = None if groups is None else plain("groups", groups)
+        check_arrays(self._all_x, self._all_y)
+        check_groups(self._all_groups, len(self._all_x))
         self._rows = None if rows is None else _as_positions(rows, len(self._all_x))
         if self._rows is None and len(self._all_x) < 2:
             raise DataError(
@@ -71,6 +76,7 @@ class Dataset:
             )
         self._known_digest = digest
         self.name = name
+        self.allow_nan = allow_nan
         self.n_classes = _count_classes(self._all_y, n_classes)
 
     def __len__(self) -> int:
@@ -155,7 +161,13 @@ class Dataset:
         """
         rows = self._rows_at(positions)
         return Dataset(
-            self._all_x, self._all_y, name=self.name, n_classes=self.n_classes, groups=self._all_groups, rows=rows
+            self._all_x,
+            self._all_y,
+            name=self.name,
+            n_classes=self.n_classes,
+            groups=self._all_groups,
+            rows=rows,
+            allow_nan=self.allow_nan,
         )
 
     def chunks(self) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
@@ -182,31 +194,6 @@ def _as_positions(positions: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
             "Turn a boolean mask into positions with np.flatnonzero(mask).",
         )
     return array.astype(np.int64)
-
-
-def _check_arrays(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> None:
-    if x.ndim == 0 or y.ndim != 1 or len(x) != len(y):
-        raise DataError(
-            f"x has the shape {x.shape} and y has the shape {y.shape}.",
-            "x has one row per example, (n, ...), and y one target per example, (n,).",
-            "Give as many targets as inputs; a column of labels becomes a row with y.reshape(-1), one-hot labels with "
-            "np.argmax(y, axis=1).",
-        )
-    if x.dtype.hasobject or y.dtype.kind not in "iuf":
-        raise DataError(
-            f"x has the dtype {x.dtype} and y has the dtype {y.dtype}.",
-            "x has no Python objects in it, and y holds integers (labels) or floats (regression targets).",
-            "Convert them: x.astype('float32'), texts with np.array(texts, dtype=str), y.astype('int64').",
-        )
-
-
-def _check_groups(groups: npt.NDArray[Any] | None, n: int) -> None:
-    if groups is not None and (groups.shape != (n,) or groups.dtype.kind not in "iuU"):
-        raise DataError(
-            f"groups has the shape {groups.shape} and the dtype {groups.dtype}.",
-            f"groups names what each of the {n} rows belongs to: integers or strings, of shape ({n},).",
-            "Give one group for each row, e.g. groups=np.array(speakers).",
-        )
 
 
 def _count_classes(y: npt.NDArray[Any], n_classes: int | None) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Dataset, load_test, open_stored
+from autotune.data import Dataset, load_test, open_stored, refuse_no_numbers
 from autotune.results.sources import objects_of
 from autotune.running.preparing import rows_of, send_result
 from autotune.running.slots import Slot
@@ -58,12 +58,12 @@ class OpenTestRows:
         send_result(connection, self._measure)
 
     def _measure(self) -> TestScores:
+        spec = self.source.load()
+        data = _test_rows(spec, self.data_dir, open_stored(self.development).n_classes)
         from autotune.training.device import configure_tensorflow
         from autotune.training.evaluating import measure
 
-        spec = self.source.load()
         configure_tensorflow(self.slot.threads, self.slot.memory_limit_mib)
-        data = _test_rows(spec, self.data_dir, open_stored(self.development).n_classes)
         found = [measure(path, data, self.metric, objects_of(spec), spec.one_hot) for path in self.models]
         by_row = [one.rows for one in found if one.rows is not None]
         rows = np.stack(by_row) if len(by_row) == len(found) else None
@@ -75,4 +75,5 @@ def _test_rows(spec: StudySpec, data_dir: Path | None, n_classes: int | None) ->
         return load_test(spec.dataset, data_dir)
     assert spec.test_dataset is not None
     data = rows_of("test_dataset", lambda: spec.test_dataset())  # type: ignore[misc]  # reason: it was just seen
+    refuse_no_numbers(data, "the test rows' ")
     return Dataset(data.x, data.y, name=data.name, n_classes=n_classes)  # some class may be in no test row

@@ -27,6 +27,7 @@ from autotune.data import (
     load_development,
     load_folds,
     open_stored,
+    refuse_no_numbers,
     split,
     split_digest,
     store,
@@ -34,6 +35,7 @@ from autotune.data import (
     train_on_part,
 )
 from autotune.errors import AutotuneError, StudyFileError
+from autotune.running.doubts import doubts_about
 from autotune.running.piped_trial import PipedTrial, Replay
 from autotune.running.source import StudySource
 from autotune.search import differences, with_epoch_policy
@@ -172,8 +174,9 @@ class Prepare:
         if spec.objective is not None:
             return Preparation(None, [], [], [])
         data = _load_data(spec, self.data_dir)
+        refuse_no_numbers(data)
         _check_one_hot(spec, data)
-        notes: list[str] = []
+        notes = doubts_about(spec, data) if not self.repeats else []
         folds = self._folds(spec, data, spec.seed, spec.train_fraction)
         stored = store(data, self.run_dir / "datasets", notes.append)
 

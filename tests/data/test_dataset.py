@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,7 +118,6 @@ def test_a_known_digest_is_taken_and_not_passed_on_to_subsets() -> None:
         (np.zeros((1, 2)), np.array([0]), None, r"1 row"),
         (np.zeros((2, 2)), np.array([-1, 0]), None, "from -1 to 0"),
         (np.zeros((2, 2)), np.array([0, 3]), 3, "from 0 to 3"),
-        (np.zeros((2, 2)), np.array(["a", "b"]), None, "<U1"),
         (np.array([["a"], [None]], dtype=object), np.array([0, 1]), None, "object"),
         (np.zeros((2, 2)), np.array([0.0, 1.0]), 2, "floats"),
     ],
@@ -133,3 +133,56 @@ def test_arrays_that_cannot_be_used_are_refused(
 def test_positions_that_are_not_rows_are_refused(positions: list[int]) -> None:
     with pytest.raises(DataError, match="positions of shape"):
         _numbered().subset(positions)
+
+
+ROWS = np.zeros((2, 2))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "happened", "fix"),
+    [
+        (ROWS, np.array(["cat", "dog"]), "words, e.g. np.str_('cat')", "return_inverse=True"),
+        (ROWS, np.array([b"cat", b"dog"]), "words", "return_inverse=True"),
+        (ROWS, np.array(["cat", "dog"], dtype=object), "words, e.g. 'cat'", "return_inverse=True"),
+        (ROWS, np.array([1, None], dtype=object), "row 1 holds None", "without a target"),
+        (ROWS, np.array([1, 0], dtype=object), "its numbers are Python objects", "astype('int64')"),
+        (ROWS, np.array([True, False]), "truth values", "y.astype('int64')"),
+        (ROWS, np.array(["2026-01-01", "2026-01-02"], "datetime64[D]"), "times", "np.timedelta64(1, 'h')"),
+        (ROWS, np.array([1, 2], "timedelta64[s]"), "durations", "np.timedelta64(1, 'h')"),
+        (ROWS, np.array([1j, 2]), "complex numbers", "y.real"),
+        (np.array([1, 2], "datetime64[s]"), np.array([0, 1]), "x holds times", "np.timedelta64(1, 'h')"),
+        (np.zeros(2, "f4,i4"), np.array([0, 1]), "x holds records", "structured_to_unstructured"),
+        (np.array([[1, "red"], [2, "blue"]], dtype=object), np.array([0, 1]), "row 0 holds 'red'", "np.unique(column"),
+        ([[1], [1, 2]], np.array([0, 1]), "x cannot be made an array", "Pad or cut"),
+        (np.ma.masked_invalid([[1, 2], [np.nan, np.nan]]), np.array([0, 1]), "2 of its 4 values are masked", "filled"),
+        (
+            ROWS,
+            np.ma.masked_equal([7, 1], 7),
+            "y is a masked array: 1 of its 2 values are masked, the first in",
+            "filled",
+        ),
+    ],
+)
+def test_values_of_a_kind_that_no_network_reads_are_refused_with_what_to_do_about_them(
+    x: Any, y: Any, happened: str, fix: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        Dataset(x, y)
+    assert happened in caught.value.happened
+    assert fix in caught.value.fix
+
+
+def test_what_is_advised_for_words_works() -> None:
+    classes, y = np.unique(np.array(["cat", "dog", "cat"]), return_inverse=True)
+    assert Dataset(np.zeros((3, 1)), y).n_classes == len(classes) == 2
+
+
+def test_a_masked_array_without_anything_masked_is_what_it_holds() -> None:
+    data = Dataset(np.ma.masked_array([[1.0], [2.0]]), np.ma.masked_array([0, 1], mask=[False, False]))
+    assert type(data.x) is type(data.y) is np.ndarray
+    assert data.x.tolist() == [[1.0], [2.0]]
+
+
+def test_groups_with_something_masked_are_refused() -> None:
+    with pytest.raises(DataError, match="groups is a masked array"):
+        Dataset(ROWS, np.array([0, 1]), groups=np.ma.masked_equal([1, 2], 2))

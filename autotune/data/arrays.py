@@ -1,0 +1,130 @@
+"""Arrays as people give them, and which of them cannot be the inputs, targets or groups of rows.
+
+What is not covered: values that no network can use, such as NaN. They are looked for once a run (`refuse_no_numbers`),
+for that takes a look at every number.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autotune.errors import DataError
+
+_SHOWN = 40  # characters of a value
+
+_TARGETS = "y holds one integer (a label from 0) or one float (a regression target) for each row."
+_INPUTS = "x holds numbers or strings, and no Python objects."
+_OF_TARGETS = {
+    "b": ("truth values", "Make them labels: y.astype('int64')."),
+    "M": ("times", "Predict a number: (y - y.min()) / np.timedelta64(1, 'h')."),
+    "m": ("durations", "Predict a number: y / np.timedelta64(1, 'h')."),
+    "c": ("complex numbers", "Predict one real number, y.real or np.abs(y)."),
+    "V": ("records", "Predict one of their fields: y['name']."),
+}
+_OF_INPUTS = {
+    "M": ("times", "Make them numbers: (x - x.min()) / np.timedelta64(1, 'h')."),
+    "m": ("durations", "Make them numbers: x / np.timedelta64(1, 'h')."),
+    "V": ("records", "Make them columns: np.lib.recfunctions.structured_to_unstructured(x)."),
+}
+
+
+def plain(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
+    """Return values as an ordinary array, or mapped as they are.
+
+    Raises:
+        DataError: They have no common shape, or some of them are masked: their place holds what is no value.
+    """
+    try:
+        array = np.asanyarray(values)
+    except ValueError as error:
+        raise DataError(
+            f"{name} cannot be made an array: {error}.",
+            "All rows have one shape.",
+            "Pad or cut rows of different lengths, keras.utils.pad_sequences(rows).",
+        ) from error
+    if not isinstance(array, np.ma.MaskedArray):
+        return array if isinstance(array, np.memmap) else np.asarray(array)
+    mask: Any = np.ma.getmaskarray(array)
+    if mask.any():
+        raise DataError(
+            f"{name} is a masked array: {int(mask.sum()):,} of its {array.size:,} values are masked, the first in row "
+            f"{int(np.argwhere(mask)[0][0]):,}.",
+            "A network is given every value; behind a mask is a filler, such as 1e+20.",
+            f"Leave these rows out, or put a value in their place: {name}.filled(value).",
+        )
+    return np.asarray(array.data)
+
+
+def check_arrays(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> None:
+    """Refuse inputs and targets that do not fit together, or are of a kind that no network reads.
+
+    Raises:
+        DataError: They are.
+    """
+    if x.ndim == 0 or y.ndim != 1 or len(x) != len(y):
+        raise DataError(
+            f"x has the shape {x.shape} and y has the shape {y.shape}.",
+            "x has one row per example, (n, ...), and y one target per example, (n,).",
+            "Give as many targets as inputs; a column of labels becomes a row with y.reshape(-1), one-hot labels with "
+            "np.argmax(y, axis=1).",
+        )
+    if x.dtype.kind in _OF_INPUTS:
+        what, fix = _OF_INPUTS[x.dtype.kind]
+        raise DataError(f"x holds {what} (dtype {x.dtype}).", _INPUTS, fix)
+    if x.dtype.hasobject:
+        raise DataError(
+            f"x has the dtype {x.dtype}: {_first_object(x)}.",
+            _INPUTS,
+            "Convert numbers with x.astype('float32') and texts with np.array(texts, dtype=str); number the words of a "
+            "column with np.unique(column, return_inverse=True)[1].",
+        )
+    if y.dtype.kind not in "iuf":
+        raise _unusable_targets(y)
+
+
+def check_groups(groups: npt.NDArray[Any] | None, n: int) -> None:
+    """Refuse groups that do not name what each of n rows belongs to.
+
+    Raises:
+        DataError: They do not.
+    """
+    if groups is not None and (groups.shape != (n,) or groups.dtype.kind not in "iuU"):
+        raise DataError(
+            f"groups has the shape {groups.shape} and the dtype {groups.dtype}.",
+            f"groups names what each of the {n} rows belongs to: integers or strings, of shape ({n},).",
+            "Give one group for each row, e.g. groups=np.array(speakers).",
+        )
+
+
+def _unusable_targets(y: npt.NDArray[Any]) -> DataError:
+    if y.dtype.kind in _OF_TARGETS:
+        what, fix = _OF_TARGETS[y.dtype.kind]
+        return DataError(f"y holds {what} (dtype {y.dtype}).", _TARGETS, fix)
+    if y.dtype.kind in "US" or (len(y) and all(isinstance(one, (str, bytes)) for one in y)):
+        return DataError(
+            f"y holds words, e.g. {_short(y[0])} in row 0." if len(y) else f"y has the dtype {y.dtype}.",
+            _TARGETS,
+            "Number the classes: classes, y = np.unique(words, return_inverse=True). Class k is then called "
+            "classes[k].",
+        )
+    return DataError(
+        f"y has the dtype {y.dtype}: {_first_object(y)}.",
+        _TARGETS,
+        "Leave out the rows without a target, then y.astype('int64') for labels or y.astype('float32') for numbers.",
+    )
+
+
+def _first_object(array: npt.NDArray[Any]) -> str:
+    """Say which value is none that an array of numbers can hold; the first value, if all are."""
+    for at, value in np.ndenumerate(array):
+        if not isinstance(value, (int, float, np.number, np.bool_)):
+            return f"row {at[0]:,} holds {_short(value)}"
+    return "its numbers are Python objects"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

@@ -1,0 +1,73 @@
+"""What is allowed in a study and looks like a mistake all the same, said once before the first trial."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autotune.data import Dataset
+from autotune.study import StudySpec
+
+_MOST_CLASSES = 100  # whole numbers from 0 to more than that are counts or ages, and no labels
+
+# Words of the names of Keras's losses and metrics.
+_SMALL_IS_GOOD = {
+    "loss",
+    "error",
+    "mae",
+    "mse",
+    "mape",
+    "msle",
+    "rmse",
+    "crossentropy",
+    "hinge",
+    "divergence",
+    "logcosh",
+}
+_LARGE_IS_GOOD = {
+    "acc",
+    "accuracy",
+    "auc",
+    "precision",
+    "recall",
+    "sensitivity",
+    "specificity",
+    "f1",
+    "fbeta",
+    "io",
+    "r2",
+}
+
+
+def doubts_about(spec: StudySpec, data: Dataset) -> list[str]:
+    """Return what a person may want to look at again before hours are spent, a sentence or two each."""
+    found = [_of_direction(spec.monitor or "", spec.direction), *_of_targets(data)]
+    return [doubt for doubt in found if doubt]
+
+
+def _of_direction(monitor: str, direction: str) -> str:
+    words = set(monitor.lower().split("_"))
+    is_small_good, is_large_good = bool(words & _SMALL_IS_GOOD), bool(words & _LARGE_IS_GOOD)
+    if is_small_good == is_large_good or is_small_good == (direction == "minimize"):
+        return ""
+    size, opposite = ("smaller", "minimize") if is_small_good else ("larger", "maximize")
+    return (
+        f"the study is to {direction} {monitor}, of which {size} values usually are better: if that is a slip, stop, "
+        f'set direction="{opposite}", and begin again under a new name.'
+    )
+
+
+def _of_targets(data: Dataset) -> list[str]:
+    y = data.y
+    if data.n_classes is not None:
+        if y.min() < y.max():
+            return []
+        return [f"every row of {data.name!r} has the label {y[0]}: there is nothing to tell apart."]
+    values = np.unique(y)
+    if len(values) == 1:
+        return [f"every target of {data.name!r} is {y[0]:g}: there is nothing to predict."]
+    if len(values) <= _MOST_CLASSES and np.array_equal(values, np.arange(len(values))):
+        return [
+            f"the targets of {data.name!r} are whole floats from 0 to {len(values) - 1}, and are taken for numbers "
+            "to predict: if they are labels of classes, give y.astype('int64')."
+        ]
+    return []
