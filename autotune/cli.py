@@ -12,6 +12,7 @@ import dataclasses
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 the study failed, 2 bad usage, 130 stopped by a signal."""
     _end_at_once_on_signals()
     escape_output()
+    # reason: said of each list among the choices, whenever a study is read; all storages carry them, as JSON.
+    warnings.filterwarnings("ignore", "Choices for a categorical distribution should be")
     try:
         options = parser_for(_COMMANDS).parse_args(arguments)
         code: int = options.command(options)

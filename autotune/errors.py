@@ -57,6 +57,10 @@ class TrainingError(UsageError):
     """A study file whose training cannot be scored: an unknown metric, an unusable `fit` argument."""
 
 
+class SearchSpaceError(UsageError):
+    """A parameter that cannot be kept as it is, or a given configuration that is none of the search space."""
+
+
 class StudyFailedError(AutotuneError):
     """The study stopped because its trials kept failing. The command line exits with 1."""
 

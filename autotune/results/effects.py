@@ -91,8 +91,9 @@ def _parts(trials: Sequence[FrozenTrial], name: str) -> npt.NDArray[np.int64]:
     """Return which part of its range each trial's value lies in; choices are parts of their own."""
     values: list[Any] = [trial.params[name] for trial in trials]
     if not all(is_ordered(trial.distributions[name]) for trial in trials) or len(set(values)) <= _PARTS:
-        known = {repr(value): number for number, value in enumerate(dict.fromkeys(values))}
-        return np.array([known[repr(value)] for value in values])
+        words = [repr(value) for value in values]  # a list has no hash
+        known = {word: number for number, word in enumerate(dict.fromkeys(words))}
+        return np.array([known[word] for word in words])
     where = np.array([position(trial.distributions[name], trial.params[name]) for trial in trials])
     edges = np.quantile(where, [part / _PARTS for part in range(1, _PARTS)])
     return np.searchsorted(edges, where, side="right")

@@ -25,7 +25,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.results.ranking import badness, finished_in_order
-from autotune.search import Change, StorageView
+from autotune.search import Change, StorageView, countable_trial
 
 FEWEST = 20
 """Of a hyperparameter with fewer finished trials than this nothing is said: its interval would reach zero."""
@@ -78,6 +78,7 @@ def importances(study: optuna.Study, resamples: int = 100, seed: int = 0) -> lis
     if len(trials) < FEWEST or not varied:
         return []
     places = np.array(badness(study, list(trials)), dtype=np.float64)
+    trials = [countable_trial(trial) for trial in trials]
     rng = np.random.default_rng(seed)
     excess = np.array([_excess(study, trials, places, varied, rng) for _ in range(resamples)])
     low, middle, high = np.percentile(excess, _INTERVAL, axis=0)
@@ -100,7 +101,7 @@ def _varied(trials: Sequence[FrozenTrial]) -> list[str]:
     for trial in trials:
         for name, value in trial.params.items():
             values.setdefault(name, []).append(value)
-    return sorted(name for name, tried in values.items() if len(tried) >= FEWEST and len(set(tried)) > 1)
+    return sorted(name for name, tried in values.items() if len(tried) >= FEWEST and len(set(map(repr, tried))) > 1)
 
 
 def _excess(

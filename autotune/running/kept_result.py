@@ -49,5 +49,5 @@ class KeptResult:
             os.replace(beside, self._path)
 
     def _identity(self) -> str:
-        params = sorted(self._trial.params.items())
+        params = sorted(self._trial.stored_params().items())
         return hashlib.sha256(json.dumps([*self._facts, params], default=repr).encode()).hexdigest()

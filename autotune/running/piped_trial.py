@@ -24,6 +24,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import BaseTrial
 
 from autotune.running.outages import is_refusal, reason
+from autotune.running.plain_values import place_of, plain_choices, plain_name, plain_number
 from autotune.search import report, should_prune
 from autotune.training.timing import Phase, Timer
 
@@ -40,6 +41,7 @@ _METHODS = {
     "set_constraint",
 }
 _BY_FIRST_OBJECTIVE: dict[str, Callable[..., Any]] = {"report": report, "should_prune": should_prune}
+_PARAMETER = "a hyperparameter"
 _PROPERTIES = {"params", "distributions", "user_attrs", "datetime_start", "number", "constraints"}
 
 
@@ -66,30 +68,34 @@ class PipedTrial(BaseTrial):
         self._connection = connection
         self._timer = timer or Timer()
         self._asking = threading.Lock()  # checkpoints are written, and complained of, by a thread of its own
+        self._choices: dict[str, tuple[list[Any], list[Any]]] = {}  # as the storage has them, and as the study file
         self._number: int = self._ask("number")
 
     def suggest_float(
         self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
     ) -> float:
-        return float(self._ask("suggest_float", name, low, high, step=step, log=log))
+        return float(self._suggest("suggest_float", name, low, high, step=step, log=log))
 
     def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return int(self._ask("suggest_int", name, low, high, step=step, log=log))
+        return int(self._suggest("suggest_int", name, low, high, step=step, log=log))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._ask("suggest_categorical", name, choices)
+        kept = plain_choices(name, choices)
+        value = self._ask("suggest_categorical", plain_name(name, _PARAMETER), kept)
+        self._choices[name] = kept, list(choices)
+        return self._own_choice(name, value)
 
     def suggest_uniform(self, name: str, low: float, high: float) -> float:
-        return float(self._ask("suggest_uniform", name, low, high))
+        return float(self._suggest("suggest_uniform", name, low, high))
 
     def suggest_loguniform(self, name: str, low: float, high: float) -> float:
-        return float(self._ask("suggest_loguniform", name, low, high))
+        return float(self._suggest("suggest_loguniform", name, low, high))
 
     def suggest_discrete_uniform(self, name: str, low: float, high: float, q: float) -> float:
-        return float(self._ask("suggest_discrete_uniform", name, low, high, q))
+        return float(self._suggest("suggest_discrete_uniform", name, low, high, q))
 
     def report(self, value: float, step: int) -> None:
-        self._ask("report", _plain(value), step)
+        self._ask("report", _as_float(value), _as_int(step))
 
     def should_prune(self) -> bool:
         return bool(self._ask("should_prune"))
@@ -98,7 +104,7 @@ class PipedTrial(BaseTrial):
         self._ask("set_user_attr", key, value)
 
     def set_constraint(self, key: str, value: float) -> None:
-        self._ask("set_constraint", key, _plain(value))
+        self._ask("set_constraint", key, _as_float(value))
 
     def note(self, text: str) -> None:
         """Tell the person in front of the run something about this trial, in any thread. Optuna's own trials cannot."""
@@ -112,9 +118,13 @@ class PipedTrial(BaseTrial):
         """Say whether a trial with this value would be among those whose models are kept. Optuna's own cannot."""
         return bool(self._ask("is_among_best", value))
 
+    def stored_params(self) -> dict[str, Any]:
+        """Return the parameters as the storage has them: tuples are lists. Optuna's own trials cannot."""
+        return dict(self._ask("params"))
+
     @property
     def params(self) -> dict[str, Any]:
-        return dict(self._ask("params"))
+        return {name: self._own_choice(name, value) for name, value in self.stored_params().items()}
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -142,6 +152,16 @@ class PipedTrial(BaseTrial):
             f"trial.{name} is not available in a trial process: it has suggest_*, report, should_prune, "
             f"set_user_attr, set_constraint and {', '.join(sorted(_PROPERTIES))}."
         )
+
+    def _suggest(self, method: str, name: str, *limits: Any, **how: Any) -> Any:
+        given = {key: plain_number(value) for key, value in how.items()}
+        return self._ask(method, plain_name(name, _PARAMETER), *map(plain_number, limits), **given)
+
+    def _own_choice(self, name: str, value: Any) -> Any:
+        """Return the study file's own object for a choice as the storage has it; other values as they are."""
+        kept, own = self._choices.get(name, ([], []))
+        place = place_of(value, kept)
+        return value if place is None else own[place]
 
     def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
         with self._timer.spending(_phase_of(name)):
@@ -246,12 +266,23 @@ def _phase_of(request: str) -> Phase:
     return "suggestions" if request.startswith("suggest_") else "reports"
 
 
-def _plain(value: Any) -> Any:
-    """Return a number without what only the trial process can load; what is none, for the real trial to refuse."""
+def _as_float(value: Any) -> float:
+    """Return a number without what only the trial process can load.
+
+    Raises:
+        TypeError: If it is none, as Optuna's trials do.
+    """
     try:
-        return float(value)
+        return float(plain_number(value))
     except (TypeError, ValueError):
-        return value
+        raise TypeError(f"The value is of type {type(value).__name__!r}, but is to be a float.") from None
+
+
+def _as_int(step: Any) -> int:
+    try:
+        return int(plain_number(step))
+    except (TypeError, ValueError):
+        raise TypeError(f"The step is of type {type(step).__name__!r}, but is to be an int.") from None
 
 
 def _picklable(error: Exception) -> Exception:

@@ -64,6 +64,7 @@ class Plan:
         known_space: What the search space may not differ from; None for anything goes, unless a plain objective was
             edited: it may also vary a range from trial to trial.
         queued: The trials that it consists of, where these are known beforehand; none for a search.
+        is_new: Whether this run has made the study.
     """
 
     study: optuna.Study
@@ -77,6 +78,7 @@ class Plan:
     assign: Callable[[optuna.Trial | FrozenTrial], Assignment]
     known_space: KnownSpace | None
     queued: Sequence[QueuedTrial] = ()
+    is_new: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ class Preparer:
             budget=Budget(settings.n_trials, declared.count_failed, declared.max_retries, declared.stop),
             assign=lambda trial: Assignment(rows, ("trial", trial.number)),
             known_space=known_space(known.existing) if known.existing and is_edited and not rows else None,
+            is_new=known.existing is None,
         )
 
     def plan_queue(

@@ -34,7 +34,7 @@ from autotune.data import (
     store_folds,
     train_on_part,
 )
-from autotune.errors import AutotuneError, StudyFileError
+from autotune.errors import AutotuneError, SearchSpaceError, StudyFileError
 from autotune.running.doubts import doubts_about
 from autotune.running.piped_trial import PipedTrial, Replay
 from autotune.running.source import StudySource
@@ -312,6 +312,8 @@ def _asked(
             spec.build(piped, data)
         if spec.fit is not None:
             spec.fit(piped)
+    except SearchSpaceError:
+        raise
     except Exception as error:
         return replay.distributions, error
     return replay.distributions, None

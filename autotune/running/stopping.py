@@ -34,6 +34,8 @@ def stoppable(launcher: Launcher, timeout_s: float | None) -> Iterator[tuple[thr
     with on_signals(stop) as interrupted, contextlib.closing(launcher), warnings.catch_warnings():
         # reason: TPE's `group` says that it is experimental at every construction; it has been there since 2021.
         warnings.filterwarnings("ignore", "Argument ``group`` is an experimental")
+        # reason: lists are carried by all storages, as JSON; what is not, a trial process refuses before it asks.
+        warnings.filterwarnings("ignore", "Choices for a categorical distribution should be")
         try:
             with _after(timeout_s, stop):
                 yield stopping, Patience(sleep=over.wait)

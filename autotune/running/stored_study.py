@@ -7,6 +7,7 @@ import warnings
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
+from optuna.trial import TrialState
 
 from autotune.running.budget import FINISHED
 from autotune.running.preparing import Declaration, PastTrial
@@ -56,6 +57,13 @@ def has_results(study: optuna.Study) -> bool:
     """Say whether a trial of the study has reported something, or is finished."""
     trials = study.get_trials(deepcopy=False)
     return any(t.state in FINISHED or t.intermediate_values for t in trials)
+
+
+def forget_unbegun(study: optuna.Study) -> None:
+    """Delete a study in which nothing was trained and nobody is at work, so that a corrected file begins it anew."""
+    trials = study.get_trials(deepcopy=False)
+    if all(t.state in (TrialState.WAITING, TrialState.FAIL) and not t.intermediate_values for t in trials):
+        optuna.delete_study(study_name=study.study_name, storage=study._storage)
 
 
 def past_trials(study: optuna.Study) -> list[PastTrial]:

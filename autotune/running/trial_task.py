@@ -17,7 +17,14 @@ from typing import Any, Literal
 import numpy as np
 import optuna
 
-from autotune.errors import AutotuneError, DamagedStoreError, DivergedError, StudyFileError, TrainingError
+from autotune.errors import (
+    AutotuneError,
+    DamagedStoreError,
+    DivergedError,
+    SearchSpaceError,
+    StudyFileError,
+    TrainingError,
+)
 from autotune.running.kept_result import KeptResult
 from autotune.running.memory import is_out_of_memory
 from autotune.running.piped_trial import PipedTrial
@@ -122,7 +129,7 @@ class RunTrial:
             value, *costs = self._values(spec, PipedTrial(connection, timer), timer)
         except optuna.TrialPruned:
             return Outcome("pruned")
-        except (TrainingError, DamagedStoreError) as error:
+        except (TrainingError, SearchSpaceError, DamagedStoreError) as error:
             return Outcome("unusable", message=str(error), error=error)
         except DivergedError as error:
             return Outcome("failed", reason="nan", message=str(error))

@@ -1,5 +1,6 @@
 """Which hyperparameters next, and which trial to stop: in Optuna's own interfaces."""
 
+from autotune.search.countable import countable_trial
 from autotune.search.curve_search import CurvePruner, CurveSampler, predicted_best, with_epoch_policy
 from autotune.search.exhaustion import (
     FAULTS_OF_CONFIGURATION,
@@ -38,6 +39,7 @@ __all__ = [
     "best_complete",
     "best_first",
     "by_folds",
+    "countable_trial",
     "describe",
     "differences",
     "direction_sign",

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
+from autotune.search.countable import countable
 from autotune.search.curve_memory import OfFinished, Recent
 from autotune.search.domain import n_values
 
@@ -52,7 +53,9 @@ def _distributions(trial: FrozenTrial) -> Mapping[str, BaseDistribution]:
 
 
 def _shared(distribution: BaseDistribution) -> BaseDistribution:
-    return _SHARED.get(distribution, lambda: distribution)
+    return (
+        distribution if countable(distribution) is not distribution else _SHARED.get(distribution, lambda: distribution)
+    )
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ be suggested the same; the run sees to it that one of them waits for the other.
 from __future__ import annotations
 
 import math
+import operator
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BruteForceSampler, GridSampler, PartialFixedSampler, QMCSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.search.countable import countable, countable_trial
 from autotune.search.curve_search import CurveSampler
 from autotune.search.domain import n_values, value_at
 from autotune.search.exhaustion import all_tried, below, draw_untried, is_exhausted, n_untried
@@ -139,6 +141,8 @@ class SeededSampler(optuna.samplers.BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         use = f"parameter {param_name}"
+        if isinstance(self._kind, BruteForceSampler):
+            return self._by_brute_force(study, trial, param_name, param_distribution)
         past = self._past(study, trial)
         known = {**self._relative.get(trial.number, {}), **past.given, **trial.params}
         nearby = below(past.tried, known)
@@ -155,12 +159,22 @@ class SeededSampler(optuna.samplers.BaseSampler):
         drawn = draw_untried(nearby, known, param_name, param_distribution, rng)
         return proposals[0] if drawn is None else value_at(param_distribution, drawn)
 
+    def _by_brute_force(
+        self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> Any:
+        """Return what the sampler proposes that tries everything, and counts values by their hash."""
+        sampler, of_shown = self._fresh(trial, f"parameter {name}"), countable(distribution)
+        value = sampler.sample_independent(_countable(study), countable_trial(trial), name, of_shown)
+        return distribution.to_external_repr(of_shown.to_internal_repr(value))
+
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         self._fresh(trial, "before").before_trial(study, trial)
 
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
+        if isinstance(self._kind, BruteForceSampler):
+            study, trial = _countable(study), countable_trial(trial)
         try:
             self._fresh(trial, "after").after_trial(study, trial, state, values)
         except RuntimeError as error:
@@ -226,3 +240,10 @@ class SeededSampler(optuna.samplers.BaseSampler):
             show_to_sampler(with_trials(study, shown), shown),
             show_to_sampler(with_trials(study, kinds), kinds),
         )
+
+
+def _countable(study: optuna.Study) -> optuna.Study:
+    """Return a study whose trials are countable; itself, which its sampler may stop, if they all are."""
+    trials = all_trials(study)
+    shown = [countable_trial(trial) for trial in trials]
+    return with_trials(study, shown) if any(map(operator.is_not, shown, trials)) else study

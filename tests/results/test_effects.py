@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import optuna
 import pytest
@@ -36,3 +37,14 @@ def test_effects_that_add_up_are_none(n_trials: int) -> None:
         return trial.suggest_float("a", 0, 1) + trial.suggest_float("b", 0, 1) + trial.suggest_float("c", 0, 1)
 
     assert strongest(objective, n_trials) is None
+
+
+def test_a_choice_that_has_no_hash_may_be_one_of_the_pair() -> None:
+    def objective(trial: optuna.Trial) -> float:
+        sizes: list[Any] = [[2, 2], [4, 4]]
+        size, x = trial.suggest_categorical("size", sizes), trial.suggest_float("x", 0, 1)
+        return x if size == sizes[0] else 1 - x
+
+    found = strongest(objective)
+    assert found is not None
+    assert (found.first, found.second) == ("size", "x")

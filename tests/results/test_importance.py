@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import optuna
@@ -97,3 +98,18 @@ def test_a_few_trials_or_only_failed_ones_say_nothing() -> None:
     failed = optuna.create_study()
     failed.optimize(lambda trial: trial.suggest_float("x", 0, 1) * math.nan, n_trials=30)
     assert importances(failed) == []
+
+
+def test_choices_that_have_no_hash_are_weighed_like_words() -> None:
+    def study(choices: list[Any]) -> optuna.Study:
+        study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+        study.optimize(
+            lambda t: choices.index(t.suggest_categorical("size", choices)) + t.suggest_float("x", 0, 0.1), n_trials=40
+        )
+        return study
+
+    of_lists, of_words = (
+        [*importances(study(choices), 10)] for choices in ([[2, 2], [4, 4], {"a": 1}], ["a", "b", "c"])
+    )
+    assert of_lists == of_words
+    assert of_lists[0].name == "size"

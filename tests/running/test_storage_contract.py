@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import enum
 import json
+import math
 import os
+import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from wsgiref.util import setup_testing_defaults
 
+import numpy as np
 import optuna
 import optuna_dashboard
 import pytest
@@ -19,7 +23,10 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
+from autotune.running.piped_trial import PipedTrial, Replay, Request, answer
+from autotune.running.plain_values import plain
 from autotune.running.storage import open_existing_storage, open_storage, sqlite_url
+from autotune.search import differences
 
 KINDS = ["sqlite", "postgresql", "journal", "grpc", "grpc+sqlite"]
 WAITING = create_trial(state=TrialState.WAITING)
@@ -219,3 +226,54 @@ def test_optuna_searches_prunes_and_finds_the_best(storage: BaseStorage) -> None
     assert study.best_value == min(t.values[0] for t in study.trials if t.state == TrialState.COMPLETE and t.values)
     optuna.delete_study(study_name="toy", storage=storage)
     assert storage.get_all_studies() == []
+
+
+class OverAPipe:
+    """What a trial process has of a pipe, with its parent at hand: all that is said is pickled."""
+
+    def __init__(self, trial: optuna.Trial) -> None:
+        self._trial = trial
+        self._answer = b""
+
+    def send(self, request: Request) -> None:
+        self._answer = pickle.dumps(answer(self._trial, pickle.loads(pickle.dumps(request))))
+
+    def recv(self) -> Any:
+        return pickle.loads(self._answer)
+
+
+class Size(enum.IntEnum):
+    LARGE = 64
+
+
+CHOICES: list[Any] = [
+    (2, (4, "a")),
+    {"b": (None,)},
+    np.int64(7),
+    math.nan,
+    -0.0,
+    "a\0\ud800",
+    2**70,
+    True,
+    Size.LARGE,
+    ["c"],
+]
+
+
+def test_choices_come_back_as_the_study_files_own_objects(storage: BaseStorage, url: str) -> None:
+    study = optuna.create_study(storage=storage, study_name="toy")
+    for choice in CHOICES:
+        study.enqueue_trial({"p": plain(choice)})
+    for own in CHOICES:
+        elsewhere = optuna.load_study(study_name="toy", storage=open_storage(url))  # knows nothing from before
+        pipe: Any = OverAPipe(elsewhere.ask())
+        trial = PipedTrial(pipe)
+        assert trial.suggest_categorical("p", CHOICES) is own
+        assert trial.params["p"] is own
+        assert trial.suggest_categorical("p", CHOICES) is own
+        study.tell(trial.number, 1.0)
+        stored = study.get_trials()[trial.number]
+        assert json.dumps(stored.params["p"]) == json.dumps(plain(own))
+        again = Replay(stored.params, stored.number)
+        assert PipedTrial(again).suggest_categorical("p", CHOICES) is own
+        assert differences(stored.distributions, again.distributions) == []

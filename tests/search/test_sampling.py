@@ -11,7 +11,7 @@ import pytest
 from optuna.samplers import BaseSampler, BruteForceSampler, GridSampler, QMCSampler, RandomSampler
 from optuna.trial import TrialState
 
-from autotune.search import SeededSampler, tpe
+from autotune.search import CurveSampler, SeededSampler, tpe
 
 Factory = Callable[[int], BaseSampler]
 Suggestions = Iterator[None]
@@ -142,6 +142,27 @@ def test_a_sampler_may_still_stop_a_study_that_optuna_runs() -> None:
     study = optuna.create_study(sampler=SeededSampler(lambda seed: BruteForceSampler(seed=seed), 0))
     study.optimize(lambda trial: trial.suggest_int("n", 1, 3), n_trials=10)
     assert len(study.trials) == 3
+
+
+@pytest.mark.parametrize(
+    "factory",
+    [
+        tpe,
+        random,
+        lambda seed: BruteForceSampler(seed=seed),
+        lambda seed: CurveSampler(max_epochs=2, seed=seed),
+    ],
+    ids=["tpe", "random", "brute force", "curves"],
+)
+def test_choices_that_have_no_hash_are_tried_like_others(factory: Factory) -> None:
+    study = optuna.create_study(sampler=SeededSampler(factory, 0))
+    while not study.sampler.is_done(study):  # type: ignore[attr-defined]  # reason: ours
+        trial = study.ask()
+        size = trial.suggest_categorical("size", [[2, 2], [4, 4]])  # type: ignore[list-item]  # reason: as we carry them
+        how = trial.suggest_categorical("how", [{"a": 1}, None])  # type: ignore[list-item]
+        trial.report(1.0, 1)
+        study.tell(trial, size[0] + (how is None))  # type: ignore[index, operator]
+    assert sorted(t.value for t in study.trials) == [2, 3, 4, 5]  # type: ignore[type-var]
 
 
 def test_an_error_of_a_sampler_after_a_trial_is_not_swallowed() -> None:
