@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import dataclasses
 import os
+import shlex
 import signal
 import sys
 import warnings
@@ -166,22 +167,25 @@ def best_command(options: argparse.Namespace) -> int:
 
 def dashboard_command(options: argparse.Namespace) -> int:
     """Serve optuna-dashboard."""
-    from autotune.results.dashboard import serve_dashboard
+    from autotune.results.dashboard import serve_dashboard, stores_left_out
     from autotune.results.summary import nothing_there
-    from autotune.running.places import find_places
     from autotune.running.storage import open_existing_storage
+    from autotune.training.artifacts import store_url
 
     storage = open_existing_storage(places_of(options).storage)  # a person may edit notes there
     if storage is None:
         raise nothing_there(places_of(options))
 
-    def run_dir_of(remembered: str | None) -> Path:
-        return find_places(options.storage, options.run_dir, remembered_run_dir=remembered).run_dir
+    run_dir = places_of(options).run_dir
+    artifacts = [store_url(given) for given in options.artifacts]
 
     def announce(url: str) -> None:
         say(f"Dashboard: {url}  (Ctrl-C ends it)")
+        for store, name in stores_left_out(storage, run_dir, artifacts).items():
+            there = f"The files of {name!r} are kept in {store} and not shown."
+            say(f"{there} If you trust it: --artifacts {shlex.quote(store)}")
 
-    serve_dashboard(storage, run_dir_of, options.port, announce)
+    serve_dashboard(storage, run_dir, options.port, announce, artifacts)
     return DONE
 
 

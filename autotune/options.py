@@ -117,6 +117,8 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     refine.add_argument("name", metavar="NAME")
     dashboard = add("dashboard", "Serve optuna-dashboard on 127.0.0.1.")
     dashboard.add_argument("--port", type=int, default=8080, metavar="P")
+    stores = "show files of this store, too, where studies keep theirs outside of the run dir; may be repeated"
+    dashboard.add_argument("--artifacts", metavar="URL", action="append", default=[], help=stores)
     serve = add(
         "serve",
         "Serve the storage to other machines (Optuna's gRPC proxy). There is no authentication: whoever reaches the "

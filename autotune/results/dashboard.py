@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -14,9 +14,10 @@ import optuna_dashboard
 
 from autotune.errors import UsageError
 from autotune.results.dashboard_curves import FewCurves, with_early_trials
+from autotune.results.dashboard_guard import guarded
 from autotune.results.dashboard_store import StudiesArtifacts, WsgiApp, tell_study
-from autotune.running.settings import ATTRIBUTE, settings_from
-from autotune.running.trial_artifacts import artifact_store
+from autotune.running.settings import ATTRIBUTE, StudySettings, settings_from
+from autotune.running.trial_artifacts import artifacts_to_look_at, is_left_out
 from autotune.training.artifacts import ArtifactStore
 
 _HOST = "127.0.0.1"  # the dashboard has no authentication
@@ -32,41 +33,62 @@ class _QuietHandler(WSGIRequestHandler):
         return None
 
 
-def dashboard_app(storage: optuna.storages.BaseStorage, run_dir_of: Callable[[str | None], Path]) -> WsgiApp:
+def dashboard_app(storage: optuna.storages.BaseStorage, run_dir: Path, artifacts: Collection[str] = ()) -> WsgiApp:
     """Return the dashboard as a WSGI application.
 
     Args:
         storage: What to show.
-        run_dir_of: From the run dir that a study remembers, None if it remembers none, to where its files are.
+        run_dir: Where studies keep their files, whatever the storage says.
+        artifacts: The URLs of artifact stores outside of it that may be opened, as `store_url` returns them.
     """
 
     def store_of(study_id: int) -> ArtifactStore:
-        settings = settings_from(storage.get_study_user_attrs(study_id).get(ATTRIBUTE))
         name = storage.get_study_name_from_id(study_id)
-        return artifact_store(run_dir_of(settings.run_dir if settings else None) / name, settings)
+        return artifacts_to_look_at(run_dir, name, _settings(storage, study_id), artifacts)
 
     app = optuna_dashboard.wsgi(FewCurves(storage), artifact_store=StudiesArtifacts(store_of))
-    return with_early_trials(tell_study(app))
+    return guarded(with_early_trials(tell_study(app)))
+
+
+def stores_left_out(
+    storage: optuna.storages.BaseStorage, run_dir: Path, artifacts: Collection[str] = ()
+) -> dict[str, str]:
+    """Return the artifact stores that studies name and that are not opened, each with the name of a study."""
+    found: dict[str, str] = {}
+    for study in storage.get_all_studies():
+        settings = _settings(storage, study._study_id)
+        url = settings.artifacts if settings else None
+        if url is not None and is_left_out(run_dir, url, artifacts):
+            found.setdefault(url, study.study_name)
+    return found
+
+
+def _settings(storage: optuna.storages.BaseStorage, study_id: int) -> StudySettings | None:
+    with contextlib.suppress(Exception):  # anybody may have written there: then nothing is known of the study
+        return settings_from(storage.get_study_user_attrs(study_id).get(ATTRIBUTE))
+    return None
 
 
 def serve_dashboard(
     storage: optuna.storages.BaseStorage,
-    run_dir_of: Callable[[str | None], Path],
+    run_dir: Path,
     port: int,
     announce: Callable[[str], None],
+    artifacts: Collection[str] = (),
 ) -> None:
     """Serve the dashboard until the process is told to end.
 
     Args:
         storage: What to show.
-        run_dir_of: From the run dir that a study remembers to where its files are.
+        run_dir: As in `dashboard_app`.
         port: The port on 127.0.0.1; 0 for any that is free.
         announce: Called with the page's address once it answers.
+        artifacts: As in `dashboard_app`.
 
     Raises:
         UsageError: If the port cannot be used.
     """
-    app = dashboard_app(storage, run_dir_of)
+    app = dashboard_app(storage, run_dir, artifacts)
     try:
         server = make_server(_HOST, port, app, server_class=_Server, handler_class=_QuietHandler)
     except (OSError, OverflowError) as error:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, BinaryIO, TypeAlias
 
+from bottle import HTTPError  # what optuna-dashboard is made with, and answers with
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from autotune.training.artifacts import ArtifactStore
@@ -20,6 +21,7 @@ from autotune.training.artifacts import ArtifactStore
 WsgiApp: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _ADDRESS = re.compile(r"/(?:api/)?(?:artifacts|studies)/(\d+)(?:/|$)")
+_ARTIFACT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)  # as Optuna makes them
 _study_id: ContextVar[int | None] = ContextVar("study_id", default=None)
 
 
@@ -32,26 +34,29 @@ class StudiesArtifacts:
         store_of: From a study's identifier to its store.
 
     Raises:
-        ArtifactNotFound: By `open_reader`, if the file is not there, or on another machine.
+        HTTPError: By `open_reader`, if the file is not there, or on another machine.
     """
 
     def __init__(self, store_of: Callable[[int], ArtifactStore]) -> None:
         self._store_of = store_of
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
-        return self._store().open_reader(artifact_id)
+        try:
+            return self._store_with(artifact_id).open_reader(artifact_id)
+        except ArtifactNotFound as error:
+            raise HTTPError(404, "The file is not there.") from error
 
     def write(self, artifact_id: str, content_body: BinaryIO) -> None:
-        self._store().write(artifact_id, content_body)
+        self._store_with(artifact_id).write(artifact_id, content_body)
 
     def remove(self, artifact_id: str) -> None:
         with contextlib.suppress(ArtifactNotFound):  # else a study of which a file is missing could not be deleted
-            self._store().remove(artifact_id)
+            self._store_with(artifact_id).remove(artifact_id)
 
-    def _store(self) -> ArtifactStore:
+    def _store_with(self, artifact_id: str) -> ArtifactStore:
         study_id = _study_id.get()
-        if study_id is None:
-            raise ArtifactNotFound("no study is asked for")
+        if study_id is None or _ARTIFACT_ID.fullmatch(artifact_id) is None:
+            raise ArtifactNotFound("no file of a study is asked for")
         return self._store_of(study_id)
 
 

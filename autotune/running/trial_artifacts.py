@@ -8,7 +8,7 @@ import mimetypes
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial
 from autotune.running.events import Note, Observer
 from autotune.running.settings import StudySettings, read_settings
 from autotune.search import COPY_OF
-from autotune.training.artifacts import ArtifactStore, StoresInTurn, open_store, reason
+from autotune.training.artifacts import ArtifactStore, FolderBelow, StoresInTurn, open_store, reason
 from autotune.training.disk import disk_full
 from autotune.training.folder import TrialFolder, trial_folder
 from autotune.training.shown import HISTORY
@@ -48,6 +48,34 @@ def artifact_store(folder: Path, settings: StudySettings | None) -> ArtifactStor
     here = open_store(str(folder / "artifacts"))
     elsewhere = checkpoints_url(folder.name, settings) if settings else None
     return StoresInTurn(open_store(f"{elsewhere}/artifacts"), here) if elsewhere else here
+
+
+def artifacts_to_look_at(
+    run_dir: Path, name: str, settings: StudySettings | None, trusted: Collection[str] = ()
+) -> ArtifactStore:
+    """Return the store of a study's artifacts for whoever did not run it: a storage may say anything.
+
+    It lies below the run dir, or in a store that is trusted; no link is followed out of it.
+
+    Args:
+        run_dir: The run dir.
+        name: The study's name.
+        settings: What it remembers; None if it was never run by this package.
+        trusted: The URLs of stores that may be opened, as `store_url` returns them.
+    """
+    here = FolderBelow(run_dir, name, "artifacts")
+    if settings is None or (url := settings.artifacts) is None or is_left_out(run_dir, url, trusted):
+        return here
+    parts = (name, settings.token, "artifacts")
+    if "://" in url:
+        return StoresInTurn(open_store("/".join((url, *parts))), here)
+    root, inside = (Path(url), ()) if url in trusted else (run_dir, Path(url).relative_to(run_dir).parts)
+    return StoresInTurn(FolderBelow(root, *inside, *parts), here)
+
+
+def is_left_out(run_dir: Path, url: str, trusted: Collection[str]) -> bool:
+    """Say whether a store that a storage names is not to be opened: it is neither below the run dir nor trusted."""
+    return url not in trusted and ("://" in url or not Path(url).is_relative_to(run_dir))
 
 
 @dataclass

@@ -8,10 +8,13 @@ Optuna's stores are imported where they are used: importing them imports boto3 w
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import io
 import os
 import re
+import shutil
+import stat
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -164,6 +167,72 @@ class FolderStore:
             os.replace(self._folder / beside, self._folder / artifact_id)
         finally:
             (self._folder / beside).unlink(missing_ok=True)
+
+
+class FolderBelow:
+    """A folder below another one, as an artifact store that is never left: no link is followed, no name leads out.
+
+    Args:
+        root: A folder that is trusted, and may be reached by a link.
+        parts: The names of the folders from there on; they are made when something is written.
+    """
+
+    def __init__(self, root: Path, *parts: str) -> None:
+        self._root = root
+        self._parts = parts
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        with self._opened() as folder:  # O_NONBLOCK: a pipe in the place of a file is not waited for
+            descriptor = os.open(_plain(artifact_id), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+            file = os.fdopen(descriptor, "rb") if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+            if file is None:
+                os.close(descriptor)
+                raise FileNotFoundError(errno.ENOENT, "no file", artifact_id)
+            return file
+
+    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
+        self._root.mkdir(parents=True, exist_ok=True)
+        beside = f"{uuid.uuid4().hex}.tmp"
+        with self._opened(make=True) as folder:
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=folder)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    shutil.copyfileobj(content_body, file)
+                os.replace(beside, _plain(artifact_id), src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                os.unlink(beside, dir_fd=folder)
+                raise
+
+    def remove(self, artifact_id: str) -> None:
+        with self._opened() as folder:
+            os.unlink(_plain(artifact_id), dir_fd=folder)
+
+    @contextlib.contextmanager
+    def _opened(self, make: bool = False) -> Iterator[int]:
+        """Give the folder's descriptor; what is not there, or is a link, is ArtifactNotFound."""
+        from optuna.artifacts.exceptions import ArtifactNotFound
+
+        with contextlib.ExitStack() as stack:
+            try:
+                folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+                stack.callback(os.close, folder)
+                for part in map(_plain, self._parts):
+                    if make:
+                        with contextlib.suppress(FileExistsError):
+                            os.mkdir(part, dir_fd=folder)
+                    folder = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
+                    stack.callback(os.close, folder)
+                yield folder
+            except OSError as error:
+                if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR):
+                    raise
+                raise ArtifactNotFound(f"there is no such file below {self._root}") from error
+
+
+def _plain(name: str) -> str:
+    if name in ("", ".", "..") or set(name) & set("/\\\0"):
+        raise FileNotFoundError(errno.ENOENT, "no name of a file", name)
+    return name
 
 
 class BucketStore:

@@ -23,6 +23,7 @@ def ask() -> Callable[..., Answer]:
             "QUERY_STRING": "",
             "CONTENT_TYPE": "application/json",
             "CONTENT_LENGTH": str(len(body)),
+            "HTTP_HOST": "127.0.0.1:80",
             "SERVER_NAME": "127.0.0.1",
             "SERVER_PORT": "80",
             "wsgi.url_scheme": "http",

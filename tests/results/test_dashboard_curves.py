@@ -32,7 +32,7 @@ def study_of(n_trials: int, direction: str) -> optuna.Study:
 
 
 def sent(ask: Ask, study: optuna.Study, tmp_path: Path) -> list[dict[str, Any]]:
-    app = dashboard_app(study._storage, lambda remembered: tmp_path)
+    app = dashboard_app(study._storage, tmp_path)
     status, headers, body = ask(app, f"/api/studies/{study._study_id}")
     assert status.startswith("200")
     assert int(headers["Content-Length"]) == len(body)
@@ -62,7 +62,7 @@ def test_few_trials_are_sent_as_they_are(ask: Ask, tmp_path: Path) -> None:
 
 def test_other_answers_are_as_optuna_dashboard_gives_them(ask: Ask, tmp_path: Path) -> None:
     logging.getLogger("optuna_dashboard").setLevel(logging.CRITICAL)
-    app = dashboard_app(study_of(1, "maximize")._storage, lambda remembered: tmp_path)
+    app = dashboard_app(study_of(1, "maximize")._storage, tmp_path)
     assert json.loads(ask(app, "/api/meta")[2])["artifact_is_available"]
     status, headers, _ = ask(app, "/api/studies/7")
     assert status.startswith("404")
@@ -72,7 +72,7 @@ def test_other_answers_are_as_optuna_dashboard_gives_them(ask: Ask, tmp_path: Pa
 
 
 def test_the_page_of_a_study_has_its_trials_asked_for_at_once(ask: Ask, tmp_path: Path) -> None:
-    app = dashboard_app(study_of(1, "maximize")._storage, lambda remembered: tmp_path)
+    app = dashboard_app(study_of(1, "maximize")._storage, tmp_path)
     for page in ("/dashboard/studies/1", "/dashboard/studies/1/analytics"):
         assert ask(app, page)[1]["Link"].startswith("</api/studies/1?after=0>; rel=preload")
     assert "Link" not in ask(app, "/dashboard")[1]

@@ -124,6 +124,17 @@ def test_the_note_of_a_study_says_what_it_is_about(page: Page, address: str) -> 
     assert wait(page, "return Array.from(document.querySelectorAll('td')).some(cell => cell.innerText == 'rate')")
 
 
+def test_its_own_pages_write(page: Page, address: str) -> None:
+    page.get(f"{address}dashboard/studies/2/note")
+    write = """
+        return await fetch('/api/studies/2/note', {method: 'PUT', headers: {'Content-Type': 'application/json'},
+            body: JSON.stringify({body: 'my own words', version: 1})}).then(answer => answer.status);
+    """
+    assert page.execute_script(write) == 204
+    page.get(f"{address}dashboard/studies/2/note")
+    assert wait(page, shows("my own words"))
+
+
 def test_a_study_searched_by_its_curves_opens_like_any_other(page: Page, address: str) -> None:
     page.get(f"{address}dashboard/studies/2")
     assert wait(page, "return document.querySelectorAll('#plot-history .main-svg .trace').length > 0")
