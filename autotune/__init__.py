@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from autotune.results.finalizing import finalize
     from autotune.results.scaling import learning_curve
     from autotune.running.run import run
-    from autotune.search import CurvePruner, CurveSampler
+    from autotune.search import CurvePruner, CurveSampler, NoiseAwarePruner
     from autotune.stopping_rule import stop_when_flat
     from autotune.study import StudySpec, load_study_file
 
@@ -27,6 +27,7 @@ __all__ = [
     "GroupKFold",
     "Holdout",
     "KFold",
+    "NoiseAwarePruner",
     "StudyFailedError",
     "StudySpec",
     "UsageError",
@@ -45,6 +46,7 @@ _HOMES = {
     "GroupKFold": "autotune.data",
     "Holdout": "autotune.data",
     "KFold": "autotune.data",
+    "NoiseAwarePruner": "autotune.search",
     "StudyFailedError": "autotune.errors",
     "StudySpec": "autotune.study",
     "UsageError": "autotune.errors",

@@ -69,8 +69,9 @@ class StudySpec:
             what a dict leaves out is suggested.
         test_dataset: A function that returns the test rows, where `dataset` is a function too; only `autotune finalize`
             calls it, once. Named datasets have test rows of their own.
-        pruner: An Optuna pruner; reports are made after each epoch, counted from 1. None for a median of at least
-            five peers after three epochs of grace, as in `autotune.search.patient_median`.
+        pruner: An Optuna pruner; reports are made after each epoch, counted from 1. None for
+            `autotune.NoiseAwarePruner()`: three epochs of grace, and then what is worse than five peers or more at the
+            same epoch, by more than noise explains, is stopped.
         keep_models: How many of the best trials keep their `model.keras`, at least 0.
         max_failures_in_a_row: The study stops when so many trials fail one after another, at least 1.
         count_failed: Whether a failed trial counts as one of `n_trials`, unless it was lost with its worker.

@@ -18,7 +18,7 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 from simulated_search import Job, Method, NotHereError
 
-from autotune.search import CurvePruner, CurveSampler, predicted_best
+from autotune.search import CurvePruner, CurveSampler, NoiseAwarePruner, predicted_best, tpe
 
 
 def random(space: Space, seed: int) -> Method:
@@ -29,6 +29,11 @@ def random(space: Space, seed: int) -> Method:
 def optuna_defaults(space: Space, seed: int) -> Method:
     """TPE and the median pruner, as `create_study` has them."""
     return OptunaMethod(space, seed, TPESampler(seed=seed), MedianPruner())
+
+
+def autotune_defaults(space: Space, seed: int) -> Method:
+    """What a study file has that names neither: TPE, and a pruner that knows how noisy reports are."""
+    return OptunaMethod(space, seed, tpe(seed), NoiseAwarePruner())
 
 
 def tpe_hyperband(space: Space, seed: int) -> Method:
@@ -110,6 +115,7 @@ class OptunaMethod:
 METHODS: dict[str, Callable[[Space, int], Method]] = {
     "random": random,
     "optuna-defaults": optuna_defaults,
+    "autotune-defaults": autotune_defaults,
     "tpe-hyperband": tpe_hyperband,
     "tpe-halving": tpe_halving,
     "optuna-gp": optuna_gp,

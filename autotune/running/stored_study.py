@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from autotune.running.budget import FINISHED
 from autotune.running.preparing import Declaration, PastTrial
 from autotune.running.settings import KnownSpace, refuse
-from autotune.search import SeededSampler, by_folds, patient_median, tpe
+from autotune.search import NoiseAwarePruner, SeededSampler, by_folds, tpe
 from autotune.study import Direction
 
 _MAX_REPLAYS = 8
@@ -34,7 +34,7 @@ def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> o
         directions=_directions(declared),
         load_if_exists=True,
         sampler=SeededSampler(declared.sampler or tpe, declared.seed),
-        pruner=by_folds(declared.pruner or patient_median()),
+        pruner=by_folds(declared.pruner or NoiseAwarePruner()),
     )
     names = [declared.monitor or "value", *declared.minimize]
     if len(names) == 1:

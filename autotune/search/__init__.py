@@ -13,6 +13,7 @@ from autotune.search.exhaustion import (
 )
 from autotune.search.finished_trials import FinishedTrials
 from autotune.search.fold_pruning import by_folds
+from autotune.search.noise_aware import NoiseAwarePruner
 from autotune.search.objectives import (
     COPY_OF,
     best_complete,
@@ -22,7 +23,6 @@ from autotune.search.objectives import (
     report,
     should_prune,
 )
-from autotune.search.pruning import patient_median
 from autotune.search.sampling import SeededSampler, tpe
 from autotune.search.space import describe, differences
 from autotune.search.storage_view import Change, StorageView
@@ -34,6 +34,7 @@ __all__ = [
     "CurvePruner",
     "CurveSampler",
     "FinishedTrials",
+    "NoiseAwarePruner",
     "SeededSampler",
     "StorageView",
     "best_complete",
@@ -47,7 +48,6 @@ __all__ = [
     "has_more",
     "is_countable",
     "is_exhausted",
-    "patient_median",
     "predicted_best",
     "report",
     "rough_key",

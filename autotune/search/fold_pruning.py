@@ -3,8 +3,9 @@
 In the first fold a trial is compared with others at the same epoch, as ever. From the second fold on its folds are
 compared with the same folds of others: one lucky epoch of the first fold has no more say.
 
-What is covered: `MedianPruner` and `PercentilePruner`, which compare the mean of the finished folds; `WilcoxonPruner`,
-which compares the folds one by one, as it is meant to, and leaves the first fold to `patient_median`.
+What is covered: `NoiseAwarePruner`, which compares the means of the finished folds with those of all trials;
+`MedianPruner` and `PercentilePruner`, which compare them with those of complete trials; `WilcoxonPruner`, which
+compares the folds one by one, as it is meant to, and leaves the first fold to `NoiseAwarePruner`.
 What is not covered: other pruners. They see the mean of the finished folds as if these were further epochs.
 """
 
@@ -19,8 +20,8 @@ import optuna
 from optuna.pruners import BasePruner, MedianPruner, PercentilePruner, WilcoxonPruner
 from optuna.trial import FrozenTrial
 
+from autotune.search.noise_aware import NoiseAwarePruner
 from autotune.search.percentiles import QuickPercentilePruner
-from autotune.search.pruning import patient_median
 from autotune.search.storage_view import MappedTrials, StorageView
 from autotune.training.attributes import FOLD_VALUES
 
@@ -32,7 +33,9 @@ def by_folds(pruner: BasePruner) -> BasePruner:
         pruner: A pruner of Optuna's; one that is not covered comes back as it is.
     """
     if isinstance(pruner, WilcoxonPruner):
-        return FoldPruner(QuickPercentilePruner(patient_median()), pruner, takes_means=False)
+        return FoldPruner(NoiseAwarePruner(), pruner, takes_means=False)
+    if isinstance(pruner, NoiseAwarePruner):
+        return FoldPruner(pruner, pruner.of_folds(), takes_means=False)
     if isinstance(pruner, PercentilePruner):
         is_optunas = type(pruner) in (MedianPruner, PercentilePruner)  # and no class with a mind of its own
         by_epoch = QuickPercentilePruner(pruner) if is_optunas else pruner

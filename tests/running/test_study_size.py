@@ -18,7 +18,7 @@ from autotune.running.claims import Claims
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner
 from autotune.running.storage import open_storage, sqlite_url
-from autotune.search import SeededSampler, by_folds, patient_median, tpe
+from autotune.search import NoiseAwarePruner, SeededSampler, by_folds, tpe
 
 SPACE = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
 
@@ -28,7 +28,7 @@ def _study(folder: Path, n_trials: int) -> optuna.Study:
         study_name="toy",
         storage=open_storage(sqlite_url(folder / "study.db")),
         sampler=SeededSampler(tpe, 0),
-        pruner=by_folds(patient_median()),
+        pruner=by_folds(NoiseAwarePruner()),
     )
     for number in range(n_trials):
         params = {"x": number / n_trials, "y": 0.5}

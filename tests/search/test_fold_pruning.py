@@ -8,7 +8,7 @@ import optuna
 import pytest
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, PercentilePruner, WilcoxonPruner
 
-from autotune.search import by_folds
+from autotune.search import NoiseAwarePruner, by_folds
 from autotune.training.attributes import FOLD_VALUES
 
 EPOCHS = 4
@@ -47,21 +47,36 @@ def study_with(pruner: BasePruner, peers: int = 5, direction: str = "maximize", 
     return study
 
 
+def named(pruner: BasePruner) -> str:
+    return type(pruner).__name__
+
+
 MEDIAN = MedianPruner(n_startup_trials=5, n_warmup_steps=2, n_min_trials=5)
 
 
-def test_one_lucky_epoch_does_not_shield_bad_folds() -> None:
-    assert train(study_with(MEDIAN), [0.3] * 8, lucky=0.99) == 2
+@pytest.mark.parametrize("pruner", [MEDIAN, NoiseAwarePruner(2)], ids=named)
+def test_one_lucky_epoch_does_not_shield_bad_folds(pruner: BasePruner) -> None:
+    assert train(study_with(pruner), [0.3] * 8, lucky=0.99) == 2
 
 
-def test_within_the_first_fold_epochs_decide() -> None:
-    assert train(study_with(MEDIAN), [0.3] * 8) == 1
+@pytest.mark.parametrize("pruner", [MEDIAN, NoiseAwarePruner()], ids=named)
+def test_within_the_first_fold_epochs_decide(pruner: BasePruner) -> None:
+    assert train(study_with(pruner), [0.3] * 8) == 1
+
+
+@pytest.mark.parametrize(("pruner", "stopped"), [(MEDIAN, 2), (NoiseAwarePruner(EPOCHS + 1), 3)])
+def test_folds_of_stopped_trials_count_for_those_that_know_noise(pruner: BasePruner, stopped: int) -> None:
+    study = study_with(pruner)
+    for _ in range(12):
+        assert train(study, [0.3] * 8, lucky=0.99) == 2
+    # The worst of the complete ones, 0.80 to 0.84, beside which alone it stands in the third fold.
+    assert train(study, [0.795 + 0.1 * (fold % 2) for fold in range(8)], lucky=0.99) == stopped
 
 
 @pytest.mark.parametrize(
     "pruner",
-    [MEDIAN, PercentilePruner(25.0, 5, 2, n_min_trials=5), WilcoxonPruner()],
-    ids=lambda pruner: type(pruner).__name__,
+    [MEDIAN, PercentilePruner(25.0, 5, 2, n_min_trials=5), WilcoxonPruner(), NoiseAwarePruner()],
+    ids=named,
 )
 def test_a_trial_with_better_folds_goes_on(pruner: BasePruner) -> None:
     assert train(study_with(pruner), [0.9] * 8) is None
