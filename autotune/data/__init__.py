@@ -4,6 +4,7 @@ from autotune.data.dataset import Dataset
 from autotune.data.finite import refuse_no_numbers
 from autotune.data.folds import Fold, Folds, GroupKFold, Holdout, KFold, Split, split, split_digest, with_k
 from autotune.data.fractions import train_on_part
+from autotune.data.leaks import find_leaks, known_leaks
 from autotune.data.sources import (
     DatasetStatus,
     available,
@@ -29,7 +30,9 @@ __all__ = [
     "axes_of",
     "check_stored",
     "class_names_of",
+    "find_leaks",
     "has_test_rows",
+    "known_leaks",
     "load_development",
     "load_folds",
     "load_test",

@@ -60,7 +60,7 @@ def export(name: str, output: str | Path, *, storage: str | None = None, run_dir
     """
     places = find_places(storage, run_dir, None)
     study = stored_study(places, name)
-    settings_of(study)
+    settings = settings_of(study)
     result = read_result(study)
     path, card = _final(result) if result and result.models else _searched(study, result)
     if not path.exists():  # the run dir may have been moved since
@@ -81,6 +81,7 @@ def export(name: str, output: str | Path, *, storage: str | None = None, run_dir
         os.replace(beside, model)
     finally:
         beside.unlink(missing_ok=True)
+    card |= {"warnings": [settings.leaks]} if settings.leaks else {}
     card |= {"model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(), "exported": _now()}
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return Export(model, folder / "card.json", bool(result and result.models))

@@ -99,11 +99,13 @@ def finalize(
     name = study if isinstance(study, str) else study.name
     places = find_places(storage, run_dir, data_dir)
     search = study_to_write_to(places, name)
+    settings = settings_of(search)
+    if observer is not None and settings.leaks:
+        observer(Note(None, settings.leaks))
     if (result := read_result(search)) is not None:
         if observer is not None and result.test is not None:
             observer(Note(None, "this is the recorded result: the test rows are not opened again"))
         return result
-    settings = settings_of(search)
     refuse_part(search, settings, "finalize")
     _check_has_results(search)
     places = find_places(storage, run_dir, data_dir, settings.run_dir)

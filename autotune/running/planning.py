@@ -332,6 +332,7 @@ class Preparer:
             mlflow=self.tracking.mlflow_of(before),
             question=source.question or (before.question if before else ""),
             data=prepared.description,
+            leaks=prepared.leaks,
         )
 
     def _artifacts(self, before: StudySettings | None) -> str | None:

@@ -24,6 +24,7 @@ from autotune.data import (
     Folds,
     Split,
     has_test_rows,
+    known_leaks,
     load_development,
     load_folds,
     open_stored,
@@ -122,6 +123,7 @@ class Preparation:
         whole: The same data, all of it to train on; None for a plain objective, or if no repeats were asked for.
         description: The data and their split, in words; empty for a plain objective.
         notes: What a person should know of the data, a sentence or two each.
+        leaks: What is known of rows to validate on from training, in words; empty if nothing is, or with repeats.
     """
 
     rows: Rows | None
@@ -132,6 +134,7 @@ class Preparation:
     whole: Rows | None = None
     description: str = ""
     notes: tuple[str, ...] = ()
+    leaks: str = ""
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,11 @@ class Prepare:
         everything = Fold(np.arange(len(data)), np.arange(0))
         whole = rows_of_folds((everything,)) if self.repeats else None
         described = _described(spec, data)
-        return Preparation(rows, *changes, repeats=anew, whole=whole, description=described, notes=tuple(notes))
+        leaks = "" if self.repeats else str(known_leaks(data, folds, spec.seed, rows.folds.with_suffix(".leaks.json")))
+        notes += [leaks] if leaks else []
+        return Preparation(
+            rows, *changes, repeats=anew, whole=whole, description=described, notes=tuple(notes), leaks=leaks
+        )
 
     def _folds(self, spec: StudySpec, data: Dataset, seed: int, fraction: float) -> tuple[Fold, ...]:
         folds = split(spec.folds, data.y, seed, data.groups)

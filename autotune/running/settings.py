@@ -59,6 +59,7 @@ class StudySettings:
         mlflow: The tracking URI of MLflow that trials are logged to; None for none.
         question: What the study asks: the docstring of its file.
         data: Its data and their split, in words.
+        leaks: What is known of its rows to validate on from training, in words; empty if nothing is.
         part_of: The study whose configurations this one trains again; None for a study of its own.
     """
 
@@ -85,6 +86,7 @@ class StudySettings:
     mlflow: str | None = None
     question: str = ""
     data: str = ""
+    leaks: str = ""
     minimize: list[str] = dataclasses.field(default_factory=list)
 
 

@@ -84,6 +84,16 @@ def test_ordinary_targets_pass_without_a_word(tmp_path: Path, y: Any) -> None:
     assert _notes(tmp_path, y) == []
 
 
+def test_windows_of_one_series_are_said_and_written_down_with_the_study(tmp_path: Path) -> None:
+    series = np.random.default_rng(0).normal(size=300)
+    windows = np.lib.stride_tricks.sliding_window_view(series, 12).copy()
+    prepared = _prepared(tmp_path, windows[:, 0], windows)
+    assert prepared.leaks.startswith("warning: ")
+    assert prepared.notes == (prepared.leaks,)
+    again = _prepared(tmp_path, windows[:, 0], windows, repeats=2)
+    assert (again.leaks, again.notes) == ("", ())
+
+
 def test_the_trials_of_finalize_are_begun_without_the_same_words_again(tmp_path: Path) -> None:
     assert _notes(tmp_path, repeats=2, direction="maximize") == []
 

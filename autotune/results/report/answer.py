@@ -19,7 +19,10 @@ from autotune.search import first_value
 def head(story: Story) -> str:
     """Return the question and the answer."""
     question = paragraph(story.question) if story.question else ""
-    return f'{question}<div class="answer">{paragraph(_answer(story))}</div>' + paragraph(_state(story), "faint")
+    leaks = story.settings.leaks if story.settings else ""
+    doubt = f'<div class="answer">{paragraph(leaks)}</div>' if leaks else ""
+    answer = f'<div class="answer">{paragraph(_answer(story))}</div>'
+    return question + answer + doubt + paragraph(_state(story), "faint")
 
 
 def _answer(story: Story) -> str:

@@ -1,0 +1,275 @@
+"""Rows to validate on that are among the training rows, or overlap them, so that a model can know them by heart.
+
+Rows are compared by hashes of their bytes: whole rows, and runs of consecutive steps along the first axis of a row,
+which is that of time in a window. Windows that overlap hold the same run at different places; rows of a table and
+images do not.
+
+What is not covered: rows that are nearly the same; windows that share less than half of their steps; series of so few
+values that runs are the same by chance, such as answers from 1 to 5; and of very large data, the rows that are not in
+the sample.
+
+Symbols: n rows of t steps; a run is k steps long, and a row has t - k + 1 of them, of which the few with the smallest
+hashes are kept (Broder, "On the resemblance and containment of documents", 1997): rows that share many runs share them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from autotune.data.dataset import Dataset
+from autotune.data.folds import Fold
+
+_FORM = 1  # of what is found: another one is found anew
+_MOST_ROWS, _MOST_BYTES = 200_000, 2**31  # more than that are sampled
+_KEPT = 8  # runs of each row
+_LEAST_NUMBERS = 8  # in a run, where windows are long enough: fewer may be the same by chance
+_LEAST_STEPS = 4  # in a window
+_BY_CHANCE = 1e-3  # so many runs of each row may be found by chance
+_LOOKED_AT = 1000  # rows, to tell how many values there are
+_MANY_REPEATED, _MANY_OVERLAPPING, _SOME_OVERLAPPING = 0.01, 0.1, 0.01  # shares of the rows to validate on
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_NONE = np.uint64(2**64 - 1)
+
+_Hashes: TypeAlias = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """How many rows to validate on are known from training.
+
+    Attributes:
+        n_validation: Rows to validate on that were looked at, over all folds.
+        n_repeated: Those of them that are also training rows, byte for byte.
+        n_overlapping: Those that share a run of steps with a training row, at another place in it; of the others.
+        steps: How long such a run is; 0 where rows are too short for one.
+        n_rows: Development rows that were looked at.
+        n_distinct: How many of these differ from each other.
+        is_sample: Whether there are more rows than were looked at.
+    """
+
+    n_validation: int
+    n_repeated: int
+    n_overlapping: int
+    steps: int
+    n_rows: int
+    n_distinct: int
+    is_sample: bool
+
+    def __str__(self) -> str:
+        """Say in a few sentences what is to be known of it; "" if nothing is.
+
+        Less than one percent of repeated rows is said and is no warning: it moves an accuracy by less than that. Where
+        most rows are the same as others anyway, as in a table of a few yes and no, it says little.
+        """
+        sentences = [*self._overlapping(), *self._repeated()]
+        if sentences and self.is_sample:
+            sentences.append(f"Of the development rows {self.n_rows:,} were looked at.")
+        return " ".join(sentences)
+
+    def _overlapping(self) -> list[str]:
+        if self.n_overlapping < max(1, _SOME_OVERLAPPING * self.n_validation):
+            return []
+        is_warning = self.n_overlapping >= _MANY_OVERLAPPING * self.n_validation
+        return [
+            f"{'warning: ' * is_warning}{self._of(self.n_overlapping)} overlap training rows: they share at least "
+            f"{self.steps} consecutive steps, at another place, as windows do that are cut from one series. A value on "
+            "them measures memory, not foresight. Keep what overlaps on one side: Dataset(x, y, groups=block_of_time) "
+            "with GroupKFold, without the windows that reach into two blocks."
+        ]
+
+    def _repeated(self) -> list[str]:
+        if not self.n_repeated:
+            return []
+        is_usual = 2 * self.n_distinct < self.n_rows
+        is_warning = self.n_repeated >= _MANY_REPEATED * self.n_validation and not is_usual
+        usual = f" Of all {self.n_rows:,} rows only {self.n_distinct:,} are different." if is_usual else ""
+        return [
+            f"{'warning: ' * is_warning}{self._of(self.n_repeated)} are training rows, too: their x is the same, byte "
+            f"for byte, so that a model can know them by heart.{usual} Leave repeated rows out "
+            "(np.unique(x, axis=0, return_index=True)[1]), or give those that are the same one group, with GroupKFold."
+        ]
+
+    def _of(self, n: int) -> str:
+        return f"{n:,} of {self.n_validation:,} rows to validate on ({100 * n / max(1, self.n_validation):.2g} %)"
+
+
+@dataclass(frozen=True, eq=False)
+class _Sketches:
+    """What is kept of n rows: a hash of each, (n,), and of some of its runs with their places, (n, r)."""
+
+    rows: _Hashes
+    runs: _Hashes
+    places: npt.NDArray[np.int32]
+
+
+def known_leaks(data: Dataset, folds: Sequence[Fold], seed: int, path: Path) -> Leaks:
+    """Return what `find_leaks` does, found once and kept in a file that is named after data and folds.
+
+    Raises:
+        OSError: The disk is full or the file cannot be written.
+    """
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # not there yet, or garbled
+        kept = json.loads(path.read_bytes())
+        if kept.pop("form") == _FORM:
+            return Leaks(**kept)
+    found = find_leaks(data, folds, seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+    try:
+        beside.write_text(json.dumps({"form": _FORM, **vars(found)}), "utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return found
+
+
+def find_leaks(data: Dataset, folds: Sequence[Fold], seed: int) -> Leaks:
+    """Compare the rows to validate on with the training rows of their fold.
+
+    Args:
+        data: The development rows.
+        folds: Positions among them.
+        seed: Decides which rows of very large data are looked at.
+
+    Example:
+        >>> import numpy as np
+        >>> data = Dataset(np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]), np.array([0, 1, 0]))
+        >>> find_leaks(data, [Fold(np.array([0, 1]), np.array([2]))], seed=0).n_repeated
+        1
+    """
+    looked_at = _sample(data, seed)
+    steps = _steps(data)
+    sketches = _sketched(data if looked_at is None else data.subset(looked_at), steps)
+    n_validation = n_repeated = n_overlapping = 0
+    for fold in folds:
+        train, held = (_among(looked_at, rows) for rows in (fold.train, fold.validation))
+        is_repeated = np.isin(sketches.rows[held], sketches.rows[train])
+        n_validation += len(held)
+        n_repeated += int(is_repeated.sum())
+        n_overlapping += int((_overlaps(sketches, train, held) & ~is_repeated).sum())
+    return Leaks(
+        n_validation=n_validation,
+        n_repeated=n_repeated,
+        n_overlapping=n_overlapping,
+        steps=steps,
+        n_rows=len(sketches.rows),
+        n_distinct=len(np.unique(sketches.rows)),
+        is_sample=looked_at is not None,
+    )
+
+
+def _sample(data: Dataset, seed: int) -> npt.NDArray[np.int64] | None:
+    """Return sorted positions of the rows to look at; None for all."""
+    most = min(_MOST_ROWS, max(1000, _MOST_BYTES // data.row_bytes))
+    if len(data) <= most:
+        return None
+    return np.sort(np.random.default_rng(seed).choice(len(data), most, replace=False)).astype(np.int64)
+
+
+def _among(looked_at: npt.NDArray[np.int64] | None, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return where in the sample the rows are that are in it."""
+    return rows if looked_at is None else np.flatnonzero(np.isin(looked_at, rows))
+
+
+def _steps(data: Dataset) -> int:
+    """Return how many steps a run has: half a window, and more of short ones; 0 where runs would tell nothing."""
+    shape = data.input_shape
+    if not shape or shape[0] < _LEAST_STEPS:
+        return 0
+    numbers = int(np.prod(shape[1:]))
+    k = min(shape[0] - 1, max(-(-shape[0] // 2), -(-_LEAST_NUMBERS // max(1, numbers)), 2))
+    n_runs = len(data) * (shape[0] - k + 1)
+    return k if n_runs * _same_by_chance(data) ** k < _BY_CHANCE else 0
+
+
+def _same_by_chance(data: Dataset) -> float:
+    """Return how probable it is that two steps are the same, of those that differ from the step before them."""
+    rows = np.linspace(0, len(data) - 1, min(len(data), _LOOKED_AT)).astype(np.int64)
+    hashes = _hashed(data.take(rows)[0])
+    _, counts = np.unique(hashes[:, 1:][hashes[:, 1:] != hashes[:, :-1]], return_counts=True)
+    n = int(counts.sum())
+    return float((counts * (counts - 1.0)).sum()) / max(1.0, n * (n - 1.0))
+
+
+def _sketched(data: Dataset, k: int) -> _Sketches:
+    parts = [_sketch(x, k) for x, _ in data.chunks()]
+    return _Sketches(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("rows", "runs", "places")))
+
+
+def _sketch(x: npt.NDArray[Any], k: int) -> _Sketches:
+    hashes = _hashed(x)
+    n, t = hashes.shape
+    powers = _powers(_ODD, t)
+    sums = np.zeros((n, t + 1), np.uint64)
+    np.cumsum(hashes * powers, axis=1, out=sums[:, 1:])
+    if not k:
+        return _Sketches(sums[:, -1], np.zeros((n, 0), np.uint64), np.zeros((n, 0), np.int32))
+    # A polynomial of the steps' hashes, divided by the power that its place has given it: the same at every place.
+    runs = (sums[:, k:] - sums[:, :-k]) * _powers(_inverse(_ODD), t - k + 1)
+    changes = np.zeros((n, t), np.int32)
+    np.cumsum(hashes[:, 1:] != hashes[:, :-1], axis=1, out=changes[:, 1:])
+    runs[2 * (changes[:, k - 1 :] - changes[:, : t - k + 1]) < k - 1] = _NONE
+    places = np.argpartition(runs, _KEPT - 1, axis=1)[:, :_KEPT] if runs.shape[1] > _KEPT else _every(runs)
+    kept = np.take_along_axis(runs, places, axis=1)
+    kept[_n_distinct(hashes, places, k) < max(3, -(-k // 2))] = _NONE
+    return _Sketches(sums[:, -1], kept, places.astype(np.int32))
+
+
+def _hashed(x: npt.NDArray[Any]) -> _Hashes:
+    """Return a hash of each step of each row, shape (n, t); rows without steps are one."""
+    n, t = (*x.shape, 1)[:2]
+    raw = np.ascontiguousarray(x).view(np.uint8).reshape(n, t, -1)
+    words = np.zeros((n, t, -(-raw.shape[2] // 8) * 8), np.uint8)
+    words[:, :, : raw.shape[2]] = raw
+    numbers = words.view(np.uint64)
+    factors = np.random.default_rng(0).integers(0, 2**64, numbers.shape[2], dtype=np.uint64) | np.uint64(1)
+    mixed: _Hashes = ((numbers ^ (numbers >> np.uint64(29))) * factors).sum(axis=2, dtype=np.uint64)
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= _ODD
+    return mixed ^ (mixed >> np.uint64(29))
+
+
+def _powers(base: np.uint64, n: int) -> _Hashes:
+    powers: _Hashes = np.cumprod(np.concatenate([np.ones(1, np.uint64), np.full(n - 1, base)]), dtype=np.uint64)
+    return powers
+
+
+def _inverse(odd: np.uint64) -> np.uint64:
+    return np.uint64(pow(int(odd), -1, 2**64))
+
+
+def _every(runs: _Hashes) -> npt.NDArray[np.int64]:
+    return np.broadcast_to(np.arange(runs.shape[1]), runs.shape)
+
+
+def _n_distinct(hashes: _Hashes, places: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
+    """Return how many different steps each run has that begins at one of the places, shape (n, r)."""
+    rows = np.arange(len(hashes))[:, np.newaxis, np.newaxis]
+    steps = np.sort(hashes[rows, places[:, :, np.newaxis] + np.arange(k)], axis=2)
+    found: npt.NDArray[np.int64] = 1 + (steps[:, :, 1:] != steps[:, :, :-1]).sum(axis=2)
+    return found
+
+
+def _overlaps(sketches: _Sketches, train: npt.NDArray[np.int64], held: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Say of each row that is held out whether a run of it is in a training row, at another place."""
+    runs, places = sketches.runs[train].ravel(), sketches.places[train].ravel()
+    order = np.lexsort((places, runs))
+    runs, places = runs[order], places[order]
+    wanted, at = sketches.runs[held], sketches.places[held]
+    first, after = np.searchsorted(runs, wanted, "left"), np.searchsorted(runs, wanted, "right")
+    is_there = (after > first) & (wanted != _NONE)
+    if not is_there.any():
+        return np.zeros(len(held), bool)
+    first, last = np.minimum(first, len(runs) - 1), np.maximum(after - 1, 0)
+    elsewhere = (places[first] != at) | (places[last] != at)  # the smallest place and the largest one
+    found: npt.NDArray[np.bool_] = (is_there & elsewhere).any(axis=1)
+    return found
