@@ -244,7 +244,7 @@ def _remove_old_checkpoints(study: optuna.Study, folder: Callable[[int], TrialFo
 
 def environment_of_trials(environment: Mapping[str, str]) -> dict[str, str]:
     """Return what trial processes need in their environment and the caller has not decided."""
-    defaults = {"TF_CPP_MIN_LOG_LEVEL": "2", "KERAS_BACKEND": "tensorflow"}
+    defaults = {"TF_CPP_MIN_LOG_LEVEL": "2"}
     return {name: value for name, value in defaults.items() if name not in environment}
 
 

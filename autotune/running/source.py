@@ -12,6 +12,7 @@ from pathlib import Path
 import cloudpickle
 
 from autotune.errors import StudyFileError
+from autotune.running.backend import refuse_other_backend, without_backend
 from autotune.study import Overrides, StudySpec, check_study_file, imports_keras, load_study_file
 
 
@@ -52,13 +53,13 @@ class StudySource:
         """Make the study anew in this process, as overridden.
 
         Raises:
-            StudyFileError: If the study file cannot be run.
+            StudyFileError: If the study file cannot be run, or not with the backend that Keras is to use.
         """
-        if self.path is not None:
-            spec = load_study_file(self.path)
-        else:
-            assert self.pickled is not None
-            spec = pickle.loads(self.pickled)
+        try:
+            spec = load_study_file(self.path) if self.path is not None else pickle.loads(self.pickled or b"")
+        except StudyFileError as error:
+            raise without_backend(error) from error.__cause__
+        refuse_other_backend(spec)
         return self.overrides.apply(spec)
 
 

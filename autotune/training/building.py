@@ -28,11 +28,60 @@ def built_model(spec: StudySpec, trial: optuna.Trial, rows: Dataset) -> keras.Mo
             "It is to return a compiled keras.Model.",
             "Call model.compile(optimizer=..., loss=..., metrics=[...]) and return the model.",
         )
-    if not model.built:
-        model(rows.take([0])[0])
-    if model.optimizer is not None:
-        model.optimizer.build(model.trainable_variables)
+    with model.distribute_strategy.scope():  # where a model of several devices has its variables
+        if not model.built:
+            model(rows.take([0])[0])
+        if model.optimizer is not None:
+            _build_optimizer(model, trial.number)
+    _refuse_values_of_each_device(model, trial.number)
     return model
+
+
+def _build_optimizer(model: keras.Model, number: int) -> None:
+    try:
+        model.optimizer.build(model.trainable_variables)
+    except RuntimeError as error:  # TensorFlow's, which Keras lets through
+        if model.optimizer._distribution_strategy is model.distribute_strategy:
+            raise
+        raise TrainingError(
+            f"the optimizer of trial {number} is not one of the strategy that its model was built under.",
+            "Model and optimizer of several devices are made in the same scope.",
+            "Make the optimizer, and call compile, inside `with strategy.scope():`.",
+        ) from error
+
+
+def _refuse_values_of_each_device(model: keras.Model, number: int) -> None:
+    apart = [
+        layer.name
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized
+    ]
+    if apart and model.distribute_strategy.num_replicas_in_sync > 1:
+        raise TrainingError(
+            f"{', '.join(apart)} of trial {number} keeps another mean on each device of its model's strategy.",
+            "A model is saved, and a trial goes on from its checkpoint, with one value of each variable.",
+            "Write keras.layers.BatchNormalization(synchronized=True).",
+        )
+
+
+def shared(batch_size: int, n_devices: int, n_rows: int) -> int:
+    """Return the batch size that devices can share: Keras wants their parts of a first batch to be equal.
+
+    Args:
+        batch_size: Rows a batch.
+        n_devices: How many devices a model is trained on.
+        n_rows: How many rows there are.
+
+    Raises:
+        TrainingError: If the rows of a batch cannot be shared equally.
+    """
+    if batch_size % n_devices:
+        raise TrainingError(
+            f"{batch_size} rows a batch cannot be shared by {n_devices} devices.",
+            "Each device of the model's strategy takes as many rows of a batch.",
+            f"Give `batch_size` (and `validation_batch_size`) a multiple of {n_devices} in `fit`.",
+        )
+    return batch_size if n_rows >= batch_size else max(n_devices, n_rows - n_rows % n_devices)
 
 
 def build_metrics(model: keras.Model, batches: Batches) -> None:
@@ -43,6 +92,6 @@ def build_metrics(model: keras.Model, batches: Batches) -> None:
     """
     x, y = batches[0]
     # Whatever is wrong with rows, loss or metrics, or is not meant for a single row, `fit` finds out and says better.
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception), model.distribute_strategy.scope():
         model.compute_metrics(x[:1], y[:1], model(x[:1]))
     model.reset_metrics()

@@ -37,7 +37,9 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         seed: From a place such as ("epoch", 3) to the seed of that place in this fold.
         batches: The training rows.
         callbacks: The study file's own callbacks, whose state is kept too.
-        save: What to do with the checkpoint of an epoch; nothing in it is changed later.
+        save: What to do with the checkpoint of an epoch, and whether it holds all there is; nothing in it is changed
+            later.
+        tell: Told what the person should know.
         reports: Whether epochs are reported and may be pruned (the first fold's are).
         resume: The checkpoint to go on from.
 
@@ -52,7 +54,8 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         seed: Callable[..., int],
         batches: Batches,
         callbacks: list[keras.callbacks.Callback],
-        save: Callable[[Checkpoint], None],
+        save: Callable[[Checkpoint, bool], None],
+        tell: Callable[[str], None],
         reports: bool,
         resume: Checkpoint | None,
     ) -> None:
@@ -63,14 +66,18 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         self._batches = batches
         self._callbacks = callbacks
         self._save = save
+        self._tell = tell
         self._reports = reports
         self._resume = resume
         self.history: dict[str, list[float]] = dict(resume.history) if resume else {}
         self.best_epoch = resume.best_epoch if resume else 0
         self.best_weights: list[npt.NDArray[Any]] = resume.best_weights if resume else []
         self.problem: Exception | None = None
+        self._made_of: tuple[Any, ...] = ()
+        self._is_whole = True
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._made_of = made_of(self.model)
         if self._resume is None:
             return
         for callback, state in zip(self._callbacks, self._resume.callbacks, strict=True):
@@ -86,9 +93,10 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
-        state = {id(variable): _value(variable) for variable in training_variables(self.model)}
+        state = {id(variable): value_of(variable) for variable in training_variables(self.model)}
         self._keep_best(epoch + 1, state)
-        self._save(self._checkpoint(state))
+        self._note_changes(epoch + 1)
+        self._save(self._checkpoint(state), self._is_whole)
         self.judge(epoch + 1)
         if self.problem is not None:
             self.model.stop_training = True
@@ -104,6 +112,14 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
             self._trial.report(values[epoch - 1], epoch)
             if self._trial.should_prune():
                 self.problem = optuna.TrialPruned(f"pruned after epoch {epoch}")
+
+    def _note_changes(self, epoch: int) -> None:
+        was_whole, self._is_whole = self._is_whole, made_of(self.model) == self._made_of
+        if was_whole and not self._is_whole:
+            self._tell(
+                f"until epoch {epoch} a callback has changed the optimizer, the training function or what is frozen, "
+                "which no checkpoint holds: if it is interrupted from now on, it trains again from that epoch"
+            )
 
     def _keep_best(self, epoch: int, state: Mapping[int, npt.NDArray[Any]]) -> None:
         values = self.history.get(str(self._spec.monitor), [math.nan])
@@ -130,6 +146,15 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         )
 
 
+def made_of(model: keras.Model) -> tuple[Any, ...]:
+    """Return what a network that is built anew has as `build` made it, and a callback may have put another in place of.
+
+    A checkpoint holds values, neither another optimizer nor what is frozen: after such a change none is written, and a
+    trial that is interrupted trains again from the epoch before it, callbacks and all.
+    """
+    return model.optimizer, model.train_function, [layer.trainable for layer in model._flatten_layers()]
+
+
 def training_variables(model: keras.Model) -> list[keras.Variable]:
     """Return all that changes while `model` trains: weights, seed generators, optimizer, in a fixed order."""
     optimizer = list(model.optimizer.variables) if model.optimizer is not None else []
@@ -143,9 +168,21 @@ def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
         variable.assign(value)
 
 
-def _value(variable: keras.Variable) -> npt.NDArray[Any]:
-    """Return a copy of a variable's value, a scalar's too as an array."""
-    return np.asarray(variable.numpy())
+def value_of(variable: keras.Variable) -> npt.NDArray[Any]:
+    """Return a copy of a variable's value, a scalar's too as an array.
+
+    Raises:
+        TrainingError: If it has another value on each device of a strategy, of which only one could be kept.
+    """
+    value = np.asarray(variable.numpy())
+    for other in getattr(variable.value, "values", ()):  # of each device
+        if not np.array_equal(value, other.numpy(), equal_nan=value.dtype.kind == "f"):
+            raise TrainingError(
+                f"the variable {variable.path} has another value on each device of its model's strategy.",
+                "A model is saved, and a trial goes on from its checkpoint, with one value of each variable.",
+                "Give the layer's variables an aggregation, or build the model for one device.",
+            )
+    return value
 
 
 def _plain_state(callback: keras.callbacks.Callback) -> dict[str, Any]:

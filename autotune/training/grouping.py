@@ -1,7 +1,8 @@
 """Train on several batches in one call of TensorFlow: the way through Python and `tf.data` costs milliseconds a time.
 
 The numbers are those of single batches, to the last bit, but for a callback that changes something between batches and
-is content with groups (`groups_from`), such as a schedule.
+is content with groups (`groups_from`), such as a schedule. A callback may freeze layers, compile anew and have Keras
+make its functions anew: from then on each batch goes Keras's own way.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import keras
@@ -84,15 +86,27 @@ def in_groups(
         return
     with ThreadPoolExecutor(1, "rows") as pool:
         model.steps_per_execution = size
-        _Groups("train", model, training, size, pool).take_the_place()
+        groups = [_Groups("train", model, training, size, pool)]
         if validation is not None:
-            _Groups("test", model, validation, size, pool).take_the_place()
+            groups.append(_Groups("test", model, validation, size, pool))
+        for group in groups:
+            group.take_the_place()
+        model.compile = partial(_compile, model, size)
         model.predict_function = None  # one that was made for single batches would leave rows out
         try:
             yield _counting(len(training)), None if validation is None else _counting(len(validation))
         finally:
+            del model.compile
+            for group in groups:
+                group.give_back()
             model.steps_per_execution = 1
             model.train_function = model.test_function = model.predict_function = None
+
+
+def _compile(model: keras.Model, size: int, *given: Any, **named: Any) -> None:
+    """Compile `model` anew while it trains in groups: Keras goes on to count in groups."""
+    type(model).compile(model, *given, **named)
+    model.steps_per_execution = size
 
 
 class _Groups:
@@ -119,8 +133,13 @@ class _Groups:
         self._of_keras: Call | None = None
 
     def take_the_place(self) -> None:
-        """Be what Keras calls from now on."""
+        """Be what Keras calls from now on, whoever has it made anew."""
         setattr(self._model, f"{self._kind}_function", self)
+        setattr(self._model, f"make_{self._kind}_function", self._make)
+
+    def give_back(self) -> None:
+        """Let Keras make its own function again."""
+        delattr(self._model, f"make_{self._kind}_function")
 
     def __call__(self, epoch: Any) -> dict[str, tf.Tensor]:
         """Take the next group of an epoch, which is told from others by the iterator that Keras makes for it."""
@@ -129,20 +148,53 @@ class _Groups:
         if epoch is not self._epoch:
             self._epoch, self._first = epoch, 0
             self._next = self._pool.submit(self._group, 0)
-        rows = self._next.result()
+        x, y = self._next.result()
+        if self._is_told_to_end():
+            x, y = x[: self._batches.batch_size], y[: self._batches.batch_size]
         self._first += self._size
         if self._first < len(self._batches):
             self._next = self._pool.submit(self._group, self._first)
         if self._run is None:
-            self._run = self._traced(rows)
-        return self._run(*rows)
+            self._run = self._traced((x, y)) if self._has_variables() else self._each
+        return self._run(x, y)
+
+    def _is_told_to_end(self) -> bool:
+        """Say whether Keras asks after this step no more: it then is to be of one batch, as without groups."""
+        name = {"train": "stop_training", "test": "stop_evaluating"}[self._kind]
+        return bool(getattr(self._model, name, False))
+
+    def _has_variables(self) -> bool:
+        """Say whether the optimizer has its variables: one that a callback has put in place may not."""
+        return self._kind == "test" or self._model.optimizer is None or bool(self._model.optimizer.built)
+
+    def _make(self, force: bool = False) -> Any:
+        """Stand for Keras's own way to make its function: what it is made of may have changed, so that it is made."""
+        current = getattr(self._model, f"{self._kind}_function")
+        if current is not None and not force:
+            return current
+        anew = _Groups(self._kind, self._model, self._batches, self._size, self._pool)
+        anew._of_keras = self._made_by_keras()
+        anew._run = anew._each
+        anew.take_the_place()
+        return None
+
+    def _made_by_keras(self) -> Call:
+        getattr(type(self._model), f"make_{self._kind}_function")(self._model, force=True)
+        made: Call = getattr(self._model, f"{self._kind}_function")
+        self.take_the_place()
+        return made
 
     def _by_keras(self, rows: Any) -> dict[str, tf.Tensor]:
         if self._of_keras is None:
-            getattr(self._model, f"make_{self._kind}_function")(force=True)
-            self._of_keras = getattr(self._model, f"{self._kind}_function")
-            self.take_the_place()
+            self._of_keras = self._made_by_keras()
         return self._of_keras(rows)
+
+    def _each(self, x: Any, y: Any) -> dict[str, tf.Tensor]:
+        """Take the batches of a group one after the other, as Keras does."""
+        n = self._batches.batch_size
+        for begin in range(0, len(y), n):
+            logs = self._by_keras(iter([(x[begin : begin + n], y[begin : begin + n])]))
+        return logs
 
     def _group(self, first: int) -> Rows:
         x, y = self._batches.group(first, self._size)

@@ -46,6 +46,11 @@ class CheckpointWriter:
         if is_first:
             self._wait()
 
+    def note(self, checkpoint: Checkpoint) -> None:
+        """Let what is shown of the trial know of an epoch whose checkpoint is not written."""
+        self._wait()
+        self._copies.histories = checkpoint.histories
+
     def _wait(self) -> None:
         if self._last is not None:
             last, self._last = self._last, None

@@ -23,7 +23,7 @@ from autotune.seeds import derive_seed
 from autotune.study import StudySpec
 from autotune.training.attributes import note_folds
 from autotune.training.batches import Batches
-from autotune.training.building import build_metrics, built_model
+from autotune.training.building import build_metrics, built_model, shared
 from autotune.training.checkpoint import Checkpoint, FoldScore
 from autotune.training.copies import CheckpointCopies
 from autotune.training.disk import disk_full
@@ -91,6 +91,7 @@ class FoldJob:
         split: The digest of data and folds.
         timer: Counts the trial's seconds.
         events: Where the trial's event files are; None for none.
+        tell: Told what the person should know.
     """
 
     spec: StudySpec
@@ -105,13 +106,17 @@ class FoldJob:
     split: str
     timer: Timer
     events: TrialEvents | None
+    tell: Callable[[str], None]
 
     def seed(self, *place: int | str) -> int:
         """Return the seed of a place in this fold, e.g. ("epoch", 3)."""
         return derive_seed(self.spec.seed, *self.place, "fold", self.number, *place)
 
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Have the checkpoint of an epoch written, with what the epoch does not know: whose it is."""
+    def save(self, checkpoint: Checkpoint, is_whole: bool) -> None:
+        """Have the checkpoint of an epoch written, with what the epoch does not know: whose it is.
+
+        One that does not hold all there is to the network is not written: the trial would end with other numbers.
+        """
         identity = trial_identity(self.spec, self.trial, self.place, self.split)  # by now it has all its parameters
         whole = dataclasses.replace(
             checkpoint,
@@ -121,7 +126,7 @@ class FoldJob:
             process_seconds=self.timer.process_seconds,
         )
         with self.timer.spending("checkpoints"):
-            self.writer.save(whole)
+            (self.writer.save if is_whole else self.writer.note)(whole)
 
 
 def train_trial(
@@ -175,7 +180,8 @@ def train_trial(
         for number in range(len(finished), len(folds)):
             train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
             job = FoldJob(
-                spec, trial, place, writer, number, train, validation, refit, finished, split.digest, timer, events
+                *(spec, trial, place, writer, number, train, validation, refit, finished, split.digest, timer, events),
+                tell,
             )
             model, score = _train_fold(job, checkpoint)
             finished, checkpoint = (*finished, score), None
@@ -216,8 +222,7 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     if is_loss(spec.monitor) and not job.refit:
         job.trial.set_user_attr(MONITORED_LOSS, describe_loss(model))
     arguments = _fit_arguments(spec, job.trial)
-    batch_size = arguments.pop("batch_size", None) or _KERAS_BATCH_SIZE
-    validation_batch = arguments.pop("validation_batch_size", None) or max(batch_size, _VALIDATION_BATCH_SIZE)
+    batch_size, validation_batch = _batch_sizes(job, model, arguments)
     shuffled = partial(job.seed, "rows") if arguments.pop("shuffle", True) else None
     batches = Batches(
         job.train, batch_size, one_hot=spec.one_hot, pass_seed=shuffled, epochs_per_pass=spec.epochs_per_pass
@@ -232,7 +237,7 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     if checkpoint:
         restore(model, checkpoint)
     keeper = EpochKeeper(
-        spec, job.trial, job.seed, batches, callbacks, job.save, reports=job.number == 0, resume=checkpoint
+        spec, job.trial, job.seed, batches, callbacks, job.save, job.tell, reports=job.number == 0, resume=checkpoint
     )
     if job.events:
         job.events.write_hyperparameters(job.trial.params)
@@ -289,6 +294,17 @@ def _fit_arguments(spec: StudySpec, trial: optuna.Trial) -> dict[str, Any]:
             f"Make it inside `fit`, so that each fold has its own: {type(used[0]).__name__}(...).",
         )
     return dict(arguments)
+
+
+def _batch_sizes(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) -> tuple[int, int]:
+    """Take the batch sizes, of training and validation, out of the arguments of `fit`."""
+    n_devices = model.distribute_strategy.num_replicas_in_sync
+    size = arguments.pop("batch_size", None) or _KERAS_BATCH_SIZE
+    default = max(size, _VALIDATION_BATCH_SIZE // n_devices * n_devices)
+    validation = arguments.pop("validation_batch_size", None) or default
+    if n_devices == 1:
+        return size, validation
+    return shared(size, n_devices, len(job.train)), shared(validation, n_devices, len(job.validation))
 
 
 def _report_folds(trial: optuna.Trial, finished: tuple[FoldScore, ...], epochs: int) -> None:

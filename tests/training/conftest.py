@@ -61,6 +61,7 @@ class Bench:
     data: Dataset
     study: optuna.Study = field(default_factory=optuna.create_study)
     last: Watched | None = None
+    told: list[str] = field(default_factory=list)
 
     def folds(self, spec: StudySpec) -> tuple[Fold, ...]:
         return split(spec.folds, self.data.y, spec.seed)
@@ -84,7 +85,9 @@ class Bench:
         self.last = trial
         rows = Split(self.data, self.folds(spec), "split")
         place = ("trial", trial.number)
-        return train_trial(spec, trial, rows, self.folder, place=place, is_among_best=is_among_best, timer=timer)
+        return train_trial(
+            spec, trial, rows, self.folder, self.told.append, place=place, is_among_best=is_among_best, timer=timer
+        )
 
     def checkpoint(self, spec: StudySpec) -> Any:
         from autotune.training.copies import CheckpointCopies
