@@ -18,6 +18,8 @@ from autotune.errors import DamagedStoreError, SearchSpaceError, StorageError
 from autotune.running.beginning import run_started
 from autotune.running.claims import Claims
 from autotune.running.events import Note, Observer
+from autotune.running.given import configurations
+from autotune.running.given_trials import GivenTrials
 from autotune.running.gpus import NO_GPU, Gpu, select_gpus, visible_gpus
 from autotune.running.kept_models import KeptModels
 from autotune.running.leases import Lease
@@ -139,6 +141,7 @@ class Session:
             stopping=self.stopping,
             observer=observer,
             monitor=declared.monitor,
+            given=_given_trials(plan, claims, observer),
             damaged_rows=lambda trial: _damaged_rows(plan.assign(trial).rows),
         )
         return Job(
@@ -152,6 +155,14 @@ class Session:
             after_trial=models.tidy if plan.rows else _do_nothing,  # plain objectives have none
             observer=observer,
         )
+
+
+def _given_trials(plan: Plan, claims: Claims, observer: Observer) -> GivenTrials | None:
+    """Return what is given to a plain objective; where a network is built, its space was asked for beforehand."""
+    given = configurations(plan.declared.baseline, plan.declared.enqueue)
+    if plan.rows is not None or not given:
+        return None
+    return GivenTrials(given, lambda: claims.n_finished() > 0, observer)
 
 
 def _damaged_rows(rows: Rows | None) -> DamagedStoreError | None:

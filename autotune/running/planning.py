@@ -18,7 +18,7 @@ from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial
 
 from autotune.errors import StudyFileError, UsageError
-from autotune.running.budget import Budget
+from autotune.running.budget import FINISHED, Budget
 from autotune.running.events import Event, Note, Observer
 from autotune.running.patient_storage import Patience
 from autotune.running.places import Places
@@ -143,7 +143,7 @@ class Preparer:
         before = known.before
         if before is None and (meanwhile := read_settings(study)):  # another parent has begun it at the same time
             settings = dataclasses.replace(settings, threads=meanwhile.threads, token=meanwhile.token)
-        if before is None:
+        if before is None or not study.get_trials(deepcopy=False, states=FINISHED):  # it may have been corrected since
             for params in declared.enqueue:
                 study.enqueue_trial(dict(params), skip_if_exists=True)
         write_settings(study, settings)

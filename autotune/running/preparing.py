@@ -16,7 +16,6 @@ from typing import Any
 import cloudpickle
 import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from autotune.data import (
     Dataset,
@@ -35,11 +34,12 @@ from autotune.data import (
     store_folds,
     train_on_part,
 )
-from autotune.errors import AutotuneError, SearchSpaceError, StudyFileError
+from autotune.errors import AutotuneError, StudyFileError
+from autotune.running.asked_again import PastTrial, choice_changes, given_problems, replayed, space_changes
 from autotune.running.doubts import doubts_about
-from autotune.running.piped_trial import PipedTrial, Replay
+from autotune.running.given import BASELINE, configurations
 from autotune.running.source import StudySource
-from autotune.search import differences, with_epoch_policy
+from autotune.search import with_epoch_policy
 from autotune.seeds import derive_seed
 from autotune.stopping_rule import StopWhenFlat
 from autotune.study import Cost, Direction, EpochPolicy, StudySpec
@@ -97,16 +97,6 @@ def open_rows(rows: Rows) -> Split:
         DamagedStoreError: They are missing, or not of the size and form that they were stored with.
     """
     return Split(open_stored(rows.dataset), load_folds(rows.folds), rows.digest)
-
-
-@dataclass(frozen=True)
-class PastTrial:
-    """What a stored trial was asked, to see whether the study file still asks the same."""
-
-    number: int
-    params: dict[str, Any]
-    distributions: dict[str, BaseDistribution]
-    is_finished: bool
 
 
 @dataclass(frozen=True)
@@ -189,10 +179,10 @@ class Prepare:
             return rows
 
         rows = rows_of_folds(folds)
-        replayed = _replayed(spec, data.subset(folds[0].train), self.past)
-        is_new = self.repeats or not self.past
-        problems = _given_problems(spec, data.subset(folds[0].train)) if is_new else []
-        changes = _space_changes(replayed), _choice_changes(replayed), problems
+        again = replayed(spec, data.subset(folds[0].train), self.past)
+        is_new = self.repeats or not any(trial.is_finished for trial in self.past)
+        problems = given_problems(spec, data.subset(folds[0].train)) if is_new else []
+        changes = space_changes(again), choice_changes(again), problems
         seeds = [derive_seed(spec.seed, "repeat", repeat) for repeat in range(self.repeats)]
         anew = {
             (repeat, fraction): rows_of_folds(self._folds(spec, data, seed, fraction))
@@ -251,6 +241,9 @@ def _declaration(spec: StudySpec) -> Declaration:
         named["pruner"] = with_epoch_policy(spec.pruner, spec.epoch_policy)
         if spec.sampler is not None:
             named["sampler"] = partial(_sampler, spec.sampler, spec.epoch_policy)
+    given = {label: dict(params) for label, params in configurations(spec.baseline, spec.enqueue).items()}
+    named["baseline"] = given.pop(BASELINE, None)
+    named["enqueue"] = tuple(given.values())
     return Declaration(
         **named,
         has_test_rows=has_test_rows(spec.dataset) if isinstance(spec.dataset, str) else spec.test_dataset is not None,
@@ -294,86 +287,3 @@ def rows_of(name: str, function: Callable[[], object]) -> Dataset:
             "Return autotune.Dataset(x, y).",
         )
     return data
-
-
-_Replayed = list[tuple[PastTrial, dict[str, BaseDistribution]]]
-
-
-def _replayed(spec: StudySpec, data: Dataset, past: list[PastTrial]) -> _Replayed:
-    """Ask the study file anew for each stored trial, and say what it asks for now.
-
-    One that cannot be built is left out: it has failed as a trial, too.
-    """
-    asked = [(trial, *_asked(spec, data, trial.params, trial.number)) for trial in past]
-    return [(trial, distributions) for trial, distributions, problem in asked if problem is None]
-
-
-def _asked(
-    spec: StudySpec, data: Dataset, params: Mapping[str, Any], number: int = 0
-) -> tuple[dict[str, BaseDistribution], Exception | None]:
-    """Return what the study file asks for, given those values, and what it stopped with."""
-    replay = Replay(dict(params), number)
-    piped: Any = PipedTrial(replay)
-    try:
-        if spec.build is not None:
-            spec.build(piped, data)
-        if spec.fit is not None:
-            spec.fit(piped)
-    except SearchSpaceError:
-        raise
-    except Exception as error:
-        return replay.distributions, error
-    return replay.distributions, None
-
-
-def _given_problems(spec: StudySpec, data: Dataset) -> list[str]:
-    """Say what is wrong with the configurations that the study file gives itself."""
-    given = [("baseline", spec.baseline)] if spec.baseline is not None else []
-    given += [(f"enqueue[{number}]", params) for number, params in enumerate(spec.enqueue)]
-    problems = []
-    for name, params in given:
-        asked, error = _asked(spec, data, params)
-        found = _problems(params, asked, is_whole=name == "baseline") if error is None else _outside(params, asked)
-        if error is not None and not found:
-            found = [f"it cannot be built: {type(error).__name__}: {error}"]
-        problems += [f"{name}: {problem}" for problem in found]
-    return problems
-
-
-def _problems(params: Mapping[str, Any], asked: Mapping[str, BaseDistribution], is_whole: bool) -> list[str]:
-    problems = [f"{name} is missing: {asked[name]}" for name in asked if is_whole and name not in params]
-    problems += [f"{name} is not asked for" for name in params if name not in asked]
-    return problems + _outside(params, asked)
-
-
-def _outside(params: Mapping[str, Any], asked: Mapping[str, BaseDistribution]) -> list[str]:
-    return [
-        f"{name}={params[name]!r} is not in {distribution}"
-        for name, distribution in asked.items()
-        if name in params and not _contains(distribution, params[name])
-    ]
-
-
-def _contains(distribution: BaseDistribution, value: Any) -> bool:
-    try:
-        return distribution._contains(distribution.to_internal_repr(value))
-    except (ValueError, TypeError):
-        return False
-
-
-def _space_changes(replayed: _Replayed) -> list[str]:
-    for trial, now in replayed:
-        if trial.is_finished and (changes := differences(trial.distributions, now)):
-            return changes
-    return []
-
-
-def _choice_changes(replayed: _Replayed) -> list[str]:
-    for trial, now in replayed:
-        common = trial.distributions.keys() & now.keys()
-        before = {
-            n: trial.distributions[n] for n in common if isinstance(trial.distributions[n], CategoricalDistribution)
-        }
-        if changes := differences(before, {name: now[name] for name in before}):
-            return changes
-    return []

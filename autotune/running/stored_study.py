@@ -9,8 +9,9 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
+from autotune.running.asked_again import PastTrial
 from autotune.running.budget import FINISHED
-from autotune.running.preparing import Declaration, PastTrial
+from autotune.running.preparing import Declaration
 from autotune.running.settings import KnownSpace, refuse
 from autotune.search import NoiseAwarePruner, SeededSampler, by_folds, tpe
 from autotune.study import Direction

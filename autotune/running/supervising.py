@@ -18,6 +18,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from autotune.errors import DamagedStoreError, TrainingError
 from autotune.running.claims import Claims
 from autotune.running.events import FoldFinished, Note, Observer, StepReported
+from autotune.running.given_trials import GivenTrials, OutsideError
 from autotune.running.memory import died_of_memory, kernel_kills
 from autotune.running.piped_trial import Request, answer, asked_distribution
 from autotune.running.processes import KILLED, Launcher, LauncherClosedError, TrialProcess
@@ -52,6 +53,7 @@ class Supervisor:
         stopping: Set before the launcher is closed.
         observer: Told each report.
         monitor: The monitored metric; None for a plain objective.
+        given: What the study file gives to trials of a plain objective; None for nothing.
         damaged_rows: Says what is wrong with the rows on disk that a trial trains on; None if nothing is.
     """
 
@@ -65,6 +67,7 @@ class Supervisor:
     stopping: threading.Event
     observer: Observer
     monitor: str | None = None
+    given: GivenTrials | None = None
     damaged_rows: Callable[[optuna.Trial], DamagedStoreError | None] = lambda trial: None
     _comparing_losses: threading.Lock = field(default_factory=threading.Lock)
 
@@ -99,7 +102,7 @@ class Supervisor:
         if request.name == "is_among_best":
             return "value", self.would_keep(request.args[0])
         if request.name.startswith("suggest_"):
-            self._refuse_new_space(request)
+            self._hold_to_space(trial, request)
             return self._suggested(trial, request)
         if request.name == "set_user_attr" and request.args[0] == MONITORED_LOSS:
             with self._comparing_losses:
@@ -134,15 +137,18 @@ class Supervisor:
                 'Monitor a metric instead: compile with metrics=["accuracy"], say, and set monitor="val_accuracy".',
             )
 
-    def _refuse_new_space(self, request: Request) -> None:
-        if self.known_space is None:
+    def _hold_to_space(self, trial: optuna.Trial, request: Request) -> None:
+        """Refuse a space that has changed since the study began, and values that are not in it."""
+        if self.known_space is None and self.given is None:
             return
         try:
             asked = asked_distribution(request)
         except (TypeError, ValueError):
             return  # not a range at all: the real trial says so to the study file
-        if asked is not None:
+        if asked is not None and self.known_space is not None:
             self.known_space.refuse_new(self.study.study_name, *asked)
+        if asked is not None and self.given is not None:
+            self.given.check(trial.storage.get_trial(trial._trial_id), *asked)
 
 
 class Supervision:
@@ -183,6 +189,11 @@ class Supervision:
         """
         try:
             outcome = self._until_outcome()
+            if outcome is not None and outcome.kind in ("complete", "pruned") and self._supervisor.given is not None:
+                self._supervisor.given.note_unused(self._trial.storage.get_trial(self._trial._trial_id))
+        except OutsideError as problem:
+            error = problem.error if problem.ends_run else None
+            outcome = Outcome("failed", reason="error", message=str(problem), error=error)
         except UpdateFinishedTrialError:
             self._end()
             raise NotOursError from None

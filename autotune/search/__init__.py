@@ -2,6 +2,7 @@
 
 from autotune.search.countable import countable_trial
 from autotune.search.curve_search import CurvePruner, CurveSampler, predicted_best, with_epoch_policy
+from autotune.search.domain import n_values, value_at
 from autotune.search.exhaustion import (
     FAULTS_OF_CONFIGURATION,
     has_more,
@@ -48,6 +49,7 @@ __all__ = [
     "has_more",
     "is_countable",
     "is_exhausted",
+    "n_values",
     "predicted_best",
     "report",
     "rough_key",
@@ -55,5 +57,6 @@ __all__ = [
     "tpe",
     "tried",
     "twin",
+    "value_at",
     "with_epoch_policy",
 ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import optuna
 import pytest
 
 import autotune
 from autotune.errors import StudyFileError, UsageError
+from autotune.running.events import Event, Note
 
 TOY = """
 from autotune import StudySpec
@@ -49,6 +51,47 @@ def test_a_new_study_begins_with_them_once(tmp_path: Path) -> None:
 def test_what_is_no_list_of_dicts_is_told(tmp_path: Path) -> None:
     with pytest.raises(StudyFileError, match="no list of dicts"):
         autotune.run(study_file(tmp_path, TOY, '{"x": 1}'), run_dir=tmp_path / "runs")
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
+    given = '[{"x": __import__("numpy").float32(0.25)}], baseline={"x": __import__("numpy").float64(0.5), "y": 0}'
+    study = autotune.run(study_file(tmp_path, TOY, given), n_trials=1, workers=1, run_dir=tmp_path / "runs")
+    assert study.trials[0].params["x"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ('[{"x": 0.5}, {"x": {1, 2}}]', r"enqueue\[1\] gives 'x' what no search space has: {1, 2} is a set"),
+        ('[{"y": 0.5}, {"x": 99}, {"x": "a"}]', r"enqueue\[2\]: x='a' is not in FloatDistribution"),
+        ('[{"x": 99}]', r"enqueue\[0\]: x=99 is not in FloatDistribution"),
+        ('[], baseline={"y": "a"}', r"baseline: y='a' is not in FloatDistribution"),
+    ],
+)
+def test_what_does_not_fit_ends_the_run_at_its_beginning_and_leaves_no_study(
+    tmp_path: Path, given: str, words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        autotune.run(study_file(tmp_path, TOY, given), workers=1, run_dir=tmp_path / "runs")
+    assert optuna.get_all_study_names(f"sqlite:///{tmp_path}/runs/autotune.db") == []
+    corrected = study_file(tmp_path, TOY, '[{"x": 0.5}]')
+    study = autotune.run(corrected, n_trials=1, workers=1, run_dir=tmp_path / "runs")
+    assert [t.params["x"] for t in study.trials] == [0.5]
+
+
+def test_later_ones_fail_alone_and_misspelt_ones_are_told(tmp_path: Path) -> None:
+    events: list[Event] = []
+    file = study_file(tmp_path, TOY, '[{"xx": 0.5}, {"y": -1}]')
+    study = autotune.run(file, n_trials=2, workers=1, run_dir=tmp_path / "runs", observer=events.append)
+    said = [(event.number, event.text) for event in events if isinstance(event, Note)]
+    outside = "enqueue[1]: y=-1 is not in FloatDistribution(high=1.0, log=False, low=0.0, step=None)"
+    assert said == [
+        (0, f"{outside}, which this trial asks for"),
+        (0, "enqueue[0] gives 'xx'; this trial asked for 'x', 'y'"),
+        (1, f"{outside}, and the trial has failed"),
+    ]
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert outside in study.trials[1].user_attrs["failure_message"]
 
 
 @pytest.mark.trains
