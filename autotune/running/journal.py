@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shutil
+import weakref
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,18 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 
+from autotune.running.watched_file import WatchedFile
+
 _GRACE_S = 30  # a line is written in milliseconds; Optuna's own default, and other programs may write this file, too
 
 
-def open_journal(path: Path, grace_s: int = _GRACE_S) -> JournalStorage:
+def open_journal(path: Path, grace_s: int = _GRACE_S, saves: bool = False) -> JournalStorage:
     """Open a journal file, creating it if it is new.
 
     Args:
         path: The file, absolute.
         grace_s: After how long the lock of a process that has died is taken from it.
+        saves: Whether what is in the file is saved if the file is deleted, moved or replaced.
 
     Raises:
         FileNotFoundError: If its folder is not there.
@@ -29,9 +34,32 @@ def open_journal(path: Path, grace_s: int = _GRACE_S) -> JournalStorage:
         raise FileNotFoundError(f"there is no folder {path.parent}")
     try:
         lock: Any = _MendingLock(path, grace_s)  # Optuna's base class of locks is private, and has just its two methods
-        return _ClaimingJournal(JournalFileBackend(str(path), lock))
+        return _ClaimingJournal(_WatchedBackend(path, lock, saves))
     except (ValueError, KeyError, TypeError, AssertionError) as error:
         raise ValueError(f"it is not a journal of Optuna's ({type(error).__name__}: {error})") from None
+
+
+class _WatchedBackend(JournalFileBackend):
+    """Optuna's file, which must still be the one that was opened whenever it is read or written."""
+
+    def __init__(self, path: Path, lock: Any, saves: bool) -> None:
+        super().__init__(str(path), lock)
+        self._opened = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._opened)
+        self._watched = WatchedFile(path, (), lambda saved: f"journal:///{saved}", self._save if saves else None)
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        self._watched.check()
+        return super().read_logs(log_number_from)
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self._watched.check()
+        super().append_logs(logs)
+
+    def _save(self, path: Path) -> None:
+        with os.fdopen(os.dup(self._opened), "rb") as opened, path.open("wb") as saved:
+            opened.seek(0)
+            shutil.copyfileobj(opened, saved)
 
 
 class _MendingLock:

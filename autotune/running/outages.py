@@ -81,8 +81,12 @@ def _state(error: sqlalchemy.exc.DBAPIError) -> str:
     return getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
 
 
-def _is_proxy_away(error: BaseException) -> bool:
+def is_servers(error: BaseException) -> bool:
+    """Say whether a gRPC proxy passes on what has gone wrong where the storage is."""
     grpc = sys.modules.get("grpc")  # an extra: where it was never imported, the error is not its
-    if grpc is None or not isinstance(error, grpc.RpcError) or not callable(getattr(error, "code", None)):
-        return False
-    return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    return grpc is not None and isinstance(error, grpc.RpcError) and callable(getattr(error, "code", None))
+
+
+def _is_proxy_away(error: BaseException) -> bool:
+    away = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+    return is_servers(error) and getattr(error, "code")().name in away  # noqa: B009 -- reason: not in BaseException

@@ -25,10 +25,10 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.errors import StorageError
+from autotune.errors import StorageError, StorageLostError
 from autotune.escaping import say
 from autotune.running.database import QuickStorage
-from autotune.running.outages import is_away, reason
+from autotune.running.outages import is_away, is_servers, reason
 
 T = TypeVar("T")
 
@@ -134,6 +134,8 @@ class PatientStorage(BaseStorage):
             try:
                 result = request(here.storage)
             except Exception as error:
+                if is_servers(error) and not is_away(error):
+                    raise _failed_there(self._name, error) from error
                 if not is_away(error):
                     raise
                 failure = error
@@ -293,6 +295,14 @@ def _gave_up(name: str, failure: Exception) -> StorageError:
         f"the storage {name} does not answer: {reason(failure)}.",
         "It is waited for, but not for ever, and not when the run is to end.",
         "Run the same command again when it answers: what was running goes on with all its finished epochs.",
+    )
+
+
+def _failed_there(name: str, failure: Exception) -> StorageLostError:
+    return StorageLostError(
+        f"the storage {name} answers with an error: {reason(failure)}.",
+        "It passes on what goes wrong where the studies are kept.",
+        "See what `autotune serve` says there, put that right, and run the same command again.",
     )
 
 

@@ -2,7 +2,8 @@
 
 Readers and the writer do not wait for each other (WAL), and commits do not wait for the disk (`synchronous=NORMAL`: a
 power cut may lose the last ones, never the file). Transactions that may write are immediate, so that what one has read
-is still true when it writes: two slots cannot claim one trial.
+is still true when it writes: two slots cannot claim one trial. At the beginning of each, the path must still lead to
+the open file.
 """
 
 from __future__ import annotations
@@ -11,17 +12,24 @@ import datetime
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.errors import StorageLostError
 from autotune.running.database import IS_WRITABLE, QuickStorage, as_made, is_empty, naming_errors
+from autotune.running.storage_url import sqlite_url
+from autotune.running.watched_file import WatchedFile
 
 _BEGIN = "autotune_begin"  # the option of a connection that says how its transactions begin
 _ALONE = "with the only statement"
+_DAMAGE = ("malformed", "not a database", "no such table", "readonly database")
+_ANY = "SELECT name FROM sqlite_master LIMIT 1"
 _TRIALS = models.TrialModel.__table__
 
 
@@ -35,9 +43,12 @@ class SqliteStorage(QuickStorage):
         busy_timeout_s: For how long to wait for others who write.
         pool: Arguments of SQLAlchemy's about its pool of connections.
         to_look: Whether it is opened to look at it only: it is not made, and SQLite refuses whatever would change it.
+        file: Where it is; None if it is in memory. What is in it is saved if it is deleted, moved or replaced.
     """
 
-    def __init__(self, url: str, busy_timeout_s: float, pool: dict[str, Any], to_look: bool = False) -> None:
+    def __init__(
+        self, url: str, busy_timeout_s: float, pool: dict[str, Any], to_look: bool = False, file: Path | None = None
+    ) -> None:
         super().__init__(
             url,
             engine_kwargs={
@@ -49,6 +60,23 @@ class SqliteStorage(QuickStorage):
             skip_table_creation=to_look,
         )
         sqlalchemy.event.listen(self.engine, "begin", _begin)
+        if file is not None:
+            self._watch(file, to_look)
+
+    def _watch(self, file: Path, to_look: bool) -> None:
+        """Have every transaction make sure that the path still leads to the open file."""
+        if to_look:
+            watched = WatchedFile(file, (), sqlite_url, None)
+        else:
+            sqlalchemy.event.listen(self.engine, "handle_error", partial(_name_damage, file))
+            # Never given back: files that are open stay what they are, and can be read whatever becomes of their names.
+            self._reserve = self.engine.raw_connection()
+            look = self._reserve.cursor()
+            look.execute(_ANY)  # opens the log, too
+            look.close()
+            watched = WatchedFile(file, ("-wal", "-shm"), sqlite_url, partial(_save, self._reserve))
+        sqlalchemy.event.listen(self.engine, "begin", lambda _: watched.check(), insert=True)
+        sqlalchemy.event.listen(self.engine, "do_connect", lambda *_: watched.check())  # it would be made anew
 
     @contextmanager
     def writing(self) -> Iterator[sqlalchemy.Connection]:
@@ -111,6 +139,25 @@ def _prepare_connection(connection: sqlite3.Connection, record: Any) -> None:
 def _prepare_look(connection: sqlite3.Connection, record: Any) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA query_only=ON").close()
+
+
+def _name_damage(file: Path, context: sqlalchemy.ExceptionContext) -> Exception | None:
+    error = str(context.original_exception)
+    if not any(words in error for words in _DAMAGE):
+        return None
+    return StorageLostError(
+        f"the storage {file} cannot be used any more: {error}.",
+        "Another program has changed it while it was in use, or its disk fails.",
+        "Bring back a copy of it, or give its disk back to it, and run the same command again.",
+    )
+
+
+def _save(reserve: Any, path: Path) -> None:
+    """Write what an open connection sees to `path`; trials that run, which nobody can say the end of, wait there."""
+    with closing(sqlite3.connect(path)) as saved:
+        reserve.driver_connection.backup(saved)
+        with saved:
+            saved.execute("UPDATE trials SET state = 'WAITING' WHERE state = 'RUNNING'")
 
 
 def _begin(connection: sqlalchemy.Connection) -> None:

@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 
-from autotune.errors import UsageError
+from autotune.errors import StorageLostError, UsageError
 from autotune.running.interruption import on_signals
 from autotune.running.patient_storage import Patience
 from autotune.running.processes import Launcher, LauncherClosedError
@@ -43,6 +43,8 @@ def stoppable(launcher: Launcher, timeout_s: float | None) -> Iterator[tuple[thr
             if interrupted.is_set():
                 raise KeyboardInterrupt from None
             raise _too_short(timeout_s) from None
+        except StorageLostError:  # it says where what the storage held is now
+            raise
         except Exception as error:
             if interrupted.is_set():
                 raise KeyboardInterrupt from error

@@ -54,7 +54,8 @@ _EXTRAS = {"psycopg": "postgres", "grpc": "grpc", "google": "grpc"}  # google.pr
 def open_storage(url: str, patience: Patience | None = None) -> PatientStorage:
     """Open the storage at `url`, creating its tables or its file if it is new.
 
-    A storage that is away is waited for: for a minute when it is opened, longer afterwards.
+    A storage that is away is waited for: for a minute when it is opened, longer afterwards. If its file is deleted,
+    moved or replaced while it is in use, what was in it is saved, and a `StorageLostError` is raised.
 
     Args:
         url: "sqlite:///runs/autotune.db", "postgresql+psycopg://user@host/db" or another URL of SQLAlchemy's;
@@ -124,7 +125,7 @@ def _open_parsed(parsed: sqlalchemy.URL, url: str, to_look: bool) -> BaseStorage
     if kind == "postgresql":
         return _open_postgresql(parsed, to_look)
     if kind == "journal":
-        return open_journal(_journal_file(parsed))
+        return open_journal(_journal_file(parsed), saves=not to_look)
     if kind == "grpc":
         return _open_proxy(parsed)
     return optuna.storages.get_storage(url)
@@ -154,8 +155,8 @@ def _open_sqlite(url: sqlalchemy.URL, to_look: bool) -> BaseStorage:
 
 
 def _sqlite(url: sqlalchemy.URL, to_look: bool) -> SqliteStorage:
-    pool = {"pool_size": 4, "max_overflow": -1} if storage_file(url) is not None else {}
-    return SqliteStorage(url.render_as_string(hide_password=False), _BUSY_TIMEOUT_S, pool, to_look)
+    pool = {"pool_size": 5, "max_overflow": -1} if (file := storage_file(url)) is not None else {}
+    return SqliteStorage(url.render_as_string(hide_password=False), _BUSY_TIMEOUT_S, pool, to_look, file)
 
 
 def _sqlite_to_look(url: sqlalchemy.URL, opening: contextlib.AbstractContextManager[object]) -> SqliteStorage:

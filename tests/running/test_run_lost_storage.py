@@ -1,0 +1,184 @@
+"""A storage whose file is deleted, moved or replaced stops the run that uses it, and all that it held is saved."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+import autotune
+from autotune.cli import main
+from autotune.errors import StorageLostError
+from autotune.running.storage import open_storage, open_to_look, sqlite_url
+
+StudyFile = Callable[..., Path]
+
+LOSSES = {
+    "deleted": "(RUNS / 'autotune.db').unlink()",
+    "deleted with its log": "[path.unlink() for path in RUNS.glob('autotune.db*')]",
+    "deleted with its folder": "shutil.rmtree(RUNS)",
+    "moved": "(RUNS / 'autotune.db').rename(RUNS / 'moved.db')",
+    "moved with its folder": "RUNS.rename(HERE / 'old')",
+    "replaced": "shutil.copy(RUNS / 'autotune.db', HERE / 'old.db'); (HERE / 'old.db').replace(RUNS / 'autotune.db')",
+    "without its log": "(RUNS / 'autotune.db-wal').unlink()",
+}
+CODE = """
+import shutil
+
+RUNS = HERE / "runs"
+
+def objective(trial):
+    x = trial.suggest_float("x", 0, 1)
+    trial.report(x, 1)
+    if trial.number == 2 and first_time("lost"):
+        {loss}
+    trial.report(x, 2)
+    return x
+"""
+
+
+def _values(storage: str) -> dict[int, float | None]:
+    trials = optuna.load_study(study_name="toy", storage=open_storage(storage)).get_trials()
+    return {t.number: t.value for t in trials if t.state.is_finished()}
+
+
+def _saved_at(error: StorageLostError, folder: Path) -> str:
+    (saved,) = folder.rglob("*.saved.*")
+    assert error.expected.endswith(f" {saved}")
+    url = error.fix.rpartition(" ")[2]
+    assert error.fix == f"To go on from there, run the same command with --storage {url}"
+    return url
+
+
+@pytest.mark.parametrize("how", list(LOSSES))
+def test_a_database_that_is_lost_stops_the_run_and_another_goes_on_from_what_was_saved(
+    study_file: StudyFile, run_dir: Path, tmp_path: Path, how: str
+) -> None:
+    file = study_file(CODE.format(loss=LOSSES[how]))
+    with pytest.raises(StorageLostError, match="is not what it was when it was opened") as caught:
+        autotune.run(file, run_dir=run_dir, workers=1)
+    saved = _saved_at(caught.value, tmp_path)
+    before = _values(saved)
+    assert len(before) == 2
+    autotune.run(file, run_dir=run_dir, storage=saved, workers=1)
+    after = _values(saved)
+    assert before.items() < after.items()
+    assert len(after) == 4
+
+
+@pytest.mark.parametrize("loss", ["unlink()", "rename(HERE / 'old.log')", "write_text('')"])
+def test_a_journal_that_is_lost_stops_the_run_and_another_goes_on_from_what_was_saved(
+    study_file: StudyFile, run_dir: Path, tmp_path: Path, loss: str
+) -> None:
+    run_dir.mkdir()
+    journal = f"journal:///{run_dir}/study.log"
+    path = "HERE / 'new.log'" if "write" in loss else "RUNS / 'study.log'"
+    then = "; (HERE / 'new.log').replace(RUNS / 'study.log')" if "write" in loss else ""
+    file = study_file(CODE.format(loss=f"({path}).{loss}{then}"))
+    with pytest.raises(StorageLostError) as caught:
+        autotune.run(file, run_dir=run_dir, storage=journal, workers=1)
+    saved = _saved_at(caught.value, tmp_path)
+    before = _values(saved)
+    assert len(before) == 2
+    autotune.run(file, run_dir=run_dir, storage=saved, workers=1, lease_s=0.5)
+    assert before.items() < _values(saved).items()
+
+
+def test_the_command_says_so_in_three_lines_and_shows_no_best_value(
+    study_file: StudyFile, run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = study_file(CODE.format(loss=LOSSES["deleted with its folder"]))
+    assert main(["run", str(file), "--run-dir", str(run_dir), "--workers", "1"]) == 1
+    output, errors = capsys.readouterr()
+    assert errors.startswith("StorageLostError: the storage ")
+    assert len([line for line in errors.splitlines() if not line.startswith("[I")]) == 3
+    assert "best" not in output.splitlines()[-1]
+
+
+def test_a_database_that_is_deleted_when_all_is_done_is_noticed_too(study_file: StudyFile, run_dir: Path) -> None:
+    def delete(event: Any) -> None:
+        if type(event).__name__ == "TrialEnded" and event.finished == 4:
+            (run_dir / "autotune.db").unlink()
+
+    with pytest.raises(StorageLostError):
+        autotune.run(study_file(CODE.format(loss="pass")), run_dir=run_dir, workers=1, observer=delete)
+
+
+def test_whoever_stops_a_run_is_told_that_its_database_is_lost(study_file: StudyFile, run_dir: Path) -> None:
+    def delete(event: Any) -> None:
+        if type(event).__name__ == "TrialStarted":
+            (run_dir / "autotune.db").unlink()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(StorageLostError):
+        autotune.run(study_file(CODE.format(loss="signal.pause()")), run_dir=run_dir, workers=1, observer=delete)
+
+
+def test_two_who_use_a_lost_database_save_it_under_two_names(tmp_path: Path) -> None:
+    first, second = (open_storage(sqlite_url(tmp_path / "study.db")) for _ in range(2))
+    optuna.create_study(study_name="toy", storage=first)
+    (tmp_path / "study.db").unlink()
+    for storage in (first, second, first):
+        with pytest.raises(StorageLostError, match="deleted or moved"):
+            storage.get_all_studies()
+    assert sorted(path.name for path in tmp_path.glob("*saved*")) == ["study.saved-2.db", "study.saved.db"]
+    for path in tmp_path.glob("*saved*"):
+        assert optuna.get_all_study_names(sqlite_url(path)) == ["toy"]
+
+
+def test_whoever_looks_at_a_lost_database_writes_nothing(tmp_path: Path) -> None:
+    optuna.create_study(study_name="toy", storage=sqlite_url(tmp_path / "study.db"))
+    looked_at = open_to_look(sqlite_url(tmp_path / "study.db"))
+    assert looked_at is not None
+    (tmp_path / "study.db").rename(tmp_path / "moved.db")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(StorageLostError, match="deleted or moved"):
+        looked_at.get_all_studies()
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_lost_database_behind_a_proxy_is_named_and_saved_there(tmp_path: Path, served: Callable[[str], str]) -> None:
+    storage = open_storage(served(sqlite_url(tmp_path / "study.db")))
+    optuna.create_study(study_name="toy", storage=storage)
+    (tmp_path / "study.db").unlink()
+    with pytest.raises(StorageLostError, match=r"grpc://.* answers with an error: .*study.db is not what it was"):
+        storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], "other")
+    assert optuna.get_all_study_names(sqlite_url(tmp_path / "study.saved.db")) == ["toy"]
+
+
+def test_no_file_is_made_where_a_database_was_lost(tmp_path: Path) -> None:
+    storage = open_storage(sqlite_url(tmp_path / "study.db"))
+    engine = storage.inner._backend.engine
+    held = [engine.connect() for _ in range(10)]  # the next one has to be opened anew
+    (tmp_path / "study.db").unlink()
+    with pytest.raises(StorageLostError):
+        storage.get_all_studies()
+    for connection in held:
+        connection.close()
+    assert not (tmp_path / "study.db").exists()
+
+
+def test_a_database_whose_contents_are_gone_is_named_in_three_lines(study_file: StudyFile, run_dir: Path) -> None:
+    loss = "sqlite3.connect(RUNS / 'autotune.db').executescript('PRAGMA foreign_keys = OFF; DROP TABLE trials')"
+    with pytest.raises(StorageLostError, match=r"autotune.db cannot be used any more: no such table: trials"):
+        autotune.run(study_file("import sqlite3\n" + CODE.format(loss=loss)), run_dir=run_dir, workers=1)
+
+
+def test_a_database_that_others_use_and_leave_is_not_lost(tmp_path: Path) -> None:
+    storage = open_storage(sqlite_url(tmp_path / "study.db"))
+    optuna.create_study(study_name="toy", storage=storage)
+    other = sqlite3.connect(tmp_path / "study.db")
+    other.execute("INSERT INTO study_user_attributes (study_id, key, value_json) VALUES (1, 'a', '1')")
+    other.commit()
+    other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.execute("VACUUM")
+    other.close()
+    shutil.copy(tmp_path / "study.db", tmp_path / "backup.db")
+    assert storage.get_study_user_attrs(1) == {"a": 1}
