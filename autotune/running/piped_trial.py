@@ -7,6 +7,7 @@ is a tuple (method or property, arguments); every answer is ("value", value) or 
 from __future__ import annotations
 
 import datetime
+import json
 import pickle
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -23,8 +24,17 @@ from optuna.distributions import (
 from optuna.exceptions import StorageInternalError
 from optuna.trial import BaseTrial
 
+from autotune.errors import SearchSpaceError
 from autotune.running.outages import is_refusal, reason
-from autotune.running.plain_values import place_of, plain_choices, plain_name, plain_number
+from autotune.running.plain_values import (
+    NotPlainError,
+    as_float,
+    place_of,
+    plain,
+    plain_choices,
+    plain_name,
+    plain_number,
+)
 from autotune.search import report, should_prune
 from autotune.training.timing import Phase, Timer
 
@@ -95,16 +105,24 @@ class PipedTrial(BaseTrial):
         return float(self._suggest("suggest_discrete_uniform", name, low, high, q))
 
     def report(self, value: float, step: int) -> None:
-        self._ask("report", _as_float(value), _as_int(step))
+        self._ask("report", as_float(value), _as_int(step))
 
     def should_prune(self) -> bool:
         return bool(self._ask("should_prune"))
 
     def set_user_attr(self, key: str, value: Any) -> None:
-        self._ask("set_user_attr", key, value)
+        try:
+            kept = plain(value)
+            json.dumps(kept)  # which refuses integers of too many digits
+            self._ask("set_user_attr", plain_name(key, "a user attribute"), kept)
+        except (NotPlainError, SearchSpaceError, ValueError) as error:  # work is not lost for a remark on it
+            why = error.happened if isinstance(error, SearchSpaceError) else str(error)
+            text = f"the user attribute {key!r} is left out: {why}; numbers, strings, lists and dicts can be kept"
+            print(text)
+            self.note(text)
 
     def set_constraint(self, key: str, value: float) -> None:
-        self._ask("set_constraint", key, _as_float(value))
+        self._ask("set_constraint", key, as_float(value))
 
     def note(self, text: str) -> None:
         """Tell the person in front of the run something about this trial, in any thread. Optuna's own trials cannot."""
@@ -264,18 +282,6 @@ class Replay:
 
 def _phase_of(request: str) -> Phase:
     return "suggestions" if request.startswith("suggest_") else "reports"
-
-
-def _as_float(value: Any) -> float:
-    """Return a number without what only the trial process can load.
-
-    Raises:
-        TypeError: If it is none, as Optuna's trials do.
-    """
-    try:
-        return float(plain_number(value))
-    except (TypeError, ValueError):
-        raise TypeError(f"The value is of type {type(value).__name__!r}, but is to be a float.") from None
 
 
 def _as_int(step: Any) -> int:

@@ -46,6 +46,22 @@ def plain_number(value: Any) -> Any:
     return value if array is None or array.ndim else array.item()
 
 
+def as_float(value: Any) -> float:
+    """Return a number of any kind as a float: NumPy's, a tensor's, a decimal number, a fraction.
+
+    Raises:
+        TypeError: If it is none, as Optuna's trials do.
+    """
+    array = _as_array(value)
+    if array is not None and array.size == 1:  # `float` of an array with an axis will be an error
+        value = array.item()
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        what = f"{_shown(value)} is of type {type(value).__name__!r}"
+        raise TypeError(f"{what}, and cannot be made a float") from None
+
+
 def plain_choices(name: str, choices: Sequence[Any]) -> list[Any]:
     """Return the choices of a categorical parameter as storages keep them, in their order.
 

@@ -9,7 +9,7 @@ import os
 import random
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any, Literal
@@ -28,6 +28,7 @@ from autotune.errors import (
 from autotune.running.kept_result import KeptResult
 from autotune.running.memory import is_out_of_memory
 from autotune.running.piped_trial import PipedTrial
+from autotune.running.plain_values import as_float
 from autotune.running.preparing import Rows, open_rows
 from autotune.running.slots import Slot
 from autotune.running.source import StudySource
@@ -221,7 +222,11 @@ def _make_tensorflow_repeatable(seed: int, slot: Slot) -> None:
     keras.utils.set_random_seed(seed)
 
 
-def _as_number(value: object) -> float:
-    if isinstance(value, (int, float, np.number)):
-        return float(value)
-    raise TypeError(f"the objective returned {value!r}; it is to return a number.")
+def _as_number(returned: Any) -> float:
+    """Return what an objective has returned as Optuna takes it: a number, or a sequence of one."""
+    is_one = isinstance(returned, Sequence) and not isinstance(returned, (str, bytes)) and len(returned) == 1
+    value = returned[0] if is_one else returned
+    with contextlib.suppress(TypeError):
+        if not isinstance(value, (str, bytes)):  # Optuna takes text for a number in reports alone
+            return as_float(value)
+    raise TypeError(f"the objective returned {returned!r}; it is to return a number.")

@@ -141,7 +141,6 @@ def test_a_trial_knows_its_number_and_its_start(study: optuna.Study, new_trial: 
         (lambda t: (t.suggest_float("p", 0, 1), t.suggest_int("p", 0, 1)), ValueError, "distribution"),
         (lambda t: t.report("much", 1), TypeError, "float"),
         (lambda t: t.report(0.5, -1), ValueError, "step"),
-        (lambda t: t.set_user_attr("note", {1, 2}), TypeError, "JSON"),
         (lambda t: t.set_constraint("memory", "much"), TypeError, "float"),
         (lambda t: t.set_constraint("memory", float("nan")), ValueError, "NaN"),
     ],

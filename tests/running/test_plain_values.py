@@ -6,8 +6,11 @@ import datetime
 import enum
 import json
 import math
+import pickle
 from collections import OrderedDict, namedtuple
+from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,9 @@ import optuna
 import pytest
 
 from autotune.errors import SearchSpaceError
-from autotune.running.piped_trial import PipedTrial, Replay
+from autotune.running.piped_trial import PipedTrial, Replay, Request
 from autotune.running.plain_values import NotPlainError, plain, plain_choices
+from autotune.running.trial_task import _as_number
 from autotune.search import differences
 
 
@@ -104,6 +108,24 @@ REFUSED: dict[str, tuple[Any, str]] = {
 }
 
 
+class _Told:
+    """The end of a pipe that keeps the requests."""
+
+    def __init__(self, answers: Mapping[str, tuple[str, Any]] | None = None) -> None:
+        self.requests: list[Any] = []
+        self._answers = answers or {}
+
+    def send(self, request: Request) -> None:
+        self.requests.append(pickle.loads(pickle.dumps(request)))
+
+    def recv(self) -> tuple[str, Any]:
+        return self._answers.get(self.requests[-1].name, ("value", 0))
+
+
+def told_by(answers: Mapping[str, tuple[str, Any]] | None = None) -> Any:
+    return _Told(answers)
+
+
 def exactly(one: Any, other: Any) -> bool:
     """Say whether two values are the same to JSON, their types included."""
     return json.dumps(one) == json.dumps(other)
@@ -170,6 +192,125 @@ def test_a_range_may_be_given_in_numbers_of_numpy() -> None:
             )._asdict(),
             distribution._asdict(),
         )
+
+
+class Tensor:
+    """What TensorFlow and others give: a number only to who asks for it."""
+
+    def __init__(self, *values: float) -> None:
+        self._values = values
+
+    def __float__(self) -> float:
+        (value,) = self._values
+        return value
+
+    def __array__(self, *args: object, **how: object) -> np.ndarray[Any, Any]:
+        return np.array(self._values if len(self._values) > 1 else self._values[0])
+
+
+NUMBERS: dict[str, Any] = {
+    "a float": 0.5,
+    "a float of NumPy's": np.float16(0.5),
+    "an array without axes": np.array(0.5),
+    "an array of one": np.array([[0.5]], np.float32),
+    "a tensor": Tensor(0.5),
+    "a decimal number": Decimal("0.5"),
+    "a fraction": Fraction(1, 2),
+}
+
+
+@pytest.mark.parametrize("value", [*NUMBERS.values(), (0.5,), [Fraction(1, 2)], (np.float32(0.5),)])
+def test_an_objective_may_return_what_optuna_takes(value: Any) -> None:
+    assert exactly(_as_number(value), 0.5)
+
+
+@pytest.mark.parametrize(("value", "number"), [(True, 1.0), (np.bool_(True), 1.0), (3, 3.0), (Tensor(2), 2.0)])
+def test_bools_and_integers_are_numbers(value: Any, number: float) -> None:
+    assert exactly(_as_number(value), number)
+
+
+@pytest.mark.parametrize(
+    "value", [None, "0.5", b"0.5", ["0.5"], [], (0.5, 0.5), [[0.5]], np.zeros(2), Tensor(1, 2), 1j, {0.5}, 10**400]
+)
+def test_what_optuna_does_not_take_is_shown(value: Any) -> None:
+    with pytest.raises(TypeError, match=r"the objective returned .*; it is to return a number"):
+        _as_number(value)
+
+
+@pytest.mark.parametrize("value", NUMBERS.values(), ids=NUMBERS)
+def test_reports_and_constraints_may_be_any_number(value: Any) -> None:
+    told = told_by()
+    trial = PipedTrial(told)
+    trial.report(value, np.int64(3))  # type: ignore[arg-type]  # reason: what people do
+    trial.set_constraint("memory", value)
+    assert exactly(told.requests[1:], [["report", [0.5, 3], {}], ["set_constraint", ["memory", 0.5], {}]])
+
+
+@pytest.mark.parametrize(("value", "step"), [("much", 1), (None, 1), ([0.5], 1), (0.5, "one"), (0.5, [1]), (0.5, None)])
+def test_what_is_no_report_is_refused_in_the_trial_process(value: Any, step: Any) -> None:
+    told = told_by()
+    with pytest.raises(TypeError, match=r"float|int"):
+        PipedTrial(told).report(value, step)
+    assert len(told.requests) == 1
+
+
+ATTRIBUTES: dict[str, tuple[Any, Any]] = {
+    "a float of NumPy's": (np.float32(1), 1.0),
+    "a bool of NumPy's": (np.bool_(True), True),
+    "an array": (np.array([[1, 2]]), [[1, 2]]),
+    "a tensor": (Tensor(0.5), 0.5),
+    "nested": ({"a": (np.int64(1), {"b": np.array(0.5)})}, {"a": [1, {"b": 0.5}]}),
+    "keys": ({np.int64(3): 1, 2: None, True: 0}, {"3": 1, "2": None, "true": 0}),
+    "a member of an Enum of strings": (Word.RELU, "relu"),
+    "not finite": ([math.nan, math.inf], [math.nan, math.inf]),
+    "nothing": (None, None),
+}
+
+
+@pytest.mark.parametrize(("value", "kept"), ATTRIBUTES.values(), ids=ATTRIBUTES)
+def test_an_attribute_is_kept_as_json_has_it(value: Any, kept: Any) -> None:
+    told = told_by()
+    PipedTrial(told).set_user_attr("note", value)
+    assert exactly(told.requests[1:], [["set_user_attr", ["note", kept], {}]])
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({1, 2}, "{1, 2} is a set, which has no order"),
+        (Path("a"), "PosixPath('a') is of type PosixPath"),
+        (datetime.datetime(2020, 1, 1), "is of type datetime"),
+        (b"a", "b'a' is of type bytes"),
+        ({"a": [print]}, "is of type builtin_function_or_method"),
+        ({(1, 2): 3}, "the key (1, 2) is of type tuple"),
+        (Opaque(), "is of type Opaque"),
+        (Pair(Colour.RED, 1), "Colour.RED is a member of an Enum; its name is 'RED'"),
+        pytest.param(10**5000, "integer string conversion", id="digits without end"),
+    ],
+)
+def test_an_attribute_that_cannot_be_kept_is_left_out_and_named(
+    value: Any, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = told_by()
+    PipedTrial(told).set_user_attr("remark", value)
+    (request,) = told.requests[1:]
+    assert request.name == "note"
+    assert request.args[0].startswith("the user attribute 'remark' is left out: ")
+    assert words in request.args[0]
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("key", [3, "", "a\0b", "x" * 600, None])
+def test_an_attribute_whose_name_cannot_be_kept_is_left_out_and_named(key: Any) -> None:
+    told = told_by()
+    PipedTrial(told).set_user_attr(key, 1)
+    assert [request.name for request in told.requests[1:]] == ["note"]
+
+
+def test_an_attribute_that_the_storage_refuses_is_left_out_and_named() -> None:
+    told = told_by({"set_user_attr": ("error", ValueError("The storage does not take what set_user_attr was given"))})
+    PipedTrial(told).set_user_attr("note", "x")
+    assert [request.name for request in told.requests[1:]] == ["set_user_attr", "note"]
 
 
 def test_what_contains_itself_is_not_plain() -> None:

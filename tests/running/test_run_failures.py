@@ -11,6 +11,7 @@ import pytest
 
 import autotune
 from autotune.errors import StudyFailedError
+from autotune.running.events import Event, Note
 from autotune.running.memory import kernel_kills
 
 StudyFile = Callable[..., Path]
@@ -24,17 +25,40 @@ def _states(study: optuna.Study) -> list[str]:
     return [trial.state.name for trial in study.get_trials()]
 
 
+def test_a_trial_is_not_lost_for_a_remark_that_cannot_be_kept(study_file: StudyFile, run_dir: Path) -> None:
+    code = """
+        import numpy as np
+
+        class Own:
+            pass
+
+        def objective(trial):
+            trial.report(np.array(0.5), np.int64(1))
+            trial.set_user_attr("seconds", np.float32(1))
+            trial.set_user_attr("own", Own())
+            return np.array([0.25])
+    """
+    events: list[Event] = []
+    study = autotune.run(study_file(code), run_dir=run_dir, workers=1, n_trials=1, observer=events.append)
+    (trial,) = study.get_trials()
+    assert (trial.value, trial.intermediate_values, trial.user_attrs["seconds"]) == (0.25, {1: 0.5}, 1.0)
+    assert "own" not in trial.user_attrs
+    (note,) = (event for event in events if isinstance(event, Note))
+    assert (note.number, note.text.partition(":")[0]) == (0, "the user attribute 'own' is left out")
+    assert note.text in (run_dir / "toy" / "trials" / "00000" / "log.txt").read_text()
+
+
 @pytest.mark.parametrize(
     ("end", "reason", "words"),
     [
         ("raise KeyError('a mistake')", "error", "KeyError: 'a mistake'"),
         ("trial.suggest_float('bad', 1, 0)", "error", "ValueError"),
         ("trial.study", "error", "trial.study is not available"),
-        ("trial.set_user_attr('own', Own())", "error", "what cannot be read elsewhere"),
+        ("trial.suggest_float('own', Own(), 1)", "error", "what cannot be read elsewhere"),
         ("raise KeyboardInterrupt", "error", "KeyboardInterrupt"),
         ("return None", "error", "the objective returned None; it is to return a number"),
         ("return 'much'", "error", "the objective returned 'much'"),
-        ("return [1.0]", "error", "the objective returned [1.0]"),
+        ("return [1.0, 2.0]", "error", "the objective returned [1.0, 2.0]"),
         ("sys.exit(7)", "error", "SystemExit: 7"),
         ("os._exit(1)", "error", "with exit code 1"),
         ("os._exit(0)", "error", "with exit code 0"),
