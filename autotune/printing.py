@@ -243,7 +243,9 @@ def print_explanation(explanation: Explanation, pictures: Sequence[Path]) -> Non
     if findings.wrong:
         say("The largest errors:" if findings.confusion is None else "The mistakes that it is surest of:")
     for example in findings.wrong:
-        say(f"  row {example.position}: {described(example, findings)}{_in_words(example)}")
+        say(f"  row {example.position}: {described(example, findings)}")
+        for line in _in_words(example):
+            say(f"    {line}")
     if findings.why_no_reasons:
         say(f"What it looks at is not known: {findings.why_no_reasons}")
     if pictures:
@@ -260,17 +262,17 @@ def _print_confusions(findings: Findings) -> None:
         say(f"  {findings.class_names[true]} read as {findings.class_names[taken]}: {count} of {n:,} rows")
 
 
-def _in_words(example: Example) -> str:
-    """Return a text, and the words of it that speak most for what it was read as."""
+def _in_words(example: Example) -> list[str]:
+    """Return a text, and the words of it that speak most for what it was read as, in a line each."""
     if not example.words:
-        return ""
-    loudest = _loudest(example.words, example.for_predicted) if example.for_predicted else ""
-    return f"\n    {' '.join(example.words)}{loudest}"
+        return []
+    loudest = _loudest(example.words, example.for_predicted) if example.for_predicted else []
+    return [" ".join(example.words), *loudest]
 
 
-def _loudest(words: Sequence[str], reasons: Reasons) -> str:
+def _loudest(words: Sequence[str], reasons: Reasons) -> list[str]:
     chosen = [at for at in np.argsort(-reasons.values)[:3] if reasons.values[at] > 0]
-    return "\n    by " + ", ".join(f"{words[at]} {reasons.values[at]:+.2f}" for at in chosen) if chosen else ""
+    return ["by " + ", ".join(f"{words[at]} {reasons.values[at]:+.2f}" for at in chosen)] if chosen else []
 
 
 def print_replay(found: ReplayedTrial) -> None:
