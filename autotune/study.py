@@ -73,7 +73,8 @@ class StudySpec:
             `autotune.NoiseAwarePruner()`: three epochs of grace, and then what is worse than five peers or more at the
             same epoch, by more than noise explains, is stopped.
         keep_models: How many of the best trials keep their `model.keras`, at least 0.
-        max_failures_in_a_row: The study stops when so many trials fail one after another, at least 1.
+        max_failures_in_a_row: The study stops when so many trials fail one after another, at least 1; ten times as
+            many where they ran out of memory or time or diverged, and other configurations have worked.
         count_failed: Whether a failed trial counts as one of `n_trials`, unless it was lost with its worker.
         max_retries: How often a trial whose worker or process was killed runs again without having reported anything
             new in between, at least 0; then it fails with the reason "lost".

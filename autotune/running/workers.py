@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,7 +22,7 @@ from autotune.running.slots import Slot
 from autotune.running.supervising import NotOursError, Supervision, Supervisor
 from autotune.running.trial_artifacts import TrialArtifacts, leave_log
 from autotune.running.trial_task import Outcome
-from autotune.search import COPY_OF, first_value, report
+from autotune.search import COPY_OF, FAULTS_OF_CONFIGURATION, first_value, report
 from autotune.training.attributes import n_finished_folds
 from autotune.training.folder import TrialFolder
 from autotune.training.timing import Phase
@@ -31,6 +31,7 @@ _POLL_OTHERS_S = 1.0  # how often to look whether another parent has finished or
 _STOP_S = 7.0  # a command that is told to end has ended within ten seconds
 _MAX_SERVER_DEATHS = 3  # a server of trial processes that keeps dying is not started for ever
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+_PATIENCE = 10  # so many times as many configurations in a row may fail by themselves where others have worked
 _CONSTRAINTS = {"oom", "timeout"}  # reasons that lie in the configuration, and that a sampler can learn to avoid
 
 
@@ -83,7 +84,7 @@ class Workers:
         self._stopping = stopping
         self._changed = threading.Condition()
         self._busy = len(slots)
-        self._failures = 0
+        self._failures: list[str] = []  # the reasons of those in a row
         self._dead_servers: set[int] = set()  # since a trial has last come further
         self._error: BaseException | None = None
         self._supervisions: dict[int, Supervision] = {}
@@ -289,16 +290,28 @@ class Workers:
             return
         with self._changed:
             self._dead_servers.clear()
-            self._failures = self._failures + 1 if state == "failed" else 0
-            too_many = self._failures >= self._job.max_failures_in_a_row
-        if too_many:
+            self._failures = [*self._failures, outcome.reason] if state == "failed" else []
+            is_enough = self._is_enough(self._failures)
+            n_failures = len(self._failures)
+        if is_enough:
             log = self._job.folder(number).log
             raise StudyFailedError(
-                f"{self._failures} trials in a row have failed; the last one, trial {number}, with the reason "
+                f"{n_failures} trials in a row have failed; the last one, trial {number}, with the reason "
                 f"{outcome.reason!r}: {_last_line(outcome.message)}",
                 f"What it printed is in {log}",
                 "Correct the study file and run the same command again: failed trials do not count.",
             )
+
+    def _is_enough(self, reasons: Sequence[str]) -> bool:
+        """Say whether so many failures in a row, for these reasons, end the study.
+
+        Those that lie in the configuration end it soon only where no other configuration has worked yet.
+        """
+        most = self._job.max_failures_in_a_row
+        others = [reason for reason in reasons if reason not in FAULTS_OF_CONFIGURATION]
+        if len(reasons) < most or len(others) >= most or len(reasons) >= most * _PATIENCE:
+            return len(reasons) >= most
+        return not any(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in self._job.claims.known_trials())
 
     def _count_server_death(self, outcome: Outcome) -> None:
         """Note that the server of trial processes died under a trial, which waits for another one."""

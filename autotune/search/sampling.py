@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import operator
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from autotune.search.countable import countable, countable_trial
 from autotune.search.curve_search import CurveSampler
 from autotune.search.domain import n_values, value_at
 from autotune.search.exhaustion import all_tried, below, draw_untried, is_exhausted, n_untried
+from autotune.search.feasibility import Feasibility, never
 from autotune.search.finished_trials import FinishedTrials
 from autotune.search.infeasible import show_to_sampler
 from autotune.search.storage_view import all_trials
@@ -33,6 +34,7 @@ from autotune.search.tried_trials import Tried
 from autotune.seeds import derive_seed
 
 _ATTEMPTS = 10  # at a set of values that has not been tried
+_LIKELY_TO_FAIL = 0.2  # from which chance to run out of memory or time on a proposal is turned down
 _ATTEMPTS_AT_ONE = 4  # at the value of one parameter; what is left to try is known then, and drawn from
 
 
@@ -56,12 +58,14 @@ class _Past:
         space: The same, as it is shown to it to find out what the search space is.
         tried: The trials whose configurations are not to be suggested again.
         given: The values that the trial was enqueued with. They come before what is suggested.
+        chance_of_failure: How likely a configuration is to run out of memory or time.
     """
 
     study: optuna.Study
     space: optuna.Study
     tried: list[FrozenTrial]
     given: dict[str, Any]
+    chance_of_failure: Callable[[Mapping[str, Any]], float] = never
 
 
 class _Learned:
@@ -70,10 +74,12 @@ class _Learned:
     def __init__(self) -> None:
         self.tried = Tried()
         self.thinned = Thinned()
+        self.feasibility = Feasibility()
 
     def learn(self, trial: FrozenTrial) -> None:
         self.tried.learn(trial)
         self.thinned.learn(trial)
+        self.feasibility.learn(trial)
 
 
 class SeededSampler(optuna.samplers.BaseSampler):
@@ -82,8 +88,9 @@ class SeededSampler(optuna.samplers.BaseSampler):
     A sampler that lives as long as the process would replay its first random points after a restart, and would give
     the second half of an interrupted trial's parameters other random numbers than the uninterrupted trial has.
 
-    A sampler that proposes what has been tried, or is just being tried, is asked again with another seed. If it
-    insists, one of the values that are left is drawn.
+    A sampler that proposes what has been tried, is just being tried, or is likely to run out of memory or time as
+    others have, is asked again with another seed. If it insists on what has been tried, one of the values that are left
+    is drawn; of what is likely to fail, the least likely is taken.
 
     Args:
         factory: A function from a seed to a sampler.
@@ -189,16 +196,31 @@ class SeededSampler(optuna.samplers.BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         past = self._past(study, trial)
+        turned_down: list[tuple[float, int]] = []
         for attempt in range(_ATTEMPTS):
-            sampler = self._fresh(trial, "relative", attempt)
-            # Some samplers (TPE with groups) find in the first call what they need in the second.
-            sampler.infer_relative_search_space(past.space, trial)
-            params = sampler.sample_relative(past.study, trial, search_space)
+            params = self._proposal(past, trial, search_space, attempt)
             # The values that the trial has already do not matter: it may have been interrupted, and is to get the
             # others that it would have got.
-            if not params or not all_tried(past.tried, {**params, **past.given}):
+            whole = {**params, **past.given}
+            if not params:
                 return params
+            if all_tried(past.tried, whole):
+                continue
+            chance = past.chance_of_failure(whole)
+            if chance <= _LIKELY_TO_FAIL:
+                return params
+            turned_down.append((chance, attempt))
+        if turned_down:
+            return self._proposal(past, trial, search_space, min(turned_down)[1])  # again: TPE notes its last one
         return {}  # the parameters are suggested one by one
+
+    def _proposal(
+        self, past: _Past, trial: FrozenTrial, search_space: dict[str, BaseDistribution], attempt: int
+    ) -> dict[str, Any]:
+        sampler = self._fresh(trial, "relative", attempt)
+        # Some samplers (TPE with groups) find in the first call what they need in the second.
+        sampler.infer_relative_search_space(past.space, trial)
+        return sampler.sample_relative(past.study, trial, search_space)
 
     def _plan(self) -> optuna.samplers.BaseSampler:
         return self._factory(derive_seed(self._seed, "plan"))
@@ -228,8 +250,9 @@ class SeededSampler(optuna.samplers.BaseSampler):
                 shown, space = self._thinned(study, learned.thinned, unfinished)
             elif not isinstance(self._kind, QMCSampler):  # the first trial that has not failed decides its space
                 shown = space = show_to_sampler(study, trials)
+            chance = learned.feasibility.fitted()
         given = trials[trial.number].system_attrs.get("fixed_params", {}) if trial.number < len(trials) else {}
-        return _Past(shown, space, avoided, given)
+        return _Past(shown, space, avoided, given, chance)
 
     def _thinned(
         self, study: optuna.Study, thinned: Thinned, unfinished: list[FrozenTrial]

@@ -239,6 +239,47 @@ def test_failed_trials_do_not_count(study_file: StudyFile, run_dir: Path) -> Non
     assert {t.state.name for t in study.get_trials() if t.number % 2} == {"FAIL"}
 
 
+@pytest.mark.parametrize("reason", ["oom", "nan", "timeout"])
+def test_configurations_that_cannot_work_end_nothing_while_others_work(
+    study_file: StudyFile, run_dir: Path, reason: str
+) -> None:
+    ends = {"oom": "raise MemoryError", "nan": "return float('nan')", "timeout": "signal.pause()"}
+    code = f"""
+        def objective(trial):
+            if trial.number in (1, 2, 3, 5):
+                {ends[reason]}
+            if trial.number == 4:
+                raise ValueError
+            return 1.0
+    """
+    options = "'n_trials': 2, 'max_failures_in_a_row': 2, 'trial_timeout_s': 0.3"
+    study = autotune.run(study_file(code, options), run_dir=run_dir, workers=1)
+    reasons = [t.user_attrs.get("failure") for t in study.get_trials()]
+    assert reasons == [None, reason, reason, reason, "error", reason, None]
+
+
+@pytest.mark.parametrize(
+    ("end", "n_worked", "n_failed"),
+    [
+        ("raise MemoryError", 0, 2),  # nothing has ever worked
+        ("raise MemoryError", 1, 20),  # nothing works any more
+        ("raise MemoryError if trial.number % 2 else ValueError", 1, 4),  # of which two lie in no configuration
+    ],
+)
+def test_failures_without_end_end_the_study_whatever_their_reason(
+    study_file: StudyFile, run_dir: Path, end: str, n_worked: int, n_failed: int
+) -> None:
+    code = f"""
+        def objective(trial):
+            if trial.number >= {n_worked}:
+                {end}
+            return 1.0
+    """
+    with pytest.raises(StudyFailedError, match="trials in a row have failed"):
+        autotune.run(study_file(code, "'max_failures_in_a_row': 2"), run_dir=run_dir, workers=1)
+    assert _states(_load(run_dir)) == ["COMPLETE"] * n_worked + ["FAIL"] * n_failed
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 def test_five_failures_in_a_row_end_the_study_with_the_last_reason(
     study_file: StudyFile, run_dir: Path, workers: int

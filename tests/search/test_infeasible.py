@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import optuna
@@ -14,6 +16,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from autotune.search import SeededSampler, tpe
+from autotune.search.feasibility import Feasibility, never
 from autotune.search.infeasible import show_to_sampler
 
 SPACE: dict[str, BaseDistribution] = {
@@ -81,6 +84,62 @@ def test_tpe_stays_away_from_where_trials_ran_out_of_memory(asked_for: tuple[str
 
     assert run(constraint=False) >= 35  # of 40
     assert run(constraint=True) <= 20
+
+
+def needs_too_much(trial: optuna.Trial) -> bool:
+    batch_size = trial.suggest_int("batch_size", 8, 1024, log=True)
+    return batch_size * trial.suggest_int("units", 16, 2048, log=True) > 2**16
+
+
+def _failed_of_sixty(seed: int) -> list[bool]:
+    """Search where more memory is better until there is none left; return which trials had too little."""
+    study = optuna.create_study(direction="maximize", sampler=SeededSampler(tpe, seed))
+    failed = []
+    for _ in range(60):
+        trial = study.ask()
+        failed.append(needs_too_much(trial))
+        rate = trial.suggest_float("rate", 1e-4, 1e-1, log=True)
+        if failed[-1]:
+            trial.set_constraint("oom", 1.0)
+            study.tell(trial, state=TrialState.FAIL)
+        else:
+            value = math.log(trial.params["batch_size"] * trial.params["units"]) - abs(math.log10(rate) + 2.5)
+            study.tell(trial, value)
+    return failed
+
+
+def test_fewer_trials_run_out_of_memory_the_longer_a_search_lasts() -> None:
+    failed = [_failed_of_sixty(seed) for seed in range(2)]
+    first, *_, last = (fmean(one for search in failed for one in search[begin : begin + 20]) for begin in (0, 20, 40))
+    assert first > 0.2
+    assert last < 0.15
+
+
+def fitted(trials: Iterable[FrozenTrial]) -> Callable[[Mapping[str, Any]], float]:
+    feasibility = Feasibility()
+    for trial in trials:
+        feasibility.learn(trial)
+    return feasibility.fitted()
+
+
+def test_what_is_like_failed_trials_is_likely_to_fail() -> None:
+    chance = fitted(past(constraint=True))
+    assert chance({**WHOLE, "filters": 127}) > 0.9
+    assert chance({**WHOLE, "filters": 9}) < 0.1
+    assert chance({"filters": 9}) < chance({"filters": 64}) < chance({"filters": 127})  # the others in the middle
+
+
+def test_what_is_guessed_does_not_depend_on_the_order_in_which_trials_ended() -> None:
+    study = optuna.create_study()
+    study.add_trials(past(constraint=True))
+    params = {**WHOLE, "filters": 60}
+    assert fitted(study.trials)(params) == fitted(reversed(study.trials))(params)
+
+
+@pytest.mark.parametrize("constraint", [False, True])
+def test_nothing_is_guessed_before_trials_have_failed_and_others_have_not(constraint: bool) -> None:
+    trials = [t for t in past(constraint=constraint) if t.state == TrialState.FAIL or not constraint]
+    assert fitted(trials) is never
 
 
 def test_failed_trials_stay_failed_in_the_storage(storage: BaseStorage) -> None:
