@@ -69,6 +69,10 @@ class DiskFullError(AutotuneError):
     """A disk or a quota is full. What was finished is kept; the command line exits with 1."""
 
 
+class ResourceLimitError(AutotuneError):
+    """Files, processes, threads or memory have run out for this process. The command line exits with 1."""
+
+
 class StorageLostError(AutotuneError):
     """The file of a storage was deleted, moved or replaced while it was in use. The command line exits with 1."""
 

@@ -23,6 +23,7 @@ from autotune.running.given_trials import GivenTrials
 from autotune.running.gpus import NO_GPU, Gpu, select_gpus, visible_gpus
 from autotune.running.kept_models import KeptModels
 from autotune.running.leases import Lease
+from autotune.running.limits import make_room_for_files, telling_exhausted
 from autotune.running.ownership import Owner
 from autotune.running.places import Places, make_writable
 from autotune.running.planning import KERAS_MODULES, MODULES, Plan, Preparer
@@ -201,7 +202,8 @@ def session(source: StudySource, places: Places, machine: Machine) -> Iterator[S
     modules = (*KERAS_MODULES, *client_modules(artifacts))
     launcher = new_launcher(modules if source.needs_keras else MODULES, environment)
     telling = telling_full_disk(*storage_folder(places.storage), places.run_dir)
-    with telling, stoppable(launcher, machine.timeout_s) as (stopping, patience):
+    make_room_for_files(sharing.workers)
+    with telling_exhausted(), telling, stoppable(launcher, machine.timeout_s) as (stopping, patience):
         preparer = Preparer(
             source,
             places,

@@ -7,7 +7,7 @@ kills them all and ends.
 
 Run as `python -m autotune.running.fork_server SOCKET_FD MODULE ...`. A request is nine bytes on the socket: b"f" and
 zeros with two file descriptors (the trial's connection, and a pipe to which the process id and later the exit status
-are written), or b"k" and a process id to kill.
+are written, or minus the number of an error), or b"k" and a process id to kill.
 """
 
 from __future__ import annotations
@@ -78,7 +78,13 @@ def _serve(requests: socket.socket, children: dict[int, int], inherited: tuple[i
         return True
     connection, status = descriptors
     server = os.getpid()
-    pid = _fork()
+    try:
+        pid = _fork()
+    except OSError as error:  # no more processes, or no memory for one: the others go on
+        _tell(status, -(error.errno or 1))
+        os.close(connection)
+        os.close(status)
+        return True
     if pid == 0:
         for descriptor in (requests.fileno(), status, *inherited, *children.values()):
             os.close(descriptor)

@@ -203,6 +203,10 @@ class _Forked:
         self._launcher = launcher
         self._status = os.fdopen(status, "rb", buffering=0)
         self.pid = self._read_number() or 0
+        if self.pid < 0:
+            connection.close()
+            self._status.close()
+            raise OSError(-self.pid, f"no process could be started: {os.strerror(-self.pid)}")
 
     def kill(self) -> None:
         self._launcher.kill(self.pid)

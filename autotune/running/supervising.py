@@ -24,6 +24,7 @@ from autotune.running.piped_trial import Request, answer, asked_distribution
 from autotune.running.processes import KILLED, Launcher, LauncherClosedError, TrialProcess
 from autotune.running.settings import KnownSpace
 from autotune.running.slots import Slot
+from autotune.running.trial_log import KEPT_BYTES, shorten
 from autotune.running.trial_task import LeaveHistory, Outcome, RunTrial
 from autotune.training.attributes import FOLD_VALUES, n_finished_folds
 from autotune.training.folder import TrialFolder
@@ -203,6 +204,7 @@ class Supervision:
         if outcome is not None:
             self._process.kill()  # it has nothing left to do, and may not know that
         status = self._process.exit_status()
+        shorten(self._folder.log)
         if not self._is_ours:
             raise NotOursError
         if outcome is None and not self._supervisor.stopping.is_set():
@@ -219,12 +221,16 @@ class Supervision:
         supervisor = self._supervisor
         limit = supervisor.timeout_s if supervisor.timeout_s is not None else math.inf
         connection = self._process.connection
+        shortened = time.monotonic()
         spent = 0.0  # without the time in which it waited for an answer: the storage may have been away
         while spent < limit:
             tick = min(_TICK_S, limit - spent)
             began = time.monotonic()
             has_news = _has_news(connection, tick)
             spent += min(time.monotonic() - began, 2 * _TICK_S)  # a longer one means that this parent was stopped
+            if time.monotonic() - shortened >= _TICK_S:
+                shorten(self._folder.log, most=4 * KEPT_BYTES)
+                shortened = time.monotonic()
             if not has_news:
                 self._kills = kernel_kills()
                 continue
@@ -251,6 +257,7 @@ class Supervision:
     def _end(self) -> None:
         self._process.kill()
         self._process.exit_status()
+        shorten(self._folder.log)
 
 
 def _has_news(connection: Connection, within_s: float) -> bool:

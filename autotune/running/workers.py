@@ -101,14 +101,19 @@ class Workers:
             BaseException: What went wrong in a slot, here in the caller's thread.
         """
         self._job.lease.renew()
-        for thread in [self._keeper, *self._threads]:
-            thread.start()
+        try:
+            for thread in [self._keeper, *self._threads]:
+                thread.start()
+        except RuntimeError as error:  # there are no more threads to be had
+            with self._changed:
+                self._busy -= sum(thread.ident is None for thread in self._threads)
+            self._give_up(error)
         self._stopping.wait()
         self._stop()
         # Nobody who has asked to stop waits for a storage that does not answer: what is left RUNNING then is taken over
         # by the next run.
         give_up = time.monotonic() + _STOP_S
-        for thread in [*self._threads, self._keeper]:
+        for thread in filter(threading.Thread.is_alive, [*self._threads, self._keeper]):
             thread.join(max(0.0, give_up - time.monotonic()))
         if self._error is not None:
             raise self._error

@@ -26,7 +26,7 @@ def disk_full(error: BaseException, *folders: Path) -> DiskFullError | None:
         error: Any error.
         folders: Where files were written, if the error itself does not say.
     """
-    for cause in _causes(error):
+    for cause in causes(error):
         if isinstance(cause, DiskFullError):
             return cause
         if _says_so(cause) or (_may_say_so(cause) and any(_room(folder) < _NO_ROOM_BYTES for folder in folders)):
@@ -46,7 +46,7 @@ def telling_full_disk(*folders: Path) -> Iterator[None]:
         raise full from error
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """Yield `error` and what led to it, each once."""
     seen: list[BaseException] = []
     left: list[BaseException | None] = [error]
