@@ -232,7 +232,7 @@ def print_refinement(refined: Refinement) -> None:
 
 def print_explanation(explanation: Explanation, pictures: Sequence[Path]) -> None:
     """Print what a model confuses and where it is surest of a mistake, and where the pictures are."""
-    from autotune.results.picturing import described
+    from autotune.results.picturing import described, in_features
 
     subject, findings = explanation.subject, explanation.findings
     which = "the confirmed winner" if subject.is_winner else "the best of the search whose model is kept"
@@ -244,7 +244,7 @@ def print_explanation(explanation: Explanation, pictures: Sequence[Path]) -> Non
         say("The largest errors:" if findings.confusion is None else "The mistakes that it is surest of:")
     for example in findings.wrong:
         say(f"  row {example.position}: {described(example, findings)}")
-        for line in _in_words(example):
+        for line in [in_features(example, findings)] if findings.features else _in_words(example):
             say(f"    {line}")
     if findings.why_no_reasons:
         say(f"What it looks at is not known: {findings.why_no_reasons}")

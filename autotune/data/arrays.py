@@ -6,6 +6,7 @@ for that takes a look at every number.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,24 @@ def check_groups(groups: npt.NDArray[Any] | None, n: int) -> None:
             f"groups names what each of the {n} rows belongs to: integers or strings, of shape ({n},).",
             "Give one group for each row, e.g. groups=np.array(speakers).",
         )
+
+
+def names_of_columns(names: Sequence[str] | None, x: object, shape: tuple[int, ...]) -> tuple[str, ...] | None:
+    """Return what the columns of x are called: as given, or as its data frame calls them; None if nobody says.
+
+    Raises:
+        DataError: There is not one name for each column.
+    """
+    if names is None:
+        columns = getattr(x, "columns", None)
+        return tuple(map(str, columns)) if columns is not None and shape[1:] == (len(columns),) else None
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names) or shape[1:] != (len(names),):
+        raise DataError(
+            f"feature_names is {_short(list(names))}, and x has the shape {shape}.",
+            "feature_names gives each column of a table, x of shape (n, columns), one name.",
+            'Write, for example, feature_names=["age", "height"], or leave it out.',
+        )
+    return tuple(map(str, names))
 
 
 def _unusable_targets(y: npt.NDArray[Any]) -> DataError:

@@ -7,14 +7,14 @@ among this dataset's own rows.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data.arrays import check_arrays, check_groups, plain
+from autotune.data.arrays import check_arrays, check_groups, names_of_columns, plain
 from autotune.errors import DataError
 
 _CHUNK_BYTES = 2**24
@@ -36,6 +36,8 @@ class Dataset:
         digest: The digest, when it is already known, so that the arrays need not be read for it.
         allow_nan: Whether NaN in x stands for a missing value that the model knows how to deal with. If not, NaN is
             refused before the first trial, as it always is in y, and infinity in both.
+        feature_names: What the columns of x are called, for explanations, where x has the shape (n, columns); None for
+            the columns of a data frame, else none.
 
     Raises:
         DataError: The lengths differ, there are fewer than two rows, values are masked, or the labels or groups cannot
@@ -61,6 +63,7 @@ class Dataset:
         rows: npt.ArrayLike | None = None,
         digest: str | None = None,
         allow_nan: bool = False,
+        feature_names: Sequence[str] | None = None,
     ) -> None:
         self._all_x = plain("x", x)
         self._all_y = plain("y", y)
@@ -77,6 +80,7 @@ class Dataset:
         self._known_digest = digest
         self.name = name
         self.allow_nan = allow_nan
+        self.feature_names = names_of_columns(feature_names, x, self._all_x.shape)
         self.n_classes = _count_classes(self._all_y, n_classes)
 
     def __len__(self) -> int:
@@ -168,6 +172,7 @@ class Dataset:
             groups=self._all_groups,
             rows=rows,
             allow_nan=self.allow_nan,
+            feature_names=self.feature_names,
         )
 
     def chunks(self) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:

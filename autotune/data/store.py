@@ -57,6 +57,7 @@ def store(dataset: Dataset, folder: Path, tell: Callable[[str], None] = lambda t
     was_there = target.is_dir()
     damage = _damage(target, dataset) if was_there else ""
     if damage is None:
+        _rename_columns(target, dataset)
         return target
     partial = folder / f".{target.name}.{uuid.uuid4().hex}"
     partial.mkdir(parents=True)
@@ -94,7 +95,15 @@ def open_stored(path: Path) -> Dataset:
         arrays = {file: _open_array(path / file, about["files"][file]) for file in (_X, _Y)}
         groups = _open_array(path / _GROUPS, about["files"][_GROUPS]) if _GROUPS in about["files"] else None
         x, y, n_classes = arrays[_X], arrays[_Y], about["n_classes"]
-        return Dataset(x, y, name=about["name"], n_classes=n_classes, groups=groups, digest=about["digest"])
+        return Dataset(
+            x,
+            y,
+            name=about["name"],
+            n_classes=n_classes,
+            groups=groups,
+            digest=about["digest"],
+            feature_names=about.get("feature_names"),
+        )
 
 
 def check_stored(path: Path) -> None:
@@ -247,10 +256,27 @@ def _write(dataset: Dataset, folder: Path) -> None:
             files[_GROUPS].write(groups.tobytes())
         forms = {name: file.form() for name, file in files.items()}
     about = {"name": dataset.name, "n_classes": dataset.n_classes, "digest": dataset.digest, "files": forms}
-    with (folder / _ABOUT).open("w", encoding="utf-8") as file:
+    _write_about({**about, "feature_names": dataset.feature_names}, folder / _ABOUT)
+
+
+def _write_about(about: Mapping[str, Any], path: Path) -> None:
+    with path.open("w", encoding="utf-8") as file:
         json.dump(about, file)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _rename_columns(target: Path, dataset: Dataset) -> None:
+    """Have the columns called as they are now: names are no part of what is trained on."""
+    about = _read_about(target)
+    if about.get("feature_names") == (dataset.feature_names and list(dataset.feature_names)):
+        return
+    beside = target.parent / f".{target.name}.{uuid.uuid4().hex}"
+    try:
+        _write_about({**about, "feature_names": dataset.feature_names}, beside)
+        os.replace(beside, target / _ABOUT)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _move(partial: Path, target: Path) -> None:

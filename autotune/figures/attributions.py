@@ -30,7 +30,7 @@ class Overlay:
 
     Attributes:
         title: What it is.
-        row: Shape (h, w), (h, w, channels), or (n,) for a row without a second axis.
+        row: Shape (h, w), (h, w, channels), or (n, 1) for a row without a second axis.
         layers: For each overlay what it is and its values, of the row's shape.
     """
 
@@ -40,8 +40,8 @@ class Overlay:
 
 
 def can_draw(row: _Values) -> bool:
-    """Say whether a row is a picture, or can be shown as one."""
-    return row.dtype.kind in "fiub" and 1 <= np.squeeze(row).ndim <= 3 and row.size > 1
+    """Say whether a row is a picture, or can be shown as one: rows of a table are none."""
+    return row.dtype.kind in "fiub" and row.ndim > 1 and 1 <= np.squeeze(row).ndim <= 3 and row.size > 1
 
 
 @styled

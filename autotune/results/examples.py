@@ -14,11 +14,11 @@ from autotune.training.predicting import (
     as_probabilities,
     confident_mistakes,
     confusion_matrix,
-    is_classifier,
     largest_errors,
     predict,
     typical_hits,
 )
+from autotune.training.purpose import purpose_of
 
 if TYPE_CHECKING:
     import keras
@@ -27,20 +27,30 @@ _RIGHT, _WRONG = 6, 12
 _MOST_NUMBERS = 2000  # more points than that hide each other in a picture
 
 
-def find(model: keras.Model, data: Dataset, positions: npt.NDArray[np.int64]) -> Findings:
+def find(model: keras.Model, data: Dataset, positions: npt.NDArray[np.int64], one_hot: bool = False) -> Findings:
     """Say what a model does on rows.
 
     Args:
         model: The model.
         data: Rows that it was not trained on.
         positions: The positions of these among the development rows, shape (n,).
+        one_hot: Whether it was trained on one-hot labels.
 
     Raises:
-        UsageError: If it predicts something else than one class or one number.
+        UsageError: If it predicts something else than one class or one number, as far as its loss tells.
     """
     outputs = predict(model, data)
-    if data.n_classes is None or not is_classifier(outputs, data.n_classes):
-        return _of_numbers(outputs, data, positions)
+    purpose = purpose_of(model, outputs.shape[1], data.n_classes, one_hot)
+    if purpose == "something else":
+        raise UsageError(
+            f"the model puts out {outputs.shape[1]} number(s) for each row, and neither its loss nor its metrics say "
+            "whether these stand for the classes or for the target itself.",
+            "One output for each class, or a single number, is compared with the row's target.",
+            'Compile it with one of Keras\'s losses, or with a metric that tells: metrics=["accuracy"] for classes, '
+            'metrics=["mae"] for a number.',
+        )
+    if data.n_classes is None or purpose == "a number":
+        return _of_numbers(outputs[:, 0], data, positions)
     probabilities = as_probabilities(outputs)
     n_classes = max(data.n_classes, probabilities.shape[1])
     hits = typical_hits(data.y, probabilities, _RIGHT)
@@ -50,6 +60,7 @@ def find(model: keras.Model, data: Dataset, positions: npt.NDArray[np.int64]) ->
         n_rows=len(data),
         class_names=class_names_of(data.name, n_classes),
         axes=axes_of(data.name),
+        features=_features(data),
         confusion=confusion_matrix(data.y, probabilities.argmax(axis=1), n_classes),
         right=tuple(examples[: len(hits)]),
         wrong=tuple(examples[len(hits) :]),
@@ -106,6 +117,13 @@ def _views(
     return views, ""
 
 
+def _features(data: Dataset) -> tuple[str, ...]:
+    """Return what the columns of a table are called; nothing where a row is no row of a table."""
+    if len(data.input_shape) != 1 or data.x.dtype.kind not in "fiub":
+        return ()
+    return data.feature_names or tuple(f"feature {number}" for number in range(data.input_shape[0]))
+
+
 def _baseline(data: Dataset) -> npt.ArrayLike:
     """Return a row with nothing in it: the smallest value there is, which is black, or silence.
 
@@ -115,26 +133,22 @@ def _baseline(data: Dataset) -> npt.ArrayLike:
     if data.input_shape == ():
         return 0.0
     if len(data.input_shape) == 1:
-        total = sum(x.sum(axis=0, dtype=np.float64) for x, _ in data.chunks())
-        mean: npt.NDArray[np.float64] = total / len(data)
+        total = sum(np.nansum(x, axis=0, dtype=np.float64) for x, _ in data.chunks())
+        n_known = sum((x == x).sum(axis=0) for x, _ in data.chunks())
+        mean: npt.NDArray[np.float64] = total / np.maximum(n_known, 1)
         return mean
-    return min(float(x.min()) for x, _ in data.chunks())
+    return min((float(np.nanmin(x)) for x, _ in data.chunks() if (x == x).any()), default=0.0)
 
 
-def _of_numbers(outputs: npt.NDArray[np.float64], data: Dataset, positions: npt.NDArray[np.int64]) -> Findings:
-    if outputs.shape[1] != 1:
-        raise UsageError(
-            f"the model predicts {outputs.shape[1]} numbers for each row.",
-            "One class or one number is compared with the row's target.",
-            "Build the model with a single output.",
-        )
-    true, predicted = data.y.astype(np.float64), outputs[:, 0]
+def _of_numbers(predicted: npt.NDArray[np.float64], data: Dataset, positions: npt.NDArray[np.int64]) -> Findings:
+    true = data.y.astype(np.float64)
     worst = largest_errors(true, predicted, _WRONG)
     shown = np.linspace(0, len(true) - 1, min(len(true), _MOST_NUMBERS)).astype(np.int64)
     return Findings(
         n_rows=len(data),
         class_names=(),
         axes=axes_of(data.name),
+        features=_features(data),
         confusion=None,
         right=(),
         wrong=tuple(

@@ -39,7 +39,7 @@ from autotune.search import best_first, first_value
 from autotune.study import StudySpec
 from autotune.training.folder import trial_folder
 
-_FORM = "1"  # of what is found out: another one is found out anew
+_FORM = "2"  # of what is found out: another one is found out anew
 
 
 def explain(
@@ -130,7 +130,8 @@ class FindOut:
         configure_tensorflow(self.slot.threads, self.slot.memory_limit_mib)
         (fold,) = load_folds(self.rows.folds)
         model = keras.models.load_model(self.model, custom_objects=dict(objects_of(spec)))
-        return find(model, open_stored(self.rows.dataset).subset(fold.validation), fold.validation)
+        rows = open_stored(self.rows.dataset).subset(fold.validation)
+        return find(model, rows, fold.validation, spec.one_hot)
 
 
 def _subject(study: optuna.Study, settings: StudySettings, folder: Path) -> tuple[Subject, FrozenTrial, Path]:

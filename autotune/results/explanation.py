@@ -76,6 +76,7 @@ class Findings:
         true: The numbers to be predicted, shape (m,), of at most 2,000 rows; None for classes.
         predicted: What they are predicted to be, likewise.
         why_no_reasons: Why it could not be found out what the model looks at; "" where it could.
+        features: What the columns of a table are called; none for rows that are no rows of a table.
     """
 
     n_rows: int
@@ -87,6 +88,7 @@ class Findings:
     true: _Floats | None = None
     predicted: _Floats | None = None
     why_no_reasons: str = ""
+    features: tuple[str, ...] = ()
 
     @property
     def n_right(self) -> int:
@@ -204,5 +206,6 @@ def _findings(packed: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]])
 
     found: dict[str, Any] = {name: array(packed[name]) for name in ("confusion", "true", "predicted")}
     found |= {name: tuple(map(example, packed[name])) for name in ("right", "wrong")}
-    found |= {"class_names": tuple(packed["class_names"]), "axes": packed["axes"] and tuple(packed["axes"])}
+    found |= {name: tuple(packed[name]) for name in ("class_names", "features")}
+    found |= {"axes": packed["axes"] and tuple(packed["axes"])}
     return Findings(**{**packed, **found})

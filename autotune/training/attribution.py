@@ -107,14 +107,19 @@ class _Numbers:
 
     def look(self, row: Any, shares: _Floats, target: int) -> tuple[_Floats, _Floats]:
         way = row.astype(np.float32) - self.start
-        point = tf.constant(self.start + shares.astype(np.float32).reshape(-1, *[1] * way.ndim) * way)
+        is_missing = np.isnan(way)  # stays so all the way, and contributes nothing
+        way, start = np.where(is_missing, 0, way), np.where(is_missing, np.nan, self.start)
+        point = tf.constant(start + shares.astype(np.float32).reshape(-1, *[1] * way.ndim) * way)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(point)
             output = _output(self.model, point, target)
         gradient = tape.gradient(output, point)
         if gradient is None:
             raise _not_differentiable("its input is cut off, by rounding or by a whole-number type")
-        return _as_floats(output), _as_floats(gradient) * way
+        pull = np.where(is_missing, 0, _as_floats(gradient) * way)
+        if not np.isfinite(pull).all():
+            raise _not_differentiable("its slope is not finite, as it may be beside a missing value")
+        return _as_floats(output), pull
 
 
 @dataclass(frozen=True, eq=False)

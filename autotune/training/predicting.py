@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autotune.data import Dataset
+from autotune.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -32,17 +33,21 @@ def predict(model: keras.Model, data: Dataset) -> _Floats:
 
     Returns:
         Shape (n, k), in the order of the rows.
+
+    Raises:
+        UsageError: If it has several outputs.
     """
     from autotune.training.batches import Batches
 
     found = model.predict(Batches(data, _BATCH_SIZE), verbose=0)  # compiled, which takes two thirds of the time
+    if isinstance(found, (list, tuple, dict)):
+        raise UsageError(
+            f"the model has {len(found)} outputs.",
+            "One class or one number is compared with the row's target.",
+            "Build the model with a single output.",
+        )
     outputs: _Floats = np.asarray(found).reshape(len(data), -1).astype(np.float64)
     return outputs
-
-
-def is_classifier(outputs: npt.NDArray[Any], n_classes: int | None) -> bool:
-    """Say whether outputs are of classes: not for float targets, nor if one number stands for more than two of them."""
-    return n_classes is not None and (_columns(outputs).shape[1] > 1 or n_classes <= 2)
 
 
 def as_probabilities(outputs: npt.NDArray[Any]) -> _Floats:

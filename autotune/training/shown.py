@@ -16,7 +16,8 @@ from autotune.training.checkpoint import FoldHistory
 from autotune.training.copies import CheckpointCopies
 from autotune.training.disk import disk_full
 from autotune.training.folder import TrialFolder
-from autotune.training.predicting import confusion_matrix, is_classifier, predict, predicted_classes
+from autotune.training.predicting import confusion_matrix, predict, predicted_classes
+from autotune.training.purpose import purpose_of
 from autotune.training.timing import Timer
 
 if TYPE_CHECKING:
@@ -71,13 +72,14 @@ def leave_history(folder: TrialFolder, histories: Sequence[FoldHistory], monitor
         (folder.shown / CURVES).write_bytes(to_png(figure))
 
 
-def leave_confusion(folder: TrialFolder, model: keras.Model, data: Dataset) -> None:
+def leave_confusion(folder: TrialFolder, model: keras.Model, data: Dataset, one_hot: bool = False) -> None:
     """Leave `confusion.json`, with labels and counts, and `confusion.png`; nothing of what is no classifier.
 
     Args:
         folder: The trial's folder.
         model: The trained model, with the weights that count.
         data: Rows it was not trained on.
+        one_hot: Whether it was trained on one-hot labels.
 
     Raises:
         OSError: If the disk is full.
@@ -89,10 +91,11 @@ def leave_confusion(folder: TrialFolder, model: keras.Model, data: Dataset) -> N
         return
     with _not_failing(folder, "The confusion matrix could not be drawn"):
         outputs = predict(model, data)
-        if not is_classifier(outputs, data.n_classes):
+        if purpose_of(model, outputs.shape[1], data.n_classes, one_hot) != "classes":
             return
-        counts = confusion_matrix(data.y, predicted_classes(outputs), data.n_classes)
-        labels = list(class_names_of(data.name, data.n_classes))
+        n_classes = max(data.n_classes, outputs.shape[1])  # there may be a class of which there is no row
+        counts = confusion_matrix(data.y, predicted_classes(outputs), n_classes)
+        labels = list(class_names_of(data.name, n_classes))
         folder.shown.mkdir(parents=True, exist_ok=True)
         (folder.shown / CONFUSION).write_text(json.dumps({"labels": labels, "counts": counts.tolist()}), "utf-8")
         (folder.shown / CONFUSION_PICTURE).write_bytes(to_png(draw_confusion(counts, labels)))

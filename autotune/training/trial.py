@@ -200,7 +200,7 @@ def train_trial(
                 _save_model(model, folder)
         if is_good:
             with timer.spending("pictures"):
-                leave_confusion(folder, model, validation)
+                leave_confusion(folder, model, validation, spec.one_hot)
     latency_ms = measure_latency_ms(model, train) if "latency" in spec.minimize else math.nan
     n_parameters = max(score.n_parameters for score in finished)
     return TrialScore(value, finished, n_parameters, latency_ms)

@@ -186,3 +186,27 @@ def test_a_masked_array_without_anything_masked_is_what_it_holds() -> None:
 def test_groups_with_something_masked_are_refused() -> None:
     with pytest.raises(DataError, match="groups is a masked array"):
         Dataset(ROWS, np.array([0, 1]), groups=np.ma.masked_equal([1, 2], 2))
+
+
+def test_columns_have_names_that_go_with_their_rows_and_not_into_the_digest() -> None:
+    data = Dataset(ROWS, np.array([0, 1]), feature_names=["age", "height"])
+    assert data.feature_names == data.subset([0]).feature_names == ("age", "height")
+    assert data.digest == Dataset(ROWS, np.array([0, 1])).digest
+    assert Dataset(ROWS, np.array([0, 1])).feature_names is None
+
+
+def test_the_columns_of_a_data_frame_are_called_as_it_calls_them() -> None:
+    class Frame:
+        columns = ("age", 7)
+
+        def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+            return ROWS
+
+    frame: Any = Frame()
+    assert Dataset(frame, np.array([0, 1])).feature_names == ("age", "7")
+
+
+@pytest.mark.parametrize("names", [["age"], "ab", [1, 2], []])
+def test_names_that_are_not_one_for_each_column_are_refused(names: Any) -> None:
+    with pytest.raises(DataError, match="feature_names"):
+        Dataset(ROWS, np.array([0, 1]), feature_names=names)

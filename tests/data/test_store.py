@@ -238,3 +238,15 @@ def test_rows_that_are_stored_can_be_read_once_the_power_was_cut(
 
     monkeypatch.setattr("os.replace", only_when_synchronized)
     store(_grouped(), tmp_path)
+
+
+def test_columns_that_are_renamed_are_no_other_rows_and_no_damage(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def stored(names: list[str] | None) -> tuple[str, ...] | None:
+        data = Dataset(np.zeros((3, 2)), np.array([0, 1, 1]), feature_names=names)
+        return open_stored(store(data, tmp_path, said.append)).feature_names
+
+    assert [stored(names) for names in (None, ["a", "b"], ["b", "a"], None)] == [None, ("a", "b"), ("b", "a"), None]
+    assert said == []
+    assert len(os.listdir(tmp_path)) == 1

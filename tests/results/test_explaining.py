@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,16 +17,16 @@ import pytest
 
 import autotune
 from autotune.cli import main
-from autotune.data import Dataset, load_development
+from autotune.data import Dataset, load_development, load_folds
 from autotune.errors import UsageError
 from autotune.printing import print_explanation
 from autotune.results.confirmation import Candidate, Confirmation
 from autotune.results.examples import find
 from autotune.results.explaining import explain, read_explanation
-from autotune.results.explanation import Explanation, Subject, explanation_folder, read_record, write_record
+from autotune.results.explanation import Explanation, Findings, Subject, explanation_folder, read_record, write_record
 from autotune.results.final import FinalResult, record_result
-from autotune.results.picturing import explanation_figures
-from autotune.running.preparing import load_folds
+from autotune.results.picturing import explanation_figures, features_of
+from autotune.results.report import seen
 
 pytestmark = pytest.mark.usefixtures("no_places_from_outside")
 StudyFile = Callable[..., Path]
@@ -139,7 +142,117 @@ def test_numbers_to_be_predicted_have_largest_errors_and_no_reasons() -> None:
     assert [one.position for one in found.wrong] == (100 + np.argsort(-errors)[:12]).tolist()
     assert all(one.for_predicted is None for one in found.wrong)
     assert "number" in found.why_no_reasons
-    assert explanation_figures(found).keys() == {"predictions", "mistakes"}
+    assert explanation_figures(found).keys() == {"predictions"}
+
+
+def _compiled(n: int, outputs: int, loss: str, activation: str | None = None) -> keras.Model:
+    model = _model(n, outputs, activation)
+    model.compile(loss=loss)
+    return model
+
+
+def _shown(findings: Findings, tmp_path: Path) -> tuple[str, str]:
+    """Return what the report shows of findings, and what the command prints."""
+    explanation = Explanation(Subject("toy", 3, 0.5, "val_loss", True, "abc"), findings, tmp_path)
+    stream = io.StringIO()
+    with contextlib.redirect_stdout(stream):
+        print_explanation(explanation, [])
+    return seen.shown(explanation), stream.getvalue()
+
+
+@pytest.mark.parametrize("n_values", [37, 2])
+def test_a_regression_on_whole_numbers_confuses_no_classes(tmp_path: Path, n_values: int) -> None:
+    rng = np.random.default_rng(0)
+    data = Dataset(
+        rng.normal(size=(74, 2)).astype(np.float32), np.arange(74) % n_values, feature_names=["age", "<b>height</b>"]
+    )
+    found = find(_compiled(2, 1, "mse"), data, np.arange(100, 174))
+    assert found.confusion is None
+    assert found.class_names == ()
+    assert explanation_figures(found).keys() == {"predictions"}
+    page, printed = _shown(found, tmp_path)
+    worst = found.wrong[0]
+    assert (
+        f"row {worst.position}: {worst.true:.4g} predicted as {worst.predicted:.4g}\n    age = {worst.row[0]:.4g}, "
+        in printed
+    )
+    assert f"age = {worst.row[0]:.4g}, &lt;b&gt;height&lt;/b&gt; = {worst.row[1]:.4g}" in page
+    for text in (page, printed):
+        assert "read as" not in text
+        assert "right about" not in text
+
+
+@pytest.mark.parametrize("outputs", [2, 64])
+def test_a_model_that_predicts_neither_classes_nor_a_number_is_told_how_to_say_so(outputs: int) -> None:
+    data = Dataset(np.eye(74, dtype=np.float32), np.arange(74) % 37)
+    with pytest.raises(UsageError, match=r"(?s)neither its loss nor its metrics say.*metrics=\[.accuracy.\]"):
+        find(_model(74, outputs), data, np.arange(74))
+
+
+def test_a_model_with_several_outputs_is_compared_with_nothing() -> None:
+    row = keras.Input((3,))
+    model = keras.Model(row, [keras.layers.Dense(2)(row), keras.layers.Dense(2)(row)])
+    with pytest.raises(UsageError, match="the model has 2 outputs"):
+        find(model, Dataset(np.eye(3, dtype=np.float32), np.array([0, 1, 1])), np.arange(3))
+
+
+class Filled(keras.layers.Layer):  # type: ignore[misc]  # reason: Keras ships no types
+    """Puts 0 in the place of what is missing."""
+
+    def call(self, x: Any) -> Any:
+        return keras.ops.where(keras.ops.isnan(x), keras.ops.zeros_like(x), x)
+
+
+def _with_missing(names: list[str] | None) -> Findings:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((10,)), Filled(), keras.layers.Dense(2, activation="softmax")])
+    model.compile(loss="sparse_categorical_crossentropy")
+    x = np.random.default_rng(0).normal(size=(40, 10)).astype(np.float32)
+    x[:, 2] = np.nan  # in all rows
+    x[::2, 4] = np.nan
+    return find(model, Dataset(x, np.arange(40) % 2, allow_nan=True, feature_names=names), np.arange(40))
+
+
+def test_rows_of_a_table_are_shown_as_names_and_values_of_features(tmp_path: Path) -> None:
+    names = [f"measure {letter}" for letter in "abcdefghij"]
+    found = _with_missing(names)
+    figures = explanation_figures(found)
+    assert figures.keys() == {"confusion", "mistakes", "right"}
+    for example in (*found.right, *found.wrong):
+        assert example.for_predicted is not None
+        assert np.isfinite(example.for_predicted.values).all()
+        assert example.for_predicted.values[2] == 0
+        assert abs(example.for_predicted.gap) < 0.02
+    labels = [label.get_text() for label in figures["mistakes"].axes[0].get_yticklabels()]
+    first = found.wrong[0]
+    assert first.for_predicted is not None
+    most = int(np.argmax(np.abs(first.for_predicted.values)))
+    assert labels[0] == f"measure {'abcdefghij'[most]} = {first.row[most]:.4g}"
+    assert (len(labels), labels[-1]) == (9, "2 others")
+    assert not [axes for figure in (figures["mistakes"], figures["right"]) for axes in figure.axes if axes.images]
+    _, printed = _shown(found, tmp_path)
+    assert f"\n    {labels[0]} ({first.for_predicted.values[most]:+.2f}), " in printed
+
+
+def test_what_is_missing_is_called_so_and_columns_without_names_are_numbered() -> None:
+    found = _with_missing(None)
+    named = {name: value for name, value, _ in features_of(found.wrong[0], found)}
+    assert list(named) == [f"feature {number}" for number in range(10)]
+    assert named["feature 2"] == "missing"
+    assert named["feature 0"] == f"{found.wrong[0].row[0]:.4g}"
+
+
+def test_reasons_that_are_lost_beside_a_missing_value_are_said_to_be() -> None:
+    class Lossy(keras.layers.Layer):  # type: ignore[misc]  # reason: Keras ships no types
+        def call(self, x: Any) -> Any:  # the slope of its logarithm is NaN, whatever is chosen
+            return keras.ops.where(keras.ops.isnan(x), keras.ops.zeros_like(x), keras.ops.log(x + x[:, :1]))
+
+    model = keras.Sequential([keras.Input((3,)), Lossy(), keras.layers.Dense(2, activation="softmax")])
+    x = np.abs(np.random.default_rng(0).normal(size=(8, 3))).astype(np.float32)
+    x[:, 1] = np.nan
+    found = find(model, Dataset(x, np.arange(8) % 2, allow_nan=True), np.arange(8))
+    assert "beside a missing value" in found.why_no_reasons
+    assert all(one.for_predicted is None for one in (*found.right, *found.wrong))
 
 
 def test_a_model_that_cannot_be_seen_through_still_has_its_mistakes() -> None:

@@ -9,7 +9,6 @@ from autotune.training.predicting import (
     as_probabilities,
     confident_mistakes,
     confusion_matrix,
-    is_classifier,
     largest_errors,
     predicted_classes,
     typical_hits,
@@ -39,13 +38,6 @@ def test_logits_become_probabilities() -> None:
     assert single[:, 1] == pytest.approx([1 / (1 + np.exp(2.0)), 1 / (1 + np.exp(-0.3)), 1.0])
     several = as_probabilities(np.array([[0.0, 900.0], [1.0, 1.0]]))
     assert several == pytest.approx(np.array([[0.0, 1.0], [0.5, 0.5]]))
-
-
-def test_one_number_stands_for_two_classes_and_no_more() -> None:
-    assert is_classifier(np.zeros((4, 1)), 2)
-    assert is_classifier(np.zeros((4, 3)), 3)
-    assert not is_classifier(np.zeros((4, 1)), 10)
-    assert not is_classifier(np.zeros((4, 1)), None)
 
 
 def test_the_surest_mistake_comes_first() -> None:

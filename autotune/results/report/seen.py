@@ -9,7 +9,7 @@ from autotune.figures.words import coloured_words
 from autotune.results.explaining import read_explanation
 from autotune.results.explanation import Example, Explanation, Findings
 from autotune.results.learning_curve import read_learning_curve
-from autotune.results.picturing import described, explanation_figures
+from autotune.results.picturing import described, explanation_figures, in_features
 from autotune.results.report.page import Section, commands, paragraph, picture, table
 from autotune.results.report.story import Story
 
@@ -35,10 +35,11 @@ def model(story: Story) -> Section:
         return Section(
             title, paragraph("Nobody has looked yet:") + commands([f"autotune explain {story.study.study_name}"])
         )
-    return Section(title, _seen(found))
+    return Section(title, shown(found))
 
 
-def _seen(found: Explanation) -> str:
+def shown(found: Explanation) -> str:
+    """Return what a model sees, as HTML."""
     subject, findings = found.subject, found.findings
     which = "the confirmed winner" if subject.is_winner else "the best trial of the search whose model is kept"
     right = f", {findings.n_right:,} of which it is right about" if findings.confusion is not None else ""
@@ -50,6 +51,7 @@ def _seen(found: Explanation) -> str:
         body += picture(figure, f"seen-{name}", _CAPTIONS.get(name, name))
     body += _texts("The mistakes that it is surest of", findings.wrong, findings)
     body += _texts("Rows that it is right about", findings.right, findings)
+    body += _largest_errors(findings)
     if findings.why_no_reasons:
         body += paragraph(f"What it looks at is not known: {findings.why_no_reasons}")
     return body
@@ -65,6 +67,18 @@ def _texts(heading: str, examples: tuple[Example, ...], findings: Findings) -> s
     ]
     note = paragraph("Orange speaks for the predicted class, blue against it (integrated gradients).", "faint")
     return f"<h3>{heading}</h3>{note}<ul>{''.join(lines)}</ul>" if lines else ""
+
+
+def _largest_errors(findings: Findings) -> str:
+    """Return the rows of a table whose numbers are predicted worst; nothing of classes, or of other rows."""
+    if findings.confusion is not None or not findings.features:
+        return ""
+    rows = [
+        [one.position, one.true, one.predicted, one.predicted - one.true, in_features(one, findings)]
+        for one in findings.wrong
+    ]
+    columns = ["row", "true", "predicted", "error", "features"]
+    return "<h3>The largest errors</h3>" + table(columns, rows)
 
 
 def data(story: Story) -> Section:

@@ -1,0 +1,103 @@
+"""What a model is for, asked from its loss and its data: labels that are integers may as well be numbers to predict.
+
+What is not covered: models with several outputs, which are compared with nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import keras
+
+Purpose = Literal["classes", "a number", "something else"]
+
+# Parts of the names of Keras's losses, and of those that people write; without underscores, in small letters.
+_OF_CLASSES = ("crossentropy", "focal", "hinge", "divergence")
+_OF_NUMBERS = (
+    "squared",
+    "absolute",
+    "percentage",
+    "mse",
+    "mae",
+    "mape",
+    "msle",
+    "huber",
+    "logcosh",
+    "poisson",
+    "quantile",
+)
+_METRICS_OF_CLASSES = ("accuracy", "auc", "precision", "recall", "f1", "fbeta", "iou")
+_METRICS_OF_NUMBERS = ("error", "mae", "mse", "mape", "msle", "r2")
+
+
+def purpose_of(model: keras.Model, n_outputs: int, n_classes: int | None, one_hot: bool) -> Purpose:
+    """Say what a model predicts.
+
+    Its loss decides; where that is one of a study's own, the metrics that it was compiled with; where these say
+    nothing, whether it has an output for each class.
+
+    Args:
+        model: The model, compiled or not.
+        n_outputs: How many numbers it puts out for each row.
+        n_classes: How many labels there are; None for float targets.
+        one_hot: Whether it was trained on one-hot labels, and so on classes, whatever its loss.
+    """
+    if n_classes is None:
+        return "a number" if n_outputs == 1 else "something else"
+    kind = "classes" if one_hot else _kind(model, n_outputs, n_classes)
+    if kind == "classes":
+        return "classes" if n_outputs >= n_classes > 1 or (n_outputs == 1 and n_classes <= 2) else "something else"
+    return "a number" if kind == "a number" and n_outputs == 1 else "something else"
+
+
+def _kind(model: keras.Model, n_outputs: int, n_classes: int) -> Purpose:
+    loss = getattr(model, "loss", None)
+    of_loss = _named(_names(loss), _OF_CLASSES, _OF_NUMBERS)
+    ends = _last_activation(model)
+    has_probabilities = (ends == "softmax" and n_outputs == n_classes) or (ends == "sigmoid" and n_classes == 2)
+    if of_loss == "a number" and has_probabilities:
+        return "classes"  # the squared error of probabilities
+    if of_loss != "something else":
+        return of_loss
+    of_metrics = _named(_metrics(model), _METRICS_OF_CLASSES, _METRICS_OF_NUMBERS)
+    if of_metrics != "something else":
+        return of_metrics
+    return "classes" if has_probabilities or n_outputs == n_classes > 1 else "something else"
+
+
+def _named(names: str, of_classes: tuple[str, ...], of_numbers: tuple[str, ...]) -> Purpose:
+    plain = names.replace("_", "").replace(" ", "").lower()
+    is_of_classes, is_of_numbers = (any(word in plain for word in words) for words in (of_classes, of_numbers))
+    if is_of_classes == is_of_numbers:
+        return "something else"
+    return "classes" if is_of_classes else "a number"
+
+
+def _names(loss: Any) -> str:
+    """Return what a loss is called: a name, a function, an object, or the only one in a list or dict."""
+    if isinstance(loss, dict):
+        loss = list(loss.values())
+    if isinstance(loss, (list, tuple)):
+        return _names(loss[0]) if len(loss) == 1 else ""
+    if loss is None or isinstance(loss, str):
+        return loss or ""
+    if function := getattr(loss, "__name__", None):
+        return str(function)
+    own = [kind.__name__ for kind in type(loss).__mro__ if kind.__module__ != "builtins"]
+    return next((name for name in own if _named(name, _OF_CLASSES, _OF_NUMBERS) != "something else"), "")
+
+
+def _metrics(model: keras.Model) -> str:
+    with contextlib.suppress(Exception):  # a model of another kind, which need not know how it was compiled
+        return str(model.get_compile_config().get("metrics"))
+    return ""
+
+
+def _last_activation(model: keras.Model) -> str:
+    layers = getattr(model, "layers", None)
+    if not layers:
+        return ""
+    activation = getattr(layers[-1], "activation", None)
+    return str(getattr(activation, "__name__", type(layers[-1]).__name__)).lower()
