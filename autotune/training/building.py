@@ -29,7 +29,7 @@ def built_model(spec: StudySpec, trial: optuna.Trial, rows: Dataset) -> keras.Mo
             "Call model.compile(optimizer=..., loss=..., metrics=[...]) and return the model.",
         )
     with model.distribute_strategy.scope():  # where a model of several devices has its variables
-        if not model.built:
+        if not model.built and type(model).call is not keras.Model.call:  # one made of others has no call
             model(rows.take([0])[0])
         if model.optimizer is not None:
             _build_optimizer(model, trial.number)

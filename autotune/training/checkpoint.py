@@ -1,8 +1,9 @@
 """Everything a trial needs to go on after an epoch as if nothing had happened, in one file.
 
-What is covered: the variables of model and optimizer, seed generators among them (Keras's own files leave those
-out); the plain state of callbacks; history; best epoch and its weights; the folds already finished.
-What is not covered: attributes of callbacks that are neither numbers, text, arrays nor containers of those.
+What is covered: all variables that change while a network trains, seed generators and any number of optimizers among
+them (Keras's own files leave those out); the plain state of callbacks; history; best epoch and its weights; the folds
+already finished.
+What is not covered: attributes of callbacks that are of no type that `values` knows.
 
 The file is a sha256 digest followed by an `.npz` archive. It is written beside its place and moved there, so that
 a process killed at any moment leaves the old one or the new one.
@@ -14,18 +15,16 @@ import hashlib
 import io
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from autotune.training.values import Packing, Unpacking, pack, unpack
+
 _DIGEST_BYTES = 32
-_REGISTERED = 2  # what NumPy's `dtype.isbuiltin` says of types like bfloat16, which `.npz` files make raw bytes of
-
-
-_Arrays: TypeAlias = dict[int, tuple[int, npt.NDArray[Any]]]  # by `id` of what holds them: position and array
 
 
 class UnusableCheckpointError(Exception):
@@ -72,11 +71,12 @@ class Checkpoint:
         history: Every metric of the fold in training, a value for each finished epoch.
         best_epoch: The best finished epoch of this fold, from 1.
         stopped: Whether a callback has ended the training of this fold.
-        callbacks: For each callback its plain attributes.
-        variables: The variables of model and optimizer, in Keras's order.
+        callbacks: For each callback its attributes, as `state_of` gives them.
+        variables: What changes while the model trains, in the order of `training_variables`.
         best_weights: The model's weights at `best_epoch`.
         fit_seconds: The seconds in `Model.fit` so far, over all folds and processes.
         process_seconds: The seconds in all, likewise.
+        callback_variables: What changes with the callbacks, in the order of `callback_variables`.
     """
 
     identity: str
@@ -89,6 +89,7 @@ class Checkpoint:
     best_weights: list[npt.NDArray[Any]]
     fit_seconds: float = 0.0
     process_seconds: float = 0.0
+    callback_variables: list[npt.NDArray[Any]] = field(default_factory=list)
 
     @property
     def epochs(self) -> int:
@@ -113,12 +114,12 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         OSError: If the disk is full or the folder cannot be written.
     """
-    arrays: _Arrays = {}
-    fields = {name: _pack(value, arrays) for name, value in vars(checkpoint).items() if name != "finished"}
-    fields["finished"] = [_pack(vars(score), arrays) for score in checkpoint.finished]
+    packing = Packing()
+    fields = {name: pack(value, packing) for name, value in vars(checkpoint).items() if name != "finished"}
+    fields["finished"] = [pack(vars(score), packing) for score in checkpoint.finished]
     buffer = io.BytesIO()
     meta = np.frombuffer(json.dumps(fields).encode(), dtype=np.uint8)
-    np.savez(buffer, meta=meta, **{f"array_{i}": array for i, array in arrays.values()})  # type: ignore[arg-type]  # reason: as NumPy has it
+    np.savez(buffer, meta=meta, **{f"array_{i}": array for i, array in packing.arrays.values()})  # type: ignore[arg-type]  # reason: as NumPy has it
     payload = buffer.getbuffer()
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
@@ -174,60 +175,14 @@ def _checked(content: bytes) -> Checkpoint:
         raise UnusableCheckpointError("is damaged")
     try:
         return _read(payload)
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, IndexError) as error:
         raise UnusableCheckpointError("is from another version of this package") from error
 
 
 def _read(payload: bytes) -> Checkpoint:
     with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
         fields = json.loads(archive["meta"].tobytes())
-        fields = {name: _unpack(value, archive) for name, value in fields.items()}
+        unpacking = Unpacking(archive)
+        fields = {name: unpack(value, unpacking) for name, value in fields.items()}
     finished = tuple(FoldScore(**score) for score in fields.pop("finished"))
     return Checkpoint(finished=finished, **fields)
-
-
-def is_plain(value: Any) -> bool:
-    """Say whether a checkpoint can hold `value`: numbers, text, arrays, None, and containers of those."""
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
-    if isinstance(value, (list, tuple)):
-        return all(map(is_plain, value))
-    if isinstance(value, (np.ndarray, np.generic)):
-        return value.dtype.kind in "biufcUS" or value.dtype.isbuiltin == _REGISTERED
-    return value is None or isinstance(value, (bool, int, float, str))
-
-
-def _pack(value: Any, arrays: _Arrays) -> Any:
-    """Turn `value` into JSON that refers to `arrays` by position; NumPy numbers keep their dtype that way.
-
-    An array that is there twice, as the weights are whose epoch is the best so far, is written once.
-    """
-    if isinstance(value, (np.ndarray, np.generic)):
-        packed: dict[str, Any] = {"kind": "array" if isinstance(value, np.ndarray) else "scalar"}
-        array = np.asarray(value)
-        if array.dtype.isbuiltin == _REGISTERED:
-            packed["dtype"] = array.dtype.name
-            array = array.view(f"u{array.itemsize}")
-        packed["at"], _ = arrays.setdefault(id(value), (len(arrays), array))
-        return packed
-    if isinstance(value, dict):
-        return {"kind": "dict", "items": {key: _pack(item, arrays) for key, item in value.items()}}
-    if isinstance(value, (list, tuple)):
-        return {"kind": type(value).__name__, "items": [_pack(item, arrays) for item in value]}
-    return value
-
-
-def _unpack(value: Any, archive: Any) -> Any:
-    if isinstance(value, list):
-        return [_unpack(item, archive) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if value["kind"] in {"array", "scalar"}:
-        array = archive[f"array_{value['at']}"]
-        if "dtype" in value:
-            array = array.view(np.dtype(value["dtype"]))
-        return array if value["kind"] == "array" else array[()]
-    if value["kind"] == "dict":
-        return {key: _unpack(item, archive) for key, item in value["items"].items()}
-    items = [_unpack(item, archive) for item in value["items"]]
-    return tuple(items) if value["kind"] == "tuple" else items

@@ -11,10 +11,10 @@ generator that its layer holds), Python's and NumPy's global generators. What is
 
 from __future__ import annotations
 
-import copy
+import contextlib
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -25,7 +25,10 @@ import optuna
 from autotune.errors import DivergedError, TrainingError
 from autotune.study import StudySpec
 from autotune.training.batches import Batches
-from autotune.training.checkpoint import Checkpoint, is_plain
+from autotune.training.callback_state import put_back, state_of
+from autotune.training.checkpoint import Checkpoint, UnusableCheckpointError
+from autotune.training.unkept import Marks, cannot_be_kept, marks_of
+from autotune.training.variables import callback_variables, training_variables
 
 
 class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
@@ -74,14 +77,14 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         self.best_weights: list[npt.NDArray[Any]] = resume.best_weights if resume else []
         self.problem: Exception | None = None
         self._made_of: tuple[Any, ...] = ()
+        self._marks: Marks
         self._is_whole = True
+        self._lost: list[str] = []
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._made_of = made_of(self.model)
-        if self._resume is None:
-            return
-        for callback, state in zip(self._callbacks, self._resume.callbacks, strict=True):
-            vars(callback).update(state)
+        if self._resume is not None:  # by now the other callbacks have made what they make at the beginning
+            restore(self.model, self._callbacks, self._resume, self._batches)
+        self._made_of, self._marks = made_of(self.model), marks_of(self.model, self._callbacks)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         # TensorFlow's own seed is set once, before the model is built: setting it again clears its kernel caches, and
@@ -93,10 +96,12 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
-        state = {id(variable): value_of(variable) for variable in training_variables(self.model)}
-        self._keep_best(epoch + 1, state)
+        variables = training_variables(self.model)
+        values = [value_of(variable) for variable in variables]
+        held = [value_of(one) for one in callback_variables(self._callbacks, self.model, variables)]
+        self._keep_best(epoch + 1, {id(variable): value for variable, value in zip(variables, values, strict=True)})
         self._note_changes(epoch + 1)
-        self._save(self._checkpoint(state), self._is_whole)
+        self._save(self._checkpoint(values, held), self._is_whole and not self._lost)
         self.judge(epoch + 1)
         if self.problem is not None:
             self.model.stop_training = True
@@ -104,6 +109,8 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
     def judge(self, epoch: int) -> None:
         """Report `epoch` (from 1) and find out whether training is to end with it."""
         spec, values = self._spec, self.history.get(str(self._spec.monitor))
+        if self.problem is not None:
+            return
         if values is None:
             self.problem = _unknown_monitor(spec, self._trial.number, self.history)
         elif bad := _not_finite(self.history, spec, epoch):
@@ -120,6 +127,16 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
                 f"until epoch {epoch} a callback has changed the optimizer, the training function or what is frozen, "
                 "which no checkpoint holds: if it is interrupted from now on, it trains again from that epoch"
             )
+        if self._lost or not self._is_whole:
+            return
+        self._lost = marks_of(self.model, self._callbacks).changed_since(self._marks)
+        if self._lost and epoch == 1:
+            self.problem = cannot_be_kept(self._lost, f"changed in epoch 1 of trial {self._trial.number}")
+        elif self._lost:
+            self._tell(
+                f"until epoch {epoch} {', '.join(self._lost)} changed, which no checkpoint holds: if it is interrupted "
+                "from now on, it trains again from that epoch"
+            )
 
     def _keep_best(self, epoch: int, state: Mapping[int, npt.NDArray[Any]]) -> None:
         values = self.history.get(str(self._spec.monitor), [math.nan])
@@ -133,16 +150,17 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
             self.best_epoch = epoch
             self.best_weights = [state[id(weight)] for weight in self.model.weights]
 
-    def _checkpoint(self, state: Mapping[int, npt.NDArray[Any]]) -> Checkpoint:
+    def _checkpoint(self, variables: list[npt.NDArray[Any]], held: list[npt.NDArray[Any]]) -> Checkpoint:
         return Checkpoint(
             identity="",
             finished=(),
             history={name: list(values) for name, values in self.history.items()},
             best_epoch=self.best_epoch,
             stopped=bool(self.model.stop_training),
-            callbacks=[copy.deepcopy(_plain_state(callback)) for callback in self._callbacks],
-            variables=[state[id(variable)] for variable in training_variables(self.model)],
+            callbacks=state_of(self._callbacks),
+            variables=variables,
             best_weights=self.best_weights,
+            callback_variables=held,
         )
 
 
@@ -152,23 +170,47 @@ def made_of(model: keras.Model) -> tuple[Any, ...]:
     A checkpoint holds values, neither another optimizer nor what is frozen: after such a change none is written, and a
     trial that is interrupted trains again from the epoch before it, callbacks and all.
     """
-    return model.optimizer, model.train_function, [layer.trainable for layer in model._flatten_layers()]
+    frozen = [one.trainable for one in (*model._flatten_layers(), *model.variables)]
+    return model.optimizer, model.train_function, frozen
 
 
-def training_variables(model: keras.Model) -> list[keras.Variable]:
-    """Return all that changes while `model` trains: weights, seed generators, optimizer, in a fixed order."""
-    optimizer = list(model.optimizer.variables) if model.optimizer is not None else []
-    return list(model.variables) + optimizer
+def restore(
+    model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], checkpoint: Checkpoint, batches: Batches
+) -> None:
+    """Put what a checkpoint holds into a model that was freshly built, and into its callbacks.
 
-
-def restore(model: keras.Model, checkpoint: Checkpoint) -> None:
-    """Put the variables of `checkpoint` into a freshly built `model`."""
+    Raises:
+        UnusableCheckpointError: If it is of another model or of other callbacks, as where one of these rebuilds it.
+    """
+    if len(training_variables(model)) != len(checkpoint.variables):
+        with contextlib.suppress(Exception):  # then some are missing still
+            train_step(model, batches)
     variables = training_variables(model)
-    for variable, value in zip(variables, checkpoint.variables, strict=True):
+    _assign(variables, checkpoint.variables)
+    _assign(callback_variables(callbacks, model, variables), checkpoint.callback_variables)
+    put_back(callbacks, checkpoint.callbacks)
+
+
+def train_step(model: keras.Model, batches: Batches) -> None:
+    """Train one step outside of `fit`: optimizers and layers make the variables that they make when first used."""
+    x, y = batches[0]
+    model.train_step((keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y)))
+    model.reset_metrics()
+
+
+def _assign(variables: Sequence[Any], values: Sequence[npt.NDArray[Any]]) -> None:
+    found = [(tuple(variable.shape), _dtype(variable)) for variable in variables]
+    if found != [(value.shape, value.dtype.name) for value in values]:
+        raise UnusableCheckpointError("is of a model with other variables")
+    for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 
-def value_of(variable: keras.Variable) -> npt.NDArray[Any]:
+def _dtype(variable: Any) -> str:
+    return str(keras.backend.standardize_dtype(variable.dtype))
+
+
+def value_of(variable: Any) -> npt.NDArray[Any]:
     """Return a copy of a variable's value, a scalar's too as an array.
 
     Raises:
@@ -183,14 +225,6 @@ def value_of(variable: keras.Variable) -> npt.NDArray[Any]:
                 "Give the layer's variables an aggregation, or build the model for one device.",
             )
     return value
-
-
-def _plain_state(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    kept = {name: value for name, value in vars(callback).items() if is_plain(value)}
-    left = {"_model", "params", "_params"}
-    if hasattr(callback, "monitor_op"):
-        left.add("min_delta")  # Keras turns its sign after the first epoch that a fresh callback sees
-    return {name: value for name, value in kept.items() if name not in left}
 
 
 def _not_finite(history: dict[str, list[float]], spec: StudySpec, epoch: int) -> str:

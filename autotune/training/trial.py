@@ -6,9 +6,8 @@ import dataclasses
 import hashlib
 import json
 import math
-import numbers
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
@@ -18,16 +17,16 @@ import keras
 import optuna
 
 from autotune.data import Dataset, Split
-from autotune.errors import TrainingError
 from autotune.seeds import derive_seed
 from autotune.study import StudySpec
+from autotune.training.arguments import fit_arguments
 from autotune.training.attributes import note_folds
 from autotune.training.batches import Batches
 from autotune.training.building import build_metrics, built_model, shared
-from autotune.training.checkpoint import Checkpoint, FoldScore
+from autotune.training.checkpoint import Checkpoint, FoldScore, UnusableCheckpointError
 from autotune.training.copies import CheckpointCopies
 from autotune.training.disk import disk_full
-from autotune.training.epochs import EpochKeeper, restore
+from autotune.training.epochs import EpochKeeper
 from autotune.training.folder import TrialFolder
 from autotune.training.grouping import group_size, in_groups
 from autotune.training.latency import measure_latency_ms
@@ -39,18 +38,6 @@ from autotune.training.shown import leave_confusion, leaving_history
 from autotune.training.tensorboard import TrialEvents
 from autotune.training.timing import Timer, noting_time
 
-# Not to be given by a study file: rows, their order and the epoch to start from are what makes a trial repeatable.
-_OURS = (
-    "x",
-    "y",
-    "validation_data",
-    "validation_split",
-    "initial_epoch",
-    "steps_per_epoch",
-    "sample_weight",
-    "validation_freq",
-)
-_COUNTS = ("batch_size", "validation_batch_size", "epochs")
 _KERAS_BATCH_SIZE = 32
 # Larger ones are no faster on a CPU: 3,000 rows of MNIST take 0.25 s of CPU time with 512 or with 3,000 rows a batch,
 # and 0.45 s with 32. They would change the last bits of what is reported.
@@ -183,7 +170,11 @@ def train_trial(
                 *(spec, trial, place, writer, number, train, validation, refit, finished, split.digest, timer, events),
                 tell,
             )
-            model, score = _train_fold(job, checkpoint)
+            try:
+                model, score = _train_fold(job, checkpoint)
+            except UnusableCheckpointError as error:
+                tell(f"its checkpoint {error}; it starts over")
+                model, score = _train_fold(job, None)
             finished, checkpoint = (*finished, score), None
             note_folds(trial, finished, len(folds))
             if number > 0:
@@ -221,7 +212,7 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
         model = built_model(spec, job.trial, job.train)
     if is_loss(spec.monitor) and not job.refit:
         job.trial.set_user_attr(MONITORED_LOSS, describe_loss(model))
-    arguments = _fit_arguments(spec, job.trial)
+    arguments = fit_arguments(spec, job.trial)
     batch_size, validation_batch = _batch_sizes(job, model, arguments)
     shuffled = partial(job.seed, "rows") if arguments.pop("shuffle", True) else None
     batches = Batches(
@@ -231,11 +222,9 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
         build_metrics(model, batches)
     validation = Batches(job.validation, validation_batch, one_hot=spec.one_hot) if len(job.validation) else None
     epochs = arguments.pop("epochs", None) or spec.epochs
-    callbacks = list(arguments.pop("callbacks", None) or [])
+    callbacks = arguments.pop("callbacks", [])
     if job.refit:
         epochs, callbacks = job.refit.epochs, job.refit.callbacks(callbacks)
-    if checkpoint:
-        restore(model, checkpoint)
     keeper = EpochKeeper(
         spec, job.trial, job.seed, batches, callbacks, job.save, job.tell, reports=job.number == 0, resume=checkpoint
     )
@@ -263,37 +252,6 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     best = keeper.best_epoch
     value = keeper.history[str(spec.monitor)][best - 1]
     return model, FoldScore(value, best, keeper.history, model.count_params())
-
-
-def _fit_arguments(spec: StudySpec, trial: optuna.Trial) -> dict[str, Any]:
-    arguments = spec.fit(trial) if spec.fit else {}
-    if not isinstance(arguments, Mapping):
-        raise TrainingError(
-            f"fit returned {arguments!r} in trial {trial.number}.",
-            "It is to return a dict of arguments for keras.Model.fit.",
-            'Return, for example, {"batch_size": 64}.',
-        )
-    if wrong := sorted(set(arguments) & set(_OURS)):
-        raise TrainingError(
-            f"fit returned {', '.join(wrong)} in trial {trial.number}.",
-            "Rows and their order come from `dataset` and `folds`; epochs start where the trial was interrupted.",
-            f"Remove {', '.join(wrong)} from what `fit` returns.",
-        )
-    for name in _COUNTS:
-        count = arguments.get(name)
-        if count is not None and not (isinstance(count, numbers.Integral) and int(count) >= 1):
-            raise TrainingError(
-                f"fit returned {name}={count!r} in trial {trial.number}.",
-                f"`{name}` is an integer of at least 1.",
-                f"Correct {name}, or leave it out.",
-            )
-    if used := [callback for callback in arguments.get("callbacks") or () if getattr(callback, "_model", None)]:
-        raise TrainingError(
-            f"fit returned a {type(used[0]).__name__} in trial {trial.number} that an earlier fold has used.",
-            "What a callback remembers of one fold must not reach into the next.",
-            f"Make it inside `fit`, so that each fold has its own: {type(used[0]).__name__}(...).",
-        )
-    return dict(arguments)
 
 
 def _batch_sizes(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) -> tuple[int, int]:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections import deque
-from pathlib import Path
+import uuid
+from collections import Counter, OrderedDict, defaultdict, deque
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from pathlib import Path, PureWindowsPath
+from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -16,10 +23,10 @@ from autotune.training.checkpoint import (
     Checkpoint,
     FoldScore,
     UnusableCheckpointError,
-    is_plain,
     load_checkpoint,
     save_checkpoint,
 )
+from autotune.training.values import Packing, UnkeptError, Unpacking, is_plain, pack, unpack
 
 CALLBACK = {
     "wait": 2,
@@ -64,10 +71,10 @@ def assert_same(found: Any, expected: Any) -> None:
     if dataclasses.is_dataclass(expected):
         assert_same(vars(found), vars(expected))
     elif isinstance(expected, dict):
-        assert list(found) == list(expected)
+        assert [(type(key), key) for key in found] == [(type(key), key) for key in expected]
         for key in expected:
             assert_same(found[key], expected[key])
-    elif isinstance(expected, (list, tuple)):
+    elif isinstance(expected, (list, tuple, deque)):
         assert len(found) == len(expected)
         for one, other in zip(found, expected, strict=True):
             assert_same(one, other)
@@ -203,26 +210,116 @@ def test_numbers_text_arrays_and_containers_of_those_are_plain(value: Any) -> No
     assert is_plain(value)
 
 
+EXACT = [
+    b"\0bytes",
+    bytearray(b"more"),
+    1j,
+    complex("-0-infj"),
+    {1: "one", 2.0: "two", (3, "x"): [4], None: 5, False: 6, b"k": 7, frozenset({1}): 8},
+    OrderedDict([("b", 1), ("a", {2: 3})]),
+    Counter({"a": 3, 2: -1}),
+    defaultdict(int, {"a": 1}),
+    defaultdict(list, {1: [2]}),
+    defaultdict(None, {"a": 1}),
+    deque([1, [2]], maxlen=3),
+    deque(),
+    {1, "two", (3,)},
+    set(),
+    frozenset({1, 2}),
+    range(2, 9, 3),
+    Path("a/b"),
+    PureWindowsPath("c:/d"),
+    Decimal("0.10"),
+    Fraction(1, 3),
+    uuid.UUID(int=5),
+    datetime(2026, 1, 2, 3, 4, 5, 6, timezone.utc),
+    date(2026, 1, 2),
+    timedelta(days=-1, microseconds=7),
+    np.array(["2020-01-01", "NaT"], dtype="datetime64[D]"),
+    np.timedelta64(3, "s"),
+    np.array([(1, 2.5)], dtype=[("a", "i4"), ("b", "f8")]),
+    [{"deep": deque([{4: {5}}])}],
+]
+
+
+@pytest.mark.parametrize("value", EXACT, ids=lambda value: f"{type(value).__name__} {value!r}"[:30])
+def test_what_callbacks_hold_comes_back_with_its_type(value: Any, path: Path) -> None:
+    save_checkpoint(checkpoint(callbacks=[{"value": value}]), path)
+    loaded = load_checkpoint(path, "trial 3")
+    assert loaded is not None
+    found = loaded.callbacks[0]["value"]
+    assert_same(found, value)
+    assert getattr(found, "default_factory", None) is getattr(value, "default_factory", None)
+    assert getattr(found, "maxlen", None) == getattr(value, "maxlen", None)
+
+
 @pytest.mark.parametrize(
-    "value",
+    "rng", [np.random.default_rng(1), np.random.Generator(np.random.MT19937(1)), np.random.RandomState(1)]
+)
+def test_a_random_generator_goes_on_where_it_was(rng: Any, path: Path) -> None:
+    rng.normal(size=3)
+    save_checkpoint(checkpoint(callbacks=[{"rng": rng, "other": Random(3), "list": [1]}]), path)
+    loaded = load_checkpoint(path, "trial 3")
+    assert loaded is not None
+    assert loaded.callbacks[0]["rng"].normal() == rng.normal()
+    assert loaded.callbacks[0]["other"].random() == Random(3).random()
+    assert loaded.callbacks[0]["list"] == [1]
+
+
+def test_what_is_there_twice_comes_back_as_one(path: Path) -> None:
+    shared: list[Any] = [1]
+    shared.append(shared)
+    array, rng = np.arange(3), np.random.default_rng(0)
+    first = {"a": shared, "b": {"c": shared}, "array": array, "rng": rng}
+    save_checkpoint(checkpoint(callbacks=[first, {"d": shared, "array": array, "rng": rng}]), path)
+    loaded = load_checkpoint(path, "trial 3")
+    assert loaded is not None
+    one, other = loaded.callbacks
+    assert one["a"] is one["b"]["c"] is one["a"][1] is other["d"]
+    assert one["array"] is other["array"]
+    assert one["rng"] is other["rng"]
+
+
+def test_a_checkpoint_of_the_version_before_is_read(path: Path) -> None:
+    """It had lists, tuples and dicts with texts as keys, numbers and arrays, as they are written now."""
+    fields = {"kind": "dict", "items": {"a": {"kind": "tuple", "items": [1, {"kind": "scalar", "at": 0}]}}}
+    arrays = {"array_0": np.array(2.5)}
+    assert unpack(fields, Unpacking(arrays)) == {"a": (1, 2.5)}
+    assert pack({"a": (1, np.float64(2.5))}, Packing()) == fields
+
+
+class Own:
+    pass
+
+
+class Kind(Enum):
+    A = 1
+
+
+@pytest.mark.parametrize(
+    ("value", "at"),
     [
-        object(),
-        print,
-        1j,
-        b"bytes",
-        {1: "one"},
-        {"key": object()},
-        [[print]],
-        (1, {2}),
-        deque([1]),
-        Path("p"),
-        np.array([None]),
-        np.array(["2020-01-01"], dtype="datetime64[D]"),
+        (object(), ""),
+        (print, ""),
+        ({"key": [1, object()]}, "['key'][1]"),
+        ([[print]], "[0][0]"),
+        (defaultdict(lambda: 3), ".default_factory"),
+        (Kind.A, ""),
+        (np.array([None]), ""),
+        (np.ma.masked_array([1, 2], mask=[0, 1]), ""),
+        (np.array([1, 2]).view(np.recarray), ""),
+        (datetime(2026, 1, 2, tzinfo=ZoneInfo("UTC")), ""),
+        (type("Sub", (dict,), {})(), ""),
+        (iter([1]), ""),
+        ({Own()}, "[0]"),
     ],
     ids=lambda value: f"{type(value).__name__} {value!r}"[:24],
 )
-def test_what_a_checkpoint_cannot_hold_is_not_plain(value: Any) -> None:
+def test_what_a_checkpoint_cannot_hold_is_told_with_its_place(value: Any, at: str) -> None:
     assert not is_plain(value)
+    with pytest.raises(UnkeptError) as caught:
+        pack(value, Packing())
+    assert str(caught.value) == at
 
 
 def test_a_checkpoint_of_another_version_is_not_used(tmp_path: Path) -> None:

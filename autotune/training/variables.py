@@ -1,0 +1,150 @@
+"""Every variable that changes while a network trains, whoever holds it.
+
+What is covered: weights, seed generators, and the variables of optimizers, metrics of the study file's own, losses,
+callbacks and the study file's own objects, as attributes or in lists, tuples, dicts and closures.
+What is not covered: metrics of Keras, which begin every epoch anew; sets, whose order is another one in each process;
+objects of other packages.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import types
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+_OF_KERAS = (
+    keras.Layer,
+    keras.optimizers.Optimizer,
+    keras.optimizers.schedules.LearningRateSchedule,
+    keras.losses.Loss,
+    keras.metrics.Metric,
+    keras.callbacks.Callback,
+    keras.initializers.Initializer,
+    keras.regularizers.Regularizer,
+    keras.constraints.Constraint,
+    keras.random.SeedGenerator,
+    tf.Module,
+    tf.random.Generator,
+)
+_VARIABLES = (keras.Variable, tf.Variable)
+# Where Keras keeps which layer calls which, and what it has listed elsewhere too.
+_OF_GRAPHS = {"_inbound_nodes", "_outbound_nodes", "_nodes", "_nodes_by_depth", "_operations_by_depth", "_operations"}
+_OF_GRAPHS |= {"_tracker", "_losses", "_loss_ids", "_build_shapes_dict", "_call_signature", "_dtype_policy", "_model"}
+TABLES = (tf.lookup.experimental.MutableHashTable, tf.lookup.experimental.DenseHashTable)
+_CALLS = (types.MethodType, functools.partial)
+_INSTALLED = {"site-packages", "dist-packages"}
+
+
+def training_variables(model: keras.Model) -> list[Any]:
+    """Return all that changes while `model` trains, in a fixed order: what Keras lists, then all others."""
+    optimizer = list(model.optimizer.variables) if model.optimizer is not None else []
+    known = list({id(variable): variable for variable in (*model.variables, *optimizer)}.values())
+    reset = [variable for metric in model.metrics if not is_own(metric.__class__) for variable in metric.variables]
+    return [*known, *_held(model, [*known, *reset])]
+
+
+def callback_variables(
+    callbacks: Iterable[keras.callbacks.Callback], model: keras.Model, of_model: Iterable[Any]
+) -> list[Any]:
+    """Return what changes with `callbacks` and is not `of_model`, in a fixed order."""
+    return _held(list(callbacks), [model, *of_model, *model.metrics_variables])
+
+
+@functools.cache
+def is_own(kind: type) -> bool:
+    """Say whether a class is the study file's own, or of a file beside it, and not of an installed package."""
+    root = kind.__module__.split(".")[0]
+    if root in {"autotune", "keras", "tensorflow"} or root in sys.stdlib_module_names - {"__main__"}:
+        return False
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return file is None or _INSTALLED.isdisjoint(Path(file).parts)
+
+
+def parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """Give what `value` is made of, each with how one writes it: ".optimizer", "[0]"; nothing if it is a leaf."""
+    if isinstance(value, dict):
+        yield from ((f"[{key!r}]", item) for key, item in value.items())
+    elif isinstance(value, (list, tuple, deque)):
+        yield from ((f"[{position}]", item) for position, item in enumerate(value))
+    elif isinstance(value, types.FunctionType):
+        names = value.__code__.co_freevars
+        yield from ((f".{n}", cell) for n, cell in zip(names, _cells(value), strict=True))
+    elif isinstance(value, types.MethodType):
+        yield ".__self__", value.__self__
+    elif isinstance(value, functools.partial):
+        yield from parts([value.func, *value.args, *value.keywords.values()])
+    elif _has_attributes(value.__class__):
+        items = getattr(value, "__dict__", {}).items()
+        yield from ((f".{name}", item) for name, item in items if name not in _OF_GRAPHS)
+
+
+def walk(root: Any, name: str, known: Iterable[Any] = ()) -> Iterator[tuple[str, Any]]:
+    """Give `root` and all that it holds, each once and in a fixed order, with how one calls it; not `known`, nor below.
+
+    What holds nothing is left out, but for iterators and tables.
+    """
+    seen = {id(one) for variable in known for one in _both(variable)}
+    left, alive = [(name, root)], []  # what is made on the way stays alive: its `id` is not given to another
+    while left:
+        name, value = left.pop()
+        if id(value) in seen:
+            continue
+        alive.append(value)
+        seen.update(map(id, _both(value)))
+        yield name, value
+        if not _is_variable(value.__class__):
+            if isinstance(value, keras.Layer) and value is not root:
+                name = f"{type(value).__name__} {value.name!r}"
+            left += [(name + at, item) for at, item in reversed([*parts(value)]) if _matters(item)]
+
+
+def _matters(value: Any) -> bool:
+    if isinstance(value, (dict, list, tuple, deque)):
+        return len(value) > 0
+    if isinstance(value, types.FunctionType):
+        return value.__closure__ is not None
+    return _has_parts(value.__class__)
+
+
+@functools.cache
+def _has_parts(kind: type) -> bool:
+    is_noted = issubclass(kind, (Iterator, *TABLES))
+    return is_noted or _is_variable(kind) or _has_attributes(kind) or issubclass(kind, _CALLS)
+
+
+@functools.cache
+def _has_attributes(kind: type) -> bool:
+    return issubclass(kind, _OF_KERAS) or is_own(kind)
+
+
+@functools.cache
+def _is_variable(kind: type) -> bool:
+    return issubclass(kind, _VARIABLES)
+
+
+def _held(root: Any, known: Iterable[Any]) -> list[Any]:
+    """Return the variables that `root` holds beside those that are known."""
+    return [value for _, value in walk(root, "", known) if _is_variable(value.__class__)]
+
+
+def _both(variable: Any) -> tuple[Any, Any]:
+    """Return a variable, and the one of TensorFlow's that Keras keeps its value in; of all else, itself twice."""
+    return variable, (getattr(variable, "_value", variable) if isinstance(variable, keras.Variable) else variable)
+
+
+def _cells(function: types.FunctionType) -> list[Any]:
+    return [_content(cell) for cell in function.__closure__ or ()]
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty
+        return None
