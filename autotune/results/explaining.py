@@ -27,14 +27,14 @@ from autotune.results.explanation import (
     write_record,
 )
 from autotune.results.final import read_result
-from autotune.results.sources import objects_of, refuse_part, settings_of, source_of
+from autotune.results.sources import refuse_part, settings_of, source_of
 from autotune.results.summary import stored_study
 from autotune.running.execution import Machine, session
 from autotune.running.places import find_places
 from autotune.running.preparing import Rows, send_result
 from autotune.running.settings import StudySettings
 from autotune.running.slots import Slot
-from autotune.running.source import StudySource
+from autotune.running.source import StudySource, objects_of
 from autotune.search import best_first, first_value
 from autotune.study import StudySpec
 from autotune.training.folder import trial_folder

@@ -28,7 +28,7 @@ from autotune.results.confirmation import (
     trained_again,
 )
 from autotune.results.final import FinalResult, TestScore, claim_test_rows, read_result, record_result
-from autotune.results.opening import OpenTestRows, TestScores
+from autotune.results.opening import OpenTestRows, TestScores, TryModels
 from autotune.results.parts import Unfinished, check_at_least, what_is_left
 from autotune.results.provenance import provenance
 from autotune.results.sources import refuse_part, settings_of, source_of
@@ -41,6 +41,7 @@ from autotune.running.planning import Plan
 from autotune.running.preparing import Declaration
 from autotune.running.queue import Queue, QueuedTrial, key_of
 from autotune.running.run import check_positive
+from autotune.running.slots import Slot
 from autotune.running.source import StudySource
 from autotune.running.tracking import Tracking
 from autotune.study import StudySpec
@@ -157,12 +158,16 @@ class _Finalization:
         winners = _models(refits, confirmation.winner)
         baselines = _models(refits, BASELINE) if confirmation.winner != BASELINE else []
         models = [*winners, *baselines]
-        digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in models]
-        with filelock.FileLock(self.places.study_folder(self.search.study_name) / "test-rows.lock"):
-            opened = claim_test_rows(self.search, digests)
         metric = str(refits.settings.monitor).removeprefix("val_")
         with session(self.source, self.places, self._machine()) as here:
-            scores = _opened(here, refits, tuple(models), metric)
+            slot, development = _ready(here, refits)
+            here.preparer.ask(TryModels(here.preparer.source, development, tuple(models), metric, slot))
+            digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in models]
+            with filelock.FileLock(self.places.study_folder(self.search.study_name) / "test-rows.lock"):
+                opened = claim_test_rows(self.search, digests)
+            data_dir = Path(refits.settings.data_dir) if refits.settings.data_dir else None
+            task = OpenTestRows(here.preparer.source, data_dir, development, tuple(models), metric, slot)
+            scores: TestScores = here.preparer.ask(task)
         test = _test_score(scores, len(winners), metric, refits.declared.direction, opened)
         return self._recorded(refits, confirmation, test, winners)
 
@@ -209,14 +214,11 @@ def _refits(searched: Declaration, again: optuna.Study, confirmation: Confirmati
     ]
 
 
-def _opened(here: Session, refits: Plan, models: tuple[Path, ...], metric: str) -> TestScores:
+def _ready(here: Session, refits: Plan) -> tuple[Slot, Path]:
+    """Have processes started with Keras; return what one may use, and where the development rows are."""
     here.launcher.preload(here.preparer.modules)
-    slot = here.sharing.slots(refits.settings.threads)[0]
-    data_dir = Path(refits.settings.data_dir) if refits.settings.data_dir else None
     assert refits.rows is not None
-    task = OpenTestRows(here.preparer.source, data_dir, refits.rows.dataset, models, metric, slot)
-    scores: TestScores = here.preparer.ask(task)
-    return scores
+    return here.sharing.slots(refits.settings.threads)[0], refits.rows.dataset
 
 
 def _test_score(scores: TestScores, n_winners: int, metric: str, direction: str, opened: str) -> TestScore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -11,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from autotune.data import Dataset, load_test, open_stored, refuse_no_numbers
-from autotune.results.sources import objects_of
+from autotune.errors import AutotuneError, UsageError
 from autotune.running.preparing import rows_of, send_result
 from autotune.running.slots import Slot
-from autotune.running.source import StudySource
+from autotune.running.source import StudySource, objects_of
 from autotune.study import StudySpec
+
+_FEW = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +63,57 @@ class OpenTestRows:
     def _measure(self) -> TestScores:
         spec = self.source.load()
         data = _test_rows(spec, self.data_dir, open_stored(self.development).n_classes)
-        from autotune.training.device import configure_tensorflow
-        from autotune.training.evaluating import measure
+        return _measured(spec, data, self.models, self.metric, self.slot)
 
-        configure_tensorflow(self.slot.threads, self.slot.memory_limit_mib)
-        found = [measure(path, data, self.metric, objects_of(spec), spec.one_hot) for path in self.models]
-        by_row = [one.rows for one in found if one.rows is not None]
-        rows = np.stack(by_row) if len(by_row) == len(found) else None
-        return TestScores(len(data), tuple(one.value for one in found), rows)
+
+@dataclass(frozen=True)
+class TryModels:
+    """Task: find out whether models can be loaded and measured, on a few development rows, and send None.
+
+    Attributes:
+        source: The study.
+        development: The folder of the stored development rows.
+        models: The models' files.
+        metric: The metric, without "val_".
+        slot: What the process may use of the machine.
+    """
+
+    source: StudySource
+    development: Path
+    models: tuple[Path, ...]
+    metric: str
+    slot: Slot
+
+    def __call__(self, connection: Connection) -> None:
+        os.environ.update(self.slot.environment)
+        send_result(connection, self._try)
+
+    def _try(self) -> None:
+        development = open_stored(self.development)
+        few = development.subset(np.arange(min(_FEW, len(development))))
+        try:
+            _measured(self.source.load(), few, self.models, self.metric, self.slot)
+        except AutotuneError:
+            raise
+        except Exception as error:
+            said = str(error).strip().splitlines() or [""]
+            raise UsageError(
+                f"the models that were trained again cannot be measured: {type(error).__name__}: {said[0]}",
+                f"Each of {self.models[0]} and those beside it is loaded by Keras, with what the study file defines.",
+                "The test rows have not been looked at. Correct the study file, delete the study of the refits, and "
+                "finalize again.",
+            ) from error
+
+
+def _measured(spec: StudySpec, data: Dataset, models: Sequence[Path], metric: str, slot: Slot) -> TestScores:
+    from autotune.training.device import configure_tensorflow
+    from autotune.training.evaluating import measure
+
+    configure_tensorflow(slot.threads, slot.memory_limit_mib)
+    found = [measure(path, data, metric, objects_of(spec), spec.one_hot) for path in models]
+    by_row = [one.rows for one in found if one.rows is not None]
+    rows = np.stack(by_row) if len(by_row) == len(found) else None
+    return TestScores(len(data), tuple(one.value for one in found), rows)
 
 
 def _test_rows(spec: StudySpec, data_dir: Path | None, n_classes: int | None) -> Dataset:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 import optuna
 
@@ -60,8 +58,3 @@ def source_of(study: StudySpec | str, settings: StudySettings) -> StudySource:
         )
     overrides = dataclasses.replace(settings.overrides, name=settings.part_of or study)
     return dataclasses.replace(study_source(settings.study_file), overrides=overrides)
-
-
-def objects_of(spec: StudySpec) -> Mapping[str, Any]:
-    """Return what the study file defines: layers, losses and metrics that its models may need."""
-    return {name: value for name, value in getattr(spec.build, "__globals__", {}).items() if callable(value)}

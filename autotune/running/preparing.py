@@ -38,7 +38,8 @@ from autotune.errors import AutotuneError, StudyFileError
 from autotune.running.asked_again import PastTrial, choice_changes, given_problems, replayed, space_changes
 from autotune.running.doubts import doubts_about
 from autotune.running.given import BASELINE, configurations
-from autotune.running.source import StudySource
+from autotune.running.piped_trial import PipedTrial, Replay
+from autotune.running.source import StudySource, objects_of
 from autotune.search import with_epoch_policy
 from autotune.seeds import derive_seed
 from autotune.stopping_rule import StopWhenFlat
@@ -182,6 +183,8 @@ class Prepare:
         again = replayed(spec, data.subset(folds[0].train), self.past)
         is_new = self.repeats or not any(trial.is_finished for trial in self.past)
         problems = given_problems(spec, data.subset(folds[0].train)) if is_new else []
+        if not (self.past or self.repeats or problems):
+            _rehearse(spec, data.subset(folds[0].train), self.run_dir)
         changes = space_changes(again), choice_changes(again), problems
         seeds = [derive_seed(spec.seed, "repeat", repeat) for repeat in range(self.repeats)]
         anew = {
@@ -206,6 +209,14 @@ class Prepare:
 def _rows(data: Dataset, stored: Path, folds: tuple[Fold, ...], study_folder: Path) -> Rows:
     digest = split_digest(data, folds)
     return Rows(stored, study_folder / f"folds-{digest[:12]}.npz", digest)
+
+
+def _rehearse(spec: StudySpec, data: Dataset, folder: Path) -> None:
+    from autotune.training.rehearsal import rehearse  # Keras studies alone need TensorFlow
+
+    given = next(iter(configurations(spec.baseline, spec.enqueue).values()), {})
+    trial: Any = PipedTrial(Replay(dict(given), 0))
+    rehearse(spec, trial, data, folder, objects_of(spec))
 
 
 def _check_one_hot(spec: StudySpec, data: Dataset) -> None:

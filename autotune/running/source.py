@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import hashlib
+import inspect
 import pickle
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import cloudpickle
 
@@ -83,3 +89,23 @@ def study_source(study: StudySpec | StudySource | str | Path) -> StudySource:
             "Its functions must not hold on to things like open files, locks or models.",
             "Create such things inside build or objective, or put the study in a file and give its path.",
         ) from error
+
+
+def objects_of(spec: StudySpec) -> Mapping[str, Any]:
+    """Return what the study file defines: layers, losses and metrics that its models may need.
+
+    Those of modules that it imports from its neighbours are among them.
+    """
+    build: Any = spec.build
+    while isinstance(build, functools.partial):
+        build = build.func
+    build = inspect.unwrap(getattr(build, "__func__", build))
+    names = getattr(build, "__globals__", {})
+    modules = [vars(one) for one in names.values() if isinstance(one, ModuleType) and _is_neighbour(one)]
+    return {name: value for known in (*modules, names) for name, value in known.items() if callable(value)}
+
+
+def _is_neighbour(module: ModuleType) -> bool:
+    if module.__name__.split(".")[0] in sys.stdlib_module_names:
+        return False
+    return {"site-packages", "dist-packages"}.isdisjoint(Path(getattr(module, "__file__", None) or "").parts)

@@ -315,41 +315,6 @@ def test_the_winner_is_refitted_on_all_rows_and_tested_once(tmp_path: Path, run_
     ]
 
 
-ONE_HOT = """
-import os
-from pathlib import Path
-import keras
-import numpy as np
-from autotune import Dataset, Holdout, StudySpec
-
-def rows(classes):
-    y = np.arange(90) % classes
-    return Dataset(np.eye(3, dtype="float32")[y], y)
-
-def build(trial, data):
-    if trial.user_attrs.get("refit") and not (Path(__file__).parent / "mended").exists():
-        raise ValueError("a package is missing")
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, activation="softmax")])
-    model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
-    return model
-
-study = StudySpec(name="toy", dataset=lambda: rows(3), test_dataset=lambda: rows(2), folds=Holdout(0.2), build=build,
-    monitor="val_accuracy", direction="maximize", one_hot=True, epochs=1, n_trials=1, seed=0)
-"""
-
-
-@pytest.mark.trains
-def test_refits_that_failed_are_mended_and_test_rows_need_not_have_every_class(tmp_path: Path, run_dir: Path) -> None:
-    (tmp_path / "study.py").write_text(ONE_HOT)
-    autotune.run(tmp_path / "study.py", run_dir=run_dir, workers=2)
-    with pytest.raises(StudyFailedError, match="a refit on all development rows has failed"):
-        _finalized(run_dir, top=1, repeats=2)
-    (tmp_path / "mended").touch()
-    result = _finalized(run_dir, top=1, repeats=2)
-    assert result.test is not None
-    assert len(result.test.values) == 2
-
-
 @pytest.mark.trains
 def test_on_labels_that_are_noise_no_candidate_beats_the_baseline_beyond_noise(tmp_path: Path, run_dir: Path) -> None:
     file = tmp_path / "study.py"
