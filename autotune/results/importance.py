@@ -12,7 +12,6 @@ Symbols: n trials, p hyperparameters, b resamples.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +19,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
+from autotune.results.ped_anova import PedAnova
 from autotune.results.ranking import badness, finished_in_order
-from autotune.search import Change, StorageView, countable_trial
+from autotune.search import countable_trial
 
 FEWEST = 20
 """Of a hyperparameter with fewer finished trials than this nothing is said: its interval would reach zero."""
@@ -80,7 +78,8 @@ def importances(study: optuna.Study, resamples: int = 100, seed: int = 0) -> lis
     places = np.array(badness(study, list(trials)), dtype=np.float64)
     trials = [countable_trial(trial) for trial in trials]
     rng = np.random.default_rng(seed)
-    excess = np.array([_excess(study, trials, places, varied, rng) for _ in range(resamples)])
+    analysis = PedAnova(trials, varied, _GOOD_SHARE)
+    excess = np.array([_excess(analysis, places, rng) for _ in range(resamples)])
     low, middle, high = np.percentile(excess, _INTERVAL, axis=0)
     whole = max(float(np.maximum(middle, 0.0).sum()), 1e-12)
     found = [
@@ -104,66 +103,11 @@ def _varied(trials: Sequence[FrozenTrial]) -> list[str]:
     return sorted(name for name, tried in values.items() if len(tried) >= FEWEST and len(set(map(repr, tried))) > 1)
 
 
-def _excess(
-    study: optuna.Study,
-    trials: Sequence[FrozenTrial],
-    places: npt.NDArray[np.float64],
-    names: list[str],
-    rng: np.random.Generator,
-) -> npt.NDArray[np.float64]:
+def _excess(analysis: PedAnova, places: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """Return the importances of trials drawn with replacement, less those with shuffled results; shape (p,)."""
-    drawn = np.sort(rng.integers(0, len(trials), len(trials)))
+    drawn = np.sort(rng.integers(0, len(places), len(places)))
     results = places[drawn]
     shuffled = results.copy()
     for start in range(0, len(drawn), _NEIGHBOURS):
         shuffled[start : start + _NEIGHBOURS] = rng.permutation(shuffled[start : start + _NEIGHBOURS])
-    chosen = [trials[position] for position in drawn]
-    return _evaluated(study, chosen, results, names) - _evaluated(study, chosen, shuffled, names)
-
-
-def _evaluated(
-    study: optuna.Study, trials: Sequence[FrozenTrial], results: npt.NDArray[np.float64], names: list[str]
-) -> npt.NDArray[np.float64]:
-    from optuna.importance import PedAnovaImportanceEvaluator  # brings scikit-learn, which takes its time
-
-    shown = _Shown([_with_result(trial, number, results[number]) for number, trial in enumerate(trials)])
-    view = StorageView(study, shown, directions=[StudyDirection.MINIMIZE])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        warnings.simplefilter("ignore", UserWarning)  # a branch of a conditional space that few trials have taken
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=_GOOD_SHARE)
-        there = sorted({name for trial in trials for name in trial.params})
-        found = evaluator.evaluate(optuna.Study(study.study_name, view), params=there)
-    return np.array([found.get(name, 0.0) for name in names])
-
-
-def _with_result(trial: FrozenTrial, number: int, result: float) -> FrozenTrial:
-    return FrozenTrial(
-        number=number,
-        trial_id=number,  # two draws of the same trial are two trials
-        state=TrialState.COMPLETE,
-        value=float(result),
-        datetime_start=trial.datetime_start,
-        datetime_complete=trial.datetime_complete,
-        params=trial.params,
-        distributions=trial.distributions,
-        user_attrs={},
-        system_attrs={},
-        intermediate_values={},
-    )
-
-
-class _Shown:
-    """Trials that stand in no storage."""
-
-    def __init__(self, trials: list[FrozenTrial]) -> None:
-        self._trials = trials
-
-    def trial(self, trial_id: int) -> FrozenTrial:
-        return self._trials[trial_id]
-
-    def trials(self) -> list[FrozenTrial]:
-        return self._trials
-
-    def note(self, trial_id: int, change: Change) -> None:
-        raise NotImplementedError("trials that stand in no storage are only read")
+    return analysis.importances(drawn, results) - analysis.importances(drawn, shuffled)
