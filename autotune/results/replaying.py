@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -121,8 +120,7 @@ def _play(launcher: Launcher, task: RunTrial, player: Replay) -> Outcome | None:
 def _reason(outcome: Outcome | None) -> str:
     if outcome is None:
         return "its process was killed."
-    lines: list[Any] = (outcome.message or outcome.reason).strip().splitlines()
-    return str(lines[-1])
+    return outcome.why or outcome.reason
 
 
 def _finished(study: optuna.Study, number: int) -> FrozenTrial:

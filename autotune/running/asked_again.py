@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from autotune.data import Dataset
 from autotune.errors import SearchSpaceError
+from autotune.running.failures import summary_of
 from autotune.running.given import BASELINE, configurations, outside
 from autotune.running.piped_trial import PipedTrial, Replay
 from autotune.search import differences, n_values, value_at
@@ -77,7 +78,7 @@ def given_problems(spec: StudySpec, data: Dataset) -> list[str]:
             found += [f"{name} is missing: {asked[name]}" for name in missing if is_whole]
             found += [f"{name} is not asked for; there is {', '.join(asked) or 'nothing'}" for name in sorted(unknown)]
         elif not found:
-            found = [f"it cannot be built: {type(error).__name__}: {error}"]
+            found = [f"it cannot be built: {summary_of(error)}"]
         problems += [f"{label}: {problem}" for problem in found]
     return problems
 

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.running.budget import FINISHED
 from autotune.running.events import RunStarted
+from autotune.running.failures import SUMMARY, last_line
 from autotune.running.settings import StudySettings
 from autotune.search import best_first, first_value
 from autotune.training.attributes import n_finished_folds
@@ -52,9 +53,8 @@ def failure_reason(trial: FrozenTrial) -> str:
 
 
 def last_words(trial: FrozenTrial) -> str:
-    """Return the last line of what a failed trial has left of its failure; "" if there is nothing."""
-    lines = str(trial.user_attrs.get("failure_message", "")).strip().splitlines()
-    return lines[-1] if lines else ""
+    """Return why a trial has failed, in one line: the last of its message where it has no summary; "" for nothing."""
+    return str(trial.user_attrs.get(SUMMARY, "")) or last_line(str(trial.user_attrs.get("failure_message", "")))
 
 
 def most_folds(trials: Sequence[FrozenTrial]) -> int | None:

@@ -108,6 +108,7 @@ class TrialEnded:
         steps: How often it has reported.
         seconds: How long this slot was busy with it.
         finished: How many trials of the study are finished now, by all parents; None if nobody has counted.
+        why: Why it failed, in a line.
         phases: What the slot has spent its seconds with, if its process has told: they add up to `seconds`.
     """
 
@@ -120,6 +121,7 @@ class TrialEnded:
     steps: int
     seconds: float
     finished: int | None = None
+    why: str = ""
     phases: Mapping[Phase, float] = field(default_factory=dict)
 
 

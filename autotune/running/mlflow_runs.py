@@ -25,6 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.escaping import escaped
 from autotune.running.events import Event, Note, Observer, TrialEnded
+from autotune.running.failures import SUMMARY
 from autotune.running.settings import StudySettings
 from autotune.running.trial_artifacts import artifact_store, read_artifacts
 
@@ -189,7 +190,7 @@ class _Runs:
     def _tags(self, trial: FrozenTrial) -> dict[str, str]:
         tags = {_STUDY: self._logged.settings.token, _TRIAL: str(trial.number)}
         tags["autotune.state"] = trial.state.name.lower()
-        for name in ("failure", "failure_message", "best_epoch", "n_parameters", "copy_of"):
+        for name in ("failure", "failure_message", SUMMARY, "best_epoch", "n_parameters", "copy_of"):
             if name in trial.user_attrs:
                 tags[f"autotune.{name}"] = escaped(str(trial.user_attrs[name]))[-_LONGEST_TAG:]
         return tags

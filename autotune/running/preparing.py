@@ -37,6 +37,7 @@ from autotune.data import (
 from autotune.errors import AutotuneError, StudyFileError
 from autotune.running.asked_again import PastTrial, choice_changes, given_problems, replayed, space_changes
 from autotune.running.doubts import doubts_about
+from autotune.running.failures import summary_of
 from autotune.running.given import BASELINE, configurations
 from autotune.running.piped_trial import PipedTrial, Replay
 from autotune.running.source import StudySource, objects_of
@@ -287,7 +288,7 @@ def rows_of(name: str, function: Callable[[], object]) -> Dataset:
         raise
     except Exception as error:
         raise StudyFileError(
-            f"the study's {name} function stopped with {type(error).__name__}: {error}.",
+            f"the study's {name} function stopped with {summary_of(error)}.",
             "It returns a Dataset of rows.",
             "Call it by hand to see the whole traceback.",
         ) from error

@@ -18,6 +18,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from autotune.errors import DamagedStoreError, TrainingError
 from autotune.running.claims import Claims
 from autotune.running.events import FoldFinished, Note, Observer, StepReported
+from autotune.running.failures import last_line
 from autotune.running.given_trials import GivenTrials, OutsideError
 from autotune.running.memory import died_of_memory, kernel_kills
 from autotune.running.piped_trial import Request, answer, asked_distribution
@@ -194,7 +195,8 @@ class Supervision:
                 self._supervisor.given.note_unused(self._trial.storage.get_trial(self._trial._trial_id))
         except OutsideError as problem:
             error = problem.error if problem.ends_run else None
-            outcome = Outcome("failed", reason="error", message=str(problem), error=error)
+            summary = last_line(problem.error.happened)
+            outcome = Outcome("failed", reason="error", message=str(problem), summary=summary, error=error)
         except UpdateFinishedTrialError:
             self._end()
             raise NotOursError from None

@@ -25,6 +25,7 @@ from autotune.errors import (
     StudyFileError,
     TrainingError,
 )
+from autotune.running.failures import last_line, summary_of
 from autotune.running.kept_result import KeptResult
 from autotune.running.memory import is_out_of_memory
 from autotune.running.piped_trial import PipedTrial
@@ -54,6 +55,7 @@ class Outcome:
         costs: What else its network comes to, in the order of the study's `minimize`.
         reason: Why it failed: "nan", "oom", "timeout" or "error"; or "lost" alone or with its "server" and all others.
         message: What to tell about a failure, its traceback if there is one.
+        summary: The same in one line.
         error: What ends the run, if the study is unusable: the user's mistake, or a full disk.
         server: The number of the server that has died, if that is the reason.
         phases: The seconds that the process has spent in each phase, as far as it has told.
@@ -64,9 +66,15 @@ class Outcome:
     costs: tuple[float, ...] = ()
     reason: str = ""
     message: str = ""
+    summary: str = ""
     error: AutotuneError | None = None
     server: int = 0
     phases: Mapping[Phase, float] = field(default_factory=dict)
+
+    @property
+    def why(self) -> str:
+        """Why it has failed, in one line."""
+        return self.summary or last_line(self.message)
 
 
 @dataclass(frozen=True)
@@ -133,14 +141,16 @@ class RunTrial:
         except (TrainingError, SearchSpaceError, DamagedStoreError) as error:
             return Outcome("unusable", message=str(error), error=error)
         except DivergedError as error:
-            return Outcome("failed", reason="nan", message=str(error))
+            return Outcome("failed", reason="nan", message=str(error), summary=error.happened)
         except (EOFError, ConnectionError):
             raise  # the parent is gone: nobody to tell
         except BaseException as error:  # whatever the study file does, sys.exit() included, ends its own trial only
             message = traceback.format_exc()
             if full := disk_full(error, self.folder.path):
                 return Outcome("unusable", message=message, error=full)
-            return Outcome("failed", reason="oom" if is_out_of_memory(error) else "error", message=message)
+            reason = "oom" if is_out_of_memory(error) else "error"
+            summary = summary_of(error, self.source.path)
+            return Outcome("failed", reason=reason, message=message, summary=summary)
         if math.isfinite(value):
             return Outcome("complete", value, tuple(costs))
         return Outcome("failed", reason="nan", message=f"The objective returned {value}.")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.running.beginning import failure_reason, mean_seconds, most_folds, run_started
+from autotune.running.beginning import failure_reason, last_words, mean_seconds, most_folds, run_started
 from autotune.running.budget import FINISHED
 from autotune.running.events import EndState, FoldFinished, Observer, RunStarted, StepReported, TrialEnded, TrialStarted
 from autotune.running.living import slots_at_work
@@ -129,6 +129,7 @@ class StudyWatch:
                 state=state,
                 value=first_value(trial) if state == "complete" else None,
                 reason=failure_reason(trial) if state == "failed" else "",
+                why=last_words(trial) if state == "failed" else "",
                 params=dict(trial.params),
                 steps=len(trial.intermediate_values),
                 seconds=self._seconds(trial),

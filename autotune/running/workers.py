@@ -17,6 +17,7 @@ from autotune.errors import StudyFailedError
 from autotune.running.claims import Claims
 from autotune.running.configurations import RepetitionError
 from autotune.running.events import EndState, Observer, TrialEnded, TrialStarted
+from autotune.running.failures import SUMMARY
 from autotune.running.leases import Lease
 from autotune.running.slots import Slot
 from autotune.running.supervising import NotOursError, Supervision, Supervisor
@@ -208,7 +209,8 @@ class Workers:
         value, reason = (outcome.value, outcome.reason) if outcome else (None, "")
         finished = self._job.claims.n_finished()
         ended = TrialEnded(slot.number, trial.number, state, value, reason, trial.params, len(steps), seconds, finished)
-        self._job.observer(dataclasses.replace(ended, phases=_all_phases(outcome, seconds)))
+        why = outcome.why if outcome and state == "failed" else ""
+        self._job.observer(dataclasses.replace(ended, why=why, phases=_all_phases(outcome, seconds)))
         with self._changed:
             self._ended += 1
             self._changed.notify_all()
@@ -276,6 +278,7 @@ class Workers:
         if outcome.kind == "failed":
             trial.set_user_attr("failure", outcome.reason)
             trial.set_user_attr("failure_message", outcome.message[-2000:])
+            trial.set_user_attr(SUMMARY, outcome.why)
             if outcome.reason in _CONSTRAINTS and outcome.reason not in trial.constraints:
                 trial.set_constraint(outcome.reason, 1.0)
         values = None if outcome.value is None else [outcome.value, *outcome.costs]
@@ -302,7 +305,7 @@ class Workers:
             log = self._job.folder(number).log
             raise StudyFailedError(
                 f"{n_failures} trials in a row have failed; the last one, trial {number}, with the reason "
-                f"{outcome.reason!r}: {_last_line(outcome.message)}",
+                f"{outcome.reason!r}: {outcome.why}",
                 f"What it printed is in {log}",
                 "Correct the study file and run the same command again: failed trials do not count.",
             )
@@ -337,8 +340,3 @@ def _all_phases(outcome: Outcome | None, seconds: float) -> dict[Phase, float]:
     if outcome is None or not outcome.phases:
         return {}
     return {"process": seconds - sum(outcome.phases.values()), **outcome.phases}
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else ""

@@ -52,6 +52,13 @@ def test_a_long_silence_ends_with_the_next_report(console: Console, events: list
     assert len(printed(console)) == len(said) + 1
 
 
+def test_a_trial_that_failed_says_why_before_its_hyperparameters(console: Console, clock: Callable) -> None:
+    progress = LineProgress(console, clock)
+    why = "ValueError: bad (study.py:2)"
+    progress(TrialEnded(0, 4, "failed", None, "error", {"x": 1}, steps=0, seconds=0.2, why=why))
+    assert printed(console) == [f"[0/0] trial 4 failed (error), 0.2 s: {why}; x=1"]
+
+
 def test_any_line_ends_a_silence(console: Console, events: list[Event], clock: Callable) -> None:
     progress = LineProgress(console, clock)
     for event in events:

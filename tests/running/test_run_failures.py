@@ -11,7 +11,8 @@ import pytest
 
 import autotune
 from autotune.errors import StudyFailedError
-from autotune.running.events import Event, Note
+from autotune.running.beginning import last_words
+from autotune.running.events import Event, Note, TrialEnded
 from autotune.running.memory import kernel_kills
 
 StudyFile = Callable[..., Path]
@@ -23,6 +24,25 @@ def _load(run_dir: Path) -> optuna.Study:
 
 def _states(study: optuna.Study) -> list[str]:
     return [trial.state.name for trial in study.get_trials()]
+
+
+def test_why_trials_fail_is_told_in_a_line_with_its_place(study_file: StudyFile, run_dir: Path) -> None:
+    code = """
+        def objective(trial):
+            raise ValueError("Exception encountered when calling L.call().\\n\\nno such axis\\n\\nArguments received by L")
+    """
+    file = study_file(code, "'max_failures_in_a_row': 1")
+    place = 1 + file.read_text().splitlines().index(next(ln for ln in file.read_text().splitlines() if "raise" in ln))
+    why = f"ValueError: no such axis (study.py:{place})"
+    events: list[Event] = []
+    with pytest.raises(StudyFailedError) as caught:
+        autotune.run(file, run_dir=run_dir, workers=1, observer=events.append)
+    assert caught.value.happened.endswith(f"with the reason 'error': {why}")
+    (ended,) = (event for event in events if isinstance(event, TrialEnded))
+    assert ended.why == why
+    (trial,) = _load(run_dir).get_trials()
+    assert last_words(trial) == why
+    assert "Arguments received by L" in (run_dir / "toy" / "trials" / "00000" / "log.txt").read_text()
 
 
 def test_a_trial_is_not_lost_for_a_remark_that_cannot_be_kept(study_file: StudyFile, run_dir: Path) -> None:
@@ -106,6 +126,8 @@ def test_a_failed_trial_says_why_and_the_study_goes_on(
     failed = study.get_trials()[1]
     assert failed.user_attrs["failure"] == reason
     assert words in failed.user_attrs["failure_message"]
+    assert words in failed.user_attrs["failure_summary"]  # in a line of its own
+    assert "\n" not in failed.user_attrs["failure_summary"]
     assert set(failed.constraints) == ({reason} & {"oom", "timeout"})
 
 

@@ -1,0 +1,117 @@
+"""Why a trial has failed, in one line: what was raised, and where in the study file."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+import traceback
+from pathlib import Path
+
+from autotune.errors import AutotuneError
+
+SUMMARY = "failure_summary"
+"""The user attribute of a failed trial that says why in one line."""
+
+_MOST = 300  # characters of one message
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# What Keras and TensorFlow put around the message that matters.
+_AROUND = re.compile(
+    r"Exception encountered when calling |Could not automatically infer the output shape|Graph execution error|"
+    r"Detected at node |\s*File \"|.*\(most recent call last\)|<stack traces unavailable>|\s*\[\[|"
+    r"\d+ root error\(s\) found"
+)
+_BEHIND = re.compile(r"\s*(Arguments received by |Call arguments received by )")
+_NUMBERED = re.compile(r"\s*\(\d+\) ")
+_LIBRARIES = tuple(
+    {str(Path(__file__).parents[1]), *(sysconfig.get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib"))}
+)
+
+
+def summary_of(error: BaseException, study_file: Path | None = None) -> str:
+    """Say in one line what was raised, where in the study file or its neighbours, and what was behind it.
+
+    Args:
+        error: What was raised.
+        study_file: The study file, whose folder is left out of names of files; None for a study made in Python.
+
+    Returns:
+        E.g. "ValueError: no such layer: 'dens' (net.py:12), from KeyError: 'dens'".
+    """
+    error = _innermost(error)
+    summary = _described(error, study_file)
+    root = _root(error)
+    if root is error:
+        return summary
+    return f"{summary}, from {type(root).__name__}: {_text(root)}" if _text(root) else summary
+
+
+def last_line(text: str) -> str:
+    """Return the last line of a text; "" if there is none."""
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def _described(error: BaseException, study_file: Path | None) -> str:
+    name, text = type(error).__name__, _text(error)
+    frame = _users_frame(error)
+    if frame is None:
+        return f"{name}: {text}" if text else name
+    where = f"{_short(frame.filename, study_file)}:{frame.lineno}"
+    if text:
+        return f"{name}: {text} ({where})"
+    return f"{name} ({where}: {frame.line})" if frame.line else f"{name} ({where})"
+
+
+def _text(error: BaseException) -> str:
+    """Return the line of a message that says something."""
+    try:
+        text = error.happened if isinstance(error, AutotuneError) else str(error)
+    except Exception as another:  # of a class of the study file, which may do anything
+        return f"its text cannot be shown ({type(another).__name__})"
+    lines: list[str] = []
+    for line in _COLOURS.sub("", text).splitlines():
+        if lines and _BEHIND.match(line):
+            break
+        lines += [line] if line.strip() else []
+    telling = next((line for line in lines if not _AROUND.match(line)), lines[0] if lines else "")
+    telling = _NUMBERED.sub("", telling).strip()
+    return telling if len(telling) <= _MOST else f"{telling[:_MOST]}..."
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return the first error within a group of errors."""
+    while inside := getattr(error, "exceptions", None):  # ExceptionGroup is newer than Python 3.10
+        if not isinstance(inside, (tuple, list)) or not isinstance(inside[0], BaseException):
+            break
+        error = inside[0]
+    return error
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what an error was raised from, or while it was handled; itself if there is nothing."""
+    seen = {id(error)}
+    while True:
+        before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if before is None or id(before) in seen:
+            return error
+        seen.add(id(before))
+        error = before
+
+
+def _users_frame(error: BaseException) -> traceback.FrameSummary | None:
+    """Return the innermost line of the traceback that no library has, but the person who wrote the study."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame for frame in reversed(frames) if not _is_of_library(frame.filename)), None)
+
+
+def _is_of_library(file: str) -> bool:
+    if file.startswith(("<frozen", "<string>", "<__array_function__")) or file.startswith(_LIBRARIES):
+        return True
+    return not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+
+
+def _short(file: str, study_file: Path | None) -> str:
+    path = Path(file)
+    if study_file is not None and path.is_relative_to(study_file.parent):
+        return str(path.relative_to(study_file.parent))
+    return path.name
