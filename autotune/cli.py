@@ -27,7 +27,7 @@ from autotune.options import (
     USAGE,
     parser_for,
     places_of,
-    studies_of,
+    storage_of,
     study_of,
     training_options,
     where,
@@ -43,6 +43,7 @@ from autotune.result_commands import (
 )
 
 if TYPE_CHECKING:
+    from autotune.results.summary import StudyStatus
     from autotune.running.events import Event
 
 
@@ -105,8 +106,8 @@ def run_command(options: argparse.Namespace) -> int:
 
 def resume_command(options: argparse.Namespace) -> int:
     """Go on with a study by its name."""
-    from autotune.running.places import find_places
     from autotune.running.settings import read_settings
+    from autotune.running.study_files import places_of_study
 
     settings = read_settings(study_of(options, options.name))
     if settings is None or settings.study_file is None:
@@ -121,18 +122,16 @@ def resume_command(options: argparse.Namespace) -> int:
             f"The study {options.name!r} was started from it.",
             f"Put it back, or name where it is now: autotune run STUDY_FILE --name {options.name}",
         )
-    places = find_places(options.storage, options.run_dir, options.data_dir, settings.run_dir)
+    places = places_of_study(options.name, settings, places_of(options))
     options.artifacts = options.artifacts or settings.artifacts
     return _run(settings.study_file, options, options.name, places.run_dir)
 
 
 def status_command(options: argparse.Namespace) -> int:
     """Show how far studies are."""
-    from autotune.results.summary import study_status
-
     if options.watch:
         return _watch(options)
-    statuses = [study_status(study) for study in studies_of(options)]
+    statuses = [_status_of(options, options.name)] if options.name is not None else _all_statuses(options)
     if options.json:
         as_dicts = [dataclasses.asdict(status) for status in statuses]
         say_json(as_dicts[0] if options.name else as_dicts)
@@ -145,13 +144,43 @@ def status_command(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _status_of(options: argparse.Namespace, name: str) -> StudyStatus:
+    from autotune.results.summary import study_status
+    from autotune.running.settings import understanding
+
+    with understanding(name):
+        return study_status(study_of(options, name), places_of(options))
+
+
+def _all_statuses(options: argparse.Namespace) -> list[StudyStatus]:
+    """Return how far all studies are, and name those in one line that cannot be understood."""
+    import optuna
+
+    from autotune.results.summary import study_status
+    from autotune.running.settings import understanding
+    from autotune.running.stored_study import study_names
+
+    storage, places, found = storage_of(options), places_of(options), []
+    if storage is None:
+        return []
+    for name in study_names(storage):
+        try:
+            with understanding(name):
+                found.append(study_status(optuna.load_study(study_name=name, storage=storage), places))
+        except UsageError as error:
+            say(f"Skipped: {error.happened}", sys.stderr)
+    return found
+
+
 def best_command(options: argparse.Namespace) -> int:
     """Show the best trial of a study."""
     from autotune.printing import print_best, print_front
     from autotune.results.summary import best_trial, nothing_complete, pareto_front
+    from autotune.running.settings import understanding
 
-    study = study_of(options, options.name)
-    best, front = best_trial(study), pareto_front(study)
+    with understanding(options.name):
+        study, places = study_of(options, options.name), places_of(options)
+        best, front = best_trial(study, places), pareto_front(study, places)
     if best is None:
         raise nothing_complete(options.name)
     if options.json:
@@ -172,20 +201,20 @@ def dashboard_command(options: argparse.Namespace) -> int:
     from autotune.running.storage import open_existing_storage
     from autotune.training.artifacts import store_url
 
-    storage = open_existing_storage(places_of(options).storage)  # a person may edit notes there
+    places = places_of(options)
+    storage = open_existing_storage(places.storage)  # a person may edit notes there
     if storage is None:
-        raise nothing_there(places_of(options))
+        raise nothing_there(places)
 
-    run_dir = places_of(options).run_dir
     artifacts = [store_url(given) for given in options.artifacts]
 
     def announce(url: str) -> None:
         say(f"Dashboard: {url}  (Ctrl-C ends it)")
-        for store, name in stores_left_out(storage, run_dir, artifacts).items():
+        for store, name in stores_left_out(storage, places.run_dir, artifacts).items():
             there = f"The files of {name!r} are kept in {store} and not shown."
             say(f"{there} If you trust it: --artifacts {shlex.quote(store)}")
 
-    serve_dashboard(storage, run_dir, options.port, announce, artifacts)
+    serve_dashboard(storage, places.run_dir, options.port, announce, artifacts)
     return DONE
 
 
@@ -274,6 +303,8 @@ def _watch(options: argparse.Namespace) -> int:
     from autotune.progress.console import new_console
     from autotune.results.sources import settings_of
     from autotune.results.summary import study_status
+    from autotune.running.settings import understanding
+    from autotune.running.study_files import folder_to_look_at
     from autotune.running.watching import watch_study
 
     if options.name is None or options.json:
@@ -284,10 +315,13 @@ def _watch(options: argparse.Namespace) -> int:
         )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = study_of(options, options.name)
-    settings = settings_of(study)
-    with new_progress(new_console()) as progress:
-        watch_study(study, settings, progress)
-    print_watched(study_status(study), where(options))
+    with understanding(options.name):
+        settings = settings_of(study)
+        folder = folder_to_look_at(options.name, settings, places_of(options))
+        with new_progress(new_console()) as progress:
+            watch_study(study, settings, progress, folder=folder)
+        status = study_status(study, places_of(options))
+    print_watched(status, where(options))
     return DONE
 
 

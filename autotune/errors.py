@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from autotune.escaping import escaped
 
+_MOST_WHY = 200  # characters
+_SOME_STUDY = "a study in the storage"
+
 
 class AutotuneError(Exception):
     """Base class of all errors raised on purpose.
@@ -49,6 +52,15 @@ class StorageError(UsageError):
     """A storage URL or a run directory that cannot be used."""
 
 
+class StoredStudyError(UsageError):
+    """A study in a storage that says something which cannot be understood, or what no study can say."""
+
+    def named(self, study: str) -> StoredStudyError:
+        """Return it with the study's name in it."""
+        happened = self.happened.replace(_SOME_STUDY, f"the study {study[:_MOST_WHY]!r}", 1)
+        return StoredStudyError(happened, self.expected, self.fix)
+
+
 class StudyChangedError(UsageError):
     """The study file asks for another search space, split or score than the stored study has."""
 
@@ -83,3 +95,19 @@ class DivergedError(AutotuneError):
 
 class ExportError(UsageError):
     """A model that needs more than Keras to be loaded."""
+
+
+def not_understood(study: str | None, why: str) -> StoredStudyError:
+    """Return the error for a study of which something that is stored makes no sense.
+
+    Args:
+        study: Its name; None where that is not known.
+        why: What is wrong with it; only its first line is shown.
+    """
+    lines = why.strip().splitlines()
+    named = _SOME_STUDY if study is None else f"the study {study[:_MOST_WHY]!r}"
+    return StoredStudyError(
+        f"{named} cannot be understood: {(lines[0] if lines else 'it makes no sense')[:_MOST_WHY].rstrip('.')}.",
+        "What is stored of it is damaged or of another version, or somebody else has written to it.",
+        "Start another study with --name, or delete this one: optuna delete-study --study-name NAME --storage URL",
+    )

@@ -172,17 +172,6 @@ def study_of(options: argparse.Namespace, name: str) -> optuna.Study:
     return stored_study(places_of(options), name)
 
 
-def studies_of(options: argparse.Namespace) -> list[optuna.Study]:
-    """Return the study that is named, else all there are."""
-    import optuna
-
-    if options.name is not None:
-        return [study_of(options, options.name)]
-    storage = storage_of(options)
-    names = optuna.get_all_study_names(storage) if storage is not None else []
-    return [study_of(options, name) for name in names]
-
-
 def training_options(options: argparse.Namespace) -> dict[str, Any]:
     """Return what `run`, `finalize` and `learning_curve` take alike: the machine, the storage and the data."""
     return {

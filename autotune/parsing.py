@@ -13,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RecursionError)
+"""What reading a record raises that makes no sense, wherever it is read."""
+
 _T = TypeVar("_T")
 _LARGEST = 2**63  # what databases, NumPy and pictures can count with
 _SHOWN = 60

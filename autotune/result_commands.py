@@ -82,8 +82,10 @@ def _train_again(
 def export_command(options: argparse.Namespace) -> int:
     """Write a model and its card."""
     from autotune.results.exporting import export
+    from autotune.running.settings import understanding
 
-    written = export(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
+    with understanding(options.name):
+        written = export(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
     if not written.is_final:
         say("This is the best trial of the search, neither confirmed nor tested; for that: autotune finalize")
     say(f"Model:  {written.model}")
@@ -131,8 +133,10 @@ def replay_command(options: argparse.Namespace) -> int:
 def report_command(options: argparse.Namespace) -> int:
     """Write the report of a study."""
     from autotune.results.report.writing import write_report
+    from autotune.running.settings import understanding
 
-    path = write_report(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
+    with understanding(options.name):
+        path = write_report(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
     say(f"Report: {path}")
     return DONE
 
@@ -142,6 +146,9 @@ def refine_command(options: argparse.Namespace) -> int:
     from autotune.printing import print_refinement
     from autotune.results.refining import refine
     from autotune.results.report.story import story_of
+    from autotune.running.settings import understanding
 
-    print_refinement(refine(story_of(options.name, storage=options.storage, run_dir=options.run_dir)))
+    with understanding(options.name):
+        refined = refine(story_of(options.name, storage=options.storage, run_dir=options.run_dir))
+    print_refinement(refined)
     return DONE

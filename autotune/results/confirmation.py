@@ -25,7 +25,7 @@ from autotune.results.statistics import Design, Estimate, estimate
 from autotune.running.beginning import last_words
 from autotune.running.queue import QueuedTrial, key_of
 from autotune.search import CurvePruner, best_first, direction_sign, first_value, twin
-from autotune.training.attributes import FOLD_VALUES
+from autotune.training.attributes import best_epoch, fold_values, learning_rates, n_parameters
 from autotune.training.refit import Refit
 
 BASELINE = "baseline"
@@ -92,6 +92,10 @@ class Confirmation:
     def candidate(self, name: str) -> Candidate:
         """Return the candidate of that name."""
         return next(one for one in self.candidates if one.name == name)
+
+    def __post_init__(self) -> None:
+        if self.winner not in [one.name for one in self.candidates]:
+            raise ValueError("the winner is none of the candidates")
 
 
 def candidates_to_confirm(
@@ -179,8 +183,8 @@ def _nothing_confirmed(again: optuna.Study, repeats: int) -> StudyFailedError:
 def refit_of(again: optuna.Study, name: str) -> Refit:
     """Return for how long, and with which learning rates, a candidate is trained on all rows: as its repeats were."""
     trials = trained_again(again)[name].values()
-    epochs = round(median(epoch for trial in trials for epoch in _as_list(trial.user_attrs.get("best_epoch", 1))))
-    rates = [fold for trial in trials for fold in trial.user_attrs.get("learning_rates", [])]
+    epochs = round(median(epoch for trial in trials for epoch in _as_list(best_epoch(trial) or 1)))
+    rates = [fold for trial in trials for fold in learning_rates(trial)]
     by_epoch = [[fold[epoch] for fold in rates if epoch < len(fold)] for epoch in range(epochs)]
     return Refit(max(1, epochs), tuple(median(found) for found in by_epoch) if all(by_epoch) else ())
 
@@ -216,11 +220,13 @@ def _is_whole(repeats: Mapping[int, FrozenTrial], n_repeats: int) -> bool:
 def values_of(repeats: Mapping[int, FrozenTrial]) -> npt.NDArray[Any]:
     """Return the values of complete repeats, shape (repeats, folds), in the order of the repeats."""
     ordered: Iterable[FrozenTrial] = (repeats[repeat] for repeat in sorted(repeats))
-    return np.array([trial.user_attrs.get(FOLD_VALUES, [first_value(trial)]) for trial in ordered], dtype=np.float64)
+    return np.array(
+        [fold_values(trial.user_attrs) or [first_value(trial) or 0.0] for trial in ordered], dtype=np.float64
+    )
 
 
 def _size(repeats: Mapping[int, FrozenTrial]) -> int | None:
-    return max((trial.user_attrs.get("n_parameters", 0) for trial in repeats.values()), default=0) or None
+    return max((n_parameters(trial) or 0 for trial in repeats.values()), default=0) or None
 
 
 def _costs(repeats: Mapping[int, FrozenTrial], names: Sequence[str]) -> dict[str, float]:

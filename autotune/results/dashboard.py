@@ -12,7 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import optuna
 import optuna_dashboard
 
-from autotune.errors import UsageError
+from autotune.errors import StoredStudyError, UsageError
 from autotune.results.dashboard_curves import FewCurves, with_early_trials
 from autotune.results.dashboard_guard import guarded
 from autotune.results.dashboard_store import StudiesArtifacts, WsgiApp, tell_study
@@ -64,7 +64,7 @@ def stores_left_out(
 
 
 def _settings(storage: optuna.storages.BaseStorage, study_id: int) -> StudySettings | None:
-    with contextlib.suppress(Exception):  # anybody may have written there: then nothing is known of the study
+    with contextlib.suppress(StoredStudyError):  # anybody may have written there: then nothing is known of the study
         return settings_from(storage.get_study_user_attrs(study_id).get(ATTRIBUTE))
     return None
 

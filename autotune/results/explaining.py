@@ -32,9 +32,10 @@ from autotune.results.summary import stored_study
 from autotune.running.execution import Machine, session
 from autotune.running.places import find_places
 from autotune.running.preparing import Rows, send_result
-from autotune.running.settings import StudySettings
+from autotune.running.settings import StudySettings, understanding
 from autotune.running.slots import Slot
 from autotune.running.source import StudySource, objects_of
+from autotune.running.study_files import places_of_study
 from autotune.search import best_first, first_value
 from autotune.study import StudySpec
 from autotune.training.folder import trial_folder
@@ -67,13 +68,15 @@ def explain(
         KeyboardInterrupt: If a signal came.
     """
     name = study if isinstance(study, str) else study.name
-    found = stored_study(find_places(storage, run_dir, data_dir), name)
+    places = find_places(storage, run_dir, data_dir)
+    found = stored_study(places, name)
     settings = settings_of(found)
-    places = find_places(storage, run_dir, data_dir, settings.run_dir)
+    places = places_of_study(name, settings, places)
     folder = places.study_folder(name)
-    if (known := read_explanation(found, folder)) is not None:
-        return known
-    subject, trial, model = _subject(found, settings, folder)
+    with understanding(name):
+        if (known := read_explanation(found, folder)) is not None:
+            return known
+        subject, trial, model = _subject(found, settings, folder)
     machine = Machine(1, gpus, None, None, 60.0, None, lambda event: None)
     with session(source_of(study, settings), places, machine) as here:
         code, assignment, now = here.preparer.plan_replay(trial, repeats=0)

@@ -16,13 +16,16 @@ from typing import Any
 
 import optuna
 
-from autotune.errors import ExportError, UsageError
+from autotune.errors import ExportError, UsageError, not_understood
+from autotune.escaping import one_line
 from autotune.results.confirmation import BASELINE
 from autotune.results.final import FinalResult, read_result
 from autotune.results.provenance import provenance
 from autotune.results.sources import settings_of
 from autotune.results.summary import best_trial, stored_study
-from autotune.running.places import find_places
+from autotune.running.places import Places, find_places
+from autotune.running.study_files import places_of_study
+from autotune.training.attributes import n_parameters
 
 _LOAD = "import sys, keras; keras.models.load_model(sys.argv[1])"
 
@@ -62,10 +65,9 @@ def export(name: str, output: str | Path, *, storage: str | None = None, run_dir
     study = stored_study(places, name)
     settings = settings_of(study)
     result = read_result(study)
-    path, card = _final(result) if result and result.models else _searched(study, result)
-    if not path.exists():  # the run dir may have been moved since
-        path = places.run_dir.joinpath(*path.parts[-4:])  # STUDY/trials/NUMBER/model.keras
-    if not path.exists():
+    places = places_of_study(name, settings, places)
+    path, card = _final(result, places) if result and result.models else _searched(study, result, places)
+    if not path.is_file():
         raise UsageError(
             f"the model {path} is not there.",
             "It is on the machine that trained it.",
@@ -87,7 +89,7 @@ def export(name: str, output: str | Path, *, storage: str | None = None, run_dir
     return Export(model, folder / "card.json", bool(result and result.models))
 
 
-def _final(result: FinalResult) -> tuple[Path, dict[str, Any]]:
+def _final(result: FinalResult, places: Places) -> tuple[Path, dict[str, Any]]:
     winner, test = result.confirmation.candidate(result.confirmation.winner), result.test
     card = {
         "study": result.study,
@@ -105,11 +107,20 @@ def _final(result: FinalResult) -> tuple[Path, dict[str, Any]]:
         "repeats": result.confirmation.repeats,
         "made_with": dict(result.provenance),
     }
-    return Path(result.models[0]), card
+    return places.run_dir.joinpath(*_place_of_refit(result)), card
 
 
-def _searched(study: optuna.Study, result: FinalResult | None) -> tuple[Path, dict[str, Any]]:
-    best = best_trial(study)
+def _place_of_refit(result: FinalResult) -> tuple[str, ...]:
+    """Return where the model is below the run dir, which may have been moved since: in a trial's own folder."""
+    *_, part, trials, number, file = ("", "", "", *Path(result.models[0]).parts)
+    place = (part, trials, number, file)
+    if part != f"{result.study}.final" or trials != "trials" or not number.isdecimal() or file != "model.keras":
+        raise not_understood(result.study, f"its model is said to be {one_line(result.models[0])}")
+    return place
+
+
+def _searched(study: optuna.Study, result: FinalResult | None, places: Places) -> tuple[Path, dict[str, Any]]:
+    best = best_trial(study, places)
     if best is None or best.model is None:
         raise UsageError(
             f"there is no model of {study.study_name!r}.",
@@ -120,7 +131,7 @@ def _searched(study: optuna.Study, result: FinalResult | None) -> tuple[Path, di
     card: Mapping[str, Any] = {
         "study": study.study_name,
         "hyperparameters": best.params,
-        "n_parameters": study.get_trials(deepcopy=False)[best.trial].user_attrs.get("n_parameters"),
+        "n_parameters": n_parameters(study.get_trials(deepcopy=False)[best.trial]),
         "costs": best.costs,
         "epochs": best.epoch,
         "metrics": {"search_showed": best.value, "monitor": best.monitor, "confirmed": None, "test": None},

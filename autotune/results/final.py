@@ -10,8 +10,9 @@ from typing import Any
 import optuna
 
 from autotune.errors import UsageError
-from autotune.results.confirmation import Candidate, Confirmation
+from autotune.results.confirmation import Confirmation
 from autotune.results.statistics import Estimate
+from autotune.running.settings import read_record
 
 _CLAIM = "autotune:test_rows"
 _RESULT = "autotune:final"
@@ -70,19 +71,12 @@ class FinalResult:
 
 
 def read_result(study: optuna.Study) -> FinalResult | None:
-    """Return the result that was recorded; None if there is none."""
-    stored: Mapping[str, Any] | None = study.user_attrs.get(_RESULT)
-    if stored is None:
-        return None
-    test = stored["test"]
-    return FinalResult(
-        **{
-            **stored,
-            "models": tuple(stored["models"]),
-            "confirmation": _confirmation(stored["confirmation"]),
-            "test": None if test is None else _test(test),
-        }
-    )
+    """Return the result that was recorded; None if there is none.
+
+    Raises:
+        StoredStudyError: If it cannot be understood.
+    """
+    return read_record(study, _RESULT, FinalResult)
 
 
 def record_result(study: optuna.Study, result: FinalResult) -> None:
@@ -103,7 +97,7 @@ def claim_test_rows(study: optuna.Study, models: Sequence[str]) -> str:
     Raises:
         UsageError: If they were opened for other models.
     """
-    claim: dict[str, Any] | None = study.user_attrs.get(_CLAIM)
+    claim = read_record(study, _CLAIM, dict[str, Any])
     if claim is None:
         opened = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         claim = {"models": list(models), "opened": opened}
@@ -115,28 +109,3 @@ def claim_test_rows(study: optuna.Study, models: Sequence[str]) -> str:
             "Put the models of that time back, or start a new study with --name and other test rows.",
         )
     return str(claim["opened"])
-
-
-def _confirmation(stored: Mapping[str, Any]) -> Confirmation:
-    candidates = tuple(
-        Candidate(**{**one, "confirmed": _estimate(one["confirmed"]), "versus_best": _estimate(one["versus_best"])})
-        for one in stored["candidates"]
-    )
-    return Confirmation(**{**stored, "candidates": candidates, "versus_baseline": _estimate(stored["versus_baseline"])})
-
-
-def _test(stored: Mapping[str, Any]) -> TestScore:
-    found = _estimate(stored["estimate"])
-    assert found is not None
-    return TestScore(
-        **{
-            **stored,
-            "values": tuple(stored["values"]),
-            "estimate": found,
-            "versus_baseline": _estimate(stored["versus_baseline"]),
-        }
-    )
-
-
-def _estimate(stored: Mapping[str, float] | None) -> Estimate | None:
-    return None if stored is None else Estimate(**stored)

@@ -39,10 +39,11 @@ from autotune.running.execution import Machine, Session, gpus_of, session
 from autotune.running.places import Places, find_places
 from autotune.running.planning import Plan
 from autotune.running.preparing import Declaration
-from autotune.running.queue import Queue, QueuedTrial, key_of
+from autotune.running.queue import Queue, QueuedTrial, key_of, refit_noted
 from autotune.running.run import check_positive
 from autotune.running.slots import Slot
 from autotune.running.source import StudySource
+from autotune.running.study_files import places_of_study
 from autotune.running.tracking import Tracking
 from autotune.study import StudySpec
 from autotune.training.folder import trial_folder
@@ -109,7 +110,7 @@ def finalize(
         return result
     refuse_part(search, settings, "finalize")
     _check_has_results(search)
-    places = find_places(storage, run_dir, data_dir, settings.run_dir)
+    places = places_of_study(name, settings, places)
     source = source_of(study, settings)
     machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts or settings.artifacts, _ignore)
     tracking = Tracking(str(tensorboard) if tensorboard is not None else None, mlflow)
@@ -198,7 +199,8 @@ class _Finalization:
 def refit_epochs(study: optuna.Study, name: str) -> int:
     """Return for how many epochs the refits of a candidate were trained."""
     trials = study.get_trials(deepcopy=False)
-    return int(next(trial.user_attrs["refit"]["epochs"] for trial in trials if key_of(trial).candidate == name))
+    refits = (refit_noted(trial) for trial in trials if key_of(trial).candidate == name)
+    return next(refit.epochs for refit in refits if refit is not None)
 
 
 def _refits(searched: Declaration, again: optuna.Study, confirmation: Confirmation) -> list[QueuedTrial]:

@@ -13,6 +13,7 @@ import optuna
 from autotune.results.power_law import Fitted, Interval, NoLaw, PowerLaw, fit_power_law
 from autotune.results.statistics import Design, estimate
 from autotune.running.queue import LEARNING_CURVE
+from autotune.running.settings import read_record
 from autotune.running.stored_study import find_study
 
 if TYPE_CHECKING:
@@ -177,32 +178,12 @@ def learn_from(measured: Sequence[Measured], monitor: str, direction: str, desig
 def read_learning_curve(search: optuna.Study) -> LearningCurve | None:
     """Return the learning curve that was recorded for a search; None if there is none."""
     beside = find_study(search._storage, search.study_name + LEARNING_CURVE)
-    stored: Mapping[str, Any] | None = beside.user_attrs.get(_CURVE) if beside else None
-    if stored is None:
-        return None
-    points = tuple(CurvePoint(**{**one, "values": tuple(one["values"])}) for one in stored["points"])
-    expected = tuple(_read_expected(one) for one in stored["expected"])
-    law, now, doubled, gain = (stored[name] for name in ("law", "now", "doubled", "gain"))
-    return LearningCurve(
-        **{
-            **stored,
-            "points": points,
-            "expected": expected,
-            "law": law and PowerLaw(law["n_min"], law["n_max"], *(Interval(**law[name]) for name in "abc")),
-            "now": now and _read_expected(now),
-            "doubled": doubled and _read_expected(doubled),
-            "gain": gain and Interval(**gain),
-        }
-    )
+    return read_record(beside, _CURVE, LearningCurve) if beside else None
 
 
 def record_learning_curve(beside: optuna.Study, curve: LearningCurve) -> None:
     """Keep the curve in the study of its trainings."""
     beside.set_user_attr(_CURVE, curve.as_dict())
-
-
-def _read_expected(stored: Mapping[str, Any]) -> Expected:
-    return Expected(stored["n_rows"], Interval(**stored["metric"]))
 
 
 def _point(one: Measured, design: Design) -> CurvePoint:

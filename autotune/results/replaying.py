@@ -17,6 +17,8 @@ from autotune.running.execution import Machine, session
 from autotune.running.piped_trial import Replay
 from autotune.running.places import find_places
 from autotune.running.processes import Launcher
+from autotune.running.queue import key_of
+from autotune.running.study_files import places_of_study
 from autotune.running.trial_task import Outcome, RunTrial
 from autotune.search import first_value
 from autotune.study import StudySpec
@@ -80,9 +82,9 @@ def replay(
     settings = settings_of(found)
     repeats = 0
     if settings.part_of is not None:
-        repeats = 1 + max(int(t.user_attrs.get("repeat", 0)) for t in found.get_trials(deepcopy=False))
+        repeats = 1 + max(key_of(t).repeat for t in found.get_trials(deepcopy=False))
     source = source_of(study, settings)
-    places = find_places(storage, run_dir, data_dir, settings.run_dir)
+    places = places_of_study(name, settings, places)
     machine = Machine(1, gpus, None, None, 60.0, None, lambda event: None)
     with session(source, places, machine) as here, tempfile.TemporaryDirectory() as folder:
         code, assignment, now = here.preparer.plan_replay(stored, repeats)

@@ -37,6 +37,7 @@ from autotune.running.places import find_places
 from autotune.running.planning import Plan
 from autotune.running.queue import LEARNING_CURVE, Queue, QueuedTrial, key_of
 from autotune.running.run import check_positive
+from autotune.running.study_files import places_of_study
 from autotune.search import best_first
 from autotune.seeds import derive_seed
 from autotune.study import StudySpec
@@ -109,7 +110,7 @@ def learning_curve(
             "A learning curve is of training rows, which are known of Keras studies (build, dataset, monitor).",
             "Take a part of the rows in the objective.",
         )
-    places = find_places(storage, run_dir, data_dir, settings.run_dir)
+    places = places_of_study(name, settings, places)
     machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts or settings.artifacts, tell)
     queue = Queue(name + LEARNING_CURVE, _trainings(winner, wanted, repeats))
     with session(source_of(study, settings), places, machine) as here:

@@ -12,14 +12,17 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import UsageError
+from autotune.parsing import parsed_or_none
 from autotune.running.beginning import failure_reason, mean_seconds
 from autotune.running.living import living_parents
 from autotune.running.patient_storage import PatientStorage
 from autotune.running.places import Places
 from autotune.running.settings import WHY_OVER, StudySettings, read_settings
 from autotune.running.storage import open_existing_storage, open_to_look
+from autotune.running.study_files import folder_to_look_at
 from autotune.search import best_complete, best_first, first_value
 from autotune.study_name import check_name
+from autotune.training.attributes import best_epoch
 from autotune.training.folder import trial_folder
 
 
@@ -85,33 +88,64 @@ class StudyStatus:
     why_over: str | None
 
 
-def best_trial(study: optuna.Study) -> BestTrial | None:
-    """Return the best complete trial of `study`, by the first objective if there are several; None if there is none."""
-    return _best_of(study, outlines(study), read_settings(study))
+def best_trial(study: optuna.Study, places: Places | None = None) -> BestTrial | None:
+    """Return the best complete trial of `study`, by the first objective if there are several; None if there is none.
+
+    Args:
+        study: The study.
+        places: Where it was looked for; None for where it has run.
+    """
+    return _best_of(_Looked.at(study, places), outlines(study))
 
 
-def _best_of(study: optuna.Study, trials: Sequence[FrozenTrial], settings: StudySettings | None) -> BestTrial | None:
+@dataclass(frozen=True)
+class _Looked:
+    """A study that is looked at, what it remembers, and its folder where that is known."""
+
+    study: optuna.Study
+    settings: StudySettings | None
+    folder: Path | None
+
+    @staticmethod
+    def at(study: optuna.Study, places: Places | None) -> _Looked:
+        settings = read_settings(study)
+        return _Looked(study, settings, folder_to_look_at(study.study_name, settings, places))
+
+
+def _best_of(looked: _Looked, trials: Sequence[FrozenTrial]) -> BestTrial | None:
     """Return the best of trials whose states and values alone are known."""
+    study = looked.study
     if len(study.directions) > 1:
         ranked = best_first(study, best_complete(study))
     else:
         ranked = best_first(study, [trial for trial in trials if trial.state == TrialState.COMPLETE])
-    return _described(study, study._storage.get_trial(ranked[0]._trial_id), settings) if ranked else None
+    return _described(looked, study._storage.get_trial(ranked[0]._trial_id)) if ranked else None
 
 
-def pareto_front(study: optuna.Study) -> list[BestTrial]:
-    """Return the complete trials that no other one beats in everything, best first; none with a single objective."""
-    settings = read_settings(study)
+def pareto_front(study: optuna.Study, places: Places | None = None) -> list[BestTrial]:
+    """Return the complete trials that no other one beats in everything, best first; none with a single objective.
+
+    Args:
+        study: The study.
+        places: As in `best_trial`.
+    """
     if len(study.directions) == 1:
         return []
-    return [_described(study, trial, settings) for trial in best_first(study, best_complete(study))]
+    looked = _Looked.at(study, places)
+    return [_described(looked, trial) for trial in best_first(study, best_complete(study))]
 
 
-def study_status(study: optuna.Study) -> StudyStatus:
-    """Count a study's trials and measure its speed."""
+def study_status(study: optuna.Study, places: Places | None = None) -> StudyStatus:
+    """Count a study's trials and measure its speed.
+
+    Args:
+        study: The study.
+        places: As in `best_trial`.
+    """
+    looked = _Looked.at(study, places)
     trials = outlines(study)
     states = Counter(trial.state for trial in trials)
-    settings = read_settings(study)
+    settings = looked.settings
     finished = states[TrialState.COMPLETE] + states[TrialState.PRUNED]
     speed = _trials_per_second(trials)
     left = settings.n_trials - finished if settings else 0
@@ -123,11 +157,11 @@ def study_status(study: optuna.Study) -> StudyStatus:
         failed=dict(Counter(map(failure_reason, trials_in(study, TrialState.FAIL)))),
         running=states[TrialState.RUNNING],
         waiting=states[TrialState.WAITING],
-        best=_best_of(study, trials, settings),
+        best=_best_of(looked, trials),
         trials_per_hour=speed * 3600 if speed else None,
         seconds_left=max(0, left) / speed if speed else None,
-        workers=len(living_parents(study, trials_in(study, TrialState.RUNNING), settings.run_dir)) if settings else 0,
-        why_over=study.user_attrs.get(WHY_OVER),
+        workers=len(living_parents(study, trials_in(study, TrialState.RUNNING), looked.folder)) if settings else 0,
+        why_over=parsed_or_none(str, study.user_attrs.get(WHY_OVER)),
     )
 
 
@@ -218,7 +252,8 @@ def _cost_names(study: optuna.Study, settings: StudySettings | None) -> list[str
     return known or [f"value_{number}" for number in range(1, len(study.directions))]
 
 
-def _described(study: optuna.Study, best: FrozenTrial, settings: StudySettings | None) -> BestTrial:
+def _described(looked: _Looked, best: FrozenTrial) -> BestTrial:
+    study, settings = looked.study, looked.settings
     return BestTrial(
         study=study.study_name,
         trial=best.number,
@@ -226,10 +261,10 @@ def _described(study: optuna.Study, best: FrozenTrial, settings: StudySettings |
         costs=dict(zip(_cost_names(study, settings), (best.values or [])[1:], strict=False)),
         monitor=settings.monitor if settings else None,
         direction=study.directions[0].name.lower(),
-        epoch=best.user_attrs.get("best_epoch"),
+        epoch=best_epoch(best),
         params=best.params,
         seed=settings.seed if settings else None,
-        model=_model_path(study.study_name, best, settings),
+        model=_model_path(looked.folder, best),
     )
 
 
@@ -240,8 +275,8 @@ def _trials_per_second(trials: list[FrozenTrial]) -> float | None:
     return running / max(mean_s, 1e-3) if running and mean_s is not None else None
 
 
-def _model_path(name: str, trial: FrozenTrial, settings: StudySettings | None) -> str | None:
-    if settings is None:
+def _model_path(folder: Path | None, trial: FrozenTrial) -> str | None:
+    if folder is None:
         return None
-    path = trial_folder(Path(settings.run_dir) / name, trial.number).model
-    return str(path) if path.exists() else None
+    path = trial_folder(folder, trial.number).model
+    return str(path) if path.is_file() else None

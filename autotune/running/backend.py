@@ -19,7 +19,7 @@ def refuse_other_backend(spec: StudySpec) -> None:
     """Refuse to train with another backend than the one that is asked for, in a process that has loaded a study.
 
     Raises:
-        StudyFileError: If networks are to be trained by another one than TensorFlow, or if the study file asks too late.
+        StudyFileError: If networks are to be trained by another one than TensorFlow, or the study file asks too late.
     """
     chosen, where = _chosen()
     if spec.objective is None and chosen != _OURS:
@@ -35,7 +35,7 @@ def refuse_other_backend(spec: StudySpec) -> None:
 
 
 def without_backend(error: StudyFileError) -> StudyFileError:
-    """Return what to say of a study that could not be loaded: another backend that is not there is the likely reason."""
+    """Return what to say of a study that could not be loaded: a backend that is not there is the likely reason."""
     chosen, where = _chosen()
     if chosen == _OURS or not isinstance(error.__cause__, (ImportError, AttributeError)):
         return error

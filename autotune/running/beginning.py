@@ -8,12 +8,15 @@ from collections.abc import Sequence
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.parsing import parsed_or_none
 from autotune.running.budget import FINISHED
 from autotune.running.events import RunStarted
 from autotune.running.failures import SUMMARY, last_line
 from autotune.running.settings import StudySettings
 from autotune.search import best_first, first_value
 from autotune.training.attributes import n_finished_folds
+
+_LONGEST_REASON = 40  # characters: it is one word
 
 
 def run_started(
@@ -49,12 +52,14 @@ def run_started(
 
 def failure_reason(trial: FrozenTrial) -> str:
     """Return why a trial has failed, in one word."""
-    return str(trial.user_attrs.get("failure", "error"))
+    found = parsed_or_none(str, trial.user_attrs.get("failure", "error"))
+    return "error" if found is None else found[:_LONGEST_REASON]
 
 
 def last_words(trial: FrozenTrial) -> str:
     """Return why a trial has failed, in one line: the last of its message where it has no summary; "" for nothing."""
-    return str(trial.user_attrs.get(SUMMARY, "")) or last_line(str(trial.user_attrs.get("failure_message", "")))
+    summary, message = (parsed_or_none(str, trial.user_attrs.get(key)) or "" for key in (SUMMARY, "failure_message"))
+    return last_line(summary) or last_line(message)
 
 
 def most_folds(trials: Sequence[FrozenTrial]) -> int | None:

@@ -21,6 +21,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.parsing import parsed_or_none
 from autotune.running.bookkeeping import Books, has_begun, is_fresh, is_spent
 from autotune.running.budget import FINISHED, Budget
 from autotune.running.configurations import Configurations
@@ -177,7 +178,7 @@ class Claims:
         if trial.state != TrialState.RUNNING:
             return True
         steps = len(trial.intermediate_values)
-        before = Losses(**trial.system_attrs.get(_LOSSES, {"count": 0, "steps": 0}))
+        before = parsed_or_none(Losses, trial.system_attrs.get(_LOSSES)) or Losses(0, 0)
         losses = Losses(before.count + 1 if steps <= before.steps else 1, steps)
         with contextlib.suppress(UpdateFinishedTrialError):
             if losses.count > self._budget.max_retries:

@@ -10,6 +10,7 @@ studies, and databases other than SQLite and PostgreSQL.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import importlib
@@ -25,8 +26,10 @@ from optuna.distributions import BaseDistribution, check_distribution_compatibil
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
+from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.parsing import UNREADABLE, NotUnderstoodError
 from autotune.running.stored_trials import read_outlines, read_trials
 
 _TRIALS = models.TrialModel.__table__
@@ -50,7 +53,7 @@ class QuickStorage(RDBStorage):
 
     def outlines(self, study_id: int) -> list[FrozenTrial]:
         """Return all trials of a study with their states, times and values only."""
-        with naming_errors("The trials could not be read."), self.reading() as connection:
+        with naming_errors("The trials could not be read."), understood(), self.reading() as connection:
             return read_outlines(connection, study_id)
 
     def _get_trials(
@@ -64,7 +67,38 @@ class QuickStorage(RDBStorage):
             if connection.execute(_STUDY, {"study_id": study_id}).first() is None:
                 raise KeyError(f"There is no study with the id {study_id}.")
             chosen = None if states is None else [state for state in TrialState if state in states]
-            return read_trials(connection, study_id, chosen, included_trial_ids, trial_id_greater_than)
+            with understood():
+                return read_trials(connection, study_id, chosen, included_trial_ids, trial_id_greater_than)
+
+    def study_names(self) -> list[str]:
+        """Return the names of the studies, of those too of which nothing else can be understood."""
+        with naming_errors("The studies could not be read."), self.reading() as connection:
+            rows = connection.execute(_NAMES)
+            return [name for (name,) in rows if isinstance(name, str)]
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        try:
+            return super().get_all_studies()
+        except UNREADABLE:  # one of them, and the others are not to blame
+            return [study for name in self.study_names() if (study := self._study(name)) is not None]
+
+    def _study(self, name: str) -> FrozenStudy | None:
+        """Return a study; None if it cannot be understood."""
+        with contextlib.suppress(*UNREADABLE):
+            study_id = self.get_study_id_from_name(name)
+            return FrozenStudy(
+                study_name=name,
+                direction=None,
+                directions=self.get_study_directions(study_id),
+                user_attrs=self.get_study_user_attrs(study_id),
+                system_attrs=self.get_study_system_attrs(study_id),
+                study_id=study_id,
+            )
+        return None
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        with understood():
+            return super().get_trial(trial_id)
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
         with naming_errors("A trial could not be looked for."), self.reading() as connection:
@@ -134,6 +168,21 @@ def naming_errors(what: str) -> Iterator[None]:
         raise StorageInternalError(what) from error
 
 
+@contextmanager
+def understood() -> Iterator[None]:
+    """Tell a record that makes no sense from one that is not there.
+
+    Raises:
+        NotUnderstoodError: In place of a KeyError that is not Optuna's own about a missing record.
+    """
+    try:
+        yield
+    except KeyError as error:
+        if error.args == (models.NOT_FOUND_MSG,):
+            raise
+        raise NotUnderstoodError(f"{error} is not known") from error
+
+
 def is_empty(trial: FrozenTrial | None) -> bool:
     """Say whether nothing is known of a trial that is to be made but its state and what samplers and parents note."""
     if trial is None or trial.state.is_finished():
@@ -198,6 +247,7 @@ def _replacing(insertion: Any, columns: Iterable[str], key: Sequence[str]) -> An
     return insertion.on_conflict_do_update(index_elements=key, set_=replaced)
 
 
+_NAMES = sqlalchemy.select(models.StudyModel.__table__.c.study_name).order_by(models.StudyModel.__table__.c.study_id)
 _NEWEST = (
     sqlalchemy.select(_TRIALS.c.trial_id, _TRIALS.c.number)
     .where(_TRIALS.c.study_id == sqlalchemy.bindparam("study_id"))

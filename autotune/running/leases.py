@@ -17,8 +17,11 @@ from typing import Any
 
 import optuna
 
+from autotune.parsing import parsed_or_none
+
 _PARENT = "autotune:parent:"
 _RENEWALS = 4  # in the time of one lease
+_MOST_SLOTS = 1_000_000
 _YEAR_S = 365 * 24 * 3600.0
 
 Clock = Callable[[], float]
@@ -45,6 +48,12 @@ class SignOfLife:
     slots: int
     seen: str
 
+    def __post_init__(self) -> None:
+        if not 0 < self.lease_s <= _YEAR_S or not 0 <= self.slots <= _MOST_SLOTS:
+            raise ValueError("it is out of range")
+        if self.seen and datetime.datetime.fromisoformat(self.seen).tzinfo is None:
+            raise ValueError("it was seen in no time zone")
+
 
 def read_signs(study: optuna.Study) -> dict[str, SignOfLife]:
     """Return the signs of life of a study's parents, by the parents' names."""
@@ -53,7 +62,7 @@ def read_signs(study: optuna.Study) -> dict[str, SignOfLife]:
 
 def is_recent(sign: SignOfLife | None) -> bool:
     """Say whether a parent was renewed lately by this machine's clock: good enough for people, not for decisions."""
-    if sign is None or sign.beat < 0:
+    if sign is None or sign.beat < 0 or not sign.seen:
         return False
     age = datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(sign.seen)
     return age.total_seconds() < 2 * sign.lease_s
@@ -132,4 +141,5 @@ class Lease:
 
 def _signs(attributes: Mapping[str, Any]) -> dict[str, SignOfLife]:
     found = {key: value for key, value in attributes.items() if key.startswith(_PARENT)}
-    return {key.removeprefix(_PARENT): SignOfLife(**value) for key, value in found.items()}
+    signs = {key.removeprefix(_PARENT): parsed_or_none(SignOfLife, value) for key, value in found.items()}
+    return {parent: sign for parent, sign in signs.items() if sign is not None}

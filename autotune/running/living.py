@@ -12,19 +12,19 @@ from autotune.running.leases import SignOfLife, is_recent, read_signs
 from autotune.running.ownership import is_foreign, lock_is_held, mark_of
 
 
-def living_parents(study: optuna.Study, trials: Sequence[FrozenTrial], run_dir: str) -> set[str]:
+def living_parents(study: optuna.Study, trials: Sequence[FrozenTrial], folder: Path | None) -> set[str]:
     """Return the parents of running trials that live, by their locks where these can be seen, else by their leases.
 
     Args:
         study: The study.
         trials: Its trials.
-        run_dir: Where its files are.
+        folder: Its folder, `RUN_DIR/NAME`; None where that is not known.
     """
-    lives = _lives_of_running(study, trials, run_dir, read_signs(study))
+    lives = _lives_of_running(study, trials, folder, read_signs(study))
     return {parent for parent, is_alive in lives.items() if is_alive}
 
 
-def slots_at_work(study: optuna.Study, trials: Sequence[FrozenTrial], run_dir: str) -> int:
+def slots_at_work(study: optuna.Study, trials: Sequence[FrozenTrial], folder: Path | None) -> int:
     """Return how many trials of a study can run at a time by now; 0 if nobody runs it.
 
     Parents between two trials count, too. One that was killed there, or on another machine, counts until its lease has
@@ -33,22 +33,21 @@ def slots_at_work(study: optuna.Study, trials: Sequence[FrozenTrial], run_dir: s
     Args:
         study: The study.
         trials: Its trials.
-        run_dir: Where its files are.
+        folder: Its folder, `RUN_DIR/NAME`; None where that is not known.
     """
     signs = read_signs(study)
     lives = {parent: is_recent(sign) for parent, sign in signs.items()}
-    lives |= _lives_of_running(study, trials, run_dir, signs)
+    lives |= _lives_of_running(study, trials, folder, signs)
     slots = sum(signs[parent].slots if parent in signs else 1 for parent, is_alive in lives.items() if is_alive)
     return slots + sum(is_foreign(trial) for trial in trials)
 
 
 def _lives_of_running(
-    study: optuna.Study, trials: Sequence[FrozenTrial], run_dir: str, signs: Mapping[str, SignOfLife]
+    study: optuna.Study, trials: Sequence[FrozenTrial], folder: Path | None, signs: Mapping[str, SignOfLife]
 ) -> dict[str, bool]:
     marks = {mark for trial in trials if trial.state == TrialState.RUNNING and (mark := mark_of(trial))}
-    folder = Path(run_dir) / study.study_name / "workers"
     lives = {}
     for mark in marks:
-        is_held = lock_is_held(mark, folder)
+        is_held = lock_is_held(mark, folder / "workers") if folder is not None else None
         lives[mark.parent] = is_recent(signs.get(mark.parent)) if is_held is None else is_held
     return lives

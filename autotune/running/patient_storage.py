@@ -8,6 +8,7 @@ RUNNING, the claim counts as lost, and whoever wrote down whose the trial is has
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sys
@@ -25,8 +26,9 @@ from optuna.study import StudyDirection
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.errors import StorageError, StorageLostError
+from autotune.errors import StorageError, StorageLostError, not_understood
 from autotune.escaping import say
+from autotune.parsing import UNREADABLE
 from autotune.running.database import QuickStorage
 from autotune.running.outages import is_away, is_servers, reason
 
@@ -158,6 +160,35 @@ class PatientStorage(BaseStorage):
             )
         return self._ask(request, again)
 
+    def _read(self, request: Callable[[BaseStorage], T], study_id: int | None = None) -> T:
+        """Have `request`, which reads, answered; records that nobody can understand are named as such.
+
+        Raises:
+            StoredStudyError: If what is stored makes no sense.
+        """
+        try:
+            return self._ask(request)
+        except KeyError:  # there is no such study, or trial
+            raise
+        except UNREADABLE as error:
+            raise not_understood(self._name_of(study_id), f"{type(error).__name__}: {error}") from error
+
+    def _name_of(self, study_id: int | None) -> str | None:
+        with contextlib.suppress(KeyError, *UNREADABLE):
+            return None if study_id is None else self._ask(lambda storage: storage.get_study_name_from_id(study_id))
+        return None
+
+    def study_names(self) -> list[str]:
+        """Return the names of all studies, of those too that cannot be understood where that is possible."""
+
+        def read(storage: BaseStorage) -> list[str]:
+            backend = getattr(storage, "_backend", None)
+            if isinstance(backend, QuickStorage):
+                return backend.study_names()
+            return [study.study_name for study in storage.get_all_studies()]
+
+        return self._read(read)
+
     # ---- studies ----
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
@@ -197,16 +228,19 @@ class PatientStorage(BaseStorage):
         return self._ask(lambda storage: storage.get_study_name_from_id(study_id))
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return self._ask(lambda storage: storage.get_study_directions(study_id))
+        found = self._read(lambda storage: storage.get_study_directions(study_id), study_id)
+        if not found:
+            raise not_understood(self._name_of(study_id), "it has no direction")
+        return found
 
     def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._ask(lambda storage: storage.get_study_user_attrs(study_id))
+        return self._read(lambda storage: storage.get_study_user_attrs(study_id), study_id)
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._ask(lambda storage: storage.get_study_system_attrs(study_id))
+        return self._read(lambda storage: storage.get_study_system_attrs(study_id), study_id)
 
     def get_all_studies(self) -> list[FrozenStudy]:
-        return self._ask(lambda storage: storage.get_all_studies())
+        return self._read(lambda storage: storage.get_all_studies())
 
     # ---- trials, written ----
 
@@ -254,12 +288,12 @@ class PatientStorage(BaseStorage):
         return self._ask(lambda storage: storage.get_trial_id_from_study_id_trial_number(study_id, trial_number))
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        return self._ask(lambda storage: storage.get_trial(trial_id))
+        return self._read(lambda storage: storage.get_trial(trial_id))
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        return self._ask(lambda storage: storage.get_all_trials(study_id, deepcopy, states))
+        return self._read(lambda storage: storage.get_all_trials(study_id, deepcopy, states), study_id)
 
     def outlines(self, study_id: int) -> list[FrozenTrial]:
         """Return all trials of a study with their states, times and values, whatever else they may have."""
@@ -270,7 +304,7 @@ class PatientStorage(BaseStorage):
                 return backend.outlines(study_id)
             return storage.get_all_trials(study_id, deepcopy=False)
 
-        return self._ask(read)
+        return self._read(read, study_id)
 
     def trials_in(self, study_id: int, states: Container[TrialState]) -> list[FrozenTrial]:
         """Return the trials of a study in some states, without a look at the others where that is possible."""
@@ -281,10 +315,10 @@ class PatientStorage(BaseStorage):
                 return backend.get_all_trials(study_id, deepcopy=False, states=states)
             return storage.get_all_trials(study_id, deepcopy=False, states=states)
 
-        return self._ask(read)
+        return self._read(read, study_id)
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
-        return self._ask(lambda storage: storage.get_best_trial(study_id))
+        return self._read(lambda storage: storage.get_best_trial(study_id), study_id)
 
     def remove_session(self) -> None:
         self.inner.remove_session()

@@ -22,11 +22,13 @@ class Places:
         storage: The storage's URL.
         run_dir: Where studies keep their files, absolute.
         data_dir: Where datasets are looked for first, absolute; None for Keras's own cache.
+        is_run_dir_given: Whether the run dir was named, or the storage was found in it; False if only the storage was.
     """
 
     storage: str
     run_dir: Path
     data_dir: Path | None
+    is_run_dir_given: bool = True
 
     def study_folder(self, name: str) -> Path:
         """Return the folder of the study `name`, in the run dir itself.
@@ -45,7 +47,6 @@ def find_places(
     storage: str | None = None,
     run_dir: str | Path | None = None,
     data_dir: str | Path | None = None,
-    remembered_run_dir: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Places:
     """Fill in what is not given: from `OPTUNA_STORAGE`, `AUTOTUNE_RUN_DIR`, `AUTOTUNE_DATA`, else the defaults.
@@ -54,16 +55,15 @@ def find_places(
         storage: A storage's URL.
         run_dir: The folder for files.
         data_dir: The folder with data.
-        remembered_run_dir: The run dir that a study in a storage named by its URL was started with.
         environment: Environment variables.
 
     Raises:
         DataError: If the data dir is named but not there.
     """
     url = storage or environment.get("OPTUNA_STORAGE") or None
-    # A database that was found in a run dir belongs to it, wherever that has been moved to since.
-    remembered = remembered_run_dir if url is not None else None
-    folder = Path(run_dir or environment.get("AUTOTUNE_RUN_DIR") or remembered or "runs").absolute()
+    named = run_dir or environment.get("AUTOTUNE_RUN_DIR")
+    folder = Path(named or "runs").absolute()
+    is_given = bool(named) or url is None  # a database that was found in a run dir belongs to it, wherever that is
     url = url or sqlite_url(folder / "autotune.db")
     data = data_dir or environment.get("AUTOTUNE_DATA") or None
     if data is not None and not Path(data).is_dir():
@@ -72,7 +72,7 @@ def find_places(
             "It holds datasets in their official layout, e.g. mnist.npz.",
             "Correct --data-dir or AUTOTUNE_DATA, or leave it out to use Keras's own cache.",
         )
-    return Places(url, folder, Path(data).absolute() if data else None)
+    return Places(url, folder, Path(data).absolute() if data else None, is_given)
 
 
 def ray_address(environment: Mapping[str, str] = os.environ) -> str | None:

@@ -38,6 +38,7 @@ from autotune.running.stored_study import (
     past_trials,
     refuse_direction,
 )
+from autotune.running.study_files import leave_token
 from autotune.running.tracking import Tracking
 from autotune.running.trial_task import Assignment
 from autotune.training.artifacts import NOWHERE, check_store
@@ -147,6 +148,7 @@ class Preparer:
             for params in declared.enqueue:
                 study.enqueue_trial(dict(params), skip_if_exists=True)
         write_settings(study, settings)
+        leave_token(self.places.study_folder(declared.name), settings.token)
         is_edited = before is not None and before.study_digest not in ("", known.source.digest)
         return Plan(
             study=study,
@@ -199,6 +201,7 @@ class Preparer:
             )
             study = open_study(known.storage, declared)
             write_settings(study, settings)
+            leave_token(folder, settings.token)
             queue.fill(study)
         needed = {(trial.repeat, trial.fraction) for trial in queue.trials}
         if known.prepared.rows and not needed <= known.prepared.repeats.keys():  # it was begun with others

@@ -14,7 +14,9 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.parsing import parsed_or_none
 from autotune.running.preparing import Preparation
+from autotune.running.settings import read_record
 from autotune.running.trial_task import Assignment
 from autotune.search import FAULTS_OF_CONFIGURATION
 from autotune.study_name import PARTS
@@ -98,13 +100,12 @@ class NothingToSuggest(optuna.samplers.RandomSampler):
 
 def begun_with(study: optuna.Study) -> tuple[QueuedTrial, ...]:
     """Return the trials that a study was begun with; none if it was not begun."""
-    return tuple(
-        QueuedTrial(**{**stored, _REFIT: _refit(stored[_REFIT])}) for stored in study.user_attrs.get(_QUEUE, [])
-    )
+    return tuple(read_record(study, _QUEUE, tuple[QueuedTrial, ...]) or ())
 
 
-def _refit(stored: Mapping[str, Any] | None) -> Refit | None:
-    return None if stored is None else Refit(stored["epochs"], tuple(stored["learning_rates"]))
+def refit_noted(trial: FrozenTrial) -> Refit | None:
+    """Return how a queued trial is trained on all rows; None if it is trained on folds."""
+    return parsed_or_none(Refit, trial.user_attrs.get(_REFIT))
 
 
 def _may_be_mended(trial: FrozenTrial) -> bool:
@@ -114,7 +115,9 @@ def _may_be_mended(trial: FrozenTrial) -> bool:
 def key_of(trial: FrozenTrial) -> Key:
     """Return what a trial that was queued is."""
     attributes = trial.user_attrs
-    return Key(str(attributes.get(_CANDIDATE)), int(attributes.get(_REPEAT, -1)), float(attributes.get(_FRACTION, 1.0)))
+    repeat = parsed_or_none(int, attributes.get(_REPEAT, -1))
+    fraction = parsed_or_none(float, attributes.get(_FRACTION, 1.0))
+    return Key(str(attributes.get(_CANDIDATE)), -1 if repeat is None else repeat, 1.0 if fraction is None else fraction)
 
 
 def assignment_of(user_attrs: Mapping[str, Any], prepared: Preparation) -> Assignment:
@@ -124,7 +127,7 @@ def assignment_of(user_attrs: Mapping[str, Any], prepared: Preparation) -> Assig
     """
     repeat = int(user_attrs[_REPEAT])
     place = ("repeat", repeat)
-    refit = _refit(user_attrs.get(_REFIT))
+    refit = parsed_or_none(Refit, user_attrs.get(_REFIT))
     if refit is not None:
         return Assignment(prepared.whole, place, refit)
     return Assignment(prepared.repeats.get((repeat, float(user_attrs.get(_FRACTION, 1.0)))), place)

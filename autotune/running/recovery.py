@@ -9,10 +9,13 @@ from pathlib import Path
 import optuna
 from optuna.trial import TrialState
 
+from autotune.errors import StoredStudyError
 from autotune.running.budget import Budget
 from autotune.running.claims import Claims
 from autotune.running.ownership import Owner
-from autotune.running.settings import ATTRIBUTE, read_settings
+from autotune.running.settings import StudySettings, read_settings, understanding
+from autotune.running.stored_study import study_names
+from autotune.study_name import is_study_name
 
 
 def recover_lost_trials(storage: optuna.storages.BaseStorage, study_file: str, folder: Callable[[str], Path]) -> None:
@@ -26,12 +29,16 @@ def recover_lost_trials(storage: optuna.storages.BaseStorage, study_file: str, f
         study_file: The study file, absolute.
         folder: From a study's name to its folder.
     """
-    for record in storage.get_all_studies():
-        if record.user_attrs.get(ATTRIBUTE, {}).get("study_file") != study_file:
-            continue
-        study = optuna.load_study(study_name=record.study_name, storage=storage)
-        settings = read_settings(study)
-        if settings is None or not study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            continue
-        with contextlib.closing(Owner(folder(record.study_name) / "workers")) as owner:
-            Claims(study, storage, owner, Budget(0, max_retries=settings.max_retries)).recover()
+    for name in filter(is_study_name, study_names(storage)):
+        with contextlib.suppress(StoredStudyError), understanding(name):  # another study is no reason not to run
+            study = optuna.load_study(study_name=name, storage=storage)
+            settings = read_settings(study)
+            if settings is None or settings.study_file != study_file:
+                continue
+            if study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                _recover(study, storage, settings, folder(name))
+
+
+def _recover(study: optuna.Study, storage: optuna.storages.BaseStorage, settings: StudySettings, folder: Path) -> None:
+    with contextlib.closing(Owner(folder / "workers")) as owner:
+        Claims(study, storage, owner, Budget(0, max_retries=settings.max_retries)).recover()

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable, Mapping
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from operator import attrgetter
+from typing import Any, NoReturn, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution
 
-from autotune.errors import StudyChangedError
+from autotune.errors import StoredStudyError, StudyChangedError, not_understood
+from autotune.parsing import UNREADABLE, NotUnderstoodError, parsed
 from autotune.search import differences
 from autotune.study import Overrides
+from autotune.study_name import is_study_name
 
 ATTRIBUTE = "autotune"
 WHY_OVER = "why_over"
 """The user attribute of a study that has ended although trials are missing."""
+
+_T = TypeVar("_T")
+_SHOWN = 100
+_LARGEST = 10**9
+_TOKEN = re.compile(r"[0-9A-Za-z]{0,64}")
 
 # A trial's value cannot be compared with that of a trial for which one of these was different.
 _DECISIVE = {
@@ -89,18 +100,75 @@ class StudySettings:
     leaks: str = ""
     minimize: list[str] = dataclasses.field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        for name in ("study_file", "data_dir", "run_dir"):
+            value = getattr(self, name)
+            if value is not None and not os.path.isabs(value):
+                raise ValueError(f"the {name} {ascii(value)[:_SHOWN]} is not absolute")
+        for name in ("overrides.name", "part_of"):
+            value = attrgetter(name)(self)
+            if value is not None and not is_study_name(value):
+                raise ValueError(f"{name} is {ascii(value)[:_SHOWN]}, which cannot name a study")
+        for name, least in (("n_trials", 0), ("threads", 1), ("epochs", 0), ("epochs_per_pass", 1), ("max_retries", 0)):
+            if not least <= getattr(self, name) <= _LARGEST:
+                raise ValueError(f"{name} is {getattr(self, name)}")
+        if not _TOKEN.fullmatch(self.token):
+            raise ValueError(f"the token is {ascii(self.token)[:_SHOWN]}")
+
 
 def read_settings(study: optuna.Study) -> StudySettings | None:
-    """Return what a study remembers; None if it was never run by this package."""
-    return settings_from(study.user_attrs.get(ATTRIBUTE))
+    """Return what a study remembers; None if it was never run by this package.
+
+    Raises:
+        StoredStudyError: If it remembers what cannot be understood.
+    """
+    return settings_from(study.user_attrs.get(ATTRIBUTE), study.study_name)
 
 
-def settings_from(stored: Mapping[str, Any] | None) -> StudySettings | None:
-    """Return the settings that `write_settings` has stored, in this version or an older one; None of None."""
+def settings_from(stored: Any, name: str | None = None) -> StudySettings | None:
+    """Return the settings that `write_settings` has stored, in this version or an older one; None of None.
+
+    Args:
+        stored: What is stored.
+        name: The study's name, for messages.
+
+    Raises:
+        StoredStudyError: If it cannot be understood.
+    """
     if stored is None:
         return None
-    known = {name: value for name, value in stored.items() if name in StudySettings.__dataclass_fields__}
-    return StudySettings(**{**known, "overrides": Overrides(**stored["overrides"])})
+    try:
+        return parsed(StudySettings, stored, "its record of settings")
+    except NotUnderstoodError as error:
+        raise not_understood(name, str(error)) from error
+
+
+def read_record(study: optuna.Study, attribute: str, kind: type[_T]) -> _T | None:
+    """Return a record that is a user attribute of a study; None if there is none.
+
+    Raises:
+        StoredStudyError: If it cannot be understood.
+    """
+    stored = study.user_attrs.get(attribute)
+    try:
+        return None if stored is None else parsed(kind, stored, f"its record {attribute!r}")
+    except NotUnderstoodError as error:
+        raise not_understood(study.study_name, str(error)) from error
+
+
+@contextlib.contextmanager
+def understanding(name: str) -> Iterator[None]:
+    """Read records of a study that anybody may have written, and say so where they make no sense.
+
+    Raises:
+        StoredStudyError: In place of errors that nothing but such a record can lead to.
+    """
+    try:
+        yield
+    except StoredStudyError as error:
+        raise error.named(name) from error
+    except UNREADABLE as error:
+        raise not_understood(name, f"{type(error).__name__}: {error}") from error
 
 
 def write_settings(study: optuna.Study, settings: StudySettings) -> None:

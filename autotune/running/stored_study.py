@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from autotune.running.asked_again import PastTrial
 from autotune.running.budget import FINISHED
+from autotune.running.patient_storage import PatientStorage
 from autotune.running.preparing import Declaration
 from autotune.running.settings import KnownSpace, refuse
 from autotune.search import NoiseAwarePruner, SeededSampler, by_folds, tpe
@@ -25,6 +26,13 @@ def find_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study 
         return optuna.load_study(study_name=name, storage=storage)
     except KeyError:
         return None
+
+
+def study_names(storage: optuna.storages.BaseStorage) -> list[str]:
+    """Return the names of the studies in a storage, of those too that cannot be understood where that is possible."""
+    if isinstance(storage, PatientStorage):
+        return storage.study_names()
+    return [study.study_name for study in storage.get_all_studies()]
 
 
 def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> optuna.Study:

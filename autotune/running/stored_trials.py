@@ -19,6 +19,8 @@ from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.parsing import NotUnderstoodError
+
 _TRIALS = models.TrialModel.__table__
 _VALUES = models.TrialValueModel.__table__
 _REPORTS = models.TrialIntermediateValueModel.__table__
@@ -51,11 +53,11 @@ def read_trials(
     reports, params = (_REPORTS.c[name] for name in ("step", "intermediate_value")), _PARAMS.c
     kind = _text(_REPORTS.c.intermediate_value_type)
     for trial_id, step, value, how in _rows(connection, study_id, by_id, _REPORTS, [*reports, kind]):
-        by_id[trial_id].intermediate_values[step] = _number(value, how)
+        by_id[trial_id].intermediate_values[_step(step)] = _number(value, how)
     asked = [params.param_name, params.param_value, params.distribution_json]
     for trial_id, name, value, text in _rows(connection, study_id, by_id, _PARAMS, asked, _PARAMS.c.param_id):
         distribution = _distribution(text)
-        by_id[trial_id]._params[name] = distribution.to_external_repr(value)
+        by_id[trial_id]._params[name] = distribution.to_external_repr(_finite(value))
         by_id[trial_id]._distributions[name] = distribution
     for table, field in ((_USER_ATTRS, "_user_attrs"), (_SYSTEM_ATTRS, "_system_attrs")):
         for trial_id, key, text in _rows(connection, study_id, by_id, table, [table.c.key, table.c.value_json]):
@@ -93,12 +95,17 @@ def read_outlines(
         values[trial_id][objective] = _number(value, how)
     for trial_id, those in values.items():
         by_id[trial_id].values = [those[objective] for objective in sorted(those)]
+    for trial in trials:
+        if trial.state == TrialState.COMPLETE and (not trial.values or any(map(math.isnan, trial.values))):
+            raise NotUnderstoodError(f"trial {trial.number} is complete and has no value")
     return trials
 
 
 def _outline(
     trial_id: int, number: int, start: datetime.datetime | None, complete: datetime.datetime | None, state: str
 ) -> FrozenTrial:
+    if state not in TrialState.__members__ or not isinstance(number, int) or number < 0:
+        raise NotUnderstoodError("the state or the number of a trial is none")
     return FrozenTrial(
         number=number,
         trial_id=trial_id,
@@ -144,10 +151,25 @@ def _text(column: Any) -> Any:
     return sqlalchemy.type_coerce(column, sqlalchemy.String)
 
 
-def _number(stored: float | None, how: str) -> float:
-    if stored is not None:
+def _number(stored: Any, how: str) -> float:
+    if isinstance(stored, (int, float)):
         return stored
-    return _NOT_FINITE[how]
+    if stored is None:
+        return _NOT_FINITE[how]
+    raise NotUnderstoodError("a value of a trial is no number")
+
+
+def _finite(stored: Any) -> float:
+    """Return a parameter as it is stored; databases that know no types hold anything there."""
+    if isinstance(stored, (int, float)) and math.isfinite(stored):
+        return stored
+    raise NotUnderstoodError("a parameter of a trial is no number")
+
+
+def _step(stored: Any) -> int:
+    if isinstance(stored, int) and stored >= 0:
+        return stored
+    raise NotUnderstoodError("a step of a trial is no number of 0 and more")
 
 
 @functools.lru_cache(maxsize=1024)

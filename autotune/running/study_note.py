@@ -10,19 +10,29 @@ import hashlib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 
 from autotune.escaping import escaped, one_line
+from autotune.parsing import parsed_or_none
 from autotune.running.settings import StudySettings, read_settings
 from autotune.search import describe
 
 _VERSION, _PART = "dashboard:note_ver", "dashboard:note_str:"  # the attributes in which optuna-dashboard has a note
-_OWN = "autotune:note"  # the digest of what was written here last, and the advice in it
+_OWN = "autotune:note"
 _PART_LENGTH = 2045
 _MOST_QUESTION, _MOST_RANGE, _MOST_ROWS = 1500, 120, 40
+
+
+@dataclass(frozen=True)
+class _Own:
+    """What was written here last: a digest of it, and the advice in it."""
+
+    digest: str
+    advice: list[str]
 
 
 def write_note(study: optuna.Study, advice: Sequence[str] | None = None) -> None:
@@ -33,15 +43,15 @@ def write_note(study: optuna.Study, advice: Sequence[str] | None = None) -> None
         advice: What to do differently in the next search, a line each; None for what was given last.
     """
     attributes = study._storage.get_study_system_attrs(study._study_id)
-    own: Mapping[str, Any] = attributes.get(_OWN, {"digest": _digest(""), "advice": []})
+    own = parsed_or_none(_Own, attributes.get(_OWN)) or _Own(_digest(""), [])
     before = _note(attributes)
-    if _digest(before) != own["digest"]:
+    if _digest(before) != own.digest:
         return
-    advice = list(own["advice"] if advice is None else advice)
+    advice = list(own.advice if advice is None else advice)
     text = note_text(study, advice)
     if text != before:
         # First: a note that is not written to its end is ours to be written again.
-        _set(study, _OWN, {"digest": _digest(text), "advice": advice})
+        _set(study, _OWN, asdict(_Own(_digest(text), advice)))
         _write(study, text, attributes)
 
 
@@ -95,13 +105,13 @@ def _commands(name: str, settings: StudySettings | None) -> str:
 
 def _note(attributes: Mapping[str, Any]) -> str:
     n_parts = sum(key.startswith(_PART) for key in attributes)
-    return "".join(attributes.get(f"{_PART}{number}", "") for number in range(n_parts))
+    return "".join(str(attributes.get(f"{_PART}{number}", "")) for number in range(n_parts))
 
 
 def _write(study: optuna.Study, text: str, before: Mapping[str, Any]) -> None:
     parts = [text[start : start + _PART_LENGTH] for start in range(0, len(text), _PART_LENGTH)]
     parts += [""] * (sum(key.startswith(_PART) for key in before) - len(parts))  # nothing is left of a longer one
-    _set(study, _VERSION, int(before.get(_VERSION, 0)) + 1)
+    _set(study, _VERSION, (parsed_or_none(int, before.get(_VERSION)) or 0) + 1)
     for number, part in enumerate(parts):
         _set(study, f"{_PART}{number}", part)
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import json
 import mimetypes
+import re
 import shutil
 import threading
 import uuid
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial
 
+from autotune.parsing import parsed, parsed_or_none
 from autotune.running.events import Note, Observer
 from autotune.running.settings import StudySettings, read_settings
+from autotune.running.study_files import folder_to_look_at, is_known_here
 from autotune.search import COPY_OF
 from autotune.training.artifacts import ArtifactStore, FolderBelow, StoresInTurn, open_store, reason
 from autotune.training.disk import disk_full
@@ -26,6 +30,22 @@ from autotune.training.shown import HISTORY
 _PREFIX = "artifacts:"  # of the attributes by which Optuna and optuna-dashboard know a trial's artifacts
 _MOST_LOG_BYTES = 256 * 1024
 _MIME_TYPES = {".json": "application/json", ".png": "image/png", ".txt": "text/plain"}
+_HISTORY: Any = list[dict[str, list[float]]]
+_ARTIFACT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")  # Optuna's are of the form of a UUID
+
+
+@dataclass(frozen=True)
+class _Meta:
+    """What Optuna notes of an artifact: a file of a store, and what it was called."""
+
+    artifact_id: str
+    filename: str
+
+    def __post_init__(self) -> None:
+        if not _ARTIFACT_ID.fullmatch(self.artifact_id):
+            raise ValueError("the identifier is none of Optuna's")
+        if set(self.filename) & set("/\\") or self.filename.startswith(".") or not self.filename:
+            raise ValueError("the name is none of a file")
 
 
 def checkpoints_url(name: str, settings: StudySettings) -> str | None:
@@ -161,21 +181,22 @@ def read_history(
         None if there is none: of a plain objective, a trial that has failed in its first epoch or was lost with its
         worker, or one whose files are not on this machine.
     """
-    if (original := trial.user_attrs.get(COPY_OF)) is not None:
-        trial = study.get_trials(deepcopy=False)[original]
+    if (original := parsed_or_none(int, trial.user_attrs.get(COPY_OF))) is not None:
+        trial = next((one for one in study.get_trials(deepcopy=False) if one.number == original), trial)
     settings = read_settings(study)
+    folder = folder or folder_to_look_at(study.study_name, settings)
     if folder is None:
-        if settings is None:
-            return None
-        folder = Path(settings.run_dir) / study.study_name
-    content = _read(artifact_store(folder, settings), trial, HISTORY)
+        return None
+    is_known = settings is not None and is_known_here(folder, settings.token)
+    trusted = [settings.artifacts] if settings and settings.artifacts and is_known else []
+    content = _read(artifacts_to_look_at(folder.parent, folder.name, settings, trusted), trial, HISTORY)
     if content is None:  # the store was away when the trial ended
         with contextlib.suppress(OSError):
             content = (trial_folder(folder, trial.number).shown / HISTORY).read_bytes()
-    if content is None:
+    try:
+        return None if content is None else parsed(_HISTORY, json.loads(content))
+    except (ValueError, RecursionError):
         return None
-    history: list[dict[str, list[float]]] = json.loads(content)
-    return history
 
 
 def read_artifacts(store: ArtifactStore, trial: FrozenTrial) -> Iterator[tuple[str, bytes]]:
@@ -200,8 +221,16 @@ def _read(store: ArtifactStore, trial: FrozenTrial, name: str) -> bytes | None:
 
 def _artifact_ids(trial: FrozenTrial) -> dict[str, str]:
     """Return the identifiers of a trial's artifacts by their file names."""
-    noted = [json.loads(value) for key, value in trial.system_attrs.items() if key.startswith(_PREFIX)]
-    return {meta["filename"]: meta["artifact_id"] for meta in noted if meta is not None}  # None: removed by a person
+    noted = [_read_meta(value) for key, value in trial.system_attrs.items() if key.startswith(_PREFIX)]
+    return {meta.filename: meta.artifact_id for meta in noted if meta is not None}
+
+
+def _read_meta(stored: Any) -> _Meta | None:
+    """Return what is noted of an artifact; None if a person has removed it, or it is none."""
+    try:
+        return parsed(_Meta, json.loads(stored))
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 def _mime_type(path: Path) -> str:

@@ -8,6 +8,7 @@ import datetime
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -153,6 +154,7 @@ def watch_study(
     settings: StudySettings,
     observer: Observer,
     pause: Callable[[float], object] = time.sleep,
+    folder: Path | None = None,
 ) -> None:
     """Tell what happens in a study that others run, until its trials are finished or nobody runs it.
 
@@ -163,27 +165,30 @@ def watch_study(
         settings: What it remembers.
         observer: Told what happens.
         pause: Waits so many seconds.
+        folder: Its folder, `RUN_DIR/NAME`; None where that is not known.
     """
     watch = StudyWatch(study, observer)
-    observer(_watched(study, settings, watch.before))
+    observer(_watched(study, settings, watch.before, folder))
     is_over = False
     while not is_over:
-        is_over = _is_over(study, settings)  # before the look, which so sees all that there was
+        is_over = _is_over(study, settings, folder)  # before the look, which so sees all that there was
         watch.look()
         if not is_over:
             pause(_LOOK_ELSEWHERE_S)
 
 
-def _watched(study: optuna.Study, settings: StudySettings, trials: Sequence[FrozenTrial]) -> RunStarted:
+def _watched(
+    study: optuna.Study, settings: StudySettings, trials: Sequence[FrozenTrial], folder: Path | None
+) -> RunStarted:
     running = sum(trial.state == TrialState.RUNNING for trial in trials)
-    slots = max(running, slots_at_work(study, trials, settings.run_dir))
+    slots = max(running, slots_at_work(study, trials, folder))
     begun = run_started(study, trials, settings, slots, most_folds(trials))
     return dataclasses.replace(begun, is_elsewhere=True, mean_trial_s=mean_seconds(trials))
 
 
-def _is_over(study: optuna.Study, settings: StudySettings) -> bool:
+def _is_over(study: optuna.Study, settings: StudySettings, folder: Path | None) -> bool:
     trials = study.get_trials(deepcopy=False)
-    if not slots_at_work(study, trials, settings.run_dir):
+    if not slots_at_work(study, trials, folder):
         return True
     finished = sum(trial.state in FINISHED for trial in trials)
     has_ended = finished >= settings.n_trials or study.user_attrs.get(WHY_OVER) is not None

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial
 from autotune.search.noise_aware import NoiseAwarePruner
 from autotune.search.percentiles import QuickPercentilePruner
 from autotune.search.storage_view import MappedTrials, StorageView
-from autotune.training.attributes import FOLD_VALUES
+from autotune.training.attributes import fold_values
 
 
 def by_folds(pruner: BasePruner) -> BasePruner:
@@ -76,7 +76,7 @@ def _as_folds(trial: FrozenTrial, takes_means: bool) -> FrozenTrial:
 
 
 def _fold_values(trial: FrozenTrial) -> Sequence[float]:
-    values: Sequence[float] = trial.user_attrs.get(FOLD_VALUES, ())
+    values: Sequence[float] = fold_values(trial.user_attrs)
     return values
 
 

@@ -7,7 +7,9 @@ from statistics import stdev
 from typing import Any
 
 import optuna
+from optuna.trial import FrozenTrial
 
+from autotune.parsing import parsed_or_none
 from autotune.training.checkpoint import FoldScore
 
 _RATE = "learning_rate"  # what Keras's own callbacks call it in the history
@@ -43,5 +45,37 @@ def note_folds(trial: optuna.Trial, finished: Sequence[FoldScore], n_folds: int)
 
 def n_finished_folds(attributes: Mapping[str, Any]) -> int:
     """Return how many folds a trial has finished, by its user attributes; 0 where there is only one fold."""
-    values = attributes.get(FOLD_VALUES)
-    return len(values) if isinstance(values, list) else 0  # a plain objective may call anything by that name
+    return len(fold_values(attributes))
+
+
+def fold_values(attributes: Mapping[str, Any]) -> list[float]:
+    """Return the values of the finished folds; none where there is only one fold."""
+    return _known(list[float], attributes.get(FOLD_VALUES)) or []
+
+
+def best_epoch(trial: FrozenTrial) -> int | list[int] | None:
+    """Return the epoch that counts, from 1, one for each fold if there are several; None where it is not known."""
+    found: int | list[int] | None = _known(int | list[int], trial.user_attrs.get("best_epoch"))
+    return found
+
+
+def learning_rates(trial: FrozenTrial) -> list[list[float]]:
+    """Return the learning rates of the epochs, a list for each fold; none where no callback has changed them."""
+    return _known(list[list[float]], trial.user_attrs.get("learning_rates")) or []
+
+
+def seconds_of(trial: FrozenTrial) -> tuple[float, float] | None:
+    """Return how long a trial was in `Model.fit`, and its processes ran, in seconds; None where it is not known."""
+    fit, process = (_known(float, trial.user_attrs.get(f"{name}_seconds")) for name in ("fit", "process"))
+    return None if fit is None or process is None else (fit, process)
+
+
+def n_parameters(trial: FrozenTrial) -> int | None:
+    """Return how many weights a trial's network has; None where it is not known."""
+    found: int | None = _known(int, trial.user_attrs.get("n_parameters"))
+    return found
+
+
+def _known(kind: Any, stored: Any) -> Any:
+    """Return what was stored; None where it is something else: a plain objective may call anything by that name."""
+    return parsed_or_none(kind, stored)

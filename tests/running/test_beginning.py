@@ -25,7 +25,7 @@ SETTINGS = StudySettings(
     split=None,
     threads=1,
     data_dir=None,
-    run_dir="runs",
+    run_dir="/runs",
 )
 
 

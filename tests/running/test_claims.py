@@ -307,11 +307,11 @@ def test_a_trial_that_is_lost_too_often_fails(
 def test_what_dead_parents_have_left_is_retried_as_often_as_the_study_says(
     study: optuna.Study, storage: Any, other_parent: Any, tmp_path: Path, max_retries: int, state: str
 ) -> None:
-    settings = {"study_file": "study.py", "n_trials": 1, "n_trials_given": False, "overrides": Overrides(), "seed": 0}
+    settings = {"study_file": "/study.py", "n_trials": 1, "n_trials_given": False, "overrides": Overrides(), "seed": 0}
     settings |= {"epochs": 1, "monitor": None, "epoch_policy": "best", "split": None, "threads": 1, "data_dir": None}
     write_settings(study, StudySettings(**settings, run_dir=str(tmp_path), max_retries=max_retries))
     _kill(other_parent)
-    recover_lost_trials(storage, "study.py", lambda name: tmp_path)
+    recover_lost_trials(storage, "/study.py", lambda name: tmp_path)
     assert _states(study) == [state]
 
 

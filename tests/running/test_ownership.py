@@ -162,7 +162,7 @@ def test_the_name_of_a_lock_that_is_not_of_the_known_form_is_no_mark(
         trials = study.get_trials()
         assert [mark_of(trial) for trial in trials] == [None, None]
         assert [owner.is_dead(trial) for trial in trials] == [False, False]
-        assert living_parents(study, trials, str(tmp_path)) == set()
+        assert living_parents(study, trials, tmp_path / "toy") == set()
     assert victim.read_text() == "mine"
     assert sorted(tmp_path.rglob("*")) == [path for path in before if path.name != owner.mark.lock]
 

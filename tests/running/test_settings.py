@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 import pytest
 
-from autotune.errors import StudyChangedError
+from autotune.errors import StoredStudyError, StudyChangedError
 from autotune.running.settings import StudySettings, read_settings, refuse_changes, write_settings
 from autotune.study import Overrides
 
@@ -98,3 +98,38 @@ def test_settings_of_a_later_version_are_read_as_far_as_they_are_known() -> None
     stored = study.user_attrs["autotune"]
     study.set_user_attr("autotune", {**stored, "of_tomorrow": 1})
     assert read_settings(study) == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n_trials": "50"}, "n_trials is '50', and not int"),
+        ({"n_trials": -1}, "n_trials is -1"),
+        ({"threads": 0}, "threads is 0"),
+        ({"run_dir": "runs"}, "the run_dir 'runs' is not absolute"),
+        ({"run_dir": None}, "run_dir is None, and not str"),
+        ({"study_file": "study.py"}, "the study_file 'study.py' is not absolute"),
+        ({"study_file": "/a\0b"}, "study_file is '/a"),
+        ({"token": "../.."}, "the token is '../..'"),
+        ({"part_of": "../.."}, "part_of is '../..', which cannot name a study"),
+        ({"overrides": {"name": "a/b"}}, "overrides.name is 'a/b'"),
+        ({"overrides": ["a"]}, "overrides is a list, and no record"),
+        ({"minimize": "parameters"}, "minimize is 'parameters'"),
+        ({"epochs": 10**30}, "epochs is 1000000"),
+    ],
+)
+def test_settings_that_no_run_would_write_are_not_understood(change: dict[str, Any], words: str) -> None:
+    study = optuna.create_study(study_name="toy")
+    write_settings(study, SETTINGS)
+    study.set_user_attr("autotune", {**study.user_attrs["autotune"], **change})
+    with pytest.raises(StoredStudyError, match=r"the study 'toy' cannot be understood") as caught:
+        read_settings(study)
+    assert words in caught.value.happened
+
+
+@pytest.mark.parametrize("stored", [7, "", [], {}, {"study_file": "/study.py"}])
+def test_what_is_no_record_of_settings_is_not_understood(stored: object) -> None:
+    study = optuna.create_study()
+    study.set_user_attr("autotune", stored)
+    with pytest.raises(StoredStudyError, match="its record of settings"):
+        read_settings(study)

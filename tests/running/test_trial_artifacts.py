@@ -18,7 +18,8 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from autotune.errors import DiskFullError
 from autotune.running.events import Event, Note
 from autotune.running.settings import StudySettings, write_settings
-from autotune.running.trial_artifacts import TrialArtifacts, artifact_store, leave_log, read_history
+from autotune.running.study_files import leave_token
+from autotune.running.trial_artifacts import TrialArtifacts, artifact_store, leave_log, read_artifacts, read_history
 from autotune.search import COPY_OF
 from autotune.study import Overrides
 from autotune.training.artifacts import ArtifactStore
@@ -48,6 +49,7 @@ def settings_of(run_dir: Path, artifacts: str | None = None) -> StudySettings:
 def study(storage: optuna.storages.BaseStorage, run_dir: Path) -> optuna.Study:
     study = optuna.create_study(study_name="toy", storage=storage)
     write_settings(study, settings_of(run_dir))
+    leave_token(run_dir / "toy", "token")
     return study
 
 
@@ -160,7 +162,7 @@ def test_a_trial_that_leaves_nothing_costs_the_storage_nothing(
     trial = study.ask()
     TrialArtifacts(store, print).leave(trial, trial_folder(run_dir / "toy", 0))
     assert get_all_artifact_meta(trial) == []
-    assert not (run_dir / "toy").exists()
+    assert [path.name for path in (run_dir / "toy").iterdir()] == ["tokens.txt"]
 
 
 def test_the_end_of_a_log_is_left(run_dir: Path) -> None:
@@ -193,3 +195,54 @@ def test_a_study_that_began_without_a_store_finds_what_it_has_left(tmp_path: Pat
         now.remove(name)
         with pytest.raises(ArtifactNotFound):
             now.open_reader(name)
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"artifact_id": "../../../canary", "filename": "history.json"},
+        {"artifact_id": "/etc/passwd", "filename": "history.json"},
+        {"artifact_id": "", "filename": "history.json"},
+        {"artifact_id": 7, "filename": "history.json"},
+        {"artifact_id": "abc", "filename": "../../history.json"},
+        {"artifact_id": "abc", "filename": ".bashrc"},
+        {"artifact_id": "abc"},
+        ["abc", "history.json"],
+    ],
+)
+def test_a_note_of_an_artifact_that_is_none_is_passed_over(
+    study: optuna.Study, store: ArtifactStore, run_dir: Path, tmp_path: Path, meta: object
+) -> None:
+    (tmp_path / "canary").write_text(json.dumps(HISTORY))
+    trial = study.ask()
+    study._storage.set_trial_system_attr(trial._trial_id, "artifacts:abc", json.dumps(meta))
+    study.tell(trial, 1.0)
+    assert read_history(study, study.trials[0]) is None
+    assert list(read_artifacts(store, study.trials[0])) == []
+
+
+@pytest.mark.parametrize("noted", ["{", "[" * 100_000, 7, None, {"filename": "history.json"}])
+def test_a_note_that_cannot_be_read_is_passed_over(study: optuna.Study, noted: object) -> None:
+    trial = study.ask()
+    study._storage.set_trial_system_attr(trial._trial_id, "artifacts:abc", noted)
+    study.tell(trial, 1.0)
+    assert read_history(study, study.trials[0]) is None
+
+
+@pytest.mark.parametrize("content", ["{", "7", '[{"loss": "high"}]', '{"loss": [1.0]}', "[" * 100_000])
+def test_a_history_that_is_none_is_passed_over(
+    study: optuna.Study, store: ArtifactStore, run_dir: Path, content: str
+) -> None:
+    trial, folder = study.ask(), left(run_dir)
+    (folder.shown / "history.json").write_text(content)
+    TrialArtifacts(store, print).leave(trial, folder)
+    study.tell(trial, 1.0)
+    assert read_history(study, study.trials[0]) is None
+
+
+@pytest.mark.parametrize("copy_of", [10**6, -1, "0", [0], 1.5])
+def test_a_copy_of_no_trial_is_itself(study: optuna.Study, copy_of: object) -> None:
+    trial = study.ask()
+    trial.set_user_attr(COPY_OF, copy_of)
+    study.tell(trial, 1.0)
+    assert read_history(study, study.trials[0]) is None

@@ -168,7 +168,7 @@ SETTINGS = StudySettings(
     split=None,
     threads=1,
     data_dir=None,
-    run_dir="",
+    run_dir="/runs",
 )
 
 
@@ -176,12 +176,14 @@ class Elsewhere:
     """Another command that runs the study, and does the next thing of a script whenever the watch pauses.
 
     Attributes:
+        folder: The study's folder.
         pauses: How long the watch has waited, each time.
     """
 
     def __init__(self, study: optuna.Study, storage: optuna.storages.BaseStorage, run_dir: Path) -> None:
         self.study = study
-        self.owner = Owner(run_dir / study.study_name / "workers")
+        self.folder = run_dir / study.study_name
+        self.owner = Owner(self.folder / "workers")
         self.lease = Lease(storage, study._study_id, self.owner.mark.parent, 60.0, 2)
         self.lease.renew()
         self.script: list[Callable[[], object]] = []
@@ -216,7 +218,7 @@ def test_a_study_is_watched_until_its_trials_are_finished(
     study.tell(study.ask(), state=TrialState.PRUNED)
     trial = elsewhere.start()
     elsewhere.script = [lambda: trial.report(0.5, 1), lambda: study.tell(trial, 0.5)]
-    watch_study(study, settings, events.append, elsewhere.pause)
+    watch_study(study, settings, events.append, elsewhere.pause, elsewhere.folder)
     begun, started, reported, ended = events
     assert isinstance(begun, RunStarted)
     assert (begun.name, begun.n_trials, begun.finished, begun.pruned, begun.slots) == ("watched", 3, 2, 1, 2)
@@ -233,7 +235,7 @@ def test_a_study_that_stops_early_is_watched_until_then(
     trial = elsewhere.start()
     study.set_user_attr(WHY_OVER, "nothing is left to try")
     elsewhere.script = [lambda: study.tell(trial, 0.5)]
-    watch_study(study, settings, events.append, elsewhere.pause)
+    watch_study(study, settings, events.append, elsewhere.pause, elsewhere.folder)
     assert isinstance(events[-1], TrialEnded)
 
 
@@ -241,7 +243,7 @@ def test_a_study_is_watched_between_two_trials(
     study: optuna.Study, settings: StudySettings, elsewhere: Elsewhere, events: list[Event]
 ) -> None:
     elsewhere.script = [lambda: study.tell(elsewhere.start(), 0.5), elsewhere.lease.end]
-    watch_study(study, settings, events.append, elsewhere.pause)
+    watch_study(study, settings, events.append, elsewhere.pause, elsewhere.folder)
     assert [type(event) for event in events] == [RunStarted, TrialEnded]
     assert len(elsewhere.pauses) == 2
 
@@ -251,7 +253,7 @@ def test_a_study_whose_command_was_killed_is_watched_no_longer(
 ) -> None:
     elsewhere.start()
     elsewhere.script = [elsewhere.owner.close]  # its lease still looks good
-    watch_study(study, settings, events.append, elsewhere.pause)
+    watch_study(study, settings, events.append, elsewhere.pause, elsewhere.folder)
     assert len(elsewhere.pauses) == 1
 
 
@@ -279,6 +281,6 @@ def test_to_watch_writes_nothing(
         lambda: versions.append(other.execute(version).fetchone()),
         elsewhere.lease.end,
     ]
-    watch_study(study, settings, events.append, elsewhere.pause)
+    watch_study(study, settings, events.append, elsewhere.pause, elsewhere.folder)
     other.close()
     assert versions[0] == versions[1] != versions[2]

@@ -13,6 +13,7 @@ from autotune.results.report.page import Section, paragraph, picture, table
 from autotune.results.report.story import Story
 from autotune.running.beginning import failure_reason, last_words
 from autotune.search import first_value
+from autotune.training.attributes import seconds_of
 
 _N_BEST = 4
 _MOST_CURVES = 400  # beside them: more cover each other
@@ -98,11 +99,10 @@ def _time(story: Story) -> str:
         if trial.state == TrialState.FAIL:
             hours["failed trials"] += spent
             continue
-        fit = trial.user_attrs.get("fit_seconds")
-        process = trial.user_attrs.get("process_seconds")
-        if fit is None or process is None:
+        if (seconds := seconds_of(trial)) is None:
             hours["trials"] += spent
             continue
+        fit, process = seconds
         hours["training"] += fit / 3600
         hours["overhead"] += max(0.0, process - fit) / 3600
         hours["waiting or lost"] += max(0.0, spent - process / 3600)

@@ -23,9 +23,12 @@ from autotune.results.summary import stored_study
 from autotune.running.places import find_places
 from autotune.running.settings import StudySettings, read_settings
 from autotune.running.stored_study import find_study
+from autotune.running.study_files import places_of_study
 from autotune.running.study_note import write_note
 from autotune.running.trial_artifacts import read_history
 from autotune.search import best_first, first_value
+from autotune.study_name import study_folder
+from autotune.training.attributes import best_epoch
 
 _MOST_HISTORIES = 100  # each is a file to be read
 
@@ -99,13 +102,10 @@ class Story:
         found = {}
         for trial in self.best[:_MOST_HISTORIES]:
             histories = read_history(self.study, trial, self.folder) or []
-            epochs = trial.user_attrs.get("best_epoch", [])
+            epochs = best_epoch(trial) or []
             epochs = epochs if isinstance(epochs, list) else [epochs]
-            values = [
-                history[self.metric.removeprefix("val_")][epoch - 1]
-                for history, epoch in zip(histories, epochs, strict=False)
-                if self.metric.removeprefix("val_") in history
-            ]
+            curves = [history.get(self.metric.removeprefix("val_"), []) for history in histories]
+            values = [curve[epoch - 1] for curve, epoch in zip(curves, epochs, strict=False) if 0 < epoch <= len(curve)]
             if values:
                 found[trial.number] = fmean(values)
         return found
@@ -163,9 +163,10 @@ def story_of(name: str, *, storage: str | None = None, run_dir: str | Path | Non
     Raises:
         UsageError: If there is no such study.
     """
-    study = stored_study(find_places(storage, run_dir, None), name)
+    places = find_places(storage, run_dir, None)
+    study = stored_study(places, name)
     settings = read_settings(study)
-    places = find_places(storage, run_dir, None, settings.run_dir if settings else None)
+    places = places_of_study(name, settings, places)
     return Story(study, places.study_folder(name), settings, read_result(study))
 
 
@@ -178,5 +179,6 @@ def note_advice(study: optuna.Study) -> None:
     if settings is None or settings.monitor is None:
         return
     with contextlib.suppress(StorageError, StorageInternalError):  # as with the note itself: the run has ended well
-        story = Story(study, Path(settings.run_dir) / study.study_name, settings, read_result(study))
+        folder = study_folder(Path(settings.run_dir), study.study_name)
+        story = Story(study, folder, settings, read_result(study))
         write_note(study, [f"{one.text} {one.evidence}" for one in story.advice])

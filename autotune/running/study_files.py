@@ -1,0 +1,99 @@
+"""Where the files of a stored study are, and when a storage is believed about that.
+
+A study remembers its run dir, and whoever may write to the storage may write any folder there: somebody else's, or one
+that leads elsewhere by links. So that folder is gone to only if a run has left the study's token in it on this machine,
+in a file of this user's own. Any other run dir has to be given, by an option or in the environment.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import stat
+from pathlib import Path
+
+from autotune.errors import UsageError
+from autotune.running.places import Places
+from autotune.running.settings import StudySettings
+from autotune.study_name import study_folder
+
+_TOKENS = "tokens.txt"  # of the studies that have run here, a line each: two storages may know one of the same name
+_NOT_FOLLOWING = getattr(os, "O_NOFOLLOW", 0)
+
+
+def leave_token(folder: Path, token: str) -> None:
+    """Leave the token of a study that is about to run in its folder, `RUN_DIR/NAME`; the folder is made when missing.
+
+    Raises:
+        OSError: If the disk is full, or the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if token not in _tokens(folder):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NOT_FOLLOWING
+        with os.fdopen(os.open(folder / _TOKENS, flags, 0o644), "w") as file:
+            file.write(f"{token}\n")
+
+
+def is_known_here(folder: Path, token: str) -> bool:
+    """Say whether a study has run in a folder, on this machine and by this user."""
+    return bool(token) and token in _tokens(folder)
+
+
+def folder_to_look_at(name: str, settings: StudySettings | None, places: Places | None = None) -> Path | None:
+    """Return the folder of a study; None where only its storage says which that is.
+
+    Args:
+        name: The study's name.
+        settings: What it remembers; None if it was never run by this package.
+        places: Where studies are looked for; None for where it has run.
+
+    Raises:
+        UsageError: If no study can have that name, or there is something else in the folder's place.
+    """
+    if settings is None:
+        return None
+    if places is not None and (places.is_run_dir_given or places.run_dir == Path(settings.run_dir)):
+        return places.study_folder(name)
+    remembered = study_folder(Path(settings.run_dir), name)
+    return remembered if is_known_here(remembered, settings.token) else None
+
+
+def places_of_study(name: str, settings: StudySettings | None, places: Places) -> Places:
+    """Return where a stored study has its files, to read and to write them.
+
+    Args:
+        name: The study's name.
+        settings: What it remembers; None if it was never run by this package.
+        places: Where studies are looked for.
+
+    Raises:
+        UsageError: If only its storage says where they are.
+    """
+    if settings is None:
+        return places
+    folder = folder_to_look_at(name, settings, places)
+    if folder is None:
+        raise UsageError(
+            f"the storage says that the files of {name!r} are in {settings.run_dir}, where you have not run it.",
+            "Whoever may write to a storage may write any folder there: files are read and written only where you\n"
+            "have run the study on this machine, or where you say.",
+            "Name the run dir: --run-dir DIR or AUTOTUNE_RUN_DIR.",
+        )
+    return dataclasses.replace(places, run_dir=folder.parent)
+
+
+def _tokens(folder: Path) -> list[str]:
+    """Return the tokens in a folder that are this user's word."""
+    try:
+        if not _is_own(folder.lstat()):
+            return []
+        descriptor = os.open(folder / _TOKENS, os.O_RDONLY | _NOT_FOLLOWING)
+        with os.fdopen(descriptor) as file:
+            found = os.fstat(descriptor)
+            return file.read().split() if _is_own(found) and stat.S_ISREG(found.st_mode) else []
+    except (OSError, ValueError):
+        return []
+
+
+def _is_own(found: os.stat_result) -> bool:
+    return not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
