@@ -17,6 +17,7 @@ import optuna
 from optuna.pruners import NopPruner
 from optuna.trial import FrozenTrial
 
+from autotune.data import Holdout
 from autotune.errors import StudyFileError, UsageError
 from autotune.running.budget import FINISHED, Budget
 from autotune.running.events import Event, Note, Observer
@@ -41,6 +42,7 @@ from autotune.running.stored_study import (
 from autotune.running.study_files import leave_token
 from autotune.running.tracking import Tracking
 from autotune.running.trial_task import Assignment
+from autotune.search import pruning_note
 from autotune.training.artifacts import NOWHERE, check_store
 
 MODULES = ("autotune.running.trial_task",)
@@ -149,6 +151,8 @@ class Preparer:
                 study.enqueue_trial(dict(params), skip_if_exists=True)
         write_settings(study, settings)
         leave_token(self.places.study_folder(declared.name), settings.token)
+        if note := _pruning_note(declared, settings.n_trials):
+            self.observer(Note(None, note))
         is_edited = before is not None and before.study_digest not in ("", known.source.digest)
         return Plan(
             study=study,
@@ -358,6 +362,14 @@ def _importing_beside(study_file: Path | None) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(str(study_file.parent))
+
+
+def _pruning_note(declared: Declaration, n_trials: int) -> str | None:
+    """Return what to say of a pruner that the study file names; None if there is nothing."""
+    if declared.pruner is None:
+        return None
+    has_folds = not isinstance(declared.folds, Holdout)  # after the first of which a pruner may still save the others
+    return pruning_note(declared.pruner, declared.name, n_trials, None if has_folds else declared.epochs)
 
 
 def _refuse_given(problems: list[str]) -> None:

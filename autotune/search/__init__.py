@@ -24,6 +24,7 @@ from autotune.search.objectives import (
     report,
     should_prune,
 )
+from autotune.search.pruning_plan import pruning_note
 from autotune.search.sampling import SeededSampler, tpe
 from autotune.search.space import describe, differences
 from autotune.search.storage_view import Change, StorageView
@@ -51,6 +52,7 @@ __all__ = [
     "is_exhausted",
     "n_values",
     "predicted_best",
+    "pruning_note",
     "report",
     "rough_key",
     "should_prune",

@@ -15,7 +15,7 @@ import pytest
 
 import autotune
 from autotune.errors import StudyFileError, UsageError
-from autotune.running.events import Event, FoldFinished, RunStarted, StepReported, TrialEnded, TrialStarted
+from autotune.running.events import Event, FoldFinished, Note, RunStarted, StepReported, TrialEnded, TrialStarted
 
 StudyFile = Callable[..., Path]
 
@@ -356,3 +356,22 @@ def test_an_unusable_study_file_is_refused(tmp_path: Path, run_dir: Path, text: 
         (tmp_path / "study.py").write_text(text)
     with pytest.raises(StudyFileError, match=words):
         autotune.run(tmp_path / "study.py", run_dir=run_dir)
+
+
+def test_a_pruner_with_too_few_trials_for_its_plan_says_so_before_the_first_trial(
+    study_file: StudyFile, run_dir: Path
+) -> None:
+    code = """
+        import optuna
+
+        def objective(trial):
+            return trial.suggest_float("x", 0, 1)
+    """
+    options = "'n_trials': 2, 'pruner': optuna.pruners.HyperbandPruner(max_resource=9)"
+    events: list[Event] = []
+    autotune.run(study_file(code, options), run_dir=run_dir, workers=1, observer=events.append)
+    kinds = [type(event) for event in events]
+    assert kinds.index(Note) < kinds.index(TrialStarted)
+    note = events[kinds.index(Note)]
+    assert isinstance(note, Note)
+    assert "Hyperband has 3 brackets, which need 17 trials, and the study has 2" in note.text
