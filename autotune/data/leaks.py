@@ -29,8 +29,10 @@ from autotune.data.dataset import Dataset
 from autotune.data.folds import Fold
 
 _FORM = 1  # of what is found: another one is found anew
-_MOST_ROWS, _MOST_BYTES = 200_000, 2**31  # more than that are sampled
+_MOST_ROWS, _MOST_BYTES = 200_000, 2**30  # more than that are sampled: 15 s of one core, once for each split
+_STEPS_AT_A_TIME = 2**20
 _KEPT = 8  # runs of each row
+_MOST_COMPARED = 64  # steps of a run, to tell whether they differ
 _LEAST_NUMBERS = 8  # in a run, where windows are long enough: fewer may be the same by chance
 _LEAST_STEPS = 4  # in a window
 _BY_CHANCE = 1e-3  # so many runs of each row may be found by chance
@@ -99,7 +101,9 @@ class Leaks:
         ]
 
     def _of(self, n: int) -> str:
-        return f"{n:,} of {self.n_validation:,} rows to validate on ({100 * n / max(1, self.n_validation):.2g} %)"
+        percent = 100 * n / max(1, self.n_validation)
+        shown = f"{percent:.0f}" if percent >= 1 else f"{percent:.2g}"
+        return f"{n:,} of {self.n_validation:,} rows to validate on ({shown} %)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +205,10 @@ def _same_by_chance(data: Dataset) -> float:
 
 
 def _sketched(data: Dataset, k: int) -> _Sketches:
-    parts = [_sketch(x, k) for x, _ in data.chunks()]
+    at_a_time = max(1, _STEPS_AT_A_TIME // (*data.input_shape, 1)[0])
+    parts = [
+        _sketch(x[start : start + at_a_time], k) for x, _ in data.chunks() for start in range(0, len(x), at_a_time)
+    ]
     return _Sketches(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("rows", "runs", "places")))
 
 
@@ -220,7 +227,7 @@ def _sketch(x: npt.NDArray[Any], k: int) -> _Sketches:
     runs[2 * (changes[:, k - 1 :] - changes[:, : t - k + 1]) < k - 1] = _NONE
     places = np.argpartition(runs, _KEPT - 1, axis=1)[:, :_KEPT] if runs.shape[1] > _KEPT else _every(runs)
     kept = np.take_along_axis(runs, places, axis=1)
-    kept[_n_distinct(hashes, places, k) < max(3, -(-k // 2))] = _NONE
+    kept[_n_distinct(hashes, places, k) < max(3, -(-min(k, _MOST_COMPARED) // 2))] = _NONE
     return _Sketches(sums[:, -1], kept, places.astype(np.int32))
 
 
@@ -252,9 +259,10 @@ def _every(runs: _Hashes) -> npt.NDArray[np.int64]:
 
 
 def _n_distinct(hashes: _Hashes, places: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
-    """Return how many different steps each run has that begins at one of the places, shape (n, r)."""
+    """Return how many different steps there are in each run, or in a part of a long one, shape (n, r)."""
     rows = np.arange(len(hashes))[:, np.newaxis, np.newaxis]
-    steps = np.sort(hashes[rows, places[:, :, np.newaxis] + np.arange(k)], axis=2)
+    compared = np.linspace(0, k - 1, min(k, _MOST_COMPARED)).astype(np.int64)
+    steps = np.sort(hashes[rows, places[:, :, np.newaxis] + compared], axis=2)
     found: npt.NDArray[np.int64] = 1 + (steps[:, :, 1:] != steps[:, :, :-1]).sum(axis=2)
     return found
 

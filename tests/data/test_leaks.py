@@ -48,6 +48,7 @@ WINDOWS = {
     "whole numbers": _windows(_series(decimals=0).astype(int), 24),
     "half a window further each": _windows(_series(), 24, stride=12),
     "long and far apart": _windows(_series(6000), 100, stride=10),
+    "very long": _windows(_series(6000), 500, stride=20),
     "four lags": _windows(_series(), 4),
     "several measurements": _windows(np.stack([_series(), _series()[::-1]], axis=1), 10),
     "padded": Dataset(np.pad(_windows(_series(), 24).x, [(0, 0), (10, 0)]), _windows(_series(), 24).y),
@@ -60,7 +61,9 @@ def test_windows_that_overlap_and_are_split_at_random_are_found(name: str, folds
     found = _found(WINDOWS[name], folds)
     assert found.n_overlapping > 0.5 * found.n_validation
     assert found.n_repeated == 0
-    assert str(found).startswith(f"warning: {found.n_overlapping:,} of {found.n_validation:,} rows to validate on")
+    percent = f"{100 * found.n_overlapping / found.n_validation:.0f} %"
+    of = f"{found.n_overlapping:,} of {found.n_validation:,} rows to validate on ({percent})"
+    assert str(found).startswith(f"warning: {of} overlap training rows")
     assert "GroupKFold" in str(found)
 
 
