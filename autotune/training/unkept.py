@@ -45,14 +45,18 @@ def marks_of(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) 
 
 
 def unkept_parts(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
-    """Return the names of what no checkpoint can hold, whether it changes or not: tables, iterators and generators."""
-    roots = [*callbacks, model]
-    return [
-        name
-        for root in roots
-        for name, value in walk(root, type(root).__name__)
-        if isinstance(value, TABLES) or (isinstance(value, Iterator) and not isinstance(value, io.IOBase))
-    ]
+    """Return the names of what no checkpoint can hold, whether it changes or not: tables, iterators and generators.
+
+    Those of Keras's own layers hold a vocabulary, which is there before they train.
+    """
+    parts = [part for root in (*callbacks, model) for part in walk(root, type(root).__name__)]
+    layers = [value for _, value in parts if isinstance(value, keras.Layer) and not is_own(value.__class__)]
+    fixed = {id(value) for layer in layers for value in vars(layer).values()}
+    return list({id(value): name for name, value in parts if _is_unkept(value) and id(value) not in fixed}.values())
+
+
+def _is_unkept(value: Any) -> bool:
+    return isinstance(value, TABLES) or (isinstance(value, Iterator) and not isinstance(value, io.IOBase))
 
 
 def cannot_be_kept(names: Sequence[str], what: str) -> TrainingError:

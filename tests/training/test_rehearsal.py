@@ -16,6 +16,7 @@ from autotune.errors import TrainingError
 from autotune.running.source import objects_of
 from autotune.study import StudySpec
 from autotune.training.rehearsal import rehearse
+from autotune.training.unkept import unkept_parts
 
 pytestmark = pytest.mark.trains
 layers = keras.layers
@@ -180,6 +181,11 @@ def test_what_a_network_would_lose_with_a_process_is_refused_by_name(
     assert name in said
     assert "no checkpoint can hold it" in said
     assert "keras.Variable" in said
+
+
+def test_the_vocabulary_of_a_text_layer_is_no_loss() -> None:
+    words = keras.Sequential([keras.Input((), dtype="string"), layers.StringLookup(vocabulary=["a", "b"])])
+    assert unkept_parts(words, []) == []
 
 
 class Iterating(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
