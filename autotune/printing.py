@@ -318,6 +318,8 @@ def print_statuses(statuses: list[StudyStatus]) -> None:
     ]
     _print_table((*columns, "time left", "workers"), rows)
     for s in statuses:
+        if s.last_failure is not None:
+            say(f"{s.study}: the last failure is of {s.last_failure}")
         if s.why_over is not None:
             say(f"{s.study}: {s.why_over}")
 

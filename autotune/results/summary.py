@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import UsageError
 from autotune.parsing import parsed_or_none
-from autotune.running.beginning import failure_reason, mean_seconds
+from autotune.running.beginning import failure_reason, last_words, mean_seconds
 from autotune.running.living import living_parents
 from autotune.running.patient_storage import PatientStorage
 from autotune.running.places import Places
@@ -65,6 +65,7 @@ class StudyStatus:
         complete: Trials that ran to their end.
         pruned: Trials that the pruner stopped.
         failed: Trials that failed, by reason.
+        last_failure: Why the newest of these has failed, in a line; None if none has.
         running: Trials that run now.
         waiting: Trials that were interrupted, or queued.
         best: The best trial; None if none is complete.
@@ -79,6 +80,7 @@ class StudyStatus:
     complete: int
     pruned: int
     failed: dict[str, int]
+    last_failure: str | None
     running: int
     waiting: int
     best: BestTrial | None
@@ -145,6 +147,7 @@ def study_status(study: optuna.Study, places: Places | None = None) -> StudyStat
     looked = _Looked.at(study, places)
     trials = outlines(study)
     states = Counter(trial.state for trial in trials)
+    failed = trials_in(study, TrialState.FAIL)
     settings = looked.settings
     finished = states[TrialState.COMPLETE] + states[TrialState.PRUNED]
     speed = _trials_per_second(trials)
@@ -154,7 +157,8 @@ def study_status(study: optuna.Study, places: Places | None = None) -> StudyStat
         n_trials=settings.n_trials if settings else None,
         complete=states[TrialState.COMPLETE],
         pruned=states[TrialState.PRUNED],
-        failed=dict(Counter(map(failure_reason, trials_in(study, TrialState.FAIL)))),
+        failed=dict(Counter(map(failure_reason, failed))),
+        last_failure=f"trial {failed[-1].number}: {last_words(failed[-1])}" if failed else None,
         running=states[TrialState.RUNNING],
         waiting=states[TrialState.WAITING],
         best=_best_of(looked, trials),

@@ -70,12 +70,15 @@ class GivenTrials:
                 self._check_other(label, name, params[name], distribution, trial.number)
 
     def note_unused(self, trial: FrozenTrial) -> None:
-        """Tell what a finished trial was given without asking for it, and the same of the baseline."""
-        own = self._label_of(trial)
+        """Tell what a finished trial was given and did not ask for, and how the first differs from the baseline."""
+        own, asked_for = self._label_of(trial), trial.params.keys()
         for label, params in self._given.items():
-            unused = sorted(params.keys() - trial.params.keys())
-            if unused and label in (own, BASELINE) and self._is_new(label, "unused"):
-                names, asked = ", ".join(map(repr, unused)), ", ".join(map(repr, trial.params)) or "nothing"
+            if label == BASELINE:
+                differs = params.keys() != asked_for and not self._has_results()
+            else:
+                differs = label == own and not params.keys() <= asked_for
+            if differs and self._is_new(label, "unused"):
+                names, asked = (", ".join(map(repr, there)) or "nothing" for there in (params, asked_for))
                 why = "" if label == own else " (it may depend on other hyperparameters)"
                 self._observer(Note(trial.number, f"{label} gives {names}; this trial asked for {asked}{why}"))
 

@@ -35,11 +35,16 @@ def test_there_is_no_best_trial_without_a_complete_one() -> None:
 
 def test_failures_are_counted_by_their_reason() -> None:
     study = optuna.create_study()
-    for reason in ("nan", "error", "nan"):
-        study.add_trial(finished(None, TrialState.FAIL, failure=reason))
+    for number, reason in enumerate(("nan", "error", "nan")):
+        message = {
+            "failure_message": "a traceback\nits last line",
+            "failure_summary": f"ValueError: bad (study.py:{number})",
+        }
+        study.add_trial(finished(None, TrialState.FAIL, failure=reason, **message))
     study.add_trial(finished(1.0))
     status = study_status(study)
     assert status.failed == {"nan": 2, "error": 1}
+    assert status.last_failure == "trial 2: ValueError: bad (study.py:2)"
     assert (status.complete, status.pruned, status.running, status.waiting) == (1, 0, 0, 0)
     assert status.trials_per_hour is None
 

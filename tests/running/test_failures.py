@@ -17,7 +17,7 @@ KERAS = (
     "Exception encountered when calling Sequential.call().\n\n"
     "\x1b[1mException encountered when calling Dense.call().\n\n"
     "Input 0 of layer 'dense' is incompatible with the layer: expected axis -1\x1b[0m\n\n"
-    "Arguments received by Sequential.call():\n  • inputs=tf.Tensor(shape=(None, 5))\n  • kwargs=<class 'inspect._empty'>"
+    "Arguments received by Sequential.call():\n  • inputs=tf.Tensor()\n  • kwargs=<class 'inspect._empty'>"
 )
 INFERRED = (
     "Exception encountered when calling L.call().\n\n"
@@ -32,7 +32,7 @@ GRAPH = (
     "\t [[{{node compile_loss/loss}}]] [Op:__inference_multi_step_on_iterator_210]"
 )
 ROOTS = (
-    "Graph execution error:\n\n2 root error(s) found.\n  (0) INVALID_ARGUMENT:  Incompatible shapes\n\t [[{{node a}}]]\n"
+    "Graph execution error:\n\n2 root error(s) found.\n  (0) INVALID_ARGUMENT:  Incompatible shapes\n\t [[{{node}}]]\n"
     "  (1) INVALID_ARGUMENT:  Incompatible shapes"
 )
 

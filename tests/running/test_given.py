@@ -189,9 +189,13 @@ def test_what_a_trial_was_given_and_did_not_ask_for_is_told_when_it_is_finished(
     run.ends({"blocks": 3, "x": 0.5}, blokcs=2)
     run.ends({"blocks": 3, "x": 0.5}, blokcs=2)
     assert run.said == [
-        "baseline gives 'y'; this trial asked for 'blocks', 'x' (it may depend on other hyperparameters)",
+        "baseline gives 'x', 'y'; this trial asked for 'blocks', 'x' (it may depend on other hyperparameters)",
         "enqueue[0] gives 'blokcs'; this trial asked for 'blocks', 'x'",
     ]
+    later = Run(baseline={"z": 1})
+    later.has_results = True
+    later.ends({"x": 0.5})
+    assert later.said == []
 
 
 def test_what_people_enqueue_by_optuna_is_optunas() -> None:

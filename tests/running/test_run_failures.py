@@ -29,7 +29,7 @@ def _states(study: optuna.Study) -> list[str]:
 def test_why_trials_fail_is_told_in_a_line_with_its_place(study_file: StudyFile, run_dir: Path) -> None:
     code = """
         def objective(trial):
-            raise ValueError("Exception encountered when calling L.call().\\n\\nno such axis\\n\\nArguments received by L")
+            raise ValueError("Exception encountered when calling L\\n\\nno such axis\\n\\nArguments received by L")
     """
     file = study_file(code, "'max_failures_in_a_row': 1")
     place = 1 + file.read_text().splitlines().index(next(ln for ln in file.read_text().splitlines() if "raise" in ln))
