@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import filelock
 import numpy as np
@@ -102,20 +103,47 @@ def finalize(
     places = find_places(storage, run_dir, data_dir)
     search = study_to_write_to(places, name)
     settings = settings_of(search)
-    if observer is not None and settings.leaks:
-        observer(Note(None, settings.leaks))
+    tell = observer or _ignore
+    if settings.leaks:
+        tell(Note(None, settings.leaks))
     if (result := read_result(search)) is not None:
-        if observer is not None and result.test is not None:
-            observer(Note(None, "this is the recorded result: the test rows are not opened again"))
+        if result.test is not None:
+            tell(Note(None, "this is the recorded result: the test rows are not opened again"))
+        recorded = _Extent(_n_trials(one.name for one in result.confirmation.candidates), result.confirmation.repeats)
+        there = _n_trials(trial.candidate for trial in candidates_to_confirm(search, top, 1, None))
+        recorded.tell_asked(_Extent(min(top, max(there, recorded.n_trials)), repeats), "the result stays", tell)
         return result
     refuse_part(search, settings, "finalize")
     _check_has_results(search)
     places = places_of_study(name, settings, places)
     source = source_of(study, settings)
-    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts or settings.artifacts, _ignore)
+    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts or settings.artifacts, tell)
     tracking = Tracking(str(tensorboard) if tensorboard is not None else None, mlflow)
-    machine = dataclasses.replace(machine, observer=observer or _ignore, tracking=tracking)
+    machine = dataclasses.replace(machine, tracking=tracking)
     return _Finalization(search, source, places, machine, top, repeats, time.monotonic()).result()
+
+
+class _Extent(NamedTuple):
+    """How much is confirmed: so many trials of the search, each with so many seeds."""
+
+    n_trials: int
+    n_seeds: int
+
+    def tell_asked(self, asked: _Extent, what_is: str, tell: Observer) -> None:
+        """Say that what is there is another confirmation than the one that is asked for, if it is."""
+        if asked != self:
+            tell(Note(None, f"{what_is} as it was begun: with {self}, and not with {asked}"))
+
+    def __str__(self) -> str:
+        return f"{self.n_trials} trial{'s' * (self.n_trials != 1)} and {self.n_seeds} seeds (--top, --repeats)"
+
+
+def _extent(queued: Sequence[QueuedTrial]) -> _Extent:
+    return _Extent(_n_trials(trial.candidate for trial in queued), 1 + max(trial.repeat for trial in queued))
+
+
+def _n_trials(candidates: Iterable[str]) -> int:
+    return len({*candidates} - {BASELINE})
 
 
 @dataclass(frozen=True)
@@ -150,8 +178,15 @@ class _Finalization:
 
     def _train(self, part: str, trials_of: Callable[[Declaration], Sequence[QueuedTrial]]) -> Plan:
         name = f"{self.search.study_name}.{part}"
+        asked: list[QueuedTrial] = []
+
+        def queue_of(known: Declaration) -> Queue:
+            asked[:] = trials_of(known)
+            return Queue(name, list(asked))
+
         with session(self.source, self.places, self._machine()) as here:
-            plan = here.preparer.plan_queue(self.repeats, lambda known: Queue(name, trials_of(known)))
+            plan = here.preparer.plan_queue(self.repeats, queue_of)
+            _extent(plan.queued).tell_asked(_extent(asked), f"{name} goes on", self.machine.observer)
             here.execute(plan)
         return plan
 

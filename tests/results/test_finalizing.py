@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,10 @@ def _finalized(run_dir: Path, **options: Any) -> FinalResult:
     result = autotune.finalize("toy", run_dir=run_dir, **{"workers": 2, "top": 3, "repeats": 3, **options})
     assert isinstance(result, FinalResult)
     return result
+
+
+def _notes(events: Iterable[Event]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Note)]
 
 
 def _but_for_time(result: FinalResult) -> FinalResult:
@@ -160,10 +164,25 @@ def test_what_has_begun_goes_on_with_what_it_was_begun_with(study_file: StudyFil
     study_file(HANGING + NOISY, OPTIONS)
     autotune.finalize("toy", run_dir=run_dir, workers=1, top=2, repeats=3, timeout_s=4.0)
     study_file(CALM + NOISY, OPTIONS)
-    result = _finalized(run_dir, top=4, repeats=2)
+    events: list[Event] = []
+    result = _finalized(run_dir, top=4, repeats=2, observer=events.append)
     assert result.confirmation.repeats == 3
     assert len(result.confirmation.candidates) == 3
     assert len(_load(run_dir, "toy.confirm").trials) == 9
+    begun, other = "2 trials and 3 seeds (--top, --repeats)", "4 trials and 2 seeds (--top, --repeats)"
+    assert _notes(events) == [f"toy.confirm goes on as it was begun: with {begun}, and not with {other}"]
+
+
+def test_a_result_that_was_recorded_says_that_another_extent_changes_nothing(
+    study_file: StudyFile, run_dir: Path
+) -> None:
+    autotune.run(study_file(CALM + NOISY, OPTIONS), run_dir=run_dir, workers=2)
+    result = _finalized(run_dir, top=2, repeats=2)
+    for top, repeats, asked in ((2, 3, "2 trials and 3 seeds"), (1, 2, "1 trial and 2 seeds"), (2, 2, None)):
+        events: list[Event] = []
+        assert _finalized(run_dir, top=top, repeats=repeats, observer=events.append) == result
+        stays = "the result stays as it was begun: with 2 trials and 2 seeds (--top, --repeats), and not with"
+        assert _notes(events) == ([f"{stays} {asked} (--top, --repeats)"] if asked else [])
 
 
 def test_a_study_of_a_single_configuration_is_confirmed_too(study_file: StudyFile, run_dir: Path) -> None:
