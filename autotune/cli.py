@@ -15,6 +15,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ from autotune.result_commands import (
 if TYPE_CHECKING:
     from autotune.results.summary import StudyStatus
     from autotune.running.events import Event
+    from autotune.running.source import StudySource
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,8 +108,10 @@ def run_command(options: argparse.Namespace) -> int:
 
 def resume_command(options: argparse.Namespace) -> int:
     """Go on with a study by its name."""
+    from autotune.asking import asking_for_trust
     from autotune.running.settings import read_settings
     from autotune.running.study_files import places_of_study
+    from autotune.running.trust import source_named_by_storage
 
     settings = read_settings(study_of(options, options.name))
     if settings is None or settings.study_file is None:
@@ -116,15 +120,11 @@ def resume_command(options: argparse.Namespace) -> int:
             "Only studies started from a study file can be resumed by their name.",
             "Go on with it by the script that started it.",
         )
-    if not Path(settings.study_file).exists():
-        raise UsageError(
-            f"the study file {settings.study_file} is no longer there.",
-            f"The study {options.name!r} was started from it.",
-            f"Put it back, or name where it is now: autotune run STUDY_FILE --name {options.name}",
-        )
     places = places_of_study(options.name, settings, places_of(options))
+    named = partial(source_named_by_storage, settings.study_file, options.name)
+    source = asking_for_trust(named, options.trust)
     options.artifacts = options.artifacts or settings.artifacts
-    return _run(settings.study_file, options, options.name, places.run_dir)
+    return _run(source, options, options.name, places.run_dir)
 
 
 def status_command(options: argparse.Namespace) -> int:
@@ -240,7 +240,7 @@ def datasets_command(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir: str | Path | None) -> int:
+def _run(study: str | StudySource, options: argparse.Namespace, name: str | None, run_dir: str | Path | None) -> int:
     import optuna
 
     from autotune.printing import print_result, print_stopped
@@ -264,8 +264,8 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
             progress(event)
 
         try:
-            study = run(
-                study_file,
+            found = run(
+                study,
                 n_trials=options.trials,
                 engine=options.engine,
                 cpus_per_worker=options.cpus_per_worker,
@@ -283,7 +283,7 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
             stack.close()
             print_stopped(begun[0].name if begun else None, where(options))
             return STOPPED
-    status = study_status(study)
+    status = study_status(found)
     was_complete = bool(begun) and begun[0].finished >= begun[0].n_trials
     if was_complete:
         say(f"Nothing to do: {status.study} has the trials that were asked for. For more: --trials N")
@@ -291,7 +291,7 @@ def _run(study_file: str, options: argparse.Namespace, name: str | None, run_dir
     if not was_complete:
         from autotune.results.report.story import note_advice
 
-        note_advice(study)
+        note_advice(found)
     return DONE
 
 

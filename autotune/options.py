@@ -106,6 +106,9 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
         add_data_dir(sub)
     for sub in (status, best, finalize, curve):
         sub.add_argument("--json", action="store_true", help="print JSON and nothing else")
+    for sub in (resume, finalize, curve, explained, replay):
+        unasked = "run the study file that the storage names, even if it has not run here before or has changed since"
+        sub.add_argument("--trust", action="store_true", help=unasked)
     report = add(
         "report", "Write one HTML page about a study: what was tried, what won, how sure it is, what mattered."
     )

@@ -14,9 +14,11 @@ from autotune.escaping import say, say_json
 from autotune.options import DONE, FAILED, STOPPED, training_options, where
 
 if TYPE_CHECKING:
+    from autotune.results.explanation import Explanation
     from autotune.results.final import FinalResult
     from autotune.results.learning_curve import LearningCurve
     from autotune.results.parts import Unfinished
+    from autotune.results.replaying import ReplayedTrial
 
 _Result = TypeVar("_Result", "FinalResult", "LearningCurve")
 
@@ -48,21 +50,27 @@ def _train_again(
     """Have configurations of a study trained again by `work`, and show what that came to, or how to go on."""
     import optuna
 
+    from autotune.asking import asking_for_trust
     from autotune.printing import print_stopped
     from autotune.progress import new_progress
     from autotune.progress.console import new_console
     from autotune.results.parts import Unfinished
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
+
+    def train(trust: bool) -> _Result | Unfinished:
         with new_progress(new_console(stderr=options.json)) as progress:
-            result = work(
+            return work(
                 options.name,
                 repeats=options.repeats,
                 run_dir=options.run_dir,
                 observer=progress,
+                trust=trust,
                 **training_options(options),
             )
+
+    try:
+        result = asking_for_trust(train, options.trust)
     except KeyboardInterrupt:
         print_stopped(options.name, where(options), command)
         return STOPPED
@@ -95,18 +103,23 @@ def export_command(options: argparse.Namespace) -> int:
 
 def explain_command(options: argparse.Namespace) -> int:
     """Show what a study's model confuses, and what it looks at."""
+    from autotune.asking import asking_for_trust
     from autotune.printing import print_explanation
     from autotune.results.explaining import explain
     from autotune.results.picturing import write_pictures
 
-    try:
-        found = explain(
+    def explained(trust: bool) -> Explanation:
+        return explain(
             options.name,
             storage=options.storage,
             run_dir=options.run_dir,
             data_dir=options.data_dir,
             gpus=options.gpus,
+            trust=trust,
         )
+
+    try:
+        found = asking_for_trust(explained, options.trust)
     except KeyboardInterrupt:
         return STOPPED
     print_explanation(found, write_pictures(found))
@@ -115,17 +128,22 @@ def explain_command(options: argparse.Namespace) -> int:
 
 def replay_command(options: argparse.Namespace) -> int:
     """Train a finished trial again and compare."""
+    from autotune.asking import asking_for_trust
     from autotune.printing import print_replay
     from autotune.results.replaying import replay
 
-    found = replay(
-        options.name,
-        options.trial,
-        storage=options.storage,
-        run_dir=options.run_dir,
-        data_dir=options.data_dir,
-        gpus=options.gpus,
-    )
+    def again(trust: bool) -> ReplayedTrial:
+        return replay(
+            options.name,
+            options.trial,
+            storage=options.storage,
+            run_dir=options.run_dir,
+            data_dir=options.data_dir,
+            gpus=options.gpus,
+            trust=trust,
+        )
+
+    found = asking_for_trust(again, options.trust)
     print_replay(found)
     return DONE if found.is_same else FAILED
 

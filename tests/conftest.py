@@ -29,6 +29,14 @@ sys.stdin.read()
 """
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _records_of_study_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what has run in tests out of the home folder, here and in child processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def until() -> Until:
     """Give a function that waits for what another process does and tells nobody of."""

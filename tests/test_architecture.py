@@ -37,7 +37,7 @@ ROOMS = [
         "progress",
         "printing",
     ),
-    *("options", "result_commands", "autotune", "cli", "__main__"),
+    *("asking", "options", "result_commands", "autotune", "cli", "__main__"),
 ]
 
 
@@ -150,6 +150,22 @@ def test_names_with_a_leading_underscore_stay_in_their_file() -> None:
         if any(part[:1] == "_" and part[:2] != "__" for part in [*one.module.split("."), one.name])
     ]
     assert not taken
+
+
+def test_nothing_that_others_wrote_is_run() -> None:
+    """Keras's safe mode stays on, and pickles come over pipes alone."""
+    keywords = [
+        (here, one.arg, getattr(one.value, "value", None))
+        for here, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for one in node.keywords
+    ]
+    unsafe = {("safe_mode", False), ("allow_pickle", True), ("shell", True)}
+    assert not [here for here, name, value in keywords if (name, value) in unsafe]
+    assert not [here for here, tree in MODULES.items() if mentions(tree, "enable_unsafe_deserialization")]
+    unpickled = {here for here, tree in MODULES.items() if calls(tree, "loads") and mentions(tree, "pickle")}
+    assert unpickled == {f"autotune.running.{name}" for name in ("piped_trial", "source", "trial_process")}
 
 
 def test_no_file_is_longer_than_400_lines() -> None:

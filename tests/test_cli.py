@@ -337,7 +337,7 @@ def test_a_changed_search_space_or_split_is_refused_with_the_difference_and_the_
     (here / "net.py").write_text(text.replace('"width", 2, 4', '"width", 2, 8'))
     expect_usage_error(autotune("run", "net.py", "--trials", "2"), "from 2 to 4", "from 2 to 8", "--name")
     (here / "net.py").write_text(text.replace("Holdout(0.2)", "Holdout(0.1)"))
-    expect_usage_error(autotune("resume", "net", "--trials", "2"), "split", "--name")
+    expect_usage_error(autotune("resume", "net", "--trials", "2", "--trust"), "split", "--name")
     assert len(trials(here, "net")) == 1
     assert autotune("run", "net.py", "--name", "new").returncode == 0
     assert len(trials(here, "new")) == 1

@@ -50,6 +50,7 @@ def explain(
     run_dir: str | Path | None = None,
     data_dir: str | Path | None = None,
     gpus: str | Sequence[int | str] | None = None,
+    trust: bool = False,
 ) -> Explanation:
     """Find out what the model of a study confuses, and what it looks at; or return what was found out before.
 
@@ -62,6 +63,8 @@ def explain(
         run_dir: Where its files are.
         data_dir: Where datasets are looked for first.
         gpus: Which GPUs.
+        trust: Whether the study file that the storage names may be run although it has not run here before, or has
+            changed since.
 
     Raises:
         UsageError: If there is no such study, or no model of it; the message says what to do about it.
@@ -78,7 +81,7 @@ def explain(
             return known
         subject, trial, model = _subject(found, settings, folder)
     machine = Machine(1, gpus, None, None, 60.0, None, lambda event: None)
-    with session(source_of(study, settings), places, machine) as here:
+    with session(source_of(study, settings, trust), places, machine) as here:
         code, assignment, now = here.preparer.plan_replay(trial, repeats=0)
         assert assignment.rows is not None  # where there is a model
         task = FindOut(code, assignment.rows, model, here.sharing.slots(now.threads)[0])

@@ -67,6 +67,7 @@ def finalize(
     tensorboard: str | Path | None = None,
     mlflow: str | None = None,
     observer: Observer | None = None,
+    trust: bool = False,
 ) -> FinalResult | Unfinished:
     """Confirm the best trials of a study with new seeds, refit the winner on all development rows, and test it once.
 
@@ -86,6 +87,8 @@ def finalize(
         tensorboard: Where event files are written; None for where the study has its own.
         mlflow: Where trials are logged to; None for where those of the study are.
         observer: Called with each `Event`.
+        trust: Whether the study file that the storage names may be run although it has not run here before, or has
+            changed since.
 
     Returns:
         The result. If there was one before, that one: the test rows are not looked at again. `Unfinished` after
@@ -116,7 +119,7 @@ def finalize(
     refuse_part(search, settings, "finalize")
     _check_has_results(search)
     places = places_of_study(name, settings, places)
-    source = source_of(study, settings)
+    source = source_of(study, settings, trust)
     machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts or settings.artifacts, tell)
     tracking = Tracking(str(tensorboard) if tensorboard is not None else None, mlflow)
     machine = dataclasses.replace(machine, tracking=tracking)

@@ -60,6 +60,7 @@ def replay(
     run_dir: str | Path | None = None,
     data_dir: str | Path | None = None,
     gpus: str | None = None,
+    trust: bool = False,
 ) -> ReplayedTrial:
     """Train a finished trial again, with its own seed, split and number of threads; nothing is written anywhere.
 
@@ -70,6 +71,8 @@ def replay(
         run_dir: Where its files are.
         data_dir: Where datasets are looked for first.
         gpus: Which GPUs.
+        trust: Whether the study file that the storage names may be run although it has not run here before, or has
+            changed since.
 
     Raises:
         UsageError: If there is no such trial, or it is not finished.
@@ -83,7 +86,7 @@ def replay(
     repeats = 0
     if settings.part_of is not None:
         repeats = 1 + max(key_of(t).repeat for t in found.get_trials(deepcopy=False))
-    source = source_of(study, settings)
+    source = source_of(study, settings, trust)
     places = places_of_study(name, settings, places)
     machine = Machine(1, gpus, None, None, 60.0, None, lambda event: None)
     with session(source, places, machine) as here, tempfile.TemporaryDirectory() as folder:

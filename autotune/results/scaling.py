@@ -60,6 +60,7 @@ def learning_curve(
     workers_per_gpu: int | None = None,
     artifacts: str | None = None,
     observer: Observer | None = None,
+    trust: bool = False,
 ) -> LearningCurve | Unfinished:
     """Train a study's winner on more and more of the training rows, and say what twice of them should bring.
 
@@ -80,6 +81,8 @@ def learning_curve(
         workers_per_gpu: How many trials share one.
         artifacts: Where checkpoints are copied to.
         observer: Called with each `Event`.
+        trust: Whether the study file that the storage names may be run although it has not run here before, or has
+            changed since.
 
     Returns:
         The curve. If there was one before, that one: nothing is trained again. `Unfinished` after `timeout_s`.
@@ -113,7 +116,7 @@ def learning_curve(
     places = places_of_study(name, settings, places)
     machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts or settings.artifacts, tell)
     queue = Queue(name + LEARNING_CURVE, _trainings(winner, wanted, repeats))
-    with session(source_of(study, settings), places, machine) as here:
+    with session(source_of(study, settings, trust), places, machine) as here:
         plan = here.preparer.plan_queue(repeats, lambda known: queue, wanted)
         if list(plan.queued) != queue.trials:
             tell(Note(None, f"it goes on as it was begun: {_described(plan.queued)}"))

@@ -9,6 +9,7 @@ import optuna
 from autotune.errors import UsageError
 from autotune.running.settings import StudySettings, read_settings
 from autotune.running.source import StudySource, study_source
+from autotune.running.trust import source_named_by_storage
 from autotune.study import StudySpec
 
 
@@ -42,11 +43,16 @@ def refuse_part(study: optuna.Study, settings: StudySettings, command: str) -> N
         )
 
 
-def source_of(study: StudySpec | str, settings: StudySettings) -> StudySource:
+def source_of(study: StudySpec | str, settings: StudySettings, trust: bool) -> StudySource:
     """Return the code of a study as it was run, or of the study that it is a part of.
 
+    Args:
+        study: Its name, or the study itself.
+        settings: What it remembers.
+        trust: Whether the study file that it remembers may be run although it has not run here before.
+
     Raises:
-        UsageError: If the study is given by its name and remembers no study file.
+        UsageError: If the study is given by its name and remembers no study file, or one that is not trusted.
     """
     if isinstance(study, StudySpec):
         return dataclasses.replace(study_source(study), overrides=settings.overrides)
@@ -57,4 +63,4 @@ def source_of(study: StudySpec | str, settings: StudySettings) -> StudySource:
             "Call the same function from Python, with the StudySpec in place of the name.",
         )
     overrides = dataclasses.replace(settings.overrides, name=settings.part_of or study)
-    return dataclasses.replace(study_source(settings.study_file), overrides=overrides)
+    return dataclasses.replace(source_named_by_storage(settings.study_file, study, trust), overrides=overrides)

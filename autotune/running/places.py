@@ -75,6 +75,21 @@ def find_places(
     return Places(url, folder, Path(data).absolute() if data else None, is_given)
 
 
+def records_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return where this user's records of study files are, in `XDG_STATE_HOME` or the home folder; None if neither is.
+
+    Args:
+        environment: Environment variables.
+    """
+    state = Path(environment.get("XDG_STATE_HOME") or "")
+    if not state.is_absolute():  # as the XDG base directory specification has it
+        home = Path(environment.get("HOME") or "")
+        if not home.is_absolute():
+            return None
+        state = home / ".local" / "state"
+    return state / "autotune" / "study_files"
+
+
 def ray_address(environment: Mapping[str, str] = os.environ) -> str | None:
     """Return where the Ray cluster is that `RAY_ADDRESS` names; None if it names none."""
     return environment.get("RAY_ADDRESS") or None

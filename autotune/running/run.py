@@ -22,6 +22,7 @@ from autotune.running.settings import WHY_OVER
 from autotune.running.source import StudySource, study_source
 from autotune.running.stopping import stoppable
 from autotune.running.tracking import Tracking
+from autotune.running.trust import record_trust
 from autotune.running.watching import StudyWatch
 from autotune.study import Overrides, StudySpec, refuse_while_loading
 from autotune.study_name import check_name
@@ -108,6 +109,8 @@ def run(
     if name is not None:
         check_name(name)
     source = dataclasses.replace(study_source(study), overrides=Overrides(name, epochs, folds, seed))
+    if isinstance(study, (str, Path)) and source.path is not None:  # named by the user himself
+        record_trust(source.path, source.digest)
     places = find_places(storage, run_dir, data_dir)
     tracking = Tracking(str(tensorboard) if tensorboard is not None else None, mlflow)
     if engine == "ray":

@@ -75,7 +75,8 @@ def _load(run_dir: Path, name: str) -> optuna.Study:
 
 
 def _finalized(run_dir: Path, **options: Any) -> FinalResult:
-    result = autotune.finalize("toy", run_dir=run_dir, **{"workers": 2, "top": 3, "repeats": 3, **options})
+    given = {"workers": 2, "top": 3, "repeats": 3, "trust": True, **options}  # study files are edited here
+    result = autotune.finalize("toy", run_dir=run_dir, **given)
     assert isinstance(result, FinalResult)
     return result
 
@@ -153,7 +154,7 @@ def test_a_finalization_that_was_interrupted_goes_on_and_ends_with_the_same_numb
 def test_when_the_time_is_over_the_rest_waits(study_file: StudyFile, run_dir: Path) -> None:
     autotune.run(study_file(CALM + NOISY, OPTIONS), run_dir=run_dir, workers=2)
     study_file(HANGING + NOISY, OPTIONS)
-    result = autotune.finalize("toy", run_dir=run_dir, workers=1, top=2, repeats=2, timeout_s=5.0)
+    result = autotune.finalize("toy", run_dir=run_dir, workers=1, top=2, repeats=2, timeout_s=5.0, trust=True)
     assert result == Unfinished("toy.confirm", finished=2, n_trials=6)
     states = [trial.state.name for trial in _load(run_dir, "toy.confirm").trials]
     assert states == ["COMPLETE"] * 2 + ["WAITING"] * 4
@@ -162,7 +163,7 @@ def test_when_the_time_is_over_the_rest_waits(study_file: StudyFile, run_dir: Pa
 def test_what_has_begun_goes_on_with_what_it_was_begun_with(study_file: StudyFile, run_dir: Path) -> None:
     autotune.run(study_file(CALM + NOISY, OPTIONS), run_dir=run_dir, workers=2)
     study_file(HANGING + NOISY, OPTIONS)
-    autotune.finalize("toy", run_dir=run_dir, workers=1, top=2, repeats=3, timeout_s=4.0)
+    autotune.finalize("toy", run_dir=run_dir, workers=1, top=2, repeats=3, timeout_s=4.0, trust=True)
     study_file(CALM + NOISY, OPTIONS)
     events: list[Event] = []
     result = _finalized(run_dir, top=4, repeats=2, observer=events.append)
