@@ -236,7 +236,8 @@ def _check_classes(folds: Holdout | KFold, y: npt.NDArray[Any]) -> None:
         raise DataError(
             f"class {labels[rarest]} has {counts[rarest]} row(s), too few for {folds!r}.",
             f"Every class needs at least {needed} rows, so that each part can have its share.",
-            f"Add rows of class {labels[rarest]}, leave that class out, or use fewer folds.",
+            f"Add rows of class {labels[rarest]}, leave that class out, or use fewer folds.\n"
+            "If y holds numbers to predict and no labels: y.astype('float32').",
         )
     n_train, n_validation = _holdout_sizes(folds, len(y))
     if min(n_train, n_validation) < len(labels):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from autotune.data import Dataset
 from autotune.study import StudySpec
@@ -59,9 +62,7 @@ def _of_direction(monitor: str, direction: str) -> str:
 def _of_targets(data: Dataset) -> list[str]:
     y = data.y
     if data.n_classes is not None:
-        if y.min() < y.max():
-            return []
-        return [f"every row of {data.name!r} has the label {y[0]}: there is nothing to tell apart."]
+        return _of_labels(data.name, np.unique(y), data.n_classes)
     values = np.unique(y)
     if len(values) == 1:
         return [f"every target of {data.name!r} is {y[0]:g}: there is nothing to predict."]
@@ -69,5 +70,16 @@ def _of_targets(data: Dataset) -> list[str]:
         return [
             f"the targets of {data.name!r} are whole floats from 0 to {len(values) - 1}, and are taken for numbers "
             "to predict: if they are labels of classes, give y.astype('int64')."
+        ]
+    return []
+
+
+def _of_labels(name: str, labels: npt.NDArray[Any], n_classes: int) -> list[str]:
+    if len(labels) == 1:
+        return [f"every row of {name!r} has the label {labels[0]}: there is nothing to tell apart."]
+    if n_classes > _MOST_CLASSES and 2 * len(labels) < n_classes:
+        return [
+            f"the labels of {name!r} are {len(labels):,} whole numbers up to {labels[-1]:,}, and are taken for "
+            "classes: if they are numbers to predict, give y.astype('float32')."
         ]
     return []

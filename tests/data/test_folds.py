@@ -146,3 +146,8 @@ def test_the_split_digest_tells_training_from_validation_rows() -> None:
     data = Dataset(np.zeros((4, 2)), np.array([0, 1, 0, 1]))
     one, other = np.array([0, 1, 2]), np.array([3])
     assert split_digest(data, (Fold(one, other),)) != split_digest(data, (Fold(other, one),))
+
+
+def test_of_whole_numbers_that_are_no_labels_it_is_said_how_to_say_so() -> None:
+    with pytest.raises(DataError, match=r"class 0 has 1 row(?s:.*)y\.astype\('float32'\)"):
+        split(Holdout(0.2), np.arange(30), seed=0)

@@ -71,6 +71,10 @@ def test_of_a_metric_of_ones_own_nothing_is_said(tmp_path: Path, monitor: str, d
     [
         (np.arange(20) % 3 * 1.0, "are whole floats from 0 to 2, and are taken for numbers to predict"),
         (np.full(20, 4), "every row of 'rows' has the label 4"),
+        (
+            np.arange(20) // 10 * 45_000,
+            "are 2 whole numbers up to 45,000, and are taken for classes: if they are numbers",
+        ),
         (np.full(20, 0.5), "every target of 'rows' is 0.5"),
     ],
 )
