@@ -311,7 +311,7 @@ def print_statuses(statuses: list[StudyStatus]) -> None:
             str(s.waiting),
             f"{s.best.value:.6g}" if s.best else "",
             f"{s.trials_per_hour:.0f}" if s.trials_per_hour else "",
-            f"{s.seconds_left / 60:.0f} min" if s.seconds_left is not None else "",
+            _time_left(s),
             str(s.workers),
         )
         for s in statuses
@@ -322,6 +322,14 @@ def print_statuses(statuses: list[StudyStatus]) -> None:
             say(f"{s.study}: the last failure is of {s.last_failure}")
         if s.why_over is not None:
             say(f"{s.study}: {s.why_over}")
+
+
+def _time_left(status: StudyStatus) -> str:
+    if status.seconds_left is not None:
+        return f"{status.seconds_left / 60:.0f} min"
+    finished = status.complete + status.pruned
+    is_missing = status.n_trials is not None and finished < status.n_trials and status.why_over is None
+    return "nobody runs it" if is_missing and not status.workers else ""
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

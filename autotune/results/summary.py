@@ -15,6 +15,7 @@ from autotune.errors import UsageError
 from autotune.parsing import parsed_or_none
 from autotune.running.beginning import failure_reason, last_words, mean_seconds
 from autotune.running.living import living_parents
+from autotune.running.ownership import is_foreign, mark_of
 from autotune.running.patient_storage import PatientStorage
 from autotune.running.places import Places
 from autotune.running.settings import WHY_OVER, StudySettings, read_settings
@@ -70,7 +71,7 @@ class StudyStatus:
         waiting: Trials that were interrupted, or queued.
         best: The best trial; None if none is complete.
         trials_per_hour: Speed of the slots that run now; None if nothing runs or nothing is finished.
-        seconds_left: Time to the last trial at that speed.
+        seconds_left: Time to the last trial at that speed; None if nobody runs it.
         workers: Commands alive, on any machine, that run trials of this study now.
         why_over: Why it has ended although trials are missing; None if it has not.
     """
@@ -150,7 +151,9 @@ def study_status(study: optuna.Study, places: Places | None = None) -> StudyStat
     failed = trials_in(study, TrialState.FAIL)
     settings = looked.settings
     finished = states[TrialState.COMPLETE] + states[TrialState.PRUNED]
-    speed = _trials_per_second(trials)
+    running = trials_in(study, TrialState.RUNNING)
+    living = living_parents(study, running, looked.folder) if settings else set()
+    speed = _trials_per_second(trials, sum(is_foreign(t) or _parent_of(t) in living for t in running))
     left = settings.n_trials - finished if settings else 0
     return StudyStatus(
         study=study.study_name,
@@ -164,7 +167,7 @@ def study_status(study: optuna.Study, places: Places | None = None) -> StudyStat
         best=_best_of(looked, trials),
         trials_per_hour=speed * 3600 if speed else None,
         seconds_left=max(0, left) / speed if speed else None,
-        workers=len(living_parents(study, trials_in(study, TrialState.RUNNING), looked.folder)) if settings else 0,
+        workers=len(living),
         why_over=parsed_or_none(str, study.user_attrs.get(WHY_OVER)),
     )
 
@@ -272,9 +275,13 @@ def _described(looked: _Looked, best: FrozenTrial) -> BestTrial:
     )
 
 
-def _trials_per_second(trials: list[FrozenTrial]) -> float | None:
-    """Divide the trials that run at a time by the mean time that the finished ones took."""
-    running = sum(trial.state == TrialState.RUNNING for trial in trials)
+def _parent_of(trial: FrozenTrial) -> str | None:
+    mark = mark_of(trial)
+    return mark.parent if mark else None
+
+
+def _trials_per_second(trials: list[FrozenTrial], running: int) -> float | None:
+    """Divide the number of trials that somebody runs now by the mean time that the finished ones took."""
     mean_s = mean_seconds(trials)
     return running / max(mean_s, 1e-3) if running and mean_s is not None else None
 

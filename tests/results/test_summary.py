@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
+from pathlib import Path
+
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from autotune.errors import UsageError
+from autotune.printing import print_statuses
 from autotune.results.summary import best_trial, require_study, study_status
+from autotune.running.ownership import Owner
+from autotune.running.places import Places, find_places
+from autotune.running.settings import StudySettings, write_settings
+from autotune.running.storage import open_storage
+from autotune.study import Overrides
 
 
 def finished(
@@ -54,3 +63,78 @@ def test_a_name_that_is_not_there_lists_those_that_are() -> None:
     optuna.create_study(study_name="there", storage=storage)
     with pytest.raises(UsageError, match=r"'elsewhere'[\s\S]*there"):
         require_study(storage, "elsewhere")
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return find_places(f"sqlite:///{tmp_path / 'study.db'}", tmp_path)
+
+
+def with_one_of_five_finished(places: Places) -> optuna.Study:
+    """Return a study that one parent ran, which has a finished trial of an hour."""
+    study = optuna.create_study(study_name="toy", storage=open_storage(places.storage))
+    settings = StudySettings(
+        study_file=None,
+        n_trials=5,
+        n_trials_given=False,
+        overrides=Overrides(),
+        seed=0,
+        epochs=1,
+        monitor=None,
+        epoch_policy="best",
+        split=None,
+        threads=1,
+        data_dir=None,
+        run_dir=str(places.run_dir),
+    )
+    write_settings(study, settings)
+    began = datetime.datetime(2026, 1, 1)
+    hour = {"datetime_start": began, "datetime_complete": began + datetime.timedelta(hours=1)}
+    trial = finished(1.0)
+    for name, value in hour.items():
+        setattr(trial, name, value)
+    study.add_trial(trial)
+    return study
+
+
+def test_a_study_whose_parent_is_dead_has_no_speed_and_nobody_runs_it(
+    places: Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = with_one_of_five_finished(places)
+    owner = Owner(places.study_folder("toy") / "workers")
+    study.add_trial(owner.new_trial())
+    alive = study_status(study, places)
+    assert (alive.workers, alive.trials_per_hour, alive.seconds_left) == (1, 1.0, 4 * 3600.0)
+    owner.close()
+    dead = study_status(study, places)
+    assert (dead.workers, dead.trials_per_hour, dead.seconds_left) == (0, None, None)
+    assert dead.running == 1
+    print_statuses([alive])
+    assert "nobody runs it" not in capsys.readouterr().out
+    print_statuses([dead])
+    assert "nobody runs it" in capsys.readouterr().out
+
+
+def test_trials_of_a_dead_parent_do_not_count_in_the_speed_of_a_living_one(places: Places) -> None:
+    study = with_one_of_five_finished(places)
+    dead, living = (Owner(places.study_folder("toy") / "workers") for _ in range(2))
+    for owner in (dead, living):
+        study.add_trial(owner.new_trial())
+    dead.close()
+    assert study_status(study, places).trials_per_hour == 1.0
+    living.close()
+
+
+def test_trials_that_something_else_runs_count_in_the_speed() -> None:
+    study = optuna.create_study()
+    study.optimize(lambda trial: 1.0, n_trials=1)
+    study.ask()
+    assert study_status(study).trials_per_hour is not None
+
+
+def test_a_study_that_is_done_has_nobody_to_run_it(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
+    study = with_one_of_five_finished(places)
+    for _ in range(4):
+        study.add_trial(finished(1.0))
+    print_statuses([study_status(study, places)])
+    assert "nobody runs it" not in capsys.readouterr().out
