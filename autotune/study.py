@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import dataclasses
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import optuna
 
 from autotune.data import Dataset, Folds, GroupKFold, Holdout, KFold, with_k
 from autotune.errors import StudyFileError, UsageError
+from autotune.failures import summary_of
 from autotune.stopping_rule import StopWhenFlat
 from autotune.study_name import EXPECTED, cut, is_study_name
 
@@ -179,7 +179,7 @@ def load_study_file(path: str | Path) -> StudySpec:
         raise
     except (Exception, SystemExit) as error:
         raise StudyFileError(
-            f"{path} stopped with {type(error).__name__}: {error}{_where(error, path)}.",
+            f"{path} stopped with {summary_of(error, path)}.",
             "A study file runs from top to bottom without an error.",
             f"Run it alone to see the whole traceback: python {path}",
         ) from error
@@ -245,11 +245,6 @@ def _declared_study(namespace: Mapping[str, Any], path: Path) -> StudySpec:
         "A study file ends with `study = StudySpec(name=..., direction=..., ...)`.",
         "Add that line; README.md shows a study file of one screen.",
     )
-
-
-def _where(error: BaseException, path: Path) -> str:
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return f" (line {lines[-1]})" if lines else ""
 
 
 def _check_name(name: str) -> None:

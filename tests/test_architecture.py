@@ -21,6 +21,7 @@ ROOMS = [
     *(
         "escaping",
         "errors",
+        "failures",
         "parsing",
         "study_name",
         "seeds",

@@ -197,14 +197,14 @@ def test_an_exception_is_shown_with_the_line_of_the_study_file_that_caused_it(tm
     study_file(tmp_path, "def fail():\n\n\n\n    return {}['depth']\n", "neighbour_fails.py")
     path = study_file(tmp_path, "import neighbour_fails\n\nneighbour_fails.fail()\n")
     error = refusal(path)
-    assert error.happened == f"{path} stopped with KeyError: 'depth' (line 3)."
+    assert error.happened == f"{path} stopped with KeyError: 'depth' (neighbour_fails.py:5)."
     assert f"python {path}" in error.fix
     assert isinstance(error.__cause__, KeyError)
 
 
 def test_a_study_file_that_exits_does_not_take_the_command_with_it(tmp_path: Path) -> None:
     path = study_file(tmp_path, TOY.format(seed=0) + "raise SystemExit('no data today')\n")
-    assert refusal(path).happened == f"{path} stopped with SystemExit: no data today (line 8)."
+    assert refusal(path).happened == f"{path} stopped with SystemExit: no data today (toy.py:8)."
 
 
 def test_a_mistake_in_the_study_keeps_its_own_words(tmp_path: Path) -> None:

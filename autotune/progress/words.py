@@ -34,8 +34,8 @@ def _words_of(event: RunStarted | Note | TrialEnded, tally: Tally) -> str:
     steps = f" after {n_epochs} epoch{'s' if n_epochs > 1 else ''}" if n_epochs else ""
     params = " ".join(f"{name}={_short(value)}" for name, value in event.params.items())
     end = f"{event.state}{value}{reason}{steps}, {event.seconds:.1f} s"
-    why = f"{event.why}; " if event.why else ""  # first: a terminal cuts a line that is too long
-    return f"[{tally.finished}/{of}] trial {event.number} {end}: {why}{params}"
+    told = "; ".join(filter(None, [event.why, params]))  # why first: a terminal cuts a line that is too long
+    return f"[{tally.finished}/{of}] trial {event.number} {end}: {told}"
 
 
 def running_line(tally: Tally) -> str:

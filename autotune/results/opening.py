@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from autotune.data import Dataset, load_test, open_stored, refuse_no_numbers
 from autotune.errors import AutotuneError, UsageError
+from autotune.failures import summary_of
 from autotune.running.preparing import rows_of, send_result
 from autotune.running.slots import Slot
 from autotune.running.source import StudySource, objects_of
@@ -96,9 +97,8 @@ class TryModels:
         except AutotuneError:
             raise
         except Exception as error:
-            said = str(error).strip().splitlines() or [""]
             raise UsageError(
-                f"the models that were trained again cannot be measured: {type(error).__name__}: {said[0]}",
+                f"the models that were trained again cannot be measured: {summary_of(error)}",
                 f"Each of {self.models[0]} and those beside it is loaded by Keras, with what the study file defines.",
                 "The test rows have not been looked at. Correct the study file, delete the study of the refits, and "
                 "finalize again.",

@@ -11,10 +11,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from autotune.data import Dataset
 from autotune.errors import SearchSpaceError
-from autotune.running.failures import summary_of
+from autotune.failures import summary_of
 from autotune.running.given import BASELINE, configurations, outside
 from autotune.running.piped_trial import PipedTrial, Replay
-from autotune.search import differences, n_values, value_at
+from autotune.search import describe, differences, n_values, value_at
 from autotune.study import StudySpec
 
 _MOST_BRANCHES = 24  # how often a network is built to find a name that only other values lead to
@@ -75,7 +75,7 @@ def given_problems(spec: StudySpec, data: Dataset) -> list[str]:
             is_whole = label == BASELINE
             missing = [name for name in asked if name not in params]
             unknown = _unknown(spec, data, params, asked) if missing and not is_whole else params.keys() - asked.keys()
-            found += [f"{name} is missing: {asked[name]}" for name in missing if is_whole]
+            found += [f"{name} is missing: {describe(asked[name])}" for name in missing if is_whole]
             found += [f"{name} is not asked for; there is {', '.join(asked) or 'nothing'}" for name in sorted(unknown)]
         elif not found:
             found = [f"it cannot be built: {summary_of(error)}"]

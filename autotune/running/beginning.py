@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.failures import SUMMARY, last_line
 from autotune.parsing import parsed_or_none
 from autotune.running.budget import FINISHED
 from autotune.running.events import RunStarted
-from autotune.running.failures import SUMMARY, last_line
 from autotune.running.settings import StudySettings
 from autotune.search import best_first, first_value
 from autotune.training.attributes import n_finished_folds

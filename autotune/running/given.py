@@ -9,6 +9,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 
 from autotune.errors import SearchSpaceError
 from autotune.running.plain_values import NotPlainError, plain, plain_name
+from autotune.search import describe
 
 BASELINE = "baseline"
 Configurations = Mapping[str, Mapping[str, Any]]
@@ -44,7 +45,7 @@ def configurations(baseline: Mapping[str, Any] | None, enqueue: Sequence[Mapping
 def outside(params: Mapping[str, Any], asked: Mapping[str, BaseDistribution]) -> list[str]:
     """Say which values lie outside of what is asked for, a line each."""
     return [
-        f"{name}={params[name]!r} is not in {distribution}"
+        f"{name}={params[name]!r} is not {describe(distribution)}"
         for name, distribution in asked.items()
         if name in params and not contains(distribution, params[name])
     ]

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from autotune.errors import SearchSpaceError
 from autotune.running.events import Note, Observer
 from autotune.running.given import BASELINE, Configurations, contains, may_contain, outside, refusal
+from autotune.search import describe
 
 _EXPECTED = "`baseline` and `enqueue` give values that the objective's `suggest_*` may return."
 
@@ -83,7 +84,7 @@ class GivenTrials:
                 self._observer(Note(trial.number, f"{label} gives {names}; this trial asked for {asked}{why}"))
 
     def _check_other(self, label: str, name: str, value: Any, distribution: BaseDistribution, number: int) -> None:
-        problem = f"{label}: {name}={value!r} is not in {distribution}"
+        problem = f"{label}: {name}={value!r} is not {describe(distribution)}"
         if not may_contain(distribution, value) and not self._has_results():
             raise refusal([problem], _EXPECTED)
         if not contains(distribution, value):

@@ -24,8 +24,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.escaping import escaped
+from autotune.failures import SUMMARY
 from autotune.running.events import Event, Note, Observer, TrialEnded
-from autotune.running.failures import SUMMARY
 from autotune.running.settings import StudySettings
 from autotune.running.trial_artifacts import artifact_store, read_artifacts
 

@@ -35,9 +35,9 @@ from autotune.data import (
     train_on_part,
 )
 from autotune.errors import AutotuneError, StudyFileError
+from autotune.failures import summary_of
 from autotune.running.asked_again import PastTrial, choice_changes, given_problems, replayed, space_changes
 from autotune.running.doubts import doubts_about
-from autotune.running.failures import summary_of
 from autotune.running.given import BASELINE, configurations
 from autotune.running.piped_trial import PipedTrial, Replay
 from autotune.running.source import StudySource, objects_of

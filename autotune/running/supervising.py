@@ -16,9 +16,9 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
 from autotune.errors import DamagedStoreError, TrainingError
+from autotune.failures import last_line
 from autotune.running.claims import Claims
 from autotune.running.events import FoldFinished, Note, Observer, StepReported
-from autotune.running.failures import last_line
 from autotune.running.given_trials import GivenTrials, OutsideError
 from autotune.running.memory import died_of_memory, kernel_kills
 from autotune.running.piped_trial import Request, answer, asked_distribution
@@ -145,7 +145,7 @@ class Supervisor:
             return
         try:
             asked = asked_distribution(request)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return  # not a range at all: the real trial says so to the study file
         if asked is not None and self.known_space is not None:
             self.known_space.refuse_new(self.study.study_name, *asked)

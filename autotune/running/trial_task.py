@@ -25,7 +25,7 @@ from autotune.errors import (
     StudyFileError,
     TrainingError,
 )
-from autotune.running.failures import last_line, summary_of
+from autotune.failures import last_line, summary_of
 from autotune.running.kept_result import KeptResult
 from autotune.running.memory import is_out_of_memory
 from autotune.running.piped_trial import PipedTrial

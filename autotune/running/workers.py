@@ -14,10 +14,10 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StudyFailedError
+from autotune.failures import SUMMARY
 from autotune.running.claims import Claims
 from autotune.running.configurations import RepetitionError
 from autotune.running.events import EndState, Observer, TrialEnded, TrialStarted
-from autotune.running.failures import SUMMARY
 from autotune.running.leases import Lease
 from autotune.running.slots import Slot
 from autotune.running.supervising import NotOursError, Supervision, Supervisor

@@ -10,6 +10,7 @@ import keras
 
 from autotune.data import Dataset
 from autotune.errors import TrainingError
+from autotune.failures import summary_of
 from autotune.training.batches import Batches
 from autotune.training.disk import disk_full
 
@@ -50,7 +51,7 @@ def _saved_and_loaded(model: keras.Model) -> keras.Model:
             if disk_full(error, path.parent):
                 raise
             raise TrainingError(
-                f"the latency cannot be measured: {type(error).__name__}: {error}",
+                f"the latency cannot be measured: {summary_of(error)}",
                 "It is that of the model as it is exported: saved as .keras and loaded again.",
                 "Mark the study file's own layers with @keras.saving.register_keras_serializable(), or leave "
                 "'latency' out of minimize.",

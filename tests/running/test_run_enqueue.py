@@ -63,9 +63,9 @@ def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
     ("given", "words"),
     [
         ('[{"x": 0.5}, {"x": {1, 2}}]', r"enqueue\[1\] gives 'x' what no search space has: {1, 2} is a set"),
-        ('[{"y": 0.5}, {"x": 99}, {"x": "a"}]', r"enqueue\[2\]: x='a' is not in FloatDistribution"),
-        ('[{"x": 99}]', r"enqueue\[0\]: x=99 is not in FloatDistribution"),
-        ('[], baseline={"y": "a"}', r"baseline: y='a' is not in FloatDistribution"),
+        ('[{"y": 0.5}, {"x": 99}, {"x": "a"}]', r"enqueue\[2\]: x='a' is not a float from 0 to 1"),
+        ('[{"x": 99}]', r"enqueue\[0\]: x=99 is not a float from 0 to 1"),
+        ('[], baseline={"y": "a"}', r"baseline: y='a' is not a float from 0 to 1"),
     ],
 )
 def test_what_does_not_fit_ends_the_run_at_its_beginning_and_leaves_no_study(
@@ -84,7 +84,7 @@ def test_later_ones_fail_alone_and_misspelt_ones_are_told(tmp_path: Path) -> Non
     file = study_file(tmp_path, TOY, '[{"xx": 0.5}, {"y": -1}]')
     study = autotune.run(file, n_trials=2, workers=1, run_dir=tmp_path / "runs", observer=events.append)
     said = [(event.number, event.text) for event in events if isinstance(event, Note)]
-    outside = "enqueue[1]: y=-1 is not in FloatDistribution(high=1.0, log=False, low=0.0, step=None)"
+    outside = "enqueue[1]: y=-1 is not a float from 0 to 1"
     assert said == [
         (0, f"{outside}, which this trial asks for"),
         (0, "enqueue[0] gives 'xx'; this trial asked for 'x', 'y'"),
@@ -96,5 +96,5 @@ def test_later_ones_fail_alone_and_misspelt_ones_are_told(tmp_path: Path) -> Non
 
 @pytest.mark.trains
 def test_what_lies_outside_of_the_space_is_told_before_anything_is_trained(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"enqueue\[0\]: blocks=7 is not in"):
+    with pytest.raises(UsageError, match=r"enqueue\[0\]: blocks=7 is not an integer from 1 to 2"):
         autotune.run(study_file(tmp_path, DIGITS, ""), run_dir=tmp_path / "runs")

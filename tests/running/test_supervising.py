@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from autotune.running import supervising
 from autotune.running.events import Event
 from autotune.running.piped_trial import Request
+from autotune.running.settings import KnownSpace
 from autotune.running.supervising import Supervision, Supervisor
 from autotune.running.trial_task import Outcome
 from autotune.training.folder import TrialFolder
@@ -121,3 +124,23 @@ def test_a_death_is_of_memory_only_if_the_kernel_has_just_killed_for_it(world: W
     assert lost is not None
     assert killed is not None
     assert [lost.reason, killed.reason] == ["lost", "oom"]
+
+
+@pytest.mark.parametrize("limits", [("a", 1), (2, 1), (0, math.inf), (math.nan, 1), (None, 1)])
+def test_what_is_no_range_is_left_to_the_real_trial_to_refuse(limits: tuple[Any, Any]) -> None:
+    asked: list[Request] = []
+
+    class Configurations:
+        def suggested(self, trial: object, answer: Any) -> tuple[str, str]:
+            asked.append(answer.args[1])
+            return "error", "as Optuna says it"
+
+    claims: Any = SimpleNamespace(holds=lambda number: True, configurations=Configurations())
+    parts: Any = {"study": None, "launcher": None, "task": None, "known_space": KnownSpace({"n": None}, frozenset())}
+    supervisor = Supervisor(
+        **parts, claims=claims, would_keep=bool, timeout_s=None, stopping=threading.Event(), observer=print
+    )
+    anything: Any = SimpleNamespace(number=0)
+    request = Request("suggest_int", ("n", *limits), {"step": 1, "log": False})
+    assert supervisor.answer(anything, anything, request, set()) == ("error", "as Optuna says it")
+    assert asked == [request]

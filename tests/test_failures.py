@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from autotune.errors import DivergedError
-from autotune.running.failures import last_line, summary_of
+from autotune.failures import last_line, summary_of
 
 KERAS = (
     "Exception encountered when calling Sequential.call().\n\n"

@@ -1,4 +1,4 @@
-"""Why a trial has failed, in one line: what was raised, and where in the study file."""
+"""Why code of the study file has failed, in one line: what was raised, and where in the file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AROUND = re.compile(
 _BEHIND = re.compile(r"\s*(Arguments received by |Call arguments received by )")
 _NUMBERED = re.compile(r"\s*\(\d+\) ")
 _LIBRARIES = tuple(
-    {str(Path(__file__).parents[1]), *(sysconfig.get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib"))}
+    {str(Path(__file__).parent), *(sysconfig.get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib"))}
 )
 
 
