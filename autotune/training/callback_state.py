@@ -47,6 +47,13 @@ def put_back(callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Map
         _put(callback, state)
 
 
+def go_on_writing(callbacks: Iterable[keras.callbacks.Callback]) -> None:
+    """Have the files of callbacks go on that would begin anew with a trial that goes on."""
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.CSVLogger):
+            callback.append = True
+
+
 def lost_attributes(callbacks: Iterable[keras.callbacks.Callback]) -> dict[str, Any]:
     """Return a mark of each attribute that cannot be kept, by "Name.attribute": another one if it has changed."""
     return {
@@ -136,6 +143,8 @@ def _attributes(holder: Any) -> list[tuple[str, Any]]:
     left = set(_KERAS_SETS) if isinstance(holder, keras.callbacks.Callback) else set()
     if hasattr(holder, "monitor_op"):
         left.add("min_delta")  # Keras turns its sign after the first epoch that a fresh callback sees
+    if isinstance(holder, keras.callbacks.CSVLogger):
+        left |= {"append", "append_header"}  # whether its file begins or goes on
     return [(name, value) for name, value in vars(holder).items() if name not in left]
 
 

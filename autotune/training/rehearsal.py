@@ -22,10 +22,10 @@ from autotune.study import StudySpec
 from autotune.training.arguments import fit_arguments
 from autotune.training.batches import Batches
 from autotune.training.building import built_model
-from autotune.training.callback_state import doomed_attributes
 from autotune.training.disk import disk_full
 from autotune.training.epochs import train_step
-from autotune.training.unkept import cannot_be_kept, has_own_code, marks_of, unkept_parts
+from autotune.training.latency import measure_latency_ms
+from autotune.training.unkept import cannot_be_kept, has_own_code, marks_of, refuse_unkept
 from autotune.training.variables import is_own, walk
 
 _ROWS = 8
@@ -54,14 +54,14 @@ def rehearse(
         model = built_model(spec, trial, rows)
     except Exception:
         return
-    callbacks = _callbacks(spec, trial)
-    if held := unkept_parts(model, callbacks) + doomed_attributes(callbacks):
-        raise cannot_be_kept(held, "would change while a trial trains")
+    refuse_unkept(model, _callbacks(spec, trial))
     few = rows.subset(np.arange(min(_ROWS, len(rows))))
     batches = Batches(few, len(few), one_hot=spec.one_hot)
     if has_own_code(model):
         _check_steps(model, batches)
-    check_reloads(model, batches, folder, custom_objects)
+    _check_reloads(model, batches, folder, custom_objects)
+    if "latency" in spec.minimize:
+        measure_latency_ms(model, few)
 
 
 def _callbacks(spec: StudySpec, trial: optuna.Trial) -> list[keras.callbacks.Callback]:
@@ -85,7 +85,7 @@ def _check_steps(model: keras.Model, batches: Batches) -> None:
         raise cannot_be_kept(changed, "changed from one step of training to the next")
 
 
-def check_reloads(model: keras.Model, batches: Batches, folder: Path, custom_objects: Mapping[str, Any]) -> None:
+def _check_reloads(model: keras.Model, batches: Batches, folder: Path, custom_objects: Mapping[str, Any]) -> None:
     """Save a model, load it as `finalize` does, and compare what both predict.
 
     Raises:

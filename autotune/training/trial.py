@@ -23,6 +23,7 @@ from autotune.training.arguments import fit_arguments
 from autotune.training.attributes import note_folds
 from autotune.training.batches import Batches
 from autotune.training.building import build_metrics, built_model, shared
+from autotune.training.callback_state import go_on_writing
 from autotune.training.checkpoint import Checkpoint, FoldScore, UnusableCheckpointError
 from autotune.training.copies import CheckpointCopies
 from autotune.training.disk import disk_full
@@ -37,6 +38,7 @@ from autotune.training.saving import CheckpointWriter
 from autotune.training.shown import leave_confusion, leaving_history
 from autotune.training.tensorboard import TrialEvents
 from autotune.training.timing import Timer, noting_time
+from autotune.training.unkept import refuse_unkept
 
 _KERAS_BATCH_SIZE = 32
 # Larger ones are no faster on a CPU: 3,000 rows of MNIST take 0.25 s of CPU time with 512 or with 3,000 rows a batch,
@@ -225,6 +227,10 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     callbacks = arguments.pop("callbacks", [])
     if job.refit:
         epochs, callbacks = job.refit.epochs, job.refit.callbacks(callbacks)
+    if checkpoint:
+        go_on_writing(callbacks)
+    else:
+        refuse_unkept(model, callbacks)
     keeper = EpochKeeper(
         spec, job.trial, job.seed, batches, callbacks, job.save, job.tell, reports=job.number == 0, resume=checkpoint
     )

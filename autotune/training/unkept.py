@@ -16,7 +16,7 @@ from typing import Any
 import keras
 
 from autotune.errors import TrainingError
-from autotune.training.callback_state import lost_attributes
+from autotune.training.callback_state import doomed_attributes, lost_attributes
 from autotune.training.values import fingerprint, is_plain
 from autotune.training.variables import TABLES, is_own, walk
 
@@ -42,6 +42,16 @@ class Marks:
 def marks_of(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> Marks:
     """Return the marks of all that must not change."""
     return Marks(lost_attributes(callbacks), _plain_state(model))
+
+
+def refuse_unkept(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Refuse what no checkpoint can hold, as far as one can tell before anything is trained.
+
+    Raises:
+        TrainingError: If there is something, which it names.
+    """
+    if held := unkept_parts(model, callbacks) + doomed_attributes(callbacks):
+        raise cannot_be_kept(held, "would change while a trial trains")
 
 
 def unkept_parts(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -136,7 +137,7 @@ class Losing(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras s
             self.objects.append(Slotted())
 
 
-def test_what_keras_and_users_hold_and_do_not_change_is_no_loss(tmp_path: Any) -> None:
+def test_what_keras_and_users_hold_and_do_not_change_is_no_loss(tmp_path: Path) -> None:
     given = [Losing(0), keras.callbacks.CSVLogger(tmp_path / "log.csv"), keras.callbacks.EarlyStopping()]
     assert list(lost_attributes(given)) == ["Losing.objects"]
     assert lost_attributes(given) == lost_attributes(given)
@@ -177,6 +178,23 @@ def test_layers_that_a_callback_freezes_keep_the_checkpoint_before(
     with pytest.raises(interrupted):
         bench.train(spec, interrupt_after=2)
     assert bench.train(spec).folds == expected.folds
+
+
+def test_a_log_of_epochs_goes_on_with_its_trial(
+    bench: Bench, study_of: StudyOf, interrupted: type[BaseException], tmp_path: Path
+) -> None:
+    given: list[Any] = []
+
+    def fit(trial: object) -> dict[str, Any]:
+        given.append(keras.callbacks.CSVLogger(tmp_path / "log.csv"))
+        return {"callbacks": given[-1]}
+
+    with pytest.raises(interrupted):
+        bench.train(study_of(fit=fit), interrupt_after=2)
+    given[0].csv_file.close()  # as the end of its process does
+    bench.train(study_of(fit=fit))
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["epoch", "0", "1", "2"]
 
 
 class BackupAndRestore(keras.callbacks.BackupAndRestore):  # type: ignore[misc]  # reason: Keras ships no types

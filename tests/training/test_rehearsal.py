@@ -183,6 +183,11 @@ def test_what_a_network_would_lose_with_a_process_is_refused_by_name(
     assert "keras.Variable" in said
 
 
+def test_a_latency_that_cannot_be_measured_is_told_before_anything_is_trained(refused: Refused) -> None:
+    """It is that of a model that Keras loads by itself, without the study file."""
+    assert "the latency cannot be measured" in refused(lambda: network(Whole(3.0)), minimize=["latency"])
+
+
 def test_the_vocabulary_of_a_text_layer_is_no_loss() -> None:
     words = keras.Sequential([keras.Input((), dtype="string"), layers.StringLookup(vocabulary=["a", "b"])])
     assert unkept_parts(words, []) == []
