@@ -2,10 +2,12 @@
 
 Several parents work on one study in PostgreSQL and share a run dir; with --machines each has its own, so that a result
 which a parent could not write down in time has to be computed again by another. At random moments a parent or a trial
-process is killed (KILL, TERM) or stopped and continued (STOP, CONT), or the database is restarted, at once or after a
-pause. Parents that have ended are started again. When the time is over all is left in peace, and the audit asks:
-exactly the budget, no trial lost, none running, none trained twice to its end, and every value and report equal, bit
-for bit, to that of a quiet run of the same configurations with the same seed.
+process, or a trial's process group, is killed (KILL, TERM) or stopped and continued (STOP, CONT), the database is
+restarted, at once or after a pause, or an attribute of another study in it is garbled. Each trial starts processes that
+never end. Parents that have ended are started again. When the time is over all is left in peace, and the audit asks:
+exactly the budget, no trial lost, none running, none trained twice to its end, no process left behind, every study that
+can be read in `autotune status`, and every value and report equal, bit for bit, to that of a quiet run of the same
+configurations with the same seed. At last the database of a study in SQLite is deleted, moved and replaced under it.
 
 Usage: python scripts/chaos.py [--seconds 600] [--seed 0] [--study toy|keras] [--parents 3] [--slots 2] [--trials N]
            [--machines]
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import random
 import signal
 import subprocess
@@ -28,92 +31,13 @@ from pathlib import Path
 
 import optuna
 import psutil
+import sqlalchemy
+from chaos_files import lose_databases
+from chaos_studies import STUDIES, TRIAL_S, compare_with_quiet_run, left_behind, run_command
 from optuna.trial import FrozenTrial, TrialState
 from postgres_server import PostgresServer
 
 LEASE_S = 4.0
-HEAD = '''"""A small study with chance in it, which notes when a trial has been trained to its end."""
-
-import os
-import time
-from pathlib import Path
-
-import numpy as np
-import optuna
-
-from autotune import Holdout, StudySpec
-
-ENDS = Path(__file__).with_name("ends.log")
-
-
-def note_end(number):
-    with open(ENDS, "ab", buffering=0) as file:
-        file.write(f"{number}\\n".encode())
-
-'''
-STUDIES = {
-    "toy": HEAD
-    + """
-def objective(trial):
-    rate = trial.suggest_float("rate", 1e-3, 0.3, log=True)
-    units = trial.suggest_int("units", 2, 16)
-    x = np.random.standard_normal((64, 8))
-    y = np.tanh(x @ np.random.standard_normal(8))
-    hidden, out = np.random.standard_normal((8, units)) / 3, np.random.standard_normal(units) / 3
-    for epoch in range(1, 16):
-        time.sleep(0.1)
-        rows = np.random.permutation(64)[:32]
-        h = np.tanh(x[rows] @ hidden)
-        wrong = h @ out - y[rows]
-        hidden -= rate * x[rows].T @ (np.outer(wrong, out) * (1 - h * h)) / 32
-        out -= rate * h.T @ wrong / 32
-        loss = float(np.mean(wrong**2))
-        trial.report(loss, epoch)
-    note_end(trial.number)
-    return loss
-
-
-study = StudySpec(name="chaos", objective=objective, direction="minimize", n_trials=%(trials)d, seed=3,
-                  max_retries=50, pruner=optuna.pruners.NopPruner())
-""",
-    "keras": HEAD
-    + """
-import keras
-
-
-class NoteEnd(keras.callbacks.Callback):
-    def __init__(self, number):
-        super().__init__()
-        self._number = number
-
-    def on_train_end(self, logs=None):
-        note_end(self._number)
-
-
-def build(trial, data):
-    model = keras.Sequential([
-        keras.Input(data.input_shape),
-        keras.layers.RandomTranslation(0.1, 0.1),
-        keras.layers.Conv2D(trial.suggest_int("filters", 4, 12), 3, activation="relu"),
-        keras.layers.Dropout(trial.suggest_float("dropout", 0.0, 0.5)),
-        keras.layers.Flatten(),
-        keras.layers.Dense(data.n_classes, activation="softmax"),
-    ])
-    optimizer = keras.optimizers.Adam(trial.suggest_float("learning_rate", 1e-3, 1e-1, log=True))
-    model.compile(optimizer=optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
-
-
-def fit(trial):
-    return {"batch_size": 64, "callbacks": [NoteEnd(trial.number)]}
-
-
-study = StudySpec(name="chaos", dataset="digits", folds=Holdout(0.2), build=build, fit=fit, monitor="val_accuracy",
-                  direction="maximize", epochs=12, n_trials=%(trials)d, seed=3, max_retries=50, keep_models=0,
-                  pruner=optuna.pruners.NopPruner())
-""",
-}
-TRIAL_S = {"toy": 1.6, "keras": 12.0}  # about, on an idle machine
 ACTIONS = {
     "kill a parent": 3,
     "terminate a parent": 3,
@@ -121,9 +45,13 @@ ACTIONS = {
     "kill a trial": 4,
     "terminate a trial": 2,
     "stop a trial": 3,
+    "kill a group": 2,
     "kill a process server": 1,
     "restart the database": 1,
+    "garble an attribute": 2,
 }
+
+GARBAGE = ("{", "null", "[]", "1e999", '"\\u001b[2J"', '{"threads": "../../.."}', "")
 
 
 @dataclass
@@ -181,12 +109,19 @@ class Drill:
         assert parent.process is not None
         if what == "database":
             self._restart_database()
+        elif what == "attribute":
+            self._garble_attribute()
         else:
-            found = {"parent": [psutil.Process(parent.process.pid)], "trial": parent.trials()}
+            found = {"parent": [psutil.Process(parent.process.pid)], "trial": parent.trials(), "group": parent.trials()}
             victims = found.get(what, parent.servers())
             if not victims:
                 return
-            self._signal(self.chance.choice(victims), verb)
+            victim = self.chance.choice(victims)
+            if what == "group":
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(victim.pid, signal.SIGKILL)
+            else:
+                self._signal(victim, verb)
         self.done[action] += 1
 
     def let_go_on(self, everything: bool = False) -> None:
@@ -238,8 +173,8 @@ class Drill:
 
     def _start(self, parent: Parent) -> subprocess.Popen[bytes]:
         run_dir = self.folder / (f"machine-{parent.number}" if self.has_machines else "runs")
-        command = [sys.executable, "-m", "autotune", "run", str(self.study_file), "--storage", self.url]
-        command += ["--run-dir", str(run_dir), "--workers", str(self.slots), "--lease", str(LEASE_S)]
+        options = ["--storage", self.url, "--workers", str(self.slots), "--lease", str(LEASE_S)]
+        command = run_command(self.study_file, run_dir, *options)
         with parent.log.open("ab") as log:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -250,6 +185,25 @@ class Drill:
                 self._continue_at.append((time.monotonic() + self.chance.uniform(0.5, 2.5 * LEASE_S), victim))
             else:
                 victim.send_signal(signal.SIGKILL if verb == "kill" else signal.SIGTERM)
+
+    def _garble_attribute(self) -> None:
+        """Write what nobody expects into an attribute of a copy of the study, or of one of its trials."""
+        if "other" not in optuna.get_all_study_names(self.url):
+            if not self.trials():
+                return
+            optuna.copy_study(
+                from_study_name="chaos", from_storage=self.url, to_storage=self.url, to_study_name="other"
+            )
+        of, kind = self.chance.choice(["study", "trial"]), self.chance.choice(["user", "system"])
+        engine = sqlalchemy.create_engine(self.url, poolclass=sqlalchemy.NullPool)
+        study = "(SELECT study_id FROM studies WHERE study_name = 'other')"
+        whose = f"IN (SELECT trial_id FROM trials WHERE study_id = {study})" if of == "trial" else f"= {study}"
+        with engine.begin() as connection:
+            table = f"{of}_{kind}_attributes"
+            keys = connection.exec_driver_sql(f"SELECT DISTINCT key FROM {table} WHERE {of}_id {whose}").scalars().all()
+            if keys:
+                update = sqlalchemy.text(f"UPDATE {table} SET value_json = :value WHERE key = :key AND {of}_id {whose}")
+                connection.execute(update, {"value": self.chance.choice(GARBAGE), "key": self.chance.choice(keys)})
 
     def _restart_database(self) -> None:
         self.server.stop("immediate" if self.chance.random() < 0.5 else "fast")
@@ -277,6 +231,9 @@ def main() -> int:
             _disturb(drill, options)
             drill.wait()
             problems = _audit(drill, options.trials)
+            n_losses = max(1, int(options.seconds / 60))
+            study = STUDIES[options.study] % {"trials": n_losses + 2}
+            problems += lose_databases(Path(folder) / "files", study, n_losses + 2, n_losses)
         finally:
             drill.kill_all()
     for problem in problems:
@@ -316,6 +273,8 @@ def _audit(drill: Drill, n_trials: int) -> list[str]:
     print(f"Trained to the end: {len(ends)} trials, {sum(ends.values())} times")
     if set(ends) != complete or (twice and not drill.has_machines):
         problems.append(f"every trial was trained to its end once: {twice}, {set(ends) ^ complete}")
+    problems += [f"nothing is left behind: {process}" for process in left_behind(drill.folder)]
+    problems += _look(drill)
     for parent in drill.parents:
         output = parent.log.read_text(errors="replace")
         # SIGTERM in the first moments of Python itself ends it in Python's way.
@@ -326,35 +285,15 @@ def _audit(drill: Drill, n_trials: int) -> list[str]:
             problems.append(f"parent {parent.number} has nothing to complain of:\n{output[-3000:]}")
         if drill.server.password in output:
             problems.append(f"parent {parent.number} keeps the password to itself")
-    return problems + _compare_with_quiet_run(drill, [t for t in trials if t.state == TrialState.COMPLETE])
+    return problems + compare_with_quiet_run(drill.study_file, [t for t in trials if t.state == TrialState.COMPLETE])
 
 
-def _compare_with_quiet_run(drill: Drill, disturbed: list[FrozenTrial]) -> list[str]:
-    """Run the same configurations, with the same numbers and the same seed, in peace, and compare bit for bit."""
-    storage = f"sqlite:///{drill.folder}/quiet.db"
-    direction = "minimize" if "minimize" in drill.study_file.read_text() else "maximize"
-    study = optuna.create_study(study_name="chaos", storage=storage, direction=direction)
-    by_number = {trial.number: trial for trial in disturbed}
-    numbers = range(max(by_number, default=-1) + 1)
-    for number in numbers:
-        study.enqueue_trial(by_number[number].params if number in by_number else {})
-    command = [sys.executable, "-m", "autotune", "run", str(drill.study_file), "--storage", storage]
-    command += ["--run-dir", str(drill.folder / "quiet"), "--trials", str(len(numbers))]
-    command += ["--workers", str(2 if drill.is_keras else 8)]
+def _look(drill: Drill) -> list[str]:
+    command = [sys.executable, "-m", "autotune", "status", "--storage", drill.url, "--run-dir", str(drill.folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        return [f"the quiet run ends with 0: {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"]
-    different = [
-        f"trial {quiet.number} is the same:\n    {_numbers(quiet)}\n    {_numbers(by_number[quiet.number])}"
-        for quiet in optuna.load_study(study_name="chaos", storage=storage).get_trials()
-        if quiet.number in by_number and _numbers(quiet) != _numbers(by_number[quiet.number])
-    ]
-    print(f"Equal, bit for bit, to a quiet run: {len(disturbed) - len(different)} of {len(disturbed)} trials")
-    return different[:5]
-
-
-def _numbers(trial: FrozenTrial) -> tuple[object, ...]:
-    return trial.params, trial.values, trial.intermediate_values
+    if done.returncode == 0 and "chaos" in done.stdout and "Traceback" not in done.stderr:
+        return []
+    return [f"`autotune status` shows what can be read: {done.returncode}\n{done.stdout}{done.stderr[-2000:]}"]
 
 
 if __name__ == "__main__":

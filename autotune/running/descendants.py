@@ -4,9 +4,10 @@ A trial process leads a session of its own, so that a signal to its process grou
 adopts what its own children leave behind (it is a "child subreaper", see prctl(2)), and so does the fork server: what
 the server adopts comes from trials that have ended.
 
-What is covered on Linux: every process, also one in a session of its own, whoever is killed. What is not: a process
-with an environment of its own, in a session of its own, when the fork server itself is killed. On other platforms: the
-trial's process group, where there are such.
+What is covered on Linux: every process, also one in a session of its own, whoever is killed; where the fork server and
+its parent are killed at once, the next run on the machine ends what they have left. What is not: a process that has
+been given another environment, when the fork server itself is killed. On other platforms: the trial's process group,
+where there are such.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 MARK = "AUTOTUNE_FORK_SERVER"  # in the environment of all processes below a fork server
@@ -74,14 +76,23 @@ def end_orphans(leaders: Iterable[int]) -> None:
     _end(orphans)
 
 
+def new_mark() -> str:
+    """Return what a fork server of this process, and all processes below it, can be known by."""
+    return f"{os.getpid()}-{_started(os.getpid())}-{uuid.uuid4().hex}"
+
+
 def end_marked(mark: str) -> None:
     """End every process of this user in whose environment `MARK` is `mark`."""
-    entry = f"{MARK}={mark}".encode()
+    _end(lambda: [pid for pid, found in _marked() if found == mark])
 
-    def marked() -> list[int]:
-        return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit() and _has(path, entry)]
 
-    _end(marked)
+def end_forsaken() -> None:
+    """End every process of this user that is marked, and whose mark was made by a process that has ended."""
+
+    def forsaken() -> list[int]:
+        return [pid for pid, mark in _marked() if not _is_alive(mark)]
+
+    _end(forsaken)
 
 
 def _end(find: Callable[[], list[int]]) -> None:
@@ -105,8 +116,27 @@ def _children() -> set[int]:
     return found
 
 
-def _has(process: Path, entry: bytes) -> bool:
+def _marked() -> Iterator[tuple[int, str]]:
+    """Yield the processes of this user that have a mark, and the mark, as far as numbers of processes mean the same."""
+    here = os.readlink("/proc/self/ns/pid")
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # it has ended, is another user's, or no process at all
+            entries = (process / "environ").read_bytes().split(b"\0")
+            mark = next((entry for entry in entries if entry.startswith(MARK.encode() + b"=")), None)
+            if mark is not None and os.readlink(process / "ns/pid") == here:
+                yield int(process.name), mark.decode(errors="replace").partition("=")[2]
+
+
+def _is_alive(mark: str) -> bool:
+    """Say whether the process lives that has made a mark; yes if nobody can say."""
+    pid, _, rest = mark.partition("-")
+    return not pid.isdigit() or _started(int(pid)) == rest.partition("-")[0]
+
+
+def _started(pid: int) -> str:
+    """Return when a process was started, in ticks since the machine was; empty if it has ended."""
     try:
-        return entry in (process / "environ").read_bytes().split(b"\0")
-    except OSError:  # it has ended, or is another user's
-        return False
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # see proc(5)
+    except OSError:
+        return ""
+    return "" if state in "ZX" else fields[18]

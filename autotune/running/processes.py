@@ -11,14 +11,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-import uuid
 from collections.abc import Mapping
 from multiprocessing.connection import Connection, wait
 from typing import Protocol
 
 import cloudpickle
 
-from autotune.running.descendants import MARK, end_group, end_marked, lead_session, signal_group
+from autotune.running.descendants import MARK, end_forsaken, end_group, end_marked, lead_session, new_mark, signal_group
 from autotune.running.fork_server import NUMBER, REQUEST
 from autotune.running.trial_process import Task, serve_one
 
@@ -154,7 +153,8 @@ class ForkServer:
         socket.send_fds(self._requests, request, [connection.fileno(), status])
 
     def _start_server(self) -> None:
-        self._marks.append(uuid.uuid4().hex)
+        end_forsaken()
+        self._marks.append(new_mark())
         self._requests, theirs = socket.socketpair()
         command = [sys.executable, "-m", "autotune.running.fork_server", str(theirs.fileno()), *self._preload]
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)

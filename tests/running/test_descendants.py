@@ -168,8 +168,9 @@ def test_what_trials_have_started_ends_when_their_server_is_killed(
         assert file.read() == b""
 
 
-@FORK_SERVER_ONLY
-def test_what_trials_have_started_ends_when_the_parent_is_killed(held: Path, script: Callable[..., Any]) -> None:
+@pytest.fixture
+def parent(held: Path, script: Callable[..., Any]) -> Any:
+    """Give a parent at work, whose trial has left behind processes that hold `held`."""
     code = f"""
 import os, signal, sys
 from pathlib import Path
@@ -180,10 +181,32 @@ process = ForkServer((), {{}}).start(_left_behind(Path({str(held)!r}), signal.pa
 print(process.connection.recv(), flush=True)
 signal.pause()
 """
-    parent = script(code)
+    return script(code)
+
+
+@FORK_SERVER_ONLY
+def test_what_trials_have_started_ends_when_the_parent_is_killed(held: Path, parent: Any) -> None:
     with held.open("rb") as file:
         assert parent.stdout.readline() == "ready\n"
         parent.kill()
+        assert file.read() == b""
+
+
+@FORK_SERVER_ONLY
+def test_the_next_run_ends_what_is_left_where_parent_and_server_were_killed_at_once(
+    fork_server: ForkServer, held: Path, parent: Any
+) -> None:
+    with held.open("rb") as file:
+        assert parent.stdout.readline() == "ready\n"
+        (server,) = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        os.kill(parent.pid, signal.SIGSTOP)  # so that it does not notice
+        os.kill(int(server), signal.SIGKILL)
+        parent.kill()
+        parent.wait()
+        os.set_blocking(file.fileno(), False)
+        assert file.read() is None  # somebody holds it
+        os.set_blocking(file.fileno(), True)
+        assert fork_server.start(lambda _: None).exit_status() == 0
         assert file.read() == b""
 
 
