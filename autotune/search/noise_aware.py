@@ -20,13 +20,13 @@ Wald 1945, "Sequential Tests of Statistical Hypotheses", for how few epochs can 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from statistics import NormalDist, fmean
+from statistics import NormalDist
 from typing import Any
 
 import optuna
@@ -42,6 +42,8 @@ from autotune.search.storage_view import all_trials
 _TOWARDS_BEST = 1 / 3  # of the way from the median to the best level
 _DOUBT = 1.1  # a trial is given the benefit of so many standard deviations of its level
 _CLEAR = 0.25  # noise that is a smaller part than this of what the best is ahead needs no averaging over more reports
+_LONGEST = 32  # where so many reports in a row do not tell, all do
+_MOST_STEPS = 60  # to find the noise at
 _QUARTILES_APART = 1.349  # standard deviations, of a normal distribution
 _WHOLE = None  # in place of w: all reports so far
 
@@ -118,8 +120,14 @@ class _Curve:
 
     def levels(self, w: int | None) -> list[float]:
         """Return the level at each step: the best mean so far of w reports in a row, or the mean of all so far."""
-        means = [fmean(self.values[max(0, n - w) if w else 0 : n]) for n in range(1, len(self.values) + 1)]
-        return means if w is None else [*means[: w - 1], *accumulate(means[w - 1 :], max)]
+        if w == 1:  # as they are: sums would round them
+            return list(accumulate(self.values, max))
+        sums = [0.0, *accumulate(self.values)]
+        if w is None:
+            return [total / n for n, total in enumerate(sums[1:], start=1)]
+        first = [sums[n] / n for n in range(1, min(w, len(sums)))]
+        whole = ((after - before) / w for before, after in zip(sums, sums[w:], strict=False))
+        return [*first, *accumulate(whole, max)]
 
     def differences(self) -> list[tuple[int, float]]:
         """Return steps and third differences there, as far apart as reports are; second ones of three reports."""
@@ -158,7 +166,8 @@ class _Peers:
 
     def __init__(self) -> None:
         self._trials: list[FrozenTrial] = []
-        self._differences: defaultdict[int, _Ordered] = defaultdict(_Ordered)
+        self._differences: dict[int, _Ordered] = {}
+        self._steps: list[int] = []  # where there are differences, in order
         self._levels: defaultdict[tuple[int, int | None], defaultdict[int, _Ordered]]
         self._levels = defaultdict(lambda: defaultdict(_Ordered))
         self._n_seen: defaultdict[tuple[int, int | None], int] = defaultdict(int)
@@ -168,6 +177,9 @@ class _Peers:
             return
         self._trials.append(trial)
         for step, difference in _curve_of(trial, 1).differences():
+            if step not in self._differences:
+                insort(self._steps, step)
+                self._differences[step] = _Ordered()
             self._differences[step].add(difference)
 
     def levels(self, step: int, sign: int, w: int | None) -> list[float]:
@@ -183,8 +195,9 @@ class _Peers:
     def sigma(self, step: int) -> float:
         """Return the standard deviation of a report at steps from half to twice this one; 0 if nothing is known."""
         n, total = 0, 0.0
-        for at, differences in self._differences.items():
-            known = differences.all() if step / 2 <= at <= step * 2 else []
+        near = self._steps[bisect_left(self._steps, step / 2) : bisect_right(self._steps, step * 2)]
+        for at in near[:: 1 + len(near) // _MOST_STEPS]:
+            known = self._differences[at].all()
             if len(known) > 1:
                 spread = (_quantile(known, 0.75) - _quantile(known, 0.25)) / _QUARTILES_APART
                 n, total = n + len(known), total + len(known) * spread**2
@@ -216,7 +229,7 @@ class _AtStep:
     def window(self) -> int | None:
         """Return of how many reports the mean is exact enough to tell the best from the median trial."""
         w = 1
-        while w < self._n_reports:
+        while w < min(self._n_reports, _LONGEST):
             if self.sigma_of_mean(w) <= _CLEAR * self._ahead(w):
                 return w
             w *= 2
