@@ -119,14 +119,19 @@ class PipedTrial(BaseTrial):
             why = error.happened if isinstance(error, SearchSpaceError) else str(error)
             text = f"the user attribute {key!r} is left out: {why}; numbers, strings, lists and dicts can be kept"
             print(text)
-            self.note(text)
+            self.note(text, once=f"user attribute {key!r}")
 
     def set_constraint(self, key: str, value: float) -> None:
         self._ask("set_constraint", key, as_float(value))
 
-    def note(self, text: str) -> None:
-        """Tell the person in front of the run something about this trial, in any thread. Optuna's own trials cannot."""
-        self._exchange(Request("note", (text,)))
+    def note(self, text: str, once: str | None = None) -> None:
+        """Tell the person in front of the run something about this trial, in any thread. Optuna's own trials cannot.
+
+        Args:
+            text: What.
+            once: What names it among all that the trials of a run tell, if it is to be told of one of them only.
+        """
+        self._exchange(Request("note", (text, once)))
 
     def has_reported(self) -> bool:
         """Say whether this trial has reported before, here or elsewhere. Optuna's own trials cannot."""

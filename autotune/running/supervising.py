@@ -71,6 +71,7 @@ class Supervisor:
     monitor: str | None = None
     given: GivenTrials | None = None
     damaged_rows: Callable[[optuna.Trial], DamagedStoreError | None] = lambda trial: None
+    _told: set[str | None] = field(default_factory=set)
     _comparing_losses: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self, slot: Slot, trial: optuna.Trial, folder: TrialFolder, steps: set[int]) -> Supervision | None:
@@ -97,7 +98,10 @@ class Supervisor:
     def answer(self, slot: Slot, trial: optuna.Trial, request: Request, steps: set[int]) -> tuple[str, object]:
         """Do what a trial process asks for, and return what it is told."""
         if request.name == "note":
-            self.observer(Note(trial.number, str(request.args[0])))
+            text, once = request.args
+            if once is None or once not in self._told:
+                self._told.add(once)
+                self.observer(Note(trial.number, str(text)))
             return "value", None
         if not self.claims.holds(trial.number):
             raise NotOursError

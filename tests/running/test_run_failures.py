@@ -59,8 +59,8 @@ def test_a_trial_is_not_lost_for_a_remark_that_cannot_be_kept(study_file: StudyF
             return np.array([0.25])
     """
     events: list[Event] = []
-    study = autotune.run(study_file(code), run_dir=run_dir, workers=1, n_trials=1, observer=events.append)
-    (trial,) = study.get_trials()
+    study = autotune.run(study_file(code), run_dir=run_dir, workers=1, n_trials=2, observer=events.append)
+    trial, _ = study.get_trials()
     assert (trial.value, trial.intermediate_values, trial.user_attrs["seconds"]) == (0.25, {1: 0.5}, 1.0)
     assert "own" not in trial.user_attrs
     (note,) = (event for event in events if isinstance(event, Note))

@@ -85,7 +85,7 @@ def supervise(world: World, timeout_s: float | None, answer_s: float = 0.0) -> O
 
 
 DONE = Outcome("complete", 0.5)
-NOTE = Request("note", ("an answer takes long",))
+NOTE = Request("note", ("an answer takes long", None))
 
 
 def test_a_trial_that_hangs_is_ended_after_its_time(world: World) -> None:
