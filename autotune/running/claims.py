@@ -23,8 +23,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.parsing import parsed_or_none
 from autotune.running.bookkeeping import Books, has_begun, is_fresh, is_spent
-from autotune.running.budget import FINISHED, Budget
+from autotune.running.budget import Budget
 from autotune.running.configurations import Configurations
+from autotune.running.late_writes import LateWrites
 from autotune.running.leases import Lease
 from autotune.running.ownership import Owner, is_foreign, is_ours, make_ours, mark_of
 from autotune.running.shared_trials import SharedTrials
@@ -76,7 +77,8 @@ class Claims:
         self._lease = lease
         self._study_id = storage.get_study_id_from_name(study.study_name)
         self._shared = SharedTrials(storage, self._study_id)
-        self._view = StorageView(study, self._shared)
+        self._late = LateWrites(self._may_write)
+        self._view = StorageView(study, self._shared, writer=self._late)
         self._finished = FinishedTrials(partial(Books, budget))
         self.configurations = (
             Configurations(self._shared, self._finished, owner) if budget.n_trials is not None else None
@@ -133,14 +135,6 @@ class Claims:
             return False
         return all(t.state.is_finished() or is_fresh(t) for t in self._counted())
 
-    def other_attribute(self, key: str, value: object, number: int) -> FrozenTrial | None:
-        """Return a trial at work, or with results, that has another value of a user attribute than trial `number`."""
-        for trial in self._shared.trials():
-            is_another = trial.number != number and trial.state in (TrialState.RUNNING, *FINISHED)
-            if (is_another or trial.intermediate_values) and trial.user_attrs.get(key, value) != value:
-                return trial
-        return None
-
     def holds(self, number: int) -> bool:
         """Say whether a trial that was claimed here is still this parent's to write to."""
         if self._lease is not None and self._lease.is_fresh() and number not in self._doubtful:
@@ -163,7 +157,7 @@ class Claims:
 
     def put_back(self, number: int) -> None:
         """Let a RUNNING trial of this parent wait, as itself: with its number, parameters and reports."""
-        trial = self._trial(number)
+        trial = self._settled(number)
         if self._owner.is_mine(trial):
             with contextlib.suppress(UpdateFinishedTrialError):  # somebody else has just ended it
                 self._set_waiting(trial._trial_id)
@@ -174,7 +168,7 @@ class Claims:
         Returns:
             Whether it waits.
         """
-        trial = self._trial(number)
+        trial = self._settled(number)
         if trial.state != TrialState.RUNNING:
             return True
         steps = len(trial.intermediate_values)
@@ -272,6 +266,7 @@ class Claims:
         return not isinstance(sampler, SeededSampler) or sampler.room(self._as_shared()) > more
 
     def _claim(self, trial: FrozenTrial) -> bool:
+        self._late.forget(trial._trial_id)
         if not is_ours(trial):
             make_ours(self._storage, trial._trial_id)
         with self._lock:
@@ -287,10 +282,7 @@ class Claims:
         return True
 
     def _is_far_from_end(self) -> bool:
-        """Say whether there is so much to do that slots need not make trials one after the other.
-
-        Then nothing waits, and any number of parents can make trials at the same time without making one too many.
-        """
+        """Say whether nothing waits, and any number of parents can make trials at once without one too many."""
         if self._lease is None or not self._seems_far_from_end(self._lease.slots):
             return False
         return not self._others_made_trials() or self._seems_far_from_end(self._lease.slots)
@@ -384,6 +376,17 @@ class Claims:
         with self._lock:
             if self._held.get(number) != "ending":  # else its slot is not done with it, and releases it
                 self._held.pop(number, None)
+
+    def _may_write(self, trial_id: int) -> bool:
+        trial = self._shared.trial(trial_id)
+        return trial is None or self.holds(trial.number)
+
+    def _settled(self, number: int) -> FrozenTrial:
+        """Return a trial as it is stored, after all that this parent had to write to it."""
+        trial_id = self._id(number)
+        with contextlib.suppress(UpdateFinishedTrialError):  # as its state says
+            self._late.settle(trial_id)
+        return self._storage.get_trial(trial_id)
 
     def _trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))

@@ -8,6 +8,7 @@ one worker sees what it would see without this, whatever the clock says.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from autotune.search import Change
 
 _SHARE = 0.05  # of the time, at most, that goes into reading
 _MAX_AGE_S = 1.0
+_PATIENCE_S = 1.0  # with a storage that does not answer, before going on with what is known
 
 
 class SharedTrials:
@@ -43,11 +45,12 @@ class SharedTrials:
         self._held: dict[int, FrozenTrial] = {}  # by id; nobody else writes to these
         self._newer: dict[int, FrozenTrial] = {}  # by number: made or ended here, perhaps since the last reading began
         self._good_until = float("-inf")
+        self._n_forgotten = 0
 
     def trials(self) -> Sequence[FrozenTrial]:
         """Return all trials, by their numbers."""
         if self._clock() >= self._good_until:
-            self._read()
+            self._read_again()
         with self._lock:
             n_known = len(self._trials)
             held = {trial.number: trial for trial in self._held.values() if trial.number < n_known}
@@ -93,17 +96,29 @@ class SharedTrials:
 
     def forget(self) -> None:
         """Read all anew when the trials are asked for next."""
-        self._good_until = float("-inf")
+        with self._lock:
+            self._n_forgotten += 1
+            self._good_until = float("-inf")
+
+    def _read_again(self) -> None:
+        """Read all trials. Where it takes long, threads go on meanwhile with what was read before, if that is good."""
+        if self._good_until == float("-inf"):
+            self._read()
+        elif not self._reading.locked():
+            reading = threading.Thread(target=self._read_if_possible, name="autotune-read", daemon=True)
+            reading.start()
+            reading.join(_PATIENCE_S)
+
+    def _read_if_possible(self) -> None:
+        with contextlib.suppress(Exception):  # reason: whoever has to know what is stored reads by itself, and hears it
+            self._read()
 
     def _read(self) -> None:
-        """Read all trials; meanwhile the other threads go on with what was read before, if anything was."""
-        if not self._reading.acquire(blocking=self._good_until == float("-inf")):
-            return
-        try:
+        with self._reading:
             if self._clock() < self._good_until:
                 return  # somebody else has just done it
             with self._lock:
-                old = dict(self._newer)
+                old, n_forgotten = dict(self._newer), self._n_forgotten
             began = self._clock()
             trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
             now = self._clock()
@@ -114,9 +129,8 @@ class SharedTrials:
                         del self._newer[number]
                 for number in sorted(self._newer):
                     self._put(self._newer[number])
-            self._good_until = now + min((now - began) / _SHARE, _MAX_AGE_S)
-        finally:
-            self._reading.release()
+                if self._n_forgotten == n_forgotten:
+                    self._good_until = now + min((now - began) / _SHARE, _MAX_AGE_S)
 
     def _put(self, trial: FrozenTrial) -> None:
         """Put a trial in its place; one whose predecessors are not known yet has none until these are."""

@@ -14,9 +14,11 @@ from multiprocessing.connection import Connection
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
 
 from autotune.errors import DamagedStoreError, TrainingError
 from autotune.failures import last_line
+from autotune.running.budget import FINISHED
 from autotune.running.claims import Claims
 from autotune.running.events import FoldFinished, Note, Observer, StepReported
 from autotune.running.given_trials import GivenTrials, OutsideError
@@ -133,7 +135,11 @@ class Supervisor:
         return configurations.suggested(trial, partial(answer, trial, request))
 
     def _refuse_other_loss(self, trial: optuna.Trial, loss: str) -> None:
-        other = self.claims.other_attribute(MONITORED_LOSS, loss, trial.number)
+        others = (t for t in self.claims.known_trials() if t.user_attrs.get(MONITORED_LOSS, loss) != loss)
+        at_work = (TrialState.RUNNING, *FINISHED)
+        other = next(
+            (t for t in others if t.intermediate_values or (t.number != trial.number and t.state in at_work)), None
+        )
         if other is not None:
             raise TrainingError(
                 f"the study monitors its loss, which is not the same in all trials.\n"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import datetime
+import math
 from collections.abc import Callable, Container, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import optuna
@@ -27,6 +29,26 @@ class TrialsReader(Protocol):
 
     def note(self, trial_id: int, change: Change) -> None:
         """Take notice of what has just been written to a trial."""
+
+
+class TrialsWriter(Protocol):
+    """When what a trial reports is written to its storage."""
+
+    def write(self, trial_id: int, write: Callable[[], None]) -> None:
+        """Have something written to a trial: now, or later in the same order."""
+
+    def settle(self, trial_id: int) -> None:
+        """Have all written, at the latest now, that was to be written to a trial."""
+
+
+class WritesAtOnce:
+    """Writes now."""
+
+    def write(self, trial_id: int, write: Callable[[], None]) -> None:
+        write()
+
+    def settle(self, trial_id: int) -> None:
+        return None
 
 
 class MappedTrials:
@@ -79,12 +101,18 @@ class StorageView(BaseStorage):
         study: The study.
         reader: Where its trials are read from.
         directions: What its objectives are shown as; None for what they are.
+        writer: When reports, and attributes that are numbers or the pruner's, are written; None for at once.
     """
 
     def __init__(
-        self, study: optuna.Study, reader: TrialsReader, directions: Sequence[StudyDirection] | None = None
+        self,
+        study: optuna.Study,
+        reader: TrialsReader,
+        directions: Sequence[StudyDirection] | None = None,
+        writer: TrialsWriter | None = None,
     ) -> None:
         self._study = study
+        self._writer = writer or WritesAtOnce()
         self._directions = list(directions or study.directions)
         self._storage = study._storage
         self._reader = reader
@@ -109,6 +137,7 @@ class StorageView(BaseStorage):
         self._note(trial_id, "distributions", param_name, distribution)
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        self._writer.settle(trial_id)
         is_set = self._storage.set_trial_state_values(trial_id, state, values)
 
         def change(trial: FrozenTrial) -> FrozenTrial:
@@ -122,15 +151,20 @@ class StorageView(BaseStorage):
         return is_set
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        self._storage.set_trial_intermediate_value(trial_id, step, intermediate_value)
+        write = partial(self._storage.set_trial_intermediate_value, trial_id, step, intermediate_value)
+        self._writer.write(trial_id, write)
         self._note(trial_id, "intermediate_values", step, intermediate_value)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._storage.set_trial_user_attr(trial_id, key, value)
+        write = partial(self._storage.set_trial_user_attr, trial_id, key, value)
+        if _is_numeric(value):
+            self._writer.write(trial_id, write)
+        else:  # a storage may refuse it, which the caller is to hear
+            write()
         self._note(trial_id, "user_attrs", key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        self._storage.set_trial_system_attr(trial_id, key, value)
+        self._writer.write(trial_id, partial(self._storage.set_trial_system_attr, trial_id, key, value))
         self._note(trial_id, "system_attrs", key, value)
 
     def get_study_id_from_name(self, study_name: str) -> int:
@@ -186,6 +220,13 @@ def all_trials(study: optuna.Study) -> Sequence[FrozenTrial]:
     if isinstance(storage, StorageView):
         return storage._reader.trials()
     return storage.get_all_trials(study._study_id, deepcopy=False)
+
+
+def _is_numeric(value: Any) -> bool:
+    """Say whether a value is a number, or a list of numbers or of such lists: every storage takes those."""
+    if isinstance(value, list):
+        return all(map(_is_numeric, value))
+    return isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _copied(trial: FrozenTrial) -> FrozenTrial:

@@ -166,6 +166,7 @@ def train_trial(
         finished = checkpoint.finished if checkpoint else ()
         if checkpoint:
             timer.go_on_from(checkpoint)
+            _report_again(trial, spec, checkpoint, len(folds))
         for number in range(len(finished), len(folds)):
             train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
             job = FoldJob(
@@ -181,6 +182,8 @@ def train_trial(
             note_folds(trial, finished, len(folds))
             if number > 0:
                 _report_folds(trial, finished, spec.epochs)
+                if trial.should_prune():
+                    raise optuna.TrialPruned(f"pruned after {len(finished)} folds")
         value = fmean(score.value for score in finished)
         if events:
             events.write_value(str(spec.monitor), value, max(map(len, finished[-1].history.values())))
@@ -271,12 +274,21 @@ def _batch_sizes(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) ->
     return shared(size, n_devices, len(job.train)), shared(validation, n_devices, len(job.validation))
 
 
+def _report_again(trial: optuna.Trial, spec: StudySpec, checkpoint: Checkpoint, n_folds: int) -> None:
+    """Report what a parent that was killed may not have written down yet; what is there already is passed over."""
+    values, finished = checkpoint.histories[0].metrics.get(str(spec.monitor), []), checkpoint.finished
+    for epoch, value in enumerate(values if finished else values[:-1], start=1):  # the last one is judged anew
+        trial.report(value, epoch)
+    if finished:
+        note_folds(trial, finished, n_folds)
+    for n in range(2, len(finished) + 1):
+        _report_folds(trial, finished[:n], spec.epochs)
+
+
 def _report_folds(trial: optuna.Trial, finished: tuple[FoldScore, ...], epochs: int) -> None:
     """Report the mean of the finished folds, at the steps after the first fold's epochs."""
     epochs = max(epochs, *map(len, finished[0].history.values()))  # `fit` may ask for more than the study
     trial.report(fmean(score.value for score in finished), epochs + len(finished) - 1)
-    if trial.should_prune():
-        raise optuna.TrialPruned(f"pruned after {len(finished)} folds")
 
 
 def _save_model(model: keras.Model, folder: TrialFolder) -> None:

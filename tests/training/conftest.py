@@ -31,11 +31,13 @@ class Watched:
         reports: What this process reported, by step.
         interrupt_after: The step whose report ends the process; None for none.
         prune_after: The step after which the pruner says so; None for none.
+        is_lost: Whether the parent is killed before it has written down what it is told.
     """
 
     trial: optuna.Trial
     interrupt_after: int | None = None
     prune_after: int | None = None
+    is_lost: bool = False
     reports: dict[int, float] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
@@ -44,10 +46,14 @@ class Watched:
     def report(self, value: float, step: int) -> None:
         assert step not in self.reports, f"step {step} is reported twice"
         self.reports[step] = value
-        if step not in self.trial.study.trials[self.trial.number].intermediate_values:
+        if not self.is_lost and step not in self.trial.study.trials[self.trial.number].intermediate_values:
             self.trial.report(value, step)
         if step == self.interrupt_after:
             raise Interrupted
+
+    def set_user_attr(self, key: str, value: Any) -> None:
+        if not self.is_lost:
+            self.trial.set_user_attr(key, value)
 
     def should_prune(self) -> bool:
         return self.prune_after is not None and self.prune_after in self.reports

@@ -243,3 +243,28 @@ def test_a_checkpoint_of_another_study_seed_is_not_used(bench: Bench, study_of: 
     bench.train(study_of(epochs=1, seed=5))
     assert bench.checkpoint(study_of(seed=5)) is not None
     assert bench.checkpoint(study_of()) is None
+
+
+@pytest.mark.parametrize("k", [None, 3])
+def test_what_was_reported_and_not_written_down_is_reported_again(
+    k: int | None,
+    new_bench: Callable[[], Bench],
+    study_of: StudyOf,
+    power: Power,
+    interrupted: type[BaseException],
+) -> None:
+    batches_of_fold = 2 * 4  # two epochs of 160 or 134 rows
+    spec = stateful_study(study_of, power, epochs=2, **({"k": k} if k else {}))
+    bench, whole = new_bench(), new_bench()
+    whole.study.enqueue_trial({"dropout": 0.3, "rate": 0.01})
+    whole.train(spec)
+    enqueue_same(bench, whole)
+    power.batches_left = 2 * batches_of_fold - 2 if k else batches_of_fold - 1
+    with pytest.raises(interrupted):
+        bench.train(spec, is_lost=True)
+    power.batches_left = None
+    assert not bench.study.trials[0].intermediate_values
+    bench.train(spec)
+    found, expected = bench.study.trials[0], whole.study.trials[0]
+    assert found.intermediate_values == expected.intermediate_values
+    assert found.user_attrs.get("fold_values") == expected.user_attrs.get("fold_values")
