@@ -98,6 +98,8 @@ def _end_at_once_on_signals() -> None:
 def _end_at_once(number: int, frame: object) -> None:
     if sys.stdout.isatty():
         os.write(sys.stdout.fileno(), b"\x1b[?25h\n")  # the cursor that live progress hides
+    with contextlib.suppress(OSError, ValueError):  # nobody reads any more
+        os.write(sys.stderr.fileno(), f"Stopped by {signal.Signals(number).name}.\n".encode())
     os._exit(STOPPED)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -160,6 +161,18 @@ def test_datasets_says_what_is_there_and_how_to_get_the_rest(here: Path) -> None
 def test_a_missing_study_file_is_plain(here: Path) -> None:
     expect_usage_error(autotune("run", "nowhere.py"), "nowhere.py", "No such file")
     expect_usage_error(autotune("run", here), "directory")
+
+
+def test_a_command_that_is_stopped_before_it_has_begun_says_so(here: Path) -> None:
+    os.mkfifo(here / "slow.py")
+    command = [sys.executable, "-m", "autotune", "run", "slow.py"]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        open(here / "slow.py", "w"),  # which waits until the command reads it
+    ):
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate()
+    assert (process.returncode, printed, said) == (130, "", "Stopped by SIGINT.\n")
 
 
 def test_a_syntax_error_in_the_study_file_is_plain(here: Path) -> None:

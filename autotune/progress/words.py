@@ -30,12 +30,19 @@ def _words_of(event: RunStarted | Note | TrialEnded, tally: Tally) -> str:
     of = tally.run.n_trials if tally.run else 0
     value = f" {event.value:.6g}" if event.value is not None else ""
     reason = f" ({event.reason})" if event.reason else ""
-    n_epochs = event.steps if tally.run and tally.run.epochs else 0
-    steps = f" after {n_epochs} epoch{'s' if n_epochs > 1 else ''}" if n_epochs else ""
     params = " ".join(f"{name}={_short(value)}" for name, value in event.params.items())
-    end = f"{event.state}{value}{reason}{steps}, {event.seconds:.1f} s"
+    end = f"{event.state}{value}{reason}{_after(event, tally)}, {event.seconds:.1f} s"
     told = "; ".join(filter(None, [event.why, params]))  # why first: a terminal cuts a line that is too long
     return f"[{tally.finished}/{of}] trial {event.number} {end}: {told}"
+
+
+def _after(event: TrialEnded, tally: Tally) -> str:
+    """Return how far a trial of a Keras study came: its reports are epochs within the first fold only."""
+    is_of_folds = event.finished_folds > 0
+    n = event.finished_folds if is_of_folds else event.steps
+    if not n or tally.run is None or not tally.run.epochs:
+        return ""
+    return f" after {n} {'fold' if is_of_folds else 'epoch'}{'s' if n > 1 else ''}"
 
 
 def running_line(tally: Tally) -> str:

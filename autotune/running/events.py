@@ -110,6 +110,7 @@ class TrialEnded:
         finished: How many trials of the study are finished now, by all parents; None if nobody has counted.
         why: Why it failed, in a line.
         phases: What the slot has spent its seconds with, if its process has told: they add up to `seconds`.
+        finished_folds: How many folds it has finished; 0 if it has only one.
     """
 
     slot: int
@@ -123,6 +124,7 @@ class TrialEnded:
     finished: int | None = None
     why: str = ""
     phases: Mapping[Phase, float] = field(default_factory=dict)
+    finished_folds: int = 0
 
 
 Event = Union[RunStarted, TrialStarted, StepReported, FoldFinished, Note, TrialEnded]  # noqa: UP007 -- reason: used at run time on 3.10

@@ -14,7 +14,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 
 from autotune.data import Holdout, check_stored
-from autotune.errors import DamagedStoreError, SearchSpaceError, StorageError
+from autotune.errors import DamagedStoreError, SearchSpaceError, StorageError, StudyChangedError
 from autotune.running.beginning import run_started
 from autotune.running.claims import Claims
 from autotune.running.events import Note, Observer
@@ -34,7 +34,7 @@ from autotune.running.slots import Sharing, share_machine
 from autotune.running.source import StudySource
 from autotune.running.stopping import stoppable
 from autotune.running.storage_url import storage_folder
-from autotune.running.stored_study import forget_unbegun
+from autotune.running.stored_study import forget_refused, forget_unbegun
 from autotune.running.study_note import write_note
 from autotune.running.supervising import Supervisor
 from autotune.running.tracking import Tracking, events_folder, mlflow_runs
@@ -96,9 +96,11 @@ class Session:
         runs = mlflow_runs(plan.study, plan.folder, plan.settings, observer)
         try:
             self._run(plan, runs or observer)
-        except SearchSpaceError:
+        except (SearchSpaceError, StudyChangedError):
             if plan.is_new:
                 forget_unbegun(plan.study)
+            elif plan.before is not None:
+                forget_refused(plan.study, plan.before, plan.n_before)
             raise
         finally:
             if runs is not None:

@@ -38,6 +38,7 @@ from autotune.running.stored_study import (
     open_study,
     past_trials,
     refuse_direction,
+    with_total,
 )
 from autotune.running.study_files import leave_token
 from autotune.running.tracking import Tracking
@@ -68,6 +69,8 @@ class Plan:
             edited: it may also vary a range from trial to trial.
         queued: The trials that it consists of, where these are known beforehand; none for a search.
         is_new: Whether this run has made the study.
+        before: What it remembered before this run; None for nothing.
+        n_before: How many trials it had.
     """
 
     study: optuna.Study
@@ -82,6 +85,8 @@ class Plan:
     known_space: KnownSpace | None
     queued: Sequence[QueuedTrial] = ()
     is_new: bool = False
+    before: StudySettings | None = None
+    n_before: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,9 +148,10 @@ class Preparer:
         known = self._known(n_trials, repeats=0)
         declared, settings, rows = known.declared, known.settings, known.prepared.rows
         study = open_study(known.storage, declared)
-        before = known.before
-        if before is None and (meanwhile := read_settings(study)):  # another parent has begun it at the same time
-            settings = dataclasses.replace(settings, threads=meanwhile.threads, token=meanwhile.token)
+        before, stored = known.before, read_settings(study)
+        if before is None and stored is not None:  # another parent has begun it at the same time
+            settings = dataclasses.replace(settings, threads=stored.threads, token=stored.token)
+        settings = with_total(study, settings, before, stored)
         if before is None or not study.get_trials(deepcopy=False, states=FINISHED):  # it may have been corrected since
             for params in declared.enqueue:
                 study.enqueue_trial(dict(params), skip_if_exists=True)
@@ -166,6 +172,8 @@ class Preparer:
             assign=lambda trial: Assignment(rows, ("trial", trial.number)),
             known_space=known_space(known.existing) if known.existing and is_edited and not rows else None,
             is_new=known.existing is None,
+            before=before,
+            n_before=len(study.get_trials(deepcopy=False)),
         )
 
     def plan_queue(

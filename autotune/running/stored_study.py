@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 
 import optuna
@@ -9,11 +10,14 @@ from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
+from autotune.errors import UsageError
 from autotune.running.asked_again import PastTrial
 from autotune.running.budget import FINISHED
+from autotune.running.living import slots_at_work
+from autotune.running.ownership import is_ours
 from autotune.running.patient_storage import PatientStorage
 from autotune.running.preparing import Declaration
-from autotune.running.settings import KnownSpace, refuse
+from autotune.running.settings import KnownSpace, StudySettings, refuse, write_settings
 from autotune.search import NoiseAwarePruner, SeededSampler, by_folds, tpe
 from autotune.study import Direction
 
@@ -73,6 +77,51 @@ def forget_unbegun(study: optuna.Study) -> None:
     trials = study.get_trials(deepcopy=False)
     if all(t.state in (TrialState.WAITING, TrialState.FAIL) and not t.intermediate_values for t in trials):
         optuna.delete_study(study_name=study.study_name, storage=study._storage)
+
+
+def forget_refused(study: optuna.Study, before: StudySettings, n_before: int) -> None:
+    """Undo what a run did to a study that was refused when its first trials asked for something new.
+
+    Args:
+        study: The study.
+        before: What it remembered before the run.
+        n_before: How many trials it had then.
+    """
+    write_settings(study, before)
+    for trial in study.get_trials(deepcopy=False)[n_before:]:
+        if trial.state == TrialState.WAITING and is_ours(trial) and not trial.intermediate_values:
+            study._storage.set_trial_user_attr(trial._trial_id, "failure", "refused")
+            study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+
+
+def with_total(
+    study: optuna.Study, settings: StudySettings, before: StudySettings | None, stored: StudySettings | None
+) -> StudySettings:
+    """Return the settings of a run with a total that is true of the study: no more trials are finished already.
+
+    Args:
+        study: The study.
+        settings: What the run is to do.
+        before: What the study remembered when the run began.
+        stored: What it remembers now.
+
+    Raises:
+        UsageError: If others run the study at this moment, with a larger total.
+    """
+    trials = study.get_trials(deepcopy=False)
+    total = stored.n_trials if stored else 0
+    if settings.n_trials < total:
+        is_at_work = stored != before or slots_at_work(study, trials, settings.run_dir) > 0
+        if is_at_work:
+            raise UsageError(
+                f"{study.study_name!r} is being run to {total} finished trials, and this command asks for "
+                f"{settings.n_trials}.",
+                "The total is one number for all who run a study at the same time. It can be raised meanwhile, but not "
+                "lowered.",
+                "Leave --trials out to join the others, or stop them first.",
+            )
+    n_finished = sum(trial.state in FINISHED for trial in trials)
+    return dataclasses.replace(settings, n_trials=max(settings.n_trials, n_finished))
 
 
 def past_trials(study: optuna.Study) -> list[PastTrial]:

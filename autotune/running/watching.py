@@ -134,6 +134,7 @@ class StudyWatch:
                 params=dict(trial.params),
                 steps=len(trial.intermediate_values),
                 seconds=self._seconds(trial),
+                finished_folds=n_finished_folds(trial.user_attrs),
             )
         )
 

@@ -209,8 +209,9 @@ class Workers:
         value, reason = (outcome.value, outcome.reason) if outcome else (None, "")
         finished = self._job.claims.n_finished()
         ended = TrialEnded(slot.number, trial.number, state, value, reason, trial.params, len(steps), seconds, finished)
+        phases, folds = _all_phases(outcome, seconds), n_finished_folds(trial.user_attrs)
         why = outcome.why if outcome and state == "failed" else ""
-        self._job.observer(dataclasses.replace(ended, why=why, phases=_all_phases(outcome, seconds)))
+        self._job.observer(dataclasses.replace(ended, why=why, phases=phases, finished_folds=folds))
         with self._changed:
             self._ended += 1
             self._changed.notify_all()

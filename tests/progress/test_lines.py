@@ -35,6 +35,17 @@ def test_a_file_gets_one_plain_line_for_each_trial_that_ends(console: Console, e
     assert third == "[3/10] trial 3 failed (nan) after 5 epochs, 2.0 s: learning_rate=9.9"
 
 
+def test_a_trial_of_several_folds_has_come_so_many_folds_far(console: Console, events: list[Event]) -> None:
+    progress = LineProgress(console)
+    progress(events[0])
+    progress(TrialEnded(0, 2, "complete", 0.75, "", {}, steps=8, seconds=9.0, finished_folds=5))
+    progress(TrialEnded(0, 3, "pruned", None, "", {}, steps=3, seconds=9.0))
+    assert [line.split("] ")[-1] for line in printed(console)[1:]] == [
+        "trial 2 complete 0.75 after 5 folds, 9.0 s: ",
+        "trial 3 pruned after 3 epochs, 9.0 s: ",
+    ]
+
+
 def test_a_long_silence_ends_with_the_next_report(console: Console, events: list[Event], clock: Callable) -> None:
     progress = LineProgress(console, clock)
     for event in events:

@@ -35,9 +35,11 @@ PARENT = """
     storage = open_storage(sys.argv[1])
     study = optuna.load_study(study_name="toy", storage=storage)
     owner = Owner(Path(sys.argv[2]))
-    trial = Claims(study, storage, owner, Budget(1)).next_trial()
+    claims = Claims(study, storage, owner, Budget(1))
+    trial = claims.next_trial()
     trial.suggest_float("x", 0, 1)
     trial.report(0.5, 1)
+    claims._late.settle(trial._trial_id)
     print(trial.number, flush=True)
     signal.pause()
 """

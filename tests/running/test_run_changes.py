@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -13,7 +16,13 @@ import optuna
 import pytest
 
 import autotune
-from autotune.errors import StudyChangedError, StudyFailedError, StudyFileError
+from autotune.errors import StudyChangedError, StudyFailedError, StudyFileError, UsageError
+from autotune.results.summary import study_status
+from autotune.running.budget import Budget
+from autotune.running.claims import Claims
+from autotune.running.ownership import Owner
+from autotune.running.settings import read_settings
+from autotune.running.stored_study import with_total
 
 StudyFile = Callable[..., Path]
 
@@ -50,9 +59,45 @@ def test_a_changed_search_space_is_refused_and_nothing_is_lost(
         assert "--name" in caught.value.fix
     trials = _load(run_dir).get_trials()
     assert trials[:4] == finished
-    assert {t.state.name for t in trials[4:]} <= {"WAITING"}
+    assert {(t.state.name, t.user_attrs["failure"]) for t in trials[4:]} <= {("FAIL", "refused")}
+    settings = read_settings(_load(run_dir))
+    assert settings is not None
+    assert settings.n_trials == 4, "the total of a refused run is not remembered"
     back = autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=2, n_trials=6)
-    assert [t.state.name for t in back.get_trials()] == ["COMPLETE"] * 6
+    assert Counter(t.state.name for t in back.get_trials())["COMPLETE"] == 6
+
+
+def test_who_asks_for_fewer_trials_than_a_run_at_work_is_told(study_file: StudyFile, run_dir: Path) -> None:
+    study = autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=1, n_trials=14)
+    with contextlib.closing(Owner(run_dir / "toy" / "workers")) as owner:
+        claims = Claims(study, study._storage, owner, Budget(16))
+        trial = claims.next_trial()
+        assert trial is not None
+        with pytest.raises(UsageError, match="being run to 14 finished trials, and this command asks for 8"):
+            autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=1, n_trials=8)
+        settings = read_settings(_load(run_dir))
+        assert settings is not None
+        assert settings.n_trials == 14
+        trial.study.tell(trial, 1.0)
+        claims.release(trial.number)
+
+
+def test_a_study_never_has_more_finished_trials_than_it_is_to_have(study_file: StudyFile, run_dir: Path) -> None:
+    autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=1, n_trials=6)
+    again = autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=1, n_trials=3)
+    status = study_status(again)
+    assert (status.complete, status.n_trials) == (6, 6)
+
+
+def test_two_that_begin_a_study_at_the_same_time_agree_on_its_total(study_file: StudyFile, run_dir: Path) -> None:
+    study = autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=1, n_trials=2)
+    stored = read_settings(study)
+    assert stored is not None
+    more, fewer = (dataclasses.replace(stored, n_trials=n) for n in (14, 8))
+    assert with_total(study, more, None, fewer).n_trials == 14
+    with pytest.raises(UsageError, match="join the others"):
+        with_total(study, fewer, None, more)
+    assert with_total(study, fewer, more, more).n_trials == 8, "nobody runs it"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +208,7 @@ def test_a_parameter_that_is_new_or_gone_is_refused(
     assert caught.value.expected == line
     trials = _load(run_dir).get_trials()
     assert trials[:4] == finished
-    assert {t.state.name for t in trials[4:]} <= {"WAITING"}
+    assert {t.state.name for t in trials[4:]} <= {"FAIL"}
 
 
 def test_a_study_goes_on_where_its_run_dir_was_moved_to(study_file: StudyFile, tmp_path: Path) -> None:
