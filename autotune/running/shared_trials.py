@@ -39,7 +39,7 @@ class SharedTrials:
         self._storage = storage
         self._study_id = study_id
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # `release` forgets
         self._reading = threading.Lock()
         self._trials: list[FrozenTrial] = []
         self._held: dict[int, FrozenTrial] = {}  # by id; nobody else writes to these
