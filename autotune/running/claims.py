@@ -27,7 +27,7 @@ from autotune.running.budget import Budget
 from autotune.running.configurations import Configurations
 from autotune.running.late_writes import LateWrites
 from autotune.running.leases import Lease
-from autotune.running.ownership import Owner, is_foreign, is_ours, make_ours, mark_of
+from autotune.running.ownership import Owner, is_foreign, is_ours, make_ours, runner_of
 from autotune.running.shared_trials import SharedTrials
 from autotune.search import FinishedTrials, SeededSampler, StorageView
 
@@ -194,7 +194,7 @@ class Claims:
             self._doubtful |= held
         self._lease.renew()
         running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        runners = {trial.number: _runner(trial) for trial in running if is_ours(trial)}
+        runners = {trial.number: runner_of(trial) for trial in running if is_ours(trial)}
         me = self._owner.mark.parent
         gone = self._lease.gone(set(runners.values()) - {me})
         for number, parent in runners.items():
@@ -216,10 +216,10 @@ class Claims:
         for trial in trials:
             # What was read a moment ago may have become somebody else's since.
             if trial.state == TrialState.RUNNING and self._owner.is_dead(trial):
-                self._lose_from(trial.number, _runner(trial))
+                self._lose_from(trial.number, runner_of(trial))
 
     def _lose_from(self, number: int, parent: str) -> None:
-        if _runner(self._trial(number)) == parent:  # else another onlooker was faster
+        if runner_of(self._trial(number)) == parent:  # else another onlooker was faster
             self.lose(number)
 
     def _running_here(self) -> set[int]:
@@ -393,9 +393,3 @@ class Claims:
 
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-
-
-def _runner(trial: FrozenTrial) -> str:
-    """Return the parent that a trial is marked with, or a name for one that died before it could sign."""
-    mark = mark_of(trial)
-    return mark.parent if mark else f"unsigned trial {trial.number}"

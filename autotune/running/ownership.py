@@ -60,6 +60,12 @@ def mark_of(trial: FrozenTrial) -> Mark | None:
     return parsed_or_none(Mark, stored)
 
 
+def runner_of(trial: FrozenTrial) -> str:
+    """Return the parent that a trial is marked with, or a name for one that died before it could sign."""
+    mark = mark_of(trial)
+    return mark.parent if mark else f"unsigned trial {trial.number}"
+
+
 def is_ours(trial: FrozenTrial) -> bool:
     """Say whether a trial was made or claimed by this package."""
     return _OURS in trial.system_attrs or _OWNER in trial.system_attrs

@@ -151,7 +151,7 @@ class Preparer:
         before, stored = known.before, read_settings(study)
         if before is None and stored is not None:  # another parent has begun it at the same time
             settings = dataclasses.replace(settings, threads=stored.threads, token=stored.token)
-        settings = with_total(study, settings, before, stored)
+        settings = with_total(study, self.places.study_folder(declared.name), settings, before, stored)
         if before is None or not study.get_trials(deepcopy=False, states=FINISHED):  # it may have been corrected since
             for params in declared.enqueue:
                 study.enqueue_trial(dict(params), skip_if_exists=True)

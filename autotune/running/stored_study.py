@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from pathlib import Path
 
 import optuna
 from optuna.distributions import BaseDistribution
@@ -95,12 +96,17 @@ def forget_refused(study: optuna.Study, before: StudySettings, n_before: int) ->
 
 
 def with_total(
-    study: optuna.Study, settings: StudySettings, before: StudySettings | None, stored: StudySettings | None
+    study: optuna.Study,
+    folder: Path,
+    settings: StudySettings,
+    before: StudySettings | None,
+    stored: StudySettings | None,
 ) -> StudySettings:
     """Return the settings of a run with a total that is true of the study: no more trials are finished already.
 
     Args:
         study: The study.
+        folder: Its folder in the run dir.
         settings: What the run is to do.
         before: What the study remembered when the run began.
         stored: What it remembers now.
@@ -111,7 +117,7 @@ def with_total(
     trials = study.get_trials(deepcopy=False)
     total = stored.n_trials if stored else 0
     if settings.n_trials < total:
-        is_at_work = stored != before or slots_at_work(study, trials, settings.run_dir) > 0
+        is_at_work = stored != before or slots_at_work(study, trials, folder) > 0
         if is_at_work:
             raise UsageError(
                 f"{study.study_name!r} is being run to {total} finished trials, and this command asks for "

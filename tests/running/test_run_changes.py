@@ -94,10 +94,10 @@ def test_two_that_begin_a_study_at_the_same_time_agree_on_its_total(study_file: 
     stored = read_settings(study)
     assert stored is not None
     more, fewer = (dataclasses.replace(stored, n_trials=n) for n in (14, 8))
-    assert with_total(study, more, None, fewer).n_trials == 14
+    assert with_total(study, run_dir / "toy", more, None, fewer).n_trials == 14
     with pytest.raises(UsageError, match="join the others"):
-        with_total(study, fewer, None, more)
-    assert with_total(study, fewer, more, more).n_trials == 8, "nobody runs it"
+        with_total(study, run_dir / "toy", fewer, None, more)
+    assert with_total(study, run_dir / "toy", fewer, more, more).n_trials == 8, "nobody runs it"
 
 
 @pytest.mark.parametrize(
