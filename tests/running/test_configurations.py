@@ -127,9 +127,10 @@ def test_the_later_one_of_two_on_different_machines_gives_way_when_it_reports(
     owners = [Owner(tmp_path / "here"), Owner(tmp_path / "there")]
     claims = [Claims(study, storage, owner, Budget(10)) for owner in owners]
     first, second = (_claimed(one) for one in claims)
-    for trial in (first, second):
+    for one, trial in zip(claims, (first, second), strict=True):
         trial.suggest_int("x", 0, 7)
         trial.report(1.0, 1)
+        one._late.settle(trial._trial_id)
     claims[0]._shared.forget()
     claims[1]._shared.forget()
     for one in claims:
