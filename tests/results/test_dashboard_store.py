@@ -204,3 +204,12 @@ def test_a_study_of_another_tool_has_a_page_too(
     assert ask(app, f"/api/studies/{study._study_id}")[0] == "200 OK"
     assert ask(app, missing)[0].startswith("404")
     assert not (run_dir / "foreign").exists()
+
+
+def test_it_is_asked_by_pages_of_its_own_alone(ask: Ask, app: Any, storage: optuna.storages.BaseStorage) -> None:
+    optuna.create_study(study_name="here", storage=storage)
+    body = json.dumps({"study_name": "evil", "directions": ["minimize"]}).encode()
+    assert ask(app, "/api/studies", HTTP_HOST="evil.example")[0].startswith("403")
+    assert ask(app, "/api/studies", "POST", body, HTTP_ORIGIN="http://evil.example")[0].startswith("403")
+    assert optuna.get_all_study_names(storage) == ["here"]
+    assert ask(app, "/api/studies", "POST", body, HTTP_ORIGIN="http://127.0.0.1:80")[0].startswith("201")
