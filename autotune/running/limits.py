@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import Iterator
 
 from autotune.errors import AutotuneError, ResourceLimitError
 from autotune.training.disk import causes
 
-_FILES = 40  # what a run has open whatever the number of its slots: 18 were counted, and Ray, MLflow or S3 need some
+_FILES = 30  # what a run opens whatever the number of its slots: 15 were counted, and MLflow or S3 need some
 _FILES_PER_SLOT = 6  # 2 of the trial process, 2 of a connection to the storage, 2 while a process is started
 _NO_THREAD = "can't start new thread"
 _NAMES = {
     "files": ("open files", "ulimit -n"),
-    "processes": ("processes and threads", "ulimit -u"),
+    "processes": ("processes and threads", "ulimit -u (and ulimit -v, since threads take memory)"),
     "memory": ("memory", "ulimit -v"),
 }
 _WHAT = {errno.EMFILE: "files", errno.ENFILE: "files", errno.EAGAIN: "processes", errno.ENOMEM: "memory"}
@@ -34,19 +35,27 @@ def make_room_for_files(workers: int) -> None:
         import resource
     except ImportError:  # Windows has no such limit
         return
-    needed = _FILES + _FILES_PER_SLOT * workers
+    others = _n_open() + _FILES
+    needed = others + _FILES_PER_SLOT * workers
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     except (ValueError, OSError):
-        most = max(1, (max(soft, hard) - _FILES) // _FILES_PER_SLOT)
+        most = max(1, (max(soft, hard) - others) // _FILES_PER_SLOT)
         raise ResourceLimitError(
             f"{workers} workers need about {needed} open files, and this process may have {max(soft, hard)}.",
             "Each worker has a process, the pipes to it, and a connection to the storage.",
             f"Allow more files (ulimit -n {needed}), or use --workers {most}, and run the same command again.",
         ) from None
+
+
+def _n_open() -> int:
+    """Return how many files this process has open, as far as the platform says."""
+    with contextlib.suppress(OSError):
+        return len(os.listdir("/dev/fd"))
+    return 0
 
 
 @contextlib.contextmanager
