@@ -198,20 +198,21 @@ def best_command(options: argparse.Namespace) -> int:
 
 def dashboard_command(options: argparse.Namespace) -> int:
     """Serve optuna-dashboard."""
-    from autotune.results.dashboard import serve_dashboard, stores_left_out
+    from autotune.results.dashboard import serve_dashboard, stores_left_out, studies_left_out
     from autotune.results.summary import nothing_there
     from autotune.running.storage import open_existing_storage
     from autotune.training.artifacts import store_url
 
     places = places_of(options)
-    storage = open_existing_storage(places.storage)  # a person may edit notes there
-    if storage is None:
-        raise nothing_there(places)
+    if storage_of(options) is None or (storage := open_existing_storage(places.storage)) is None:
+        raise nothing_there(places)  # whoever looks makes no tables; but a person may edit notes there
 
     artifacts = [store_url(given) for given in options.artifacts]
 
     def announce(url: str) -> None:
         say(f"Dashboard: {url}  (Ctrl-C ends it)")
+        for name in studies_left_out(storage):
+            say(f"Skipped: the study {name[:100]!r} cannot be understood.", sys.stderr)
         for store, name in stores_left_out(storage, places.run_dir, artifacts).items():
             there = f"The files of {name!r} are kept in {store} and not shown."
             say(f"{there} If you trust it: --artifacts {shlex.quote(store)}")

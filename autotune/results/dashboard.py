@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -13,10 +14,12 @@ import optuna
 import optuna_dashboard
 
 from autotune.errors import StoredStudyError, UsageError
+from autotune.escaping import one_line
 from autotune.results.dashboard_curves import FewCurves, with_early_trials
 from autotune.results.dashboard_guard import guarded
 from autotune.results.dashboard_store import StudiesArtifacts, WsgiApp, tell_study
 from autotune.running.settings import ATTRIBUTE, StudySettings, settings_from
+from autotune.running.stored_study import study_names
 from autotune.running.trial_artifacts import artifacts_to_look_at, is_left_out
 from autotune.training.artifacts import ArtifactStore
 
@@ -46,8 +49,21 @@ def dashboard_app(storage: optuna.storages.BaseStorage, run_dir: Path, artifacts
         name = storage.get_study_name_from_id(study_id)
         return artifacts_to_look_at(run_dir, name, _settings(storage, study_id), artifacts)
 
+    logging.getLogger("optuna_dashboard._bottle_util").addFilter(_first_line)
     app = optuna_dashboard.wsgi(FewCurves(storage), artifact_store=StudiesArtifacts(store_of))
     return guarded(with_early_trials(tell_study(app)))
+
+
+def _first_line(record: logging.LogRecord) -> bool:
+    """Have what went wrong while a page was made said in one line, without the traceback that the dashboard adds."""
+    record.msg, record.args = one_line(record.getMessage().partition("\n")[0]), ()
+    return True
+
+
+def studies_left_out(storage: optuna.storages.BaseStorage) -> list[str]:
+    """Return the names of the studies that cannot be understood, and are not shown."""
+    shown = {study.study_name for study in storage.get_all_studies()}
+    return [name for name in study_names(storage) if name not in shown]
 
 
 def stores_left_out(

@@ -9,14 +9,17 @@ is told to ask at once (https://www.w3.org/TR/preload/).
 from __future__ import annotations
 
 import copy
+import functools
 import re
 from collections.abc import Callable, Container, Iterable
 from typing import Any
 
+from bottle import HTTPError  # what optuna-dashboard is made with, and answers with
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.errors import StoredStudyError
 from autotune.results.dashboard_store import WsgiApp
 
 MOST_CURVES = 40
@@ -39,12 +42,12 @@ class FewCurves:
         self._storage = storage
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._storage, name)
+        return _answering(getattr(self._storage, name))
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        trials = self._storage.get_all_trials(study_id, deepcopy, states)
+        trials: list[FrozenTrial] = _answering(self._storage.get_all_trials)(study_id, deepcopy, states)
         is_over = [trial for trial in trials if trial.intermediate_values and trial.state != TrialState.RUNNING]
         if len(is_over) <= MOST_CURVES:
             return trials
@@ -67,6 +70,19 @@ def with_early_trials(app: WsgiApp) -> WsgiApp:
             return start_response(status, [*headers, ("Link", trials)] if trials else headers, *rest)
 
         return app(environ, begin)
+
+    return answering
+
+
+def _answering(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method of a storage whose answer to the page is plain where a study cannot be understood."""
+
+    @functools.wraps(method)
+    def answering(*arguments: Any, **named: Any) -> Any:
+        try:
+            return method(*arguments, **named)
+        except StoredStudyError as error:
+            raise HTTPError(500, error.happened) from error
 
     return answering
 

@@ -10,7 +10,6 @@ studies, and databases other than SQLite and PostgreSQL.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import functools
 import importlib
@@ -29,7 +28,8 @@ from optuna.storages._rdb import models
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.parsing import UNREADABLE, NotUnderstoodError
+from autotune.parsing import NotUnderstoodError
+from autotune.running.stored_studies import read_studies
 from autotune.running.stored_trials import read_outlines, read_trials
 
 _TRIALS = models.TrialModel.__table__
@@ -77,24 +77,9 @@ class QuickStorage(RDBStorage):
             return [name for (name,) in rows if isinstance(name, str)]
 
     def get_all_studies(self) -> list[FrozenStudy]:
-        try:
-            return super().get_all_studies()
-        except UNREADABLE:  # one of them, and the others are not to blame
-            return [study for name in self.study_names() if (study := self._study(name)) is not None]
-
-    def _study(self, name: str) -> FrozenStudy | None:
-        """Return a study; None if it cannot be understood."""
-        with contextlib.suppress(*UNREADABLE):
-            study_id = self.get_study_id_from_name(name)
-            return FrozenStudy(
-                study_name=name,
-                direction=None,
-                directions=self.get_study_directions(study_id),
-                user_attrs=self.get_study_user_attrs(study_id),
-                system_attrs=self.get_study_system_attrs(study_id),
-                study_id=study_id,
-            )
-        return None
+        """Return the studies, without those that cannot be understood."""
+        with naming_errors("The studies could not be read."), self.reading() as connection:
+            return read_studies(connection)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         with understood():

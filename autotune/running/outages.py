@@ -18,6 +18,7 @@ import sqlalchemy.exc
 _STATES = ("08", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03")
 # PostgreSQL: a unique value, a table, another object that is there already.
 _TAKEN = ("23505", "42P07", "42710")
+_NO_TABLE = "42P01"
 # A connection that PostgreSQL refuses has no such code, only words.
 _REFUSALS = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "not permitted")
 # MySQL: access denied (twice), no such database, disk full, table full.
@@ -44,6 +45,11 @@ def is_refusal(error: BaseException) -> bool:
 def is_taken(error: BaseException) -> bool:
     """Say whether PostgreSQL was to create something that somebody else has created at the same time."""
     return any(isinstance(one, sqlalchemy.exc.DBAPIError) and _state(one) in _TAKEN for one in _chain(error))
+
+
+def is_without_tables(error: BaseException) -> bool:
+    """Say whether PostgreSQL has no table of that name."""
+    return any(isinstance(one, sqlalchemy.exc.DBAPIError) and _state(one) == _NO_TABLE for one in _chain(error))
 
 
 def reason(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from optuna.storages import BaseStorage
 
 from autotune.errors import StorageError
 from autotune.running.journal import open_journal
-from autotune.running.outages import is_taken, reason
+from autotune.running.outages import is_taken, is_without_tables, reason
 from autotune.running.patient_storage import Patience, PatientStorage
 from autotune.running.sqlite import SqliteStorage
 from autotune.running.storage_url import parse_url, shown_url, sqlite_url, storage_file, storage_folder
@@ -84,7 +84,10 @@ def open_existing_storage(url: str) -> PatientStorage | None:
 
 
 def open_to_look(url: str) -> PatientStorage | None:
-    """Open a storage that is there to look at it: nothing can be written to it, and no table or file is made.
+    """Open a storage to look at it: nothing can be written to it, and no table or file is made.
+
+    Returns:
+        None if there is none: no file, or no tables of Optuna's on a server.
 
     Raises:
         StorageError: As `open_storage` does, and if something is written to it.
@@ -92,7 +95,12 @@ def open_to_look(url: str) -> PatientStorage | None:
     if not _is_there(url):
         return None
     opener = partial(_same, _open(url)) if _is_in_memory(url) else partial(_open, url, to_look=True)
-    return PatientStorage(opener, shown_url(url), is_read_only=True)
+    try:
+        return PatientStorage(opener, shown_url(url), is_read_only=True)
+    except StorageError as error:
+        if is_without_tables(error):
+            return None
+        raise
 
 
 def _is_there(url: str) -> bool:

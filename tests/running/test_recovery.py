@@ -48,8 +48,6 @@ def _lost(storage: Any, name: str, run_dir: Path) -> optuna.Study:
         'UPDATE study_user_attributes SET value_json = \'{"study_file": "/study.py"}\' WHERE study_id = {other}',
         "UPDATE studies SET study_name = '../..' WHERE study_id = {other}",
         "UPDATE studies SET study_name = X'FF' WHERE study_id = {other}",
-        "UPDATE study_directions SET direction = 'UP' WHERE study_id = {other}",
-        "DELETE FROM study_directions WHERE study_id = {other}",
         "UPDATE trials SET datetime_start = 'then' WHERE study_id = {other}",
     ],
 )

@@ -313,3 +313,8 @@ def test_whoever_looks_at_postgresql_can_write_nothing_to_it(postgres_url: str) 
     assert [s.study_name for s in found.get_all_studies()] == ["toy"]
     with pytest.raises(optuna.exceptions.StorageInternalError):
         found.inner.set_study_user_attr(study._study_id, "a", 1)
+
+
+def test_whoever_looks_makes_no_tables_on_a_server(postgres_url: str) -> None:
+    assert open_to_look(postgres_url) is None
+    assert open_to_look(postgres_url) is None

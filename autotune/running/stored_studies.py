@@ -1,0 +1,60 @@
+"""The studies of a storage, read from the tables of Optuna's databases, each by itself.
+
+Where Optuna reads one attribute that makes no sense, it tells of no study at all. Here the others are told of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections import defaultdict
+from typing import Any
+
+import sqlalchemy
+from optuna.storages._rdb import models
+from optuna.study import StudyDirection
+from optuna.study._frozen import FrozenStudy
+
+from autotune.parsing import UNREADABLE
+
+_STUDIES, _DIRECTIONS = models.StudyModel.__table__, models.StudyDirectionModel.__table__
+_USER, _SYSTEM = models.StudyUserAttributeModel.__table__, models.StudySystemAttributeModel.__table__
+
+
+def read_studies(connection: sqlalchemy.Connection) -> list[FrozenStudy]:
+    """Return all studies that can be understood, as they were made.
+
+    Args:
+        connection: To the database, in a transaction.
+    """
+    direction = sqlalchemy.type_coerce(_DIRECTIONS.c.direction, sqlalchemy.String)
+    directions = _by_study(connection, _DIRECTIONS, _DIRECTIONS.c.objective, direction)
+    user, system = (_by_study(connection, table, table.c.key, table.c.value_json) for table in (_USER, _SYSTEM))
+    found = []
+    query = sqlalchemy.select(_STUDIES.c.study_id, _STUDIES.c.study_name).order_by(_STUDIES.c.study_id)
+    for study_id, name in connection.execute(query):
+        with contextlib.suppress(*UNREADABLE):
+            found.append(_study(study_id, name, directions[study_id], user[study_id], system[study_id]))
+    return found
+
+
+def _study(study_id: int, name: str, directions: dict[Any, Any], user: dict[Any, Any], system: dict[Any, Any]) -> Any:
+    if not isinstance(name, str) or not directions:
+        raise ValueError("it has no name or no direction")
+    return FrozenStudy(
+        study_name=name,
+        direction=None,
+        directions=[StudyDirection[directions[objective]] for objective in sorted(directions)],
+        user_attrs={key: json.loads(text) for key, text in user.items()},
+        system_attrs={key: json.loads(text) for key, text in system.items()},
+        study_id=study_id,
+    )
+
+
+def _by_study(
+    connection: sqlalchemy.Connection, table: sqlalchemy.Table, key: Any, value: Any
+) -> defaultdict[int, dict[Any, Any]]:
+    found: defaultdict[int, dict[Any, Any]] = defaultdict(dict)
+    for study_id, name, one in connection.execute(sqlalchemy.select(table.c.study_id, key, value)):
+        found[study_id][name] = one
+    return found
