@@ -95,16 +95,14 @@ class Session:
         announce(plan, self.sharing.workers, observer)
         runs = mlflow_runs(plan.study, plan.folder, plan.settings, observer)
         try:
-            self._run(plan, runs or observer)
+            try:
+                self._run(plan, runs or observer)
+            finally:
+                if runs is not None:
+                    runs.close(self.preparer.patience.sleep if self.preparer.patience else time.sleep)
         except (SearchSpaceError, StudyChangedError):
-            if plan.is_new:
-                forget_unbegun(plan.study)
-            elif plan.before is not None:
-                forget_refused(plan.study, plan.before, plan.n_before)
+            forget_run(plan)
             raise
-        finally:
-            if runs is not None:
-                runs.close(self.preparer.patience.sleep if self.preparer.patience else time.sleep)
         with contextlib.suppress(StorageError, StorageInternalError):  # whoever stops does not wait for a storage
             write_note(plan.study)
 
@@ -158,6 +156,14 @@ class Session:
             after_trial=models.tidy if plan.rows else _do_nothing,  # plain objectives have none
             observer=observer,
         )
+
+
+def forget_run(plan: Plan) -> None:
+    """Undo what a run did to its study that was refused as its first trials showed another space."""
+    if plan.is_new:
+        forget_unbegun(plan.study)
+    elif plan.before is not None:
+        forget_refused(plan.study, plan.before, plan.n_before)
 
 
 def _given_trials(plan: Plan, claims: Claims, observer: Observer) -> GivenTrials | None:

@@ -11,9 +11,16 @@ from typing import Literal
 
 import optuna
 
-from autotune.errors import UsageError
+from autotune.errors import SearchSpaceError, StudyChangedError, UsageError
 from autotune.running.events import Event, Note, Observer
-from autotune.running.execution import Machine, announce, checked_artifacts, environment_of_trials, session
+from autotune.running.execution import (
+    Machine,
+    announce,
+    checked_artifacts,
+    environment_of_trials,
+    forget_run,
+    session,
+)
 from autotune.running.places import Places, find_places, make_writable, ray_address
 from autotune.running.planning import KERAS_MODULES, MODULES, Preparer
 from autotune.running.processes import new_launcher
@@ -164,8 +171,12 @@ def _run_on_ray(
             launcher.close()  # no trial runs in this process
             share = share_cluster(ray, workers, cpus_per_worker or plan.settings.threads)
             if announce(plan, share.workers, observer) < plan.settings.n_trials:
-                with StudyWatch(plan.study, observer).watching(stopping):
-                    work_on(ray, share, work, source.path, stopping)
+                try:
+                    with StudyWatch(plan.study, observer).watching(stopping):
+                        work_on(ray, share, work, source.path, stopping)
+                except (SearchSpaceError, StudyChangedError):
+                    forget_run(plan)
+                    raise
                 if (why_over := plan.study.user_attrs.get(WHY_OVER)) is not None:
                     observer(Note(None, why_over))
     return plan.study

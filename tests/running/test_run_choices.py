@@ -7,11 +7,13 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.trial import TrialState, create_trial
 
 import autotune
 from autotune.errors import SearchSpaceError
 from autotune.results.replaying import replay
 from autotune.results.report.writing import write_report
+from autotune.running.stored_study import forget_unbegun
 
 StudyFile = Callable[..., Path]
 
@@ -74,3 +76,26 @@ def test_a_study_with_results_keeps_them_when_its_choices_are_refused(study_file
         autotune.run(study_file(code.format(choices="[1, True]")), run_dir=run_dir, workers=1, n_trials=5)
     study = optuna.load_study(study_name="toy", storage=f"sqlite:///{run_dir}/autotune.db")
     assert study.get_trials()[:4] == before
+
+
+WAITING, RUNNING, FAILED = TrialState.WAITING, TrialState.RUNNING, TrialState.FAIL
+
+
+@pytest.mark.parametrize(
+    ("states", "reports", "is_there"),
+    [
+        ([], {}, False),
+        ([WAITING, FAILED], {}, False),
+        ([WAITING, RUNNING], {}, True),  # by somebody else
+        ([TrialState.PRUNED], {}, True),
+        ([WAITING], {1: 0.5}, True),
+    ],
+)
+def test_a_refused_study_is_forgotten_if_nothing_was_trained(
+    states: list[TrialState], reports: dict[int, float], is_there: bool
+) -> None:
+    study = optuna.create_study(study_name="toy")
+    for state in states:
+        study.add_trial(create_trial(state=state, intermediate_values=reports))
+    forget_unbegun(study)
+    assert optuna.get_all_study_names(study._storage) == (["toy"] if is_there else [])
