@@ -20,6 +20,8 @@ from autotune.training.callback_state import doomed_attributes, lost_attributes
 from autotune.training.values import fingerprint, is_plain
 from autotune.training.variables import TABLES, is_own, walk
 
+_SET_BY_FIT = {"stop_training", "stop_evaluating", "stop_predicting"}  # a checkpoint knows of the first
+
 
 @dataclass(frozen=True)
 class Marks:
@@ -113,5 +115,7 @@ def _untracked(value: Any) -> Any:
 
 @functools.cache
 def _names_of_keras() -> set[str]:
-    bare = (keras.Sequential(), keras.Model(), keras.layers.Layer(), keras.optimizers.SGD(), keras.metrics.Mean())
-    return {name for one in bare for name in vars(one)}
+    inputs = keras.Input((1,))
+    bare = (keras.Sequential(), keras.Model(), keras.Model(inputs, inputs), keras.layers.Layer())
+    names = {name for one in (*bare, keras.optimizers.SGD(), keras.metrics.Mean()) for name in vars(one)}
+    return names | _SET_BY_FIT

@@ -16,7 +16,7 @@ from autotune.errors import TrainingError
 from autotune.running.source import objects_of
 from autotune.study import StudySpec
 from autotune.training.rehearsal import rehearse
-from autotune.training.unkept import unkept_parts
+from autotune.training.unkept import marks_of, unkept_parts
 
 pytestmark = pytest.mark.trains
 layers = keras.layers
@@ -186,6 +186,22 @@ def test_what_a_network_would_lose_with_a_process_is_refused_by_name(
 def test_a_latency_that_cannot_be_measured_is_told_before_anything_is_trained(refused: Refused) -> None:
     """It is that of a model that Keras loads by itself, without the study file."""
     assert "the latency cannot be measured" in refused(lambda: network(Whole(3.0)), minimize=["latency"])
+
+
+class Subclass(keras.Model):  # type: ignore[misc]  # reason: Keras ships no types
+    pass
+
+
+def test_what_keras_changes_in_a_model_of_the_study_file_is_no_loss(digits: Dataset) -> None:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((64,))
+    model = Subclass(inputs, layers.Dense(10)(inputs))
+    model.compile("adam", own_loss)
+    before = marks_of(model, [])
+    stopping = keras.callbacks.EarlyStopping("loss", patience=0, min_delta=99)
+    model.fit(digits.x.reshape(-1, 64), digits.y, epochs=3, verbose=0, callbacks=[stopping])
+    assert model.stop_training
+    assert marks_of(model, []).changed_since(before) == []
 
 
 def test_the_vocabulary_of_a_text_layer_is_no_loss() -> None:
