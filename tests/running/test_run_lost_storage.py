@@ -7,6 +7,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,20 @@ from autotune.running.storage import open_storage, open_to_look, sqlite_url
 
 StudyFile = Callable[..., Path]
 
-LOSSES = {
-    "deleted": "(RUNS / 'autotune.db').unlink()",
-    "deleted with its log": "[path.unlink() for path in RUNS.glob('autotune.db*')]",
-    "deleted with its folder": "shutil.rmtree(RUNS)",
-    "moved": "(RUNS / 'autotune.db').rename(RUNS / 'moved.db')",
-    "moved with its folder": "RUNS.rename(HERE / 'old')",
-    "replaced": "shutil.copy(RUNS / 'autotune.db', HERE / 'old.db'); (HERE / 'old.db').replace(RUNS / 'autotune.db')",
-    "without its log": "(RUNS / 'autotune.db-wal').unlink()",
+
+def _replace(file: Path) -> None:
+    shutil.copy(file, file.with_name("copy"))
+    file.with_name("copy").replace(file)
+
+
+LOSSES: dict[str, Callable[[Path], object]] = {
+    "deleted": lambda file: file.unlink(),
+    "deleted with its log": lambda file: [path.unlink() for path in file.parent.glob(f"{file.name}*")],
+    "deleted with its folder": lambda file: shutil.rmtree(file.parent),
+    "moved": lambda file: file.rename(file.with_name("moved")),
+    "moved with its folder": lambda file: file.parent.rename(file.parent.with_name("old")),
+    "replaced": _replace,
+    "without its log": lambda file: file.with_name(f"{file.name}-wal").unlink(),  # a journal has none
 }
 CODE = """
 import shutil
@@ -44,11 +51,6 @@ def objective(trial):
 """
 
 
-def _values(storage: str) -> dict[int, float | None]:
-    trials = optuna.load_study(study_name="toy", storage=open_storage(storage)).get_trials()
-    return {t.number: t.value for t in trials if t.state.is_finished()}
-
-
 def _saved_at(error: StorageLostError, folder: Path) -> str:
     (saved,) = folder.rglob("*.saved.*")
     assert error.expected.endswith(f" {saved}")
@@ -57,44 +59,47 @@ def _saved_at(error: StorageLostError, folder: Path) -> str:
     return url
 
 
-@pytest.mark.parametrize("how", list(LOSSES))
-def test_a_database_that_is_lost_stops_the_run_and_another_goes_on_from_what_was_saved(
-    study_file: StudyFile, run_dir: Path, tmp_path: Path, how: str
-) -> None:
-    file = study_file(CODE.format(loss=LOSSES[how]))
-    with pytest.raises(StorageLostError, match="is not what it was when it was opened") as caught:
-        autotune.run(file, run_dir=run_dir, workers=1)
-    saved = _saved_at(caught.value, tmp_path)
-    before = _values(saved)
-    assert len(before) == 2
-    autotune.run(file, run_dir=run_dir, storage=saved, workers=1)
-    after = _values(saved)
-    assert before.items() < after.items()
-    assert len(after) == 4
-
-
-@pytest.mark.parametrize("loss", ["unlink()", "rename(HERE / 'old.log')", "write_text('')"])
-def test_a_journal_that_is_lost_stops_the_run_and_another_goes_on_from_what_was_saved(
-    study_file: StudyFile, run_dir: Path, tmp_path: Path, loss: str
-) -> None:
+@pytest.mark.parametrize(("kind", "how"), [*product(["sqlite"], LOSSES), *product(["journal"], list(LOSSES)[:-1])])
+def test_what_a_lost_file_held_is_saved(tmp_path: Path, run_dir: Path, kind: str, how: str) -> None:
     run_dir.mkdir()
-    journal = f"journal:///{run_dir}/study.log"
-    path = "HERE / 'new.log'" if "write" in loss else "RUNS / 'study.log'"
-    then = "; (HERE / 'new.log').replace(RUNS / 'study.log')" if "write" in loss else ""
-    file = study_file(CODE.format(loss=f"({path}).{loss}{then}"))
+    file = run_dir / ("study.db" if kind == "sqlite" else "study.log")
+    study = optuna.create_study(study_name="toy", storage=open_storage(f"{kind}:///{file}"))
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    study.ask()
+    before = study.get_trials()
+    LOSSES[how](file)
+    with pytest.raises(StorageLostError, match="is not what it was when it was opened") as caught:
+        study.tell(2, 0.5)
+    saved = optuna.load_study(study_name="toy", storage=open_storage(_saved_at(caught.value, tmp_path))).get_trials()
+    assert saved[:2] == before[:2]
+    assert [trial.state.is_finished() for trial in saved] == [True, True, False]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+def test_a_run_stops_when_its_storage_is_lost_and_another_goes_on_from_what_was_saved(
+    study_file: StudyFile, run_dir: Path, tmp_path: Path, kind: str
+) -> None:
+    def values(storage: str) -> dict[int, float | None]:
+        trials = optuna.load_study(study_name="toy", storage=open_storage(storage)).get_trials()
+        return {t.number: t.value for t in trials if t.state.is_finished()}
+
+    run_dir.mkdir()
+    storage = sqlite_url(run_dir / "autotune.db") if kind == "sqlite" else f"journal:///{run_dir}/study.log"
+    file = study_file(CODE.format(loss="shutil.rmtree(RUNS)"))
     with pytest.raises(StorageLostError) as caught:
-        autotune.run(file, run_dir=run_dir, storage=journal, workers=1)
+        autotune.run(file, run_dir=run_dir, storage=storage, workers=1, lease_s=0.5)
     saved = _saved_at(caught.value, tmp_path)
-    before = _values(saved)
+    before = values(saved)
     assert len(before) == 2
     autotune.run(file, run_dir=run_dir, storage=saved, workers=1, lease_s=0.5)
-    assert before.items() < _values(saved).items()
+    assert before.items() < values(saved).items()
+    assert len(values(saved)) == 4
 
 
 def test_the_command_says_so_in_three_lines_and_shows_no_best_value(
     study_file: StudyFile, run_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = study_file(CODE.format(loss=LOSSES["deleted with its folder"]))
+    file = study_file(CODE.format(loss="shutil.rmtree(RUNS)"))
     assert main(["run", str(file), "--run-dir", str(run_dir), "--workers", "1"]) == 1
     output, errors = capsys.readouterr()
     assert errors.startswith("StorageLostError: the storage ")
