@@ -92,6 +92,7 @@ class Drill:
         self.is_keras = options.study == "keras"
         self.parents = [Parent(n, folder / f"parent-{n}.log") for n in range(options.parents)]
         self.done: Counter[str] = Counter()
+        self._has_other = False
         self._continue_at: list[tuple[float, psutil.Process]] = []
 
     def start_missing(self) -> None:
@@ -188,9 +189,10 @@ class Drill:
 
     def _garble_attribute(self) -> None:
         """Write what nobody expects into an attribute of a copy of the study, or of one of its trials."""
-        if "other" not in optuna.get_all_study_names(self.url):
+        if not self._has_other:  # Optuna could not say so once that is garbled
             if not self.trials():
                 return
+            self._has_other = True
             optuna.copy_study(
                 from_study_name="chaos", from_storage=self.url, to_storage=self.url, to_study_name="other"
             )
