@@ -155,6 +155,9 @@ def _print_test(test: TestScore, epochs: int) -> None:
         f"Test {test.metric}: {found.mean:.5f}, 95 % interval {found.low:.5f} to {found.high:.5f} "
         f"({test.n_rows:,} rows, {seeds}; opened once, {test.opened})"
     )
+    if test.unmeasured is not None:
+        others = "".join(f", {name} {value:.5f}" for name, value in sorted(test.others.items()))
+        say(f"  {test.why_unmeasured}{others}")
     say(f"  by seed: {', '.join(f'{value:.5f}' for value in test.values)}")
     if test.baseline is not None and test.versus_baseline is not None:
         say(f"  baseline, trained the same way: {test.baseline:.5f}; {_difference(test.versus_baseline)}")

@@ -25,7 +25,7 @@ from autotune.results.sources import settings_of
 from autotune.results.summary import best_trial, stored_study
 from autotune.running.places import Places, find_places
 from autotune.running.study_files import places_of_study
-from autotune.training.attributes import n_parameters
+from autotune.training.attributes import MEASURED_AGAIN, n_parameters
 
 _LOAD = "import sys, keras; keras.models.load_model(sys.argv[1])"
 
@@ -128,13 +128,15 @@ def _searched(study: optuna.Study, result: FinalResult | None, places: Places) -
             "(keep_models).",
             f"autotune finalize {study.study_name}",
         )
+    trial = study.get_trials(deepcopy=False)[best.trial]
     card: Mapping[str, Any] = {
         "study": study.study_name,
         "hyperparameters": best.params,
-        "n_parameters": n_parameters(study.get_trials(deepcopy=False)[best.trial]),
+        "n_parameters": n_parameters(trial),
         "costs": best.costs,
         "epochs": best.epoch,
         "metrics": {"search_showed": best.value, "monitor": best.monitor, "confirmed": None, "test": None},
+        **{key: trial.user_attrs[key] for key in (MEASURED_AGAIN,) if key in trial.user_attrs},
         "beats_baseline": _verdict(result) if result else None,
         # Without the device: the trial may have run on another one.
         "made_with": {key: of for key, of in provenance(settings_of(study), None, ()).items() if key != "device"},

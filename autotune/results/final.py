@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import optuna
@@ -30,6 +30,9 @@ class TestScore:
         baseline: The mean of the baseline, trained the same way; None without a baseline, or if that has won.
         versus_baseline: How much better the winner is, in pairs, larger than 0 if better; None likewise.
         opened: When the test rows were opened, UTC.
+        others: The means of what else the winner was compiled with, by name.
+        unmeasured: The metric that was monitored, where a callback makes it: on test rows nobody calls callbacks, and
+            `metric` is the loss. None where it was measured.
     """
 
     metric: str
@@ -39,6 +42,15 @@ class TestScore:
     baseline: float | None
     versus_baseline: Estimate | None
     opened: str
+    others: Mapping[str, float] = field(default_factory=dict)
+    unmeasured: str | None = None
+
+    @property
+    def why_unmeasured(self) -> str:
+        """What to say of a monitored metric that was not measured; "" where it was."""
+        if self.unmeasured is None:
+            return ""
+        return f"{self.unmeasured} is not measured on the test rows, because it is computed by a callback"
 
 
 @dataclass(frozen=True)

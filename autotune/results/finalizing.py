@@ -262,7 +262,8 @@ def _ready(here: Session, refits: Plan) -> tuple[Slot, Path]:
 
 
 def _test_score(scores: TestScores, n_winners: int, metric: str, direction: str, opened: str) -> TestScore:
-    sign = 1 if direction == "maximize" else -1
+    unmeasured = None if scores.metric == metric else metric
+    sign = 1 if direction == "maximize" and unmeasured is None else -1
     values, rows = np.array(scores.values), scores.rows
     winner, baseline = slice(0, n_winners), slice(n_winners, None)
     versus = None
@@ -270,13 +271,17 @@ def _test_score(scores: TestScores, n_winners: int, metric: str, direction: str,
         by_row = None if rows is None else sign * (rows[winner].mean(axis=0) - rows[baseline].mean(axis=0))
         versus = estimate_on_test_rows(sign * (values[winner] - values[baseline]), by_row)
     return TestScore(
-        metric=metric,
+        metric=scores.metric,
         n_rows=scores.n_rows,
         values=tuple(scores.values[winner]),
-        estimate=estimate_on_test_rows(values[winner], None if rows is None else rows[winner].mean(axis=0)).of(metric),
+        estimate=estimate_on_test_rows(values[winner], None if rows is None else rows[winner].mean(axis=0)).of(
+            scores.metric
+        ),
         baseline=float(values[baseline].mean()) if versus else None,
         versus_baseline=versus,
         opened=opened,
+        others={name: float(np.mean(found[winner])) for name, found in scores.others.items()},
+        unmeasured=unmeasured,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,11 +30,15 @@ class TestScores:
         n_rows: How many rows there are.
         values: The score of each model.
         rows: The score of each model on each row, shape (models, n_rows); None if the metric is no mean over rows.
+        metric: What was measured: the loss, if the metric that was asked for is made by a callback.
+        others: What else the models were compiled with: by its name, the score of each.
     """
 
     n_rows: int
     values: tuple[float, ...]
     rows: npt.NDArray[np.float64] | None
+    metric: str
+    others: Mapping[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,8 @@ def _measured(spec: StudySpec, data: Dataset, models: Sequence[Path], metric: st
     found = [measure(path, data, metric, objects_of(spec), spec.one_hot) for path in models]
     by_row = [one.rows for one in found if one.rows is not None]
     rows = np.stack(by_row) if len(by_row) == len(found) else None
-    return TestScores(len(data), tuple(one.value for one in found), rows)
+    others = {name: tuple(one.others[name] for one in found) for name in found[0].others}
+    return TestScores(len(data), tuple(one.value for one in found), rows, found[0].metric, others)
 
 
 def _test_rows(spec: StudySpec, data_dir: Path | None, n_classes: int | None) -> Dataset:

@@ -13,6 +13,9 @@ from autotune.parsing import parsed_or_none
 from autotune.training.checkpoint import FoldScore
 
 _RATE = "learning_rate"  # what Keras's own callbacks call it in the history
+MEASURED_AGAIN = "measured_again"
+"""How the model of a trial differs from its record when it is measured again; only where it does."""
+
 FOLD_VALUES = "fold_values"
 """The values of the finished folds, a list; only where there are several folds."""
 

@@ -26,6 +26,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
 
     Attributes:
         batch_size: Rows a batch.
+        as_column: Whether targets are given as a column, of shape (b, 1).
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
         one_hot: bool = False,
         pass_seed: Callable[[int], int] | None = None,
         epochs_per_pass: int = 1,
+        as_column: bool = False,
     ) -> None:
         super().__init__()
         self._one_hot = np.eye(data.n_classes or 0, dtype=np.float32) if one_hot else None
         self._data = data
         self.batch_size = batch_size
+        self.as_column = as_column
         self._pass_seed = pass_seed
         self._epochs_per_pass = epochs_per_pass
         self._rows: npt.NDArray[np.int64]
@@ -74,4 +77,6 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
         x, y = self._data.take(self._rows[first * self.batch_size : (first + count) * self.batch_size])
         if x.dtype.kind == "U":  # Keras takes strings as tensors only
             x = keras.ops.convert_to_tensor(x, dtype="string")
+        if self.as_column:
+            return x, y[:, np.newaxis]
         return x, y if self._one_hot is None else self._one_hot[y]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+from typing import Any
 
 import keras
+import numpy as np
 import optuna
 
 from autotune.data import Dataset
@@ -85,13 +86,45 @@ def shared(batch_size: int, n_devices: int, n_rows: int) -> int:
 
 
 def build_metrics(model: keras.Model, batches: Batches) -> None:
-    """Have the metrics of `model` make their variables, from one row.
+    """Have the metrics of `model` make their variables, from one row, and find out how they want targets.
 
     TensorFlow traces a step twice if variables are made in it: 0.3 s for the article's network on a CPU. Nothing that
-    training sees is changed: an epoch begins with metrics that are reset.
+    training sees is changed: an epoch begins with metrics that are reset. Metrics that compare columns, as F1 does,
+    are given the targets of a model with a single output as one.
+
+    Raises:
+        TrainingError: If the metrics want columns of classes, and labels are integers.
     """
     x, y = batches[0]
-    # Whatever is wrong with rows, loss or metrics, or is not meant for a single row, `fit` finds out and says better.
-    with contextlib.suppress(Exception), model.distribute_strategy.scope():
-        model.compute_metrics(x[:1], y[:1], model(x[:1]))
+    problem = _metrics_problem(model, x[:1], y[:1])
+    if problem is not None and y.ndim == 1:
+        if _n_outputs(model) == 1 and _metrics_problem(model, x[:1], y[:1, np.newaxis]) is None:
+            batches.as_column = True
+        elif any(isinstance(one, keras.metrics.FBetaScore) for one in compiled_metrics(model)):
+            raise TrainingError(
+                f"a metric cannot be computed from labels that are integers: {problem}",
+                "F1Score and FBetaScore compare a column for each class.",
+                "Set one_hot=True in the study file and compile with loss='categorical_crossentropy' (or with a single "
+                "output, Dense(1, activation='sigmoid'), and 'binary_crossentropy').",
+            ) from problem
     model.reset_metrics()
+
+
+def compiled_metrics(model: keras.Model) -> list[keras.metrics.Metric]:
+    """Return the metrics of a model, those that Keras keeps together one by one."""
+    return [inner for metric in model.metrics for inner in (metric, *getattr(metric, "metrics", []))]
+
+
+def _metrics_problem(model: keras.Model, x: Any, y: Any) -> Exception | None:
+    # Whatever is wrong with rows, loss or metrics, or is not meant for a single row, `fit` finds out and says better.
+    try:
+        with model.distribute_strategy.scope():
+            model.compute_metrics(x, y, model(x))
+    except Exception as error:
+        return error
+    return None
+
+
+def _n_outputs(model: keras.Model) -> int:
+    shape = getattr(model, "output_shape", None)
+    return shape[-1] if isinstance(shape, tuple) and len(shape) == 2 and isinstance(shape[-1], int) else 0

@@ -27,6 +27,7 @@ from autotune.study import StudySpec
 from autotune.training.batches import Batches
 from autotune.training.callback_state import put_back, state_of
 from autotune.training.checkpoint import Checkpoint, UnusableCheckpointError
+from autotune.training.measured import Measured
 from autotune.training.unkept import Marks, cannot_be_kept, marks_of
 from autotune.training.variables import callback_variables, training_variables
 
@@ -45,6 +46,8 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         tell: Told what the person should know.
         reports: Whether epochs are reported and may be pruned (the first fold's are).
         resume: The checkpoint to go on from.
+        measured: Knows with which weights an epoch was measured.
+        is_refit: Whether there are no validation rows.
 
     Attributes:
         problem: Why training was ended, to be raised after `fit`; None if it was not.
@@ -61,6 +64,8 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         tell: Callable[[str], None],
         reports: bool,
         resume: Checkpoint | None,
+        measured: Measured,
+        is_refit: bool,
     ) -> None:
         super().__init__()
         self._spec = spec
@@ -72,6 +77,9 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         self._tell = tell
         self._reports = reports
         self._resume = resume
+        self._measured = measured
+        self._is_refit = is_refit
+        self._vectors: dict[str, int] = {}
         self.history: dict[str, list[float]] = dict(resume.history) if resume else {}
         self.best_epoch = resume.best_epoch if resume else 0
         self.best_weights: list[npt.NDArray[Any]] = resume.best_weights if resume else []
@@ -95,30 +103,68 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for name, value in (logs or {}).items():
-            self.history.setdefault(name, []).append(float(value))
+            if np.size(value) == 1:
+                self.history.setdefault(name, []).append(float(np.reshape(value, ())))
+            else:
+                self._vectors[name] = np.size(value)
         variables = training_variables(self.model)
         values = [value_of(variable) for variable in variables]
         held = [value_of(one) for one in callback_variables(self._callbacks, self.model, variables)]
         self._keep_best(epoch + 1, {id(variable): value for variable, value in zip(variables, values, strict=True)})
         self._note_changes(epoch + 1)
-        self._save(self._checkpoint(values, held), self._is_whole and not self._lost)
+        if self.monitor in self.history:  # else the study file is to be corrected, and this epoch trained again
+            self._save(self._checkpoint(values, held), self._is_whole and not self._lost)
         self.judge(epoch + 1)
         if self.problem is not None:
             self.model.stop_training = True
+        elif epoch == 0 and self._reports and not self._is_refit:
+            self._tell_who_measures()
 
     def judge(self, epoch: int) -> None:
         """Report `epoch` (from 1) and find out whether training is to end with it."""
-        spec, values = self._spec, self.history.get(str(self._spec.monitor))
         if self.problem is not None:
             return
+        values = self.history.get(self.monitor)
         if values is None:
-            self.problem = _unknown_monitor(spec, self._trial.number, self.history)
-        elif bad := _not_finite(self.history, spec, epoch):
+            self.problem = self._unknown_monitor()
+        elif bad := _not_finite(self.history, self.monitor, epoch):
             self.problem = _diverged(bad, epoch)
         elif self._reports:
             self._trial.report(values[epoch - 1], epoch)
             if self._trial.should_prune():
                 self.problem = optuna.TrialPruned(f"pruned after epoch {epoch}")
+
+    @property
+    def monitor(self) -> str:
+        """The metric that counts; in a refit the loss, where a callback had made it of metrics of validation rows."""
+        monitor = str(self._spec.monitor)
+        if self._is_refit and monitor not in self.history:
+            return "loss" if "loss" in self.history else next(iter(self.history), monitor)
+        return monitor
+
+    def _tell_who_measures(self) -> None:
+        """Say, once a study, what no evaluation of the model gives: on test rows nobody calls callbacks."""
+        names = self._measured.names
+        if self._trial.number == 0 and self.monitor not in names:
+            of_model = sorted(name for name in self.history if name in names and not name.startswith("val_"))
+            self._tell(
+                f"{self.monitor} is made by a callback: candidates are confirmed by it, and on the test rows, where "
+                f"nobody calls callbacks, what the model is compiled with is measured: {', '.join(of_model)}"
+            )
+
+    def _unknown_monitor(self) -> TrainingError:
+        name, number = self._spec.monitor, self._trial.number
+        if size := self._vectors.get(str(name)):
+            return TrainingError(
+                f"the metric {name!r} of trial {number} is {size} numbers, one for each class.",
+                "What is monitored is one number.",
+                'Give the metric an average, e.g. keras.metrics.F1Score(average="macro"), "weighted" or "micro".',
+            )
+        return TrainingError(
+            f"the metric {name!r} was not reported after epoch 1 of trial {number}.",
+            f"Keras reported: {', '.join(sorted(self.history))}.",
+            "Set `monitor` in the study file to one of these.",
+        )
 
     def _note_changes(self, epoch: int) -> None:
         was_whole, self._is_whole = self._is_whole, made_of(self.model) == self._made_of
@@ -139,7 +185,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
             )
 
     def _keep_best(self, epoch: int, state: Mapping[int, npt.NDArray[Any]]) -> None:
-        values = self.history.get(str(self._spec.monitor), [math.nan])
+        values = self.history.get(self.monitor, [math.nan])
         if self._spec.epoch_policy == "last" or not self.best_epoch:
             better = True
         elif self._spec.direction == "maximize":
@@ -148,7 +194,13 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
             better = values[-1] < values[self.best_epoch - 1]
         if better:
             self.best_epoch = epoch
-            self.best_weights = [state[id(weight)] for weight in self.model.weights]
+            self.best_weights = self._weights(state)
+
+    def _weights(self, state: Mapping[int, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Return the weights that the epoch was measured with: those of `state`, unless a callback has changed some."""
+        now = [state[id(weight)] for weight in self.model.weights]
+        then = self._measured.weights or now
+        return [new if np.array_equal(new, old) else old for new, old in zip(now, then, strict=True)]
 
     def _checkpoint(self, variables: list[npt.NDArray[Any]], held: list[npt.NDArray[Any]]) -> Checkpoint:
         return Checkpoint(
@@ -227,8 +279,8 @@ def value_of(variable: Any) -> npt.NDArray[Any]:
     return value
 
 
-def _not_finite(history: dict[str, list[float]], spec: StudySpec, epoch: int) -> str:
-    for name in ("loss", "val_loss", str(spec.monitor)):
+def _not_finite(history: dict[str, list[float]], monitor: str, epoch: int) -> str:
+    for name in ("loss", "val_loss", monitor):
         if name in history and not math.isfinite(history[name][epoch - 1]):
             return f"{name} was {history[name][epoch - 1]}"
     return ""
@@ -239,12 +291,4 @@ def _diverged(what: str, epoch: int) -> DivergedError:
         f"{what} after epoch {epoch}.",
         "Loss and metric of a network that trains are finite.",
         "If many trials end so, lower the largest learning rate or clip the gradients.",
-    )
-
-
-def _unknown_monitor(spec: StudySpec, number: int, history: dict[str, list[float]]) -> TrainingError:
-    return TrainingError(
-        f"the metric {spec.monitor!r} was not reported after epoch 1 of trial {number}.",
-        f"Keras reported: {', '.join(sorted(history))}.",
-        "Set `monitor` in the study file to one of these.",
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class _EpochEvents(keras.callbacks.TensorBoard):  # type: ignore[misc]  # reason
         super().__init__(str(folder), write_graph=False, update_freq="epoch", profile_batch=0)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        super().on_epoch_end(epoch, logs)
+        super().on_epoch_end(epoch, {name: value for name, value in (logs or {}).items() if np.size(value) == 1})
         for writer in self._writers.values():
             writer.flush()
 

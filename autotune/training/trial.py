@@ -20,7 +20,7 @@ from autotune.data import Dataset, Split
 from autotune.seeds import derive_seed
 from autotune.study import StudySpec
 from autotune.training.arguments import fit_arguments
-from autotune.training.attributes import note_folds
+from autotune.training.attributes import MEASURED_AGAIN, note_folds
 from autotune.training.batches import Batches
 from autotune.training.building import build_metrics, built_model, shared
 from autotune.training.callback_state import go_on_writing
@@ -31,6 +31,7 @@ from autotune.training.epochs import EpochKeeper
 from autotune.training.folder import TrialFolder
 from autotune.training.grouping import group_size, in_groups
 from autotune.training.latency import measure_latency_ms
+from autotune.training.measured import Measured, compare
 from autotune.training.monitored_loss import MONITORED_LOSS, describe_loss, is_loss
 from autotune.training.phases import PhaseWatch
 from autotune.training.refit import Refit
@@ -39,6 +40,7 @@ from autotune.training.shown import leave_confusion, leaving_history
 from autotune.training.tensorboard import TrialEvents
 from autotune.training.timing import Timer, noting_time
 from autotune.training.unkept import refuse_unkept
+from autotune.training.unvalidated import Unvalidated
 
 _KERAS_BATCH_SIZE = 32
 # Larger ones are no faster on a CPU: 3,000 rows of MNIST take 0.25 s of CPU time with 512 or with 3,000 rows a batch,
@@ -81,6 +83,7 @@ class FoldJob:
         timer: Counts the trial's seconds.
         events: Where the trial's event files are; None for none.
         tell: Told what the person should know.
+        n_folds: How many folds there are.
     """
 
     spec: StudySpec
@@ -96,6 +99,12 @@ class FoldJob:
     timer: Timer
     events: TrialEvents | None
     tell: Callable[[str], None]
+    n_folds: int
+
+    @property
+    def keeps_model(self) -> bool:
+        """Whether the model may be kept: of trials with several folds none is."""
+        return self.spec.keep_models > 0 and self.n_folds == 1
 
     def seed(self, *place: int | str) -> int:
         """Return the seed of a place in this fold, e.g. ("epoch", 3)."""
@@ -171,7 +180,7 @@ def train_trial(
             train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
             job = FoldJob(
                 *(spec, trial, place, writer, number, train, validation, refit, finished, split.digest, timer, events),
-                tell,
+                *(tell, len(folds)),
             )
             try:
                 model, score = _train_fold(job, checkpoint)
@@ -225,7 +234,10 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     )
     with job.timer.spending("build"):
         build_metrics(model, batches)
-    validation = Batches(job.validation, validation_batch, one_hot=spec.one_hot) if len(job.validation) else None
+    validation = None
+    if len(job.validation):
+        as_column = batches.as_column
+        validation = Batches(job.validation, validation_batch, one_hot=spec.one_hot, as_column=as_column)
     epochs = arguments.pop("epochs", None) or spec.epochs
     callbacks = arguments.pop("callbacks", [])
     if job.refit:
@@ -234,33 +246,52 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
         go_on_writing(callbacks)
     else:
         refuse_unkept(model, callbacks)
+    passed = [Unvalidated(callback, job.tell) for callback in callbacks] if job.refit else callbacks
+    measured = Measured(passed, validates=validation is not None)
     keeper = EpochKeeper(
-        spec, job.trial, job.seed, batches, callbacks, job.save, job.tell, reports=job.number == 0, resume=checkpoint
+        *(spec, job.trial, job.seed, batches, callbacks, job.save, job.tell),
+        reports=job.number == 0,
+        resume=checkpoint,
+        measured=measured,
+        is_refit=job.refit is not None,
     )
     if job.events:
         job.events.write_hyperparameters(job.trial.params)
-    watching = [PhaseWatch(job.timer), *callbacks, *([job.events.callback(job.number)] if job.events else [])]
+    of_ours = [PhaseWatch(job.timer), *([job.events.callback(job.number)] if job.events else [])]
     done = checkpoint.epochs if checkpoint else 0
     if done:
         keeper.judge(done)
-    if keeper.problem is None and done < epochs and not (checkpoint and checkpoint.stopped):
-        size = group_size(model, batches, validation, watching, arguments)
-        with job.timer.fitting(), in_groups(model, batches, validation, size) as (training_rows, validation_rows):
-            model.fit(
-                training_rows,
-                validation_data=validation_rows,
-                epochs=epochs,
-                initial_epoch=done,
-                shuffle=False,
-                callbacks=[*watching, keeper],
-                **{"verbose": 2, **arguments},
+    is_to_fit = keeper.problem is None and done < epochs and not (checkpoint and checkpoint.stopped)
+    size = group_size(model, batches, validation, [*of_ours, *callbacks], arguments) if is_to_fit else 1
+    with in_groups(model, batches, validation, size) as (training_rows, validation_rows):
+        if is_to_fit:
+            with job.timer.fitting():
+                model.fit(
+                    training_rows,
+                    validation_data=validation_rows,
+                    epochs=epochs,
+                    initial_epoch=done,
+                    shuffle=False,
+                    callbacks=[measured, of_ours[0], *passed, *of_ours[1:], keeper],
+                    **{"verbose": 2, **arguments},
+                )
+        if keeper.problem is not None:
+            raise keeper.problem
+        model.set_weights(keeper.best_weights)
+        if validation is not None and job.keeps_model:
+            again = model.evaluate(
+                validation_rows, verbose=0, return_dict=True, steps=arguments.get("validation_steps")
             )
-    if keeper.problem is not None:
-        raise keeper.problem
-    model.set_weights(keeper.best_weights)
+            _tell_of_difference(job, compare(keeper.history, keeper.best_epoch, again, keeper.monitor))
     best = keeper.best_epoch
-    value = keeper.history[str(spec.monitor)][best - 1]
+    value = keeper.history[keeper.monitor][best - 1]
     return model, FoldScore(value, best, keeper.history, model.count_params())
+
+
+def _tell_of_difference(job: FoldJob, difference: str) -> None:
+    if difference:
+        job.trial.set_user_attr(MEASURED_AGAIN, difference)
+        job.tell(f"{difference}: a callback or a layer of the study file's own makes a difference that no file holds")
 
 
 def _batch_sizes(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) -> tuple[int, int]:

@@ -301,7 +301,7 @@ study = StudySpec(name="toy", dataset={dataset}, folds={folds}, build=build, fit
 
 @pytest.mark.parametrize(("metric", "is_a_share"), [("accuracy", True), ("f_score", False)])
 def test_the_interval_of_an_accuracy_on_test_rows_ends_at_1(metric: str, is_a_share: bool) -> None:
-    found = _test_score(opening.TestScores(100, (1.0, 0.97), None), 2, metric, "maximize", "today")
+    found = _test_score(opening.TestScores(100, (1.0, 0.97), None, metric, {}), 2, metric, "maximize", "today")
     assert found.estimate.low < found.estimate.mean
     assert (found.estimate.high == 1.0) == is_a_share
 

@@ -80,6 +80,7 @@ class Bench:
         spec: StudySpec,
         is_among_best: Callable[[float], bool] = lambda value: True,
         timer: Any = None,
+        refit: Any = None,
         **watched: Any,
     ) -> Any:
         """Train the trial in this process, from its checkpoint if it has one; return its score."""
@@ -89,10 +90,19 @@ class Bench:
             self.study._storage.set_trial_state_values(self.last.trial._trial_id, TrialState.WAITING)
         trial: Any = Watched(self.study.ask(), **watched)
         self.last = trial
-        rows = Split(self.data, self.folds(spec), "split")
+        everything = (Fold(np.arange(len(self.data)), np.arange(0)),)
+        rows = Split(self.data, everything if refit else self.folds(spec), "split")
         place = ("trial", trial.number)
         return train_trial(
-            spec, trial, rows, self.folder, self.told.append, place=place, is_among_best=is_among_best, timer=timer
+            spec,
+            trial,
+            rows,
+            self.folder,
+            self.told.append,
+            place=place,
+            refit=refit,
+            is_among_best=is_among_best,
+            timer=timer,
         )
 
     def checkpoint(self, spec: StudySpec) -> Any:

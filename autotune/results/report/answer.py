@@ -135,6 +135,8 @@ def _test(result: FinalResult) -> str:
         rows.append(["baseline, trained the same way", test.baseline, None, None])
     found = "<h3>Test</h3>" + table([f"test {test.metric}", "mean", "95 % from", "to"], rows, 0)
     found += paragraph(f"By seed: {', '.join(_number(value) for value in test.values)}. Opened once, {test.opened}.")
+    if test.unmeasured is not None:
+        found += paragraph(f"{test.why_unmeasured}.")
     if test.versus_baseline is not None:
         found += paragraph(f"The winner is ahead of the baseline {_difference(test.versus_baseline)}.")
     return found
