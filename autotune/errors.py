@@ -111,3 +111,9 @@ def not_understood(study: str | None, why: str) -> StoredStudyError:
         "What is stored of it is damaged or of another version, or somebody else has written to it.",
         "Start another study with --name, or delete this one: optuna delete-study --study-name NAME --storage URL",
     )
+
+
+class ParentGoneError(ConnectionError):
+    """A trial process has lost its parent: nobody is left to read this. What a study file's own connections raise is
+    an error of its trial.
+    """

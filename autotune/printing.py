@@ -311,7 +311,7 @@ def print_statuses(statuses: list[StudyStatus]) -> None:
             str(s.pruned),
             ", ".join(f"{count} {reason}" for reason, count in s.failed.items()) or "0",
             str(s.running),
-            str(s.waiting),
+            str(s.waiting) + (f" ({s.tried_again} after an error)" if s.tried_again else ""),
             f"{s.best.value:.6g}" if s.best else "",
             f"{s.trials_per_hour:.0f}" if s.trials_per_hour else "",
             _time_left(s),

@@ -78,6 +78,8 @@ class StudySpec:
         count_failed: Whether a failed trial counts as one of `n_trials`, unless it was lost with its worker.
         max_retries: How often a trial whose worker or process was killed runs again without having reported anything
             new in between, at least 0; then it fails with the reason "lost".
+        retry_errors: How often a trial that an error has ended is tried again, as itself and from its checkpoint, at
+            least 0: for data sources that are not always there. It waits a second first, and twice as long each time.
         trial_timeout_s: For how many seconds a trial may run in one go, larger than 0; then it fails with the reason
             "timeout". None for any time.
         stop: `stop_when_flat(patience)` to end the study, by its `monitor`, before it has all its trials. None for
@@ -112,6 +114,7 @@ class StudySpec:
     max_failures_in_a_row: int = 5
     count_failed: bool = False
     max_retries: int = 2
+    retry_errors: int = 0
     trial_timeout_s: float | None = None
     stop: StopWhenFlat | None = None
 
@@ -130,6 +133,7 @@ class StudySpec:
         _check_at_least("keep_models", self.keep_models, 0)
         _check_at_least("max_failures_in_a_row", self.max_failures_in_a_row, 1)
         _check_at_least("max_retries", self.max_retries, 0)
+        _check_at_least("retry_errors", self.retry_errors, 0)
         _check_choice("count_failed", self.count_failed, (False, True))
         _check_choice("one_hot", self.one_hot, (False, True))
         _check_stop(self.stop)

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import UsageError
 from autotune.parsing import parsed_or_none
+from autotune.running.attempts import is_tried_again
 from autotune.running.beginning import failure_reason, last_words, mean_seconds
 from autotune.running.living import living_parents
 from autotune.running.ownership import is_foreign, mark_of
@@ -74,6 +75,7 @@ class StudyStatus:
         seconds_left: Time to the last trial at that speed; None if nobody runs it.
         workers: Commands alive, on any machine, that run trials of this study now.
         why_over: Why it has ended although trials are missing; None if it has not.
+        tried_again: Waiting trials that an error has ended before.
     """
 
     study: str
@@ -89,6 +91,7 @@ class StudyStatus:
     seconds_left: float | None
     workers: int
     why_over: str | None
+    tried_again: int = 0
 
 
 def best_trial(study: optuna.Study, places: Places | None = None) -> BestTrial | None:
@@ -169,6 +172,7 @@ def study_status(study: optuna.Study, places: Places | None = None) -> StudyStat
         seconds_left=max(0, left) / speed if speed else None,
         workers=len(living),
         why_over=parsed_or_none(str, study.user_attrs.get(WHY_OVER)),
+        tried_again=sum(map(is_tried_again, trials_in(study, TrialState.WAITING))),
     )
 
 

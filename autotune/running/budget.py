@@ -23,6 +23,7 @@ class Budget:
             each of which is run as it is, and no others.
         count_failed: Whether a failed trial (unless it was lost) is spent, too.
         max_retries: How often a trial may be lost, without a new report in between, before it fails.
+        retry_errors: How often a trial that an error has ended is tried again.
         stop: When no more are to be made although some are missing; None for never.
     """
 
@@ -30,6 +31,7 @@ class Budget:
     count_failed: bool = False
     max_retries: int = 2
     stop: StopWhenFlat | None = None
+    retry_errors: int = 0
 
     def is_met_by(self, n_trials: int) -> bool:
         """Say whether with so many trials that count no more are to be made."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Literal
 
@@ -21,7 +20,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.parsing import parsed_or_none
+from autotune.running.attempts import is_due, losses_with_this, note_error, note_losses
 from autotune.running.bookkeeping import Books, has_begun, is_fresh, is_spent
 from autotune.running.budget import Budget
 from autotune.running.configurations import Configurations
@@ -31,21 +30,7 @@ from autotune.running.ownership import Owner, is_foreign, is_ours, make_ours, ru
 from autotune.running.shared_trials import SharedTrials
 from autotune.search import FinishedTrials, SeededSampler, StorageView
 
-_LOSSES = "autotune:losses"
 _FAR = 4  # rounds of all slots: more than several parents make before they know of each other
-
-
-@dataclass(frozen=True)
-class Losses:
-    """How often a trial was lost since it last reported something new.
-
-    Attributes:
-        count: How often.
-        steps: How many reports it had the last time.
-    """
-
-    count: int
-    steps: int
 
 
 class Claims:
@@ -171,16 +156,23 @@ class Claims:
         trial = self._settled(number)
         if trial.state != TrialState.RUNNING:
             return True
-        steps = len(trial.intermediate_values)
-        before = parsed_or_none(Losses, trial.system_attrs.get(_LOSSES)) or Losses(0, 0)
-        losses = Losses(before.count + 1 if steps <= before.steps else 1, steps)
+        losses = losses_with_this(trial)
         with contextlib.suppress(UpdateFinishedTrialError):
             if losses.count > self._budget.max_retries:
                 self._fail_as_lost(trial, losses.count)
                 return False
-            self._storage.set_trial_system_attr(trial._trial_id, _LOSSES, asdict(losses))
+            note_losses(self._storage, trial, losses)
             self._set_waiting(trial._trial_id)
         return True
+
+    def try_again(self, number: int) -> str:
+        """Let a trial wait that an error has ended; return the how-manieth time of how many, "" if it was the last."""
+        trial = self._trial(number)
+        with contextlib.suppress(UpdateFinishedTrialError):  # somebody else has just ended it
+            if errors := note_error(self._storage, trial, self._budget.retry_errors):
+                self._set_waiting(trial._trial_id)
+                return f"{errors.count} of {self._budget.retry_errors}"
+        return ""
 
     def look(self) -> set[int]:
         """Renew the lease, take over what parents have left that are gone, and see whether all here is still ours.
@@ -253,7 +245,7 @@ class Claims:
     def _claimable(self, counted: list[FrozenTrial]) -> Iterator[FrozenTrial]:
         """List the trials that wait, and need not wait for one that runs and is the same."""
         for trial in counted:
-            if trial.state != TrialState.WAITING or trial.number in self._held:
+            if trial.state != TrialState.WAITING or trial.number in self._held or not is_due(trial):
                 continue
             if self.configurations is None or (
                 self._has_room() if is_fresh(trial) else self.configurations.may_run(trial)

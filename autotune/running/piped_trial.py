@@ -24,7 +24,7 @@ from optuna.distributions import (
 from optuna.exceptions import StorageInternalError
 from optuna.trial import BaseTrial
 
-from autotune.errors import SearchSpaceError
+from autotune.errors import ParentGoneError, SearchSpaceError
 from autotune.running.outages import is_refusal, reason
 from autotune.running.plain_values import (
     NotPlainError,
@@ -192,8 +192,11 @@ class PipedTrial(BaseTrial):
 
     def _exchange(self, request: Request) -> Any:
         with self._asking:
-            self._connection.send(request)
-            kind, value = self._connection.recv()
+            try:
+                self._connection.send(request)
+                kind, value = self._connection.recv()
+            except (EOFError, ConnectionError) as error:
+                raise ParentGoneError from error
         if kind == "error":
             raise value
         return value

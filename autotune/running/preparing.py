@@ -37,6 +37,7 @@ from autotune.data import (
 from autotune.errors import AutotuneError, StudyFileError
 from autotune.failures import summary_of
 from autotune.running.asked_again import PastTrial, choice_changes, given_problems, replayed, space_changes
+from autotune.running.budget import Budget
 from autotune.running.doubts import doubts_about
 from autotune.running.given import BASELINE, configurations
 from autotune.running.piped_trial import PipedTrial, Replay
@@ -66,6 +67,7 @@ class Declaration:
     max_failures_in_a_row: int
     count_failed: bool
     max_retries: int
+    retry_errors: int
     trial_timeout_s: float | None
     stop: StopWhenFlat | None
     folds: Folds
@@ -75,6 +77,12 @@ class Declaration:
     enqueue: Sequence[Mapping[str, Any]]
     has_test_rows: bool
     needs_keras: bool
+
+    def budget(self, n_trials: int | None) -> Budget:
+        """Return the budget of so many trials; None for those that are there, each of which is run to its end."""
+        if n_trials is None:
+            return Budget(None, max_retries=self.max_retries, retry_errors=self.retry_errors)
+        return Budget(n_trials, self.count_failed, self.max_retries, self.stop, self.retry_errors)
 
 
 @dataclass(frozen=True)

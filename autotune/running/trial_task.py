@@ -21,6 +21,7 @@ from autotune.errors import (
     AutotuneError,
     DamagedStoreError,
     DivergedError,
+    ParentGoneError,
     SearchSpaceError,
     StudyFileError,
     TrainingError,
@@ -142,8 +143,8 @@ class RunTrial:
             return Outcome("unusable", message=str(error), error=error)
         except DivergedError as error:
             return Outcome("failed", reason="nan", message=str(error), summary=error.happened)
-        except (EOFError, ConnectionError):
-            raise  # the parent is gone: nobody to tell
+        except ParentGoneError:
+            raise  # nobody to tell
         except BaseException as error:  # whatever the study file does, sys.exit() included, ends its own trial only
             message = traceback.format_exc()
             if full := disk_full(error, self.folder.path):

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StudyFailedError
 from autotune.failures import SUMMARY
+from autotune.running.attempts import errors_of
 from autotune.running.claims import Claims
 from autotune.running.configurations import RepetitionError
 from autotune.running.events import EndState, Observer, TrialEnded, TrialStarted
@@ -195,7 +196,7 @@ class Workers:
             self._job.observer(TrialStarted(slot.number, trial.number, stored.intermediate_values, folds))
             outcome = self._supervise(slot, trial, steps)
             self._job.claims.ending(trial.number)
-            state = self._end(trial, outcome)
+            outcome, state = self._end(trial, outcome)
         except RepetitionError as repetition:
             outcome, state = self._copy(trial, repetition.twin)
         except NotOursError:
@@ -227,8 +228,8 @@ class Workers:
         finally:
             del self._supervisions[trial.number]
 
-    def _end(self, trial: optuna.Trial, outcome: Outcome | None) -> EndState:
-        """Write down how a trial ended and return that in a word.
+    def _end(self, trial: optuna.Trial, outcome: Outcome | None) -> tuple[Outcome | None, EndState]:
+        """Write down how a trial ended, and return that with its state in a word.
 
         Raises:
             NotOursError: If it has become somebody else's to say.
@@ -236,11 +237,14 @@ class Workers:
         claims = self._job.claims
         if outcome is None or outcome.kind == "unusable" or outcome.reason == "server":
             claims.put_back(trial.number)
-            return "interrupted"
+            return outcome, "interrupted"
         if not claims.holds(trial.number):
             raise NotOursError
         if outcome.kind == "lost":
-            return "interrupted" if claims.lose(trial.number) else "failed"
+            return outcome, "interrupted" if claims.lose(trial.number) else "failed"
+        if outcome.reason == "error" and (time_of := claims.try_again(trial.number)):
+            reason = f"error; it is tried again, {time_of}"
+            return dataclasses.replace(outcome, kind="lost", reason=reason), "interrupted"
         folder = self._job.folder(trial.number)
         if outcome.kind == "failed":
             self._job.supervisor.leave_history(folder)
@@ -252,7 +256,7 @@ class Workers:
             raise NotOursError from None
         folder.remove_checkpoint()
         self._job.after_trial()
-        return outcome.kind
+        return outcome, outcome.kind
 
     def _copy(self, trial: optuna.Trial, twin: FrozenTrial) -> tuple[Outcome | None, EndState]:
         """End a trial as the same one has ended, without training it again; it waits for one that still runs."""
@@ -278,8 +282,10 @@ class Workers:
             known_space.refuse_gone(self._job.study.study_name, trial.params)
         if outcome.kind == "failed":
             trial.set_user_attr("failure", outcome.reason)
-            trial.set_user_attr("failure_message", outcome.message[-2000:])
-            trial.set_user_attr(SUMMARY, outcome.why)
+            n_errors = errors_of(trial.storage.get_trial(trial._trial_id)).count
+            tried = f"It was tried {n_errors + 1} times; the last time:\n" if n_errors else ""
+            trial.set_user_attr("failure_message", tried + outcome.message[-2000:])
+            trial.set_user_attr(SUMMARY, outcome.why + (f" (tried {n_errors + 1} times)" if n_errors else ""))
             if outcome.reason in _CONSTRAINTS and outcome.reason not in trial.constraints:
                 trial.set_constraint(outcome.reason, 1.0)
         values = None if outcome.value is None else [outcome.value, *outcome.costs]

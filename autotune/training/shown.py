@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from autotune.data import Dataset, class_names_of
+from autotune.errors import ParentGoneError
 from autotune.training.checkpoint import FoldHistory
 from autotune.training.copies import CheckpointCopies
 from autotune.training.disk import disk_full
@@ -42,8 +43,8 @@ def leaving_history(folder: TrialFolder, copies: CheckpointCopies, monitor: str,
     """
     try:
         yield
-    except (EOFError, ConnectionError):
-        raise  # the parent is gone: the trial goes on elsewhere
+    except ParentGoneError:
+        raise  # the trial goes on elsewhere
     except Exception:
         with timer.spending("pictures"):
             leave_history(folder, copies.histories, monitor)
