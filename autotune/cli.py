@@ -169,7 +169,7 @@ def _all_statuses(options: argparse.Namespace) -> list[StudyStatus]:
         try:
             with understanding(name):
                 found.append(study_status(optuna.load_study(study_name=name, storage=storage), places))
-        except UsageError as error:
+        except AutotuneError as error:  # behind a proxy it is the storage that answers with an error
             say(f"Skipped: {error.happened}", sys.stderr)
     return found
 

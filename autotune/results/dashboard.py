@@ -125,4 +125,5 @@ def _read_ahead(storage: optuna.storages.BaseStorage) -> None:
     """Read all trials, of which storages keep the finished ones: seconds that the first page need not wait for."""
     with contextlib.suppress(Exception):  # whoever asks for a page is told
         for study in storage.get_all_studies():
-            storage.get_all_trials(study._study_id, deepcopy=False)
+            with contextlib.suppress(StoredStudyError):
+                storage.get_all_trials(study._study_id, deepcopy=False)

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 import optuna
 import sqlalchemy.exc
 
+from autotune.parsing import UNREADABLE
+
 # PostgreSQL (https://www.postgresql.org/docs/current/errcodes-appendix.html): no connection, a serialization failure
 # or a deadlock, too many connections, no lock in time, shut down by hand, after a crash, or not yet started.
 _STATES = ("08", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03")
@@ -45,6 +47,16 @@ def is_refusal(error: BaseException) -> bool:
 def is_taken(error: BaseException) -> bool:
     """Say whether PostgreSQL was to create something that somebody else has created at the same time."""
     return any(isinstance(one, sqlalchemy.exc.DBAPIError) and _state(one) in _TAKEN for one in _chain(error))
+
+
+def why_unreadable(error: BaseException) -> str | None:
+    """Return why what a storage holds makes no sense, in one line; None if the error says something else."""
+    if isinstance(error, KeyError):  # there is no such study, or trial
+        return None
+    if isinstance(error, UNREADABLE):
+        return f"{type(error).__name__}: {error}"
+    is_internal = isinstance(error, (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError))
+    return reason(error) if is_internal else None
 
 
 def is_without_tables(error: BaseException) -> bool:

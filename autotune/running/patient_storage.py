@@ -30,7 +30,7 @@ from autotune.errors import StorageError, StorageLostError, not_understood
 from autotune.escaping import say
 from autotune.parsing import UNREADABLE
 from autotune.running.database import QuickStorage
-from autotune.running.outages import is_away, is_servers, reason
+from autotune.running.outages import is_away, is_servers, reason, why_unreadable
 
 T = TypeVar("T")
 
@@ -168,10 +168,10 @@ class PatientStorage(BaseStorage):
         """
         try:
             return self._ask(request)
-        except KeyError:  # there is no such study, or trial
-            raise
-        except UNREADABLE as error:
-            raise not_understood(self._name_of(study_id), f"{type(error).__name__}: {error}") from error
+        except Exception as error:
+            if (why := why_unreadable(error)) is None:
+                raise
+            raise not_understood(self._name_of(study_id), why) from error
 
     def _name_of(self, study_id: int | None) -> str | None:
         with contextlib.suppress(KeyError, *UNREADABLE):

@@ -18,7 +18,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 
-from autotune.errors import StorageError, UsageError
+from autotune.errors import StorageError, StoredStudyError, UsageError
 from autotune.running.storage import open_storage
 from autotune.running.storage_url import parse_url, shown_url, storage_file
 
@@ -101,7 +101,8 @@ def proxy(storage: optuna.storages.BaseStorage, host: str, port: int) -> Iterato
 def _remember_all_trials(storage: optuna.storages.BaseStorage) -> None:
     """Fill Optuna's cache: its clients write to trials that they know from the proxy before this one."""
     for study in storage.get_all_studies():
-        storage.get_all_trials(study._study_id, deepcopy=False)
+        with contextlib.suppress(StoredStudyError):  # whoever asks for it is told
+            storage.get_all_trials(study._study_id, deepcopy=False)
 
 
 def _bind(server: Any, host: str, port: int) -> int:

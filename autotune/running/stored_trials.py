@@ -29,6 +29,7 @@ _USER_ATTRS = models.TrialUserAttributeModel.__table__
 _SYSTEM_ATTRS = models.TrialSystemAttributeModel.__table__
 _FEW = 500  # databases take so many values in one statement, and it is quicker to name trials than to look at all
 _NOT_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
+_FINITE = "FINITE"
 _UTC = datetime.timezone.utc
 
 
@@ -152,7 +153,7 @@ def _text(column: Any) -> Any:
 
 
 def _number(stored: Any, how: str) -> float:
-    if isinstance(stored, (int, float)):
+    if isinstance(stored, (int, float)) and how == _FINITE:
         return stored
     if stored is None:
         return _NOT_FINITE[how]
