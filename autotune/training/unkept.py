@@ -18,7 +18,7 @@ import keras
 from autotune.errors import TrainingError
 from autotune.training.callback_state import doomed_attributes, lost_attributes
 from autotune.training.values import fingerprint, is_plain
-from autotune.training.variables import TABLES, is_own, walk
+from autotune.training.variables import TABLES, held_variables, is_own, training_variables, walk
 
 _SET_BY_FIT = {"stop_training", "stop_evaluating", "stop_predicting"}  # a checkpoint knows of the first
 
@@ -57,14 +57,17 @@ def refuse_unkept(model: keras.Model, callbacks: Sequence[keras.callbacks.Callba
 
 
 def unkept_parts(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
-    """Return the names of what no checkpoint can hold, whether it changes or not: tables, iterators and generators.
+    """Return the names of what no checkpoint can hold: tables, iterators, and sets of what has variables.
 
-    Those of Keras's own layers hold a vocabulary, which is there before they train.
+    Tables of Keras's own layers hold a vocabulary, which is there before they train.
     """
     parts = [part for root in (*callbacks, model) for part in walk(root, type(root).__name__)]
     layers = [value for _, value in parts if isinstance(value, keras.Layer) and not is_own(value.__class__)]
     fixed = {id(value) for layer in layers for value in vars(layer).values()}
-    return list({id(value): name for name, value in parts if _is_unkept(value) and id(value) not in fixed}.values())
+    known = [model, *training_variables(model), *model.metrics_variables]
+    sets = [id(v) for _, v in parts if isinstance(v, (set, frozenset)) and held_variables(list(v), known)]
+    unkept = {id(v): name for name, v in parts if id(v) in sets or (_is_unkept(v) and id(v) not in fixed)}
+    return list(unkept.values())
 
 
 def _is_unkept(value: Any) -> bool:

@@ -47,14 +47,14 @@ def training_variables(model: keras.Model) -> list[Any]:
     optimizer = list(model.optimizer.variables) if model.optimizer is not None else []
     known = list({id(variable): variable for variable in (*model.variables, *optimizer)}.values())
     reset = [variable for metric in model.metrics if not is_own(metric.__class__) for variable in metric.variables]
-    return [*known, *_held(model, [*known, *reset])]
+    return [*known, *held_variables(model, [*known, *reset])]
 
 
 def callback_variables(
     callbacks: Iterable[keras.callbacks.Callback], model: keras.Model, of_model: Iterable[Any]
 ) -> list[Any]:
     """Return what changes with `callbacks` and is not `of_model`, in a fixed order."""
-    return _held(list(callbacks), [model, *of_model, *model.metrics_variables])
+    return held_variables(list(callbacks), [model, *of_model, *model.metrics_variables])
 
 
 @functools.cache
@@ -88,7 +88,7 @@ def parts(value: Any) -> Iterator[tuple[str, Any]]:
 def walk(root: Any, name: str, known: Iterable[Any] = ()) -> Iterator[tuple[str, Any]]:
     """Give `root` and all that it holds, each once and in a fixed order, with how one calls it; not `known`, nor below.
 
-    What holds nothing is left out, but for iterators and tables.
+    What holds nothing is left out, but for iterators and tables. What is in a set has no order, and is not looked at.
     """
     seen = {id(one) for variable in known for one in _both(variable)}
     left, alive = [(name, root)], []  # what is made on the way stays alive: its `id` is not given to another
@@ -106,7 +106,7 @@ def walk(root: Any, name: str, known: Iterable[Any] = ()) -> Iterator[tuple[str,
 
 
 def _matters(value: Any) -> bool:
-    if isinstance(value, (dict, list, tuple, deque)):
+    if isinstance(value, (dict, list, tuple, deque, set, frozenset)):
         return len(value) > 0
     if isinstance(value, types.FunctionType):
         return value.__closure__ is not None
@@ -129,7 +129,7 @@ def _is_variable(kind: type) -> bool:
     return issubclass(kind, _VARIABLES)
 
 
-def _held(root: Any, known: Iterable[Any]) -> list[Any]:
+def held_variables(root: Any, known: Iterable[Any]) -> list[Any]:
     """Return the variables that `root` holds beside those that are known."""
     return [value for _, value in walk(root, "", known) if _is_variable(value.__class__)]
 

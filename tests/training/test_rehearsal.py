@@ -92,6 +92,12 @@ class Table(Whole):
         self.parts = {"table": tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)}
 
 
+class Unordered(Whole):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.optimizers = {keras.optimizers.SGD()}
+
+
 def twice(x: Any) -> Any:
     return 2 * x
 
@@ -172,6 +178,7 @@ def test_what_is_defined_in_build_is_refused(refused: Refused) -> None:
     [
         (lambda: network(Counting()), "Counting 'counting'.calls"),
         (lambda: network(Table()), "Table 'table'.parts['table']"),
+        (lambda: network(Unordered()), "Unordered 'unordered'.optimizers"),
     ],
 )
 def test_what_a_network_would_lose_with_a_process_is_refused_by_name(
@@ -206,6 +213,7 @@ def test_what_keras_changes_in_a_model_of_the_study_file_is_no_loss(digits: Data
 
 def test_the_vocabulary_of_a_text_layer_is_no_loss() -> None:
     words = keras.Sequential([keras.Input((), dtype="string"), layers.StringLookup(vocabulary=["a", "b"])])
+    words.compile("adam", "mse")
     assert unkept_parts(words, []) == []
 
 
