@@ -156,8 +156,8 @@ def _print_test(test: TestScore, epochs: int) -> None:
         f"({test.n_rows:,} rows, {seeds}; opened once, {test.opened})"
     )
     if test.unmeasured is not None:
-        others = "".join(f", {name} {value:.5f}" for name, value in sorted(test.others.items()))
-        say(f"  {test.why_unmeasured}{others}")
+        others = ", ".join(f"{name} {value:.5f}" for name, value in sorted(test.others.items()))
+        say(f"  {test.why_unmeasured}" + (f"; measured: {others}" if others else ""))
     say(f"  by seed: {', '.join(f'{value:.5f}' for value in test.values)}")
     if test.baseline is not None and test.versus_baseline is not None:
         say(f"  baseline, trained the same way: {test.baseline:.5f}; {_difference(test.versus_baseline)}")
