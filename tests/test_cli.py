@@ -187,7 +187,7 @@ def test_a_study_file_without_a_study_is_plain(here: Path) -> None:
 
 def test_a_study_file_that_raises_is_plain(here: Path) -> None:
     (here / "bad.py").write_text("x = 1\nx / 0\n")
-    expect_usage_error(autotune("run", "bad.py"), "ZeroDivisionError", "line 2")
+    expect_usage_error(autotune("run", "bad.py"), "ZeroDivisionError", "bad.py:2")
 
 
 @pytest.mark.parametrize("option", ["--trials", "--workers", "--timeout"])
