@@ -329,7 +329,7 @@ def test_the_winner_is_refitted_on_all_rows_and_tested_once(tmp_path: Path, run_
     for path in result.models:
         Path(path).unlink()
     events: list[Event] = []
-    assert _finalized(run_dir, observer=events.append) == result  # recorded: nobody looks again
+    assert _finalized(run_dir, top=2, repeats=2, observer=events.append) == result  # recorded: nobody looks again
     assert [event.text for event in events if isinstance(event, Note)] == [
         "this is the recorded result: the test rows are not opened again"
     ]
