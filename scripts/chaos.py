@@ -234,8 +234,9 @@ def main() -> int:
             drill.wait()
             problems = _audit(drill, options.trials)
             n_losses = max(1, int(options.seconds / 60))
-            study = STUDIES[options.study] % {"trials": n_losses + 2}
-            problems += lose_databases(Path(folder) / "files", study, n_losses + 2, n_losses)
+            n_trials = 4 * n_losses  # a run may end another trial, or two, before it is noticed
+            study = STUDIES[options.study] % {"trials": n_trials}
+            problems += lose_databases(Path(folder) / "files", study, n_trials, n_losses)
         finally:
             drill.kill_all()
     for problem in problems:

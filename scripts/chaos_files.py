@@ -22,7 +22,7 @@ def lose_databases(folder: Path, study: str, n_trials: int, n_losses: int) -> li
         folder: Where, new.
         study: The text of the study file, which has `n_trials` trials.
         n_trials: How many.
-        n_losses: How often its database is lost, once after each trial.
+        n_losses: How often its database is lost, each time after a trial, if there are trials left.
     """
     folder.mkdir()
     study_file = folder / "chaos.py"
@@ -30,7 +30,10 @@ def lose_databases(folder: Path, study: str, n_trials: int, n_losses: int) -> li
     database, options = folder / "runs" / "autotune.db", ["--workers", "2"]
     for n in range(n_losses):
         way = WAYS[n % len(WAYS)]
-        code, output = _run_and_lose(study_file, database, way, options)
+        is_over, code, output = _run_and_lose(study_file, database, way, options)
+        if is_over:
+            n_losses = n
+            break
         saved = re.search(r"--storage (sqlite:///(.*\.saved.*\.db))$", output, re.MULTILINE)
         if code != 1 or saved is None or "Traceback" in output or "Best value" in output:
             return [f"a run whose database was {way} ends with 1 and says where it was saved: {code}\n{output[-3000:]}"]
@@ -48,15 +51,21 @@ def lose_databases(folder: Path, study: str, n_trials: int, n_losses: int) -> li
     return problems + compare_with_quiet_run(study_file, [trial for trial in trials if trial.values])
 
 
-def _run_and_lose(study_file: Path, database: Path, way: str, options: list[str]) -> tuple[int, str]:
-    """Run the study, take its database away when the next trial has ended, and return how the run ends."""
+def _run_and_lose(study_file: Path, database: Path, way: str, options: list[str]) -> tuple[bool, int, str]:
+    """Run the study, and take its database away when the next trial has ended.
+
+    Returns:
+        Whether it had all its trials before, its exit code, and what it has printed.
+    """
     log = study_file.with_suffix(".log")
     command = run_command(study_file, study_file.parent / "runs", *options)
     with log.open("w") as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as run:
         while run.poll() is None and not re.search(r"^\[\d+/\d+\] trial", log.read_text(), re.MULTILINE):
             time.sleep(0.05)
+        if run.poll() == 0:
+            return True, 0, log.read_text()
         _lose(database, way)
-    return run.returncode, log.read_text()
+    return False, run.returncode, log.read_text()
 
 
 def _lose(database: Path, way: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -73,8 +74,9 @@ class WatchedFile:
     def _saved(self, save: Callable[[Path], None]) -> Path:
         """Save what the open file holds in its folder, or in the first folder above that is still there."""
         folder = next(folder for folder in self._path.parents if folder.is_dir() and os.access(folder, os.W_OK))
+        stem = re.sub(r"\.saved(-\d+)?$", "", self._path.stem)
         for n in range(1, 1000):
-            path = folder / f"{self._path.stem}.saved{'' if n == 1 else f'-{n}'}{self._path.suffix}"
+            path = folder / f"{stem}.saved{'' if n == 1 else f'-{n}'}{self._path.suffix}"
             with contextlib.suppress(FileExistsError):  # another parent's, or of another time
                 path.touch(exist_ok=False)
                 save(path)
