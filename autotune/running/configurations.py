@@ -72,7 +72,7 @@ class Configurations:
             known = _stored(trial).params.keys()
             suggested = suggest()
             asked = _stored(trial)
-            found = self._finished_twin(asked) or (self._running_twin(asked) if asked.params.keys() != known else None)
+            found = self._twin(asked) if asked.params.keys() != known else self._finished_twin(asked)
             if found is not None:
                 self._behind.add(asked.number)
             self._moved.notify_all()
@@ -89,10 +89,8 @@ class Configurations:
             RepetitionError: If one was.
         """
         asked = _stored(trial)
-        found = self._finished_twin(asked)
-        if found is None:
-            first = [t for t in self._others(asked) if t.intermediate_values and _precedes(t, asked)]
-            found = twin(first, asked.params)
+        first = [t for t in self._others(asked) if t.intermediate_values and _precedes(t, asked)]
+        found = self._finished_twin(asked) or twin(first, asked.params)
         if found is not None:
             raise RepetitionError(found)
 
@@ -111,7 +109,7 @@ class Configurations:
         with self._moved:
             if self._moved.wait_for(lambda: self._running_twin(asked) is None, self._patience_s):
                 self._behind.discard(asked.number)
-            return self._finished_twin(asked) or self._running_twin(asked)
+            return self._twin(asked)
 
     @contextlib.contextmanager
     def _neighbours_kept_out(self) -> Iterator[None]:
@@ -121,6 +119,10 @@ class Configurations:
             return
         with self._owner.alone():
             yield
+
+    def _twin(self, asked: FrozenTrial) -> FrozenTrial | None:
+        running = self._running_twin(asked)  # first: one that ends meanwhile is among the finished ones then
+        return self._finished_twin(asked) or running
 
     def _finished_twin(self, asked: FrozenTrial) -> FrozenTrial | None:
         with self._finished.look(self._shared.trials()) as (books, _):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -108,6 +108,22 @@ def test_a_trial_waits_for_the_other_one_to_ask_for_more(parent: Parent) -> None
         assert asked.result() == 0
     third = _claimed(claims)
     assert _ask(claims, third, "x") == 0, "it is known now that more is asked for"
+
+
+def test_a_trial_that_ends_while_another_one_looks_is_seen_by_it(parent: Parent) -> None:
+    claims = parent()
+    first, second = _claimed(claims), _claimed(claims)
+    _ask(claims, first, "x")
+    look = claims._shared.trials
+
+    def end_after_look() -> Sequence[optuna.trial.FrozenTrial]:
+        seen = look()
+        first.study.tell(first, 1.0, skip_if_finished=True)
+        return seen
+
+    claims._shared.trials = end_after_look
+    with pytest.raises(RepetitionError):
+        _ask(claims, second, "x")
 
 
 def test_a_trial_gives_way_to_one_of_another_parent_of_its_run_dir(parent: Parent) -> None:
