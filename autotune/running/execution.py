@@ -34,7 +34,7 @@ from autotune.running.slots import Sharing, share_machine
 from autotune.running.source import StudySource
 from autotune.running.stopping import stoppable
 from autotune.running.storage_url import storage_folder
-from autotune.running.stored_study import forget_refused, forget_unbegun
+from autotune.running.stored_study import forget_refused, forget_unbegun, raise_total
 from autotune.running.study_note import write_note
 from autotune.running.supervising import Supervisor
 from autotune.running.tracking import Tracking, events_folder, mlflow_runs
@@ -104,6 +104,7 @@ class Session:
             forget_run(plan)
             raise
         with contextlib.suppress(StorageError, StorageInternalError):  # whoever stops does not wait for a storage
+            raise_total(plan.study, plan.settings.n_trials)
             write_note(plan.study)
 
     def _run(self, plan: Plan, observer: Observer) -> None:

@@ -38,7 +38,7 @@ from autotune.running.stored_study import (
     open_study,
     past_trials,
     refuse_direction,
-    with_total,
+    remember,
 )
 from autotune.running.study_files import leave_token
 from autotune.running.tracking import Tracking
@@ -148,14 +148,11 @@ class Preparer:
         known = self._known(n_trials, repeats=0)
         declared, settings, rows = known.declared, known.settings, known.prepared.rows
         study = open_study(known.storage, declared)
-        before, stored = known.before, read_settings(study)
-        if before is None and stored is not None:  # another parent has begun it at the same time
-            settings = dataclasses.replace(settings, threads=stored.threads, token=stored.token)
-        settings = with_total(study, self.places.study_folder(declared.name), settings, before, stored)
+        before = known.before
+        settings = remember(study, self.places.study_folder(declared.name), settings, before)
         if before is None or not study.get_trials(deepcopy=False, states=FINISHED):  # it may have been corrected since
             for params in declared.enqueue:
                 study.enqueue_trial(dict(params), skip_if_exists=True)
-        write_settings(study, settings)
         leave_token(self.places.study_folder(declared.name), settings.token)
         if note := _pruning_note(declared, settings.n_trials):
             self.observer(Note(None, note))

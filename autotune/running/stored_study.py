@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import warnings
 from pathlib import Path
 
+import filelock
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import ExperimentalWarning
@@ -18,11 +20,12 @@ from autotune.running.living import slots_at_work
 from autotune.running.ownership import is_ours
 from autotune.running.patient_storage import PatientStorage
 from autotune.running.preparing import Declaration
-from autotune.running.settings import KnownSpace, StudySettings, refuse, write_settings
+from autotune.running.settings import KnownSpace, StudySettings, read_settings, refuse, write_settings
 from autotune.search import NoiseAwarePruner, SeededSampler, by_folds, tpe
 from autotune.study import Direction
 
 _MAX_REPLAYS = 8
+_PATIENCE_S = 3.0  # with others who begin the study at this moment: that takes some hundredths of a second
 
 
 def find_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study | None:
@@ -93,6 +96,38 @@ def forget_refused(study: optuna.Study, before: StudySettings, n_before: int) ->
         if trial.state == TrialState.WAITING and is_ours(trial) and not trial.intermediate_values:
             study._storage.set_trial_user_attr(trial._trial_id, "failure", "refused")
             study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+
+
+def remember(study: optuna.Study, folder: Path, settings: StudySettings, before: StudySettings | None) -> StudySettings:
+    """Have a study remember a run that begins, and return what it remembers: one of many that begin at once is first.
+
+    Args:
+        study: The study.
+        folder: Its folder in the run dir.
+        settings: What the run is to do.
+        before: What the study remembered when the run began.
+
+    Raises:
+        UsageError: If others run the study at this moment, with a larger total.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(filelock.Timeout):  # who holds it waits for the storage, or was stopped
+            stack.enter_context(filelock.FileLock(folder / "settings.lock").acquire(timeout=_PATIENCE_S))
+        stored = read_settings(study)
+        if before is None and stored is not None:  # another parent has begun it at the same time
+            settings = dataclasses.replace(settings, threads=stored.threads, token=stored.token)
+        settings = with_total(study, folder, settings, before, stored)
+        write_settings(study, settings)
+    return settings
+
+
+def raise_total(study: optuna.Study, n_trials: int) -> None:
+    """Make the total of a study true again where a run on another machine, which began at the same time, has not."""
+    stored = read_settings(study)
+    total = max(n_trials, len(study.get_trials(deepcopy=False, states=FINISHED)))
+    if stored is not None and stored.n_trials < total:
+        write_settings(study, dataclasses.replace(stored, n_trials=total))
 
 
 def with_total(

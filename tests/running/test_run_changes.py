@@ -12,6 +12,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import filelock
 import optuna
 import pytest
 
@@ -20,8 +21,9 @@ from autotune.errors import StudyChangedError, StudyFailedError, StudyFileError,
 from autotune.results.summary import study_status
 from autotune.running.budget import Budget
 from autotune.running.claims import Claims
+from autotune.running.events import Event, TrialStarted
 from autotune.running.ownership import Owner
-from autotune.running.settings import read_settings
+from autotune.running.settings import StudySettings, read_settings, write_settings
 from autotune.running.stored_study import with_total
 
 StudyFile = Callable[..., Path]
@@ -98,6 +100,35 @@ def test_two_that_begin_a_study_at_the_same_time_agree_on_its_total(study_file: 
     with pytest.raises(UsageError, match="join the others"):
         with_total(study, run_dir / "toy", fewer, None, more)
     assert with_total(study, run_dir / "toy", fewer, more, more).n_trials == 8, "nobody runs it"
+
+
+def test_of_two_that_begin_at_the_same_moment_one_is_first(
+    study_file: StudyFile, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others_kept_out: list[bool] = []
+
+    def write(study: optuna.Study, settings: StudySettings) -> None:
+        with pytest.raises(filelock.Timeout):
+            filelock.FileLock(run_dir / "toy" / "settings.lock").acquire(blocking=False)
+        others_kept_out.append(True)
+        write_settings(study, settings)
+
+    monkeypatch.setattr("autotune.running.stored_study.write_settings", write)
+    autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=1, n_trials=1)
+    assert others_kept_out
+
+
+def test_a_total_that_another_machine_has_lowered_at_the_same_moment_is_true_in_the_end(
+    study_file: StudyFile, run_dir: Path
+) -> None:
+    def lower(event: Event) -> None:
+        if isinstance(event, TrialStarted):
+            settings = read_settings(_load(run_dir))
+            assert settings is not None
+            write_settings(_load(run_dir), dataclasses.replace(settings, n_trials=1))
+
+    study = autotune.run(study_file(OBJECTIVE), run_dir=run_dir, workers=1, n_trials=2, observer=lower)
+    assert study_status(study).n_trials == 2
 
 
 @pytest.mark.parametrize(
