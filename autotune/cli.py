@@ -28,6 +28,7 @@ from autotune.options import (
     USAGE,
     parser_for,
     places_of,
+    show_study_file,
     storage_of,
     study_of,
     training_options,
@@ -123,9 +124,9 @@ def resume_command(options: argparse.Namespace) -> int:
             "Go on with it by the script that started it.",
         )
     places = places_of_study(options.name, settings, places_of(options))
+    show_study_file(options)
     named = partial(source_named_by_storage, settings.study_file, options.name)
     source = asking_for_trust(named, options.trust)
-    options.artifacts = options.artifacts or settings.artifacts
     return _run(source, options, options.name, places.run_dir)
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from autotune.escaping import say
 
 if TYPE_CHECKING:
     import optuna
@@ -173,6 +176,15 @@ def study_of(options: argparse.Namespace, name: str) -> optuna.Study:
     from autotune.results.summary import stored_study
 
     return stored_study(places_of(options), name)
+
+
+def show_study_file(options: argparse.Namespace) -> None:
+    """Say which study file the storage names, before it is run."""
+    from autotune.running.settings import read_settings
+
+    settings = read_settings(study_of(options, options.name))
+    if settings is not None and settings.study_file is not None:
+        say(f"Study file: {settings.study_file}", sys.stderr)
 
 
 def training_options(options: argparse.Namespace) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from autotune.escaping import say, say_json
-from autotune.options import DONE, FAILED, STOPPED, training_options, where
+from autotune.options import DONE, FAILED, STOPPED, show_study_file, training_options, where
 
 if TYPE_CHECKING:
     from autotune.results.explanation import Explanation
@@ -69,6 +69,7 @@ def _train_again(
                 **training_options(options),
             )
 
+    show_study_file(options)
     try:
         result = asking_for_trust(train, options.trust)
     except KeyboardInterrupt:
@@ -118,6 +119,7 @@ def explain_command(options: argparse.Namespace) -> int:
             trust=trust,
         )
 
+    show_study_file(options)
     try:
         found = asking_for_trust(explained, options.trust)
     except KeyboardInterrupt:
@@ -143,6 +145,7 @@ def replay_command(options: argparse.Namespace) -> int:
             trust=trust,
         )
 
+    show_study_file(options)
     found = asking_for_trust(again, options.trust)
     print_replay(found)
     return DONE if found.is_same else FAILED

@@ -40,7 +40,7 @@ from autotune.running.stored_study import (
     refuse_direction,
     remember,
 )
-from autotune.running.study_files import leave_token
+from autotune.running.study_files import leave_elsewhere, leave_token, refuse_elsewhere
 from autotune.running.tracking import Tracking
 from autotune.running.trial_task import Assignment
 from autotune.search import pruning_note
@@ -91,8 +91,6 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Known:
-    """What there is to know of a study before it goes on."""
-
     storage: optuna.storages.BaseStorage
     source: StudySource
     declared: Declaration
@@ -258,6 +256,8 @@ class Preparer:
         _refuse_part(before, declared.name)
         source, declared = self._with_remembered(before, declared)
         folder = self.places.study_folder(declared.name)
+        given = {"artifacts": self.artifacts, **vars(self.tracking)}
+        refuse_elsewhere(declared.name, folder, before, given)
         data_dir = self.places.data_dir or (Path(before.data_dir) if before and before.data_dir else None)
         past = past_trials(existing) if existing else []
         prepare = Prepare(source, data_dir, self.places.run_dir, folder, past, repeats, fractions)
@@ -266,6 +266,7 @@ class Preparer:
             self.observer(Note(None, text))
         _refuse_given(prepared.given_problems)
         settings = self._settings(source, declared, prepared, before, n_trials, data_dir)
+        leave_elsewhere(folder, settings, given)
         if existing is not None:
             refuse_direction(existing, declared)
             if has_results(existing):

@@ -121,8 +121,7 @@ def run(
     places = find_places(storage, run_dir, data_dir)
     tracking = Tracking(str(tensorboard) if tensorboard is not None else None, mlflow)
     if engine == "ray":
-        work = partial(run, source, n_trials=n_trials, workers=1, lease_s=lease_s, artifacts=artifacts)
-        work = partial(work, tensorboard=tensorboard, mlflow=mlflow)
+        work = partial(run, source, n_trials=n_trials, workers=1, lease_s=lease_s)
         return _run_on_ray(
             source,
             places,
@@ -169,6 +168,8 @@ def _run_on_ray(
             )
             plan = preparer.plan(n_trials)
             launcher.close()  # no trial runs in this process
+            kept = {name: getattr(plan.settings, name) for name in ("artifacts", "tensorboard", "mlflow")}
+            work = partial(work, **kept)  # nodes with run dirs of their own have not been told of it
             share = share_cluster(ray, workers, cpus_per_worker or plan.settings.threads)
             if announce(plan, share.workers, observer) < plan.settings.n_trials:
                 try:

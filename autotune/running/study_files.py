@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from autotune.errors import UsageError
@@ -17,7 +18,9 @@ from autotune.running.places import Places
 from autotune.running.settings import StudySettings
 from autotune.study_name import study_folder
 
-_TOKENS = "tokens.txt"  # of the studies that have run here, a line each: two storages may know one of the same name
+# A line for each token of a study that has run here (two storages may know one of the same name), and for each folder
+# elsewhere that was given for it.
+_TOKENS = "tokens.txt"
 _NOT_FOLLOWING = getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -32,6 +35,49 @@ def leave_token(folder: Path, token: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NOT_FOLLOWING
         with os.fdopen(os.open(folder / _TOKENS, flags, 0o644), "w") as file:
             file.write(f"{token}\n")
+
+
+def refuse_elsewhere(name: str, folder: Path, settings: StudySettings | None, given: Mapping[str, str | None]) -> None:
+    """Refuse to write to a folder outside the run dir that only the storage names.
+
+    What is covered: the paths in `given`. What is not: URLs, whose server decides who may write there.
+
+    Args:
+        name: The study's name.
+        folder: Its folder, `RUN_DIR/NAME`.
+        settings: What it remembers; None for nothing.
+        given: By the name of each setting that may be a path, what this command says of it; None for nothing.
+
+    Raises:
+        UsageError: If that folder was never given for this study here.
+    """
+    for setting in [setting for setting, said in given.items() if said is None and settings is not None]:
+        path = _elsewhere(folder, getattr(settings, setting))
+        if path is not None and str(path) not in _tokens(folder):
+            raise UsageError(
+                f"the storage says that {name!r} writes to {path} ({setting}), which nobody has said here.",
+                "Whoever may write to a storage may write any folder there.",
+                f"Name it yourself: --{setting} {getattr(settings, setting)}; or leave it out: --{setting} none.",
+            )
+
+
+def leave_elsewhere(folder: Path, settings: StudySettings, given: Mapping[str, str | None]) -> None:
+    """Note that folders outside the run dir were given for a study, so that it may go on writing there.
+
+    Raises:
+        OSError: If the disk is full, or the folder cannot be written.
+    """
+    for setting in [setting for setting, said in given.items() if said is not None]:
+        if path := _elsewhere(folder, getattr(settings, setting)):
+            leave_token(folder, str(path))
+
+
+def _elsewhere(folder: Path, where: str | None) -> Path | None:
+    """Return the path that a setting names outside a study's folder; None for a URL, a place inside, or nothing."""
+    scheme, separator, rest = (where or "").rpartition("://")
+    path = Path(rest.removeprefix("/") if scheme == "sqlite" else rest)
+    is_path = path.is_absolute() and (not separator or scheme == "sqlite")
+    return path if is_path and not path.is_relative_to(folder) else None
 
 
 def is_known_here(folder: Path, token: str) -> bool:
@@ -90,7 +136,7 @@ def _tokens(folder: Path) -> list[str]:
         descriptor = os.open(folder / _TOKENS, os.O_RDONLY | _NOT_FOLLOWING)
         with os.fdopen(descriptor) as file:
             found = os.fstat(descriptor)
-            return file.read().split() if _is_own(found) and stat.S_ISREG(found.st_mode) else []
+            return file.read().splitlines() if _is_own(found) and stat.S_ISREG(found.st_mode) else []
     except (OSError, ValueError):
         return []
 

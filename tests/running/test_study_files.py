@@ -11,7 +11,14 @@ import pytest
 from autotune.errors import UsageError
 from autotune.running.places import Places
 from autotune.running.settings import StudySettings
-from autotune.running.study_files import folder_to_look_at, is_known_here, leave_token, places_of_study
+from autotune.running.study_files import (
+    folder_to_look_at,
+    is_known_here,
+    leave_elsewhere,
+    leave_token,
+    places_of_study,
+    refuse_elsewhere,
+)
 from autotune.study import Overrides
 
 TOKEN = "0123abcd"
@@ -97,3 +104,20 @@ def test_what_is_another_users_does_not_count(settings: StudySettings, by_url: P
     leave_token(Path(settings.run_dir) / "toy", TOKEN)
     os.chown(Path(settings.run_dir) / given_away, 12345, 12345)
     assert folder_to_look_at("toy", settings, by_url) is None
+
+
+@pytest.mark.parametrize("setting", ["tensorboard", "artifacts", "mlflow"])
+def test_a_folder_elsewhere_is_written_to_only_if_it_was_given_here(
+    settings: StudySettings, tmp_path: Path, setting: str
+) -> None:
+    elsewhere = f"sqlite:///{tmp_path}/of mlflow.db" if setting == "mlflow" else str(tmp_path / "of another")
+    folder, unsaid = tmp_path / "runs" / "toy", {"tensorboard": None, "artifacts": None, "mlflow": None}
+    settings = dataclasses.replace(settings, **{setting: elsewhere})
+    with pytest.raises(UsageError, match="which nobody has said here") as caught:
+        refuse_elsewhere("toy", folder, settings, unsaid)
+    assert f"--{setting} none" in caught.value.fix
+    refuse_elsewhere("toy", folder, settings, {**unsaid, setting: elsewhere})
+    leave_elsewhere(folder, settings, {**unsaid, setting: elsewhere})
+    refuse_elsewhere("toy", folder, settings, unsaid)
+    for harmless in ("run-dir", "s3://bucket/prefix", "http://host:5000", str(folder / "inside"), None):
+        refuse_elsewhere("toy", folder, dataclasses.replace(settings, **{setting: harmless}), unsaid)
