@@ -216,7 +216,7 @@ def check_study_file(path: Path) -> ast.Module:
     """
     try:
         return ast.parse(path.read_bytes(), filename=str(path))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError, MemoryError) as error:  # the parser's own limits, too
         raise StudyFileError(
             f"the study file {path} cannot be read: {getattr(error, 'strerror', None) or error}.",
             "A study file is a Python file that declares `study = StudySpec(...)`.",

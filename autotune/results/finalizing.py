@@ -120,7 +120,7 @@ def finalize(
     _check_has_results(search)
     places = places_of_study(name, settings, places)
     source = source_of(study, settings, trust)
-    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts or settings.artifacts, tell)
+    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts, tell)
     tracking = Tracking(str(tensorboard) if tensorboard is not None else None, mlflow)
     machine = dataclasses.replace(machine, tracking=tracking)
     return _Finalization(search, source, places, machine, top, repeats, time.monotonic()).result()

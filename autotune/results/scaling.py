@@ -114,7 +114,7 @@ def learning_curve(
             "Take a part of the rows in the objective.",
         )
     places = places_of_study(name, settings, places)
-    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts or settings.artifacts, tell)
+    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts, tell)
     queue = Queue(name + LEARNING_CURVE, _trainings(winner, wanted, repeats))
     with session(source_of(study, settings, trust), places, machine) as here:
         plan = here.preparer.plan_queue(repeats, lambda known: queue, wanted)

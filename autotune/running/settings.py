@@ -21,6 +21,8 @@ from autotune.study import Overrides
 from autotune.study_name import is_study_name
 
 ATTRIBUTE = "autotune"
+IN_RUN_DIR = "run-dir"
+"""Said in place of a folder of event files: RUN_DIR/NAME/tensorboard."""
 WHY_OVER = "why_over"
 """The user attribute of a study that has ended although trials are missing."""
 

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
+import shlex
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from autotune.errors import UsageError
 from autotune.running.places import Places
-from autotune.running.settings import StudySettings
+from autotune.running.settings import IN_RUN_DIR, StudySettings
 from autotune.study_name import study_folder
 
-# A line for each token of a study that has run here (two storages may know one of the same name), and for each folder
-# elsewhere that was given for it.
+# A line for each token of a study that has run here (two storages may know one of the same name), and for each place
+# elsewhere that was given for it, as SETTING=PLACE.
 _TOKENS = "tokens.txt"
-_NOT_FOLLOWING = getattr(os, "O_NOFOLLOW", 0)
+_NOT_FOLLOWING = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # nor is a pipe waited for
+_BUCKET = re.compile(r"(?:s3|gs)://")
 
 
 def leave_token(folder: Path, token: str) -> None:
@@ -38,46 +41,51 @@ def leave_token(folder: Path, token: str) -> None:
 
 
 def refuse_elsewhere(name: str, folder: Path, settings: StudySettings | None, given: Mapping[str, str | None]) -> None:
-    """Refuse to write to a folder outside the run dir that only the storage names.
+    """Refuse to write to a place outside the run dir that only the storage names.
 
-    What is covered: the paths in `given`. What is not: URLs, whose server decides who may write there.
+    What is covered: folders, databases, and servers of MLflow, whose client sends them this user's password. What is
+    not: buckets, whose owner decides who may write there.
 
     Args:
         name: The study's name.
         folder: Its folder, `RUN_DIR/NAME`.
         settings: What it remembers; None for nothing.
-        given: By the name of each setting that may be a path, what this command says of it; None for nothing.
+        given: By the name of each setting that may be a place, what this command says of it; None for nothing.
 
     Raises:
-        UsageError: If that folder was never given for this study here.
+        UsageError: If that place was never given for this study here.
     """
     for setting in [setting for setting, said in given.items() if said is None and settings is not None]:
-        path = _elsewhere(folder, getattr(settings, setting))
-        if path is not None and str(path) not in _tokens(folder):
+        place = _elsewhere(folder, setting, settings)
+        if place is not None and f"{setting}={place}" not in _tokens(folder):
             raise UsageError(
-                f"the storage says that {name!r} writes to {path} ({setting}), which nobody has said here.",
-                "Whoever may write to a storage may write any folder there.",
-                f"Name it yourself: --{setting} {getattr(settings, setting)}; or leave it out: --{setting} none.",
+                f"the storage says that {name!r} writes to {place} ({setting}), which nobody has said here.",
+                "Whoever may write to a storage may write any place there.",
+                f"Name it yourself, in `autotune resume {shlex.quote(name)}`: --{setting} {shlex.quote(place)}; or\n"
+                f"leave it out: --{setting} none.",
             )
 
 
 def leave_elsewhere(folder: Path, settings: StudySettings, given: Mapping[str, str | None]) -> None:
-    """Note that folders outside the run dir were given for a study, so that it may go on writing there.
+    """Note that places outside the run dir were given for a study, so that it may go on writing there.
 
     Raises:
         OSError: If the disk is full, or the folder cannot be written.
     """
     for setting in [setting for setting, said in given.items() if said is not None]:
-        if path := _elsewhere(folder, getattr(settings, setting)):
-            leave_token(folder, str(path))
+        if place := _elsewhere(folder, setting, settings):
+            leave_token(folder, f"{setting}={place}")
 
 
-def _elsewhere(folder: Path, where: str | None) -> Path | None:
-    """Return the path that a setting names outside a study's folder; None for a URL, a place inside, or nothing."""
-    scheme, separator, rest = (where or "").rpartition("://")
-    path = Path(rest.removeprefix("/") if scheme == "sqlite" else rest)
-    is_path = path.is_absolute() and (not separator or scheme == "sqlite")
-    return path if is_path and not path.is_relative_to(folder) else None
+def _elsewhere(folder: Path, setting: str, settings: StudySettings | None) -> str | None:
+    """Return the place that a setting names outside a study's folder; None for a bucket, a place inside, or nothing."""
+    place: str | None = getattr(settings, setting)
+    if place is None or (setting, place) == ("tensorboard", IN_RUN_DIR):
+        return None
+    if setting == "artifacts" and _BUCKET.match(place):
+        return None
+    path = os.path.normpath(place.removeprefix("sqlite:///"))  # what lies inside by its letters may lead out again
+    return None if os.path.isabs(path) and Path(path).is_relative_to(folder) else place
 
 
 def is_known_here(folder: Path, token: str) -> bool:

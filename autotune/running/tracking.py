@@ -11,12 +11,11 @@ import optuna
 from autotune.errors import UsageError
 from autotune.running.events import Observer
 from autotune.running.mlflow_runs import LoggedStudy, MlflowRuns
-from autotune.running.settings import StudySettings
+from autotune.running.settings import IN_RUN_DIR, StudySettings
 from autotune.running.storage_url import sqlite_url
 from autotune.training.artifacts import NOWHERE
 
 _SQLITE = "sqlite:///"
-IN_RUN_DIR = "run-dir"  # said in place of a folder: RUN_DIR/NAME/tensorboard
 
 
 @dataclass(frozen=True)

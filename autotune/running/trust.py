@@ -18,6 +18,8 @@ from autotune.errors import UsageError
 from autotune.running.places import records_folder
 from autotune.running.source import StudySource, study_source
 
+_MOST_BYTES = 2**24  # of a file that somebody writes by hand
+
 
 class UntrustedFileError(UsageError):
     """A study file that a storage names, and that this user has not run here, or not as it is now.
@@ -61,14 +63,37 @@ def source_named_by_storage(study_file: str, name: str, trust: bool) -> StudySou
             f"The study {name!r} was started from it.",
             f"Put it back, or name where it is now: autotune run STUDY_FILE --name {name}",
         )
-    source = study_source(study_file)
-    assert source.path is not None
-    digest = source.digest
-    before = None if trust else _recorded(source.path)
+    path = Path(study_file).absolute()
+    digest = _digest_of(
+        path
+    )  # before it is parsed: that alone may take all memory, and a mistake is shown with its line
+    before = None if trust else _recorded(path)
     if not trust and before != digest:
-        raise UntrustedFileError(source.path, digest, has_changed=before is not None)
-    record_trust(source.path, digest)
+        raise UntrustedFileError(path, digest, has_changed=before is not None)
+    source = study_source(path)
+    record_trust(path, digest)
     return source
+
+
+def _digest_of(study_file: Path) -> str:
+    """Return the digest of a study file, as `StudySource` has it, and read no more than such a file can have.
+
+    Raises:
+        UsageError: If it is larger, or cannot be read.
+    """
+    try:
+        with study_file.open("rb") as file:
+            code = file.read(_MOST_BYTES + 1)
+        why = f"has more than {_MOST_BYTES:,} bytes" if len(code) > _MOST_BYTES else ""
+    except OSError as error:
+        why = f"cannot be read: {error.strerror}"
+    if why:
+        raise UsageError(
+            f"the study file {study_file} {why}.",
+            "The storage names it. A study file is a Python file that declares `study = StudySpec(...)`.",
+            "Name the right one: autotune run STUDY_FILE --name NAME",
+        )
+    return hashlib.sha256(code).hexdigest()
 
 
 def record_trust(study_file: Path, digest: str) -> bool:

@@ -119,5 +119,38 @@ def test_a_folder_elsewhere_is_written_to_only_if_it_was_given_here(
     refuse_elsewhere("toy", folder, settings, {**unsaid, setting: elsewhere})
     leave_elsewhere(folder, settings, {**unsaid, setting: elsewhere})
     refuse_elsewhere("toy", folder, settings, unsaid)
-    for harmless in ("run-dir", "s3://bucket/prefix", "http://host:5000", str(folder / "inside"), None):
-        refuse_elsewhere("toy", folder, dataclasses.replace(settings, **{setting: harmless}), unsaid)
+
+
+HARMLESS = {
+    "tensorboard": ["run-dir", None, "{}/inside"],
+    "artifacts": ["s3://bucket/prefix", "gs://bucket", None, "{}/inside"],
+    "mlflow": ["sqlite:///{}/inside.db", None],
+}
+ELSEWHERE = {
+    "tensorboard": ["../up", "run-dir/..", "s3://bucket", TOKEN],
+    "artifacts": ["run-dir", "file:///etc", "../up", TOKEN],
+    "mlflow": ["http://host:5000", "file:///etc", "file:/etc", "mlruns", "run-dir", "sqlite:///up.db", TOKEN],
+}
+
+
+@pytest.mark.parametrize("setting", HARMLESS)
+def test_no_way_of_writing_a_place_leads_out_of_the_folder(
+    settings: StudySettings, tmp_path: Path, setting: str
+) -> None:
+    folder = tmp_path / "runs" / "toy"
+    leave_token(folder, TOKEN)
+    for place in HARMLESS[setting]:
+        harmless = dataclasses.replace(settings, **{setting: place and place.format(folder)})
+        refuse_elsewhere("toy", folder, harmless, {setting: None})
+    for place in [*ELSEWHERE[setting], f"{folder}/../../out", f"sqlite:///{folder}/../../out.db"]:
+        with pytest.raises(UsageError, match="which nobody has said here"):
+            refuse_elsewhere("toy", folder, dataclasses.replace(settings, **{setting: place}), {setting: None})
+
+
+def test_a_pipe_is_not_waited_for(settings: StudySettings, by_url: Places) -> None:
+    folder = Path(settings.run_dir) / "toy"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "tokens.txt")
+    assert folder_to_look_at("toy", settings, by_url) is None
+    with pytest.raises(OSError, match=r"tokens\.txt"):
+        leave_token(folder, TOKEN)

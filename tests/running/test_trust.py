@@ -241,3 +241,15 @@ def test_what_is_no_file_is_neither_read_nor_run(tmp_path: Path, what: str) -> N
         os.mkfifo(path)
     with pytest.raises(UsageError, match="no longer there"):
         source_named_by_storage(str(path), "toy", trust=True)
+
+
+@pytest.mark.parametrize("content", [b"a secret that is no Python", b"-" * 200_000 + b"1", "too large"])
+def test_a_file_that_is_not_trusted_is_not_parsed(tmp_path: Path, content: bytes | str) -> None:
+    file = tmp_path / "study.py"
+    file.write_bytes(content if isinstance(content, bytes) else b"")
+    if isinstance(content, str):
+        os.truncate(file, 2**33)  # without a byte of it on disk
+    with pytest.raises(UsageError) as caught:
+        source_named_by_storage(str(file), "toy", trust=False)
+    assert isinstance(caught.value, UntrustedFileError) or "bytes" in str(caught.value)
+    assert "secret" not in str(caught.value)
