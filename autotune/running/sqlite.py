@@ -28,6 +28,7 @@ from autotune.running.watched_file import WatchedFile
 
 _BEGIN = "autotune_begin"  # the option of a connection that says how its transactions begin
 _ALONE = "with the only statement"
+_LOCKED_MS = 2000  # for how long SQLite itself waits for a lock, deaf to Ctrl-C; whoever asked it asks again
 _DAMAGE = ("malformed", "not a database", "no such table", "readonly database")
 _ANY = "SELECT name FROM sqlite_master LIMIT 1"
 _TRIALS = models.TrialModel.__table__
@@ -40,7 +41,7 @@ class SqliteStorage(QuickStorage):
 
     Args:
         url: The URL.
-        busy_timeout_s: For how long to wait for others who write.
+        busy_timeout_s: For how long to wait for others who write, while it is opened.
         pool: Arguments of SQLAlchemy's about its pool of connections.
         to_look: Whether it is opened to look at it only: it is not made, and SQLite refuses whatever would change it.
         file: Where it is; None if it is in memory. What is in it is saved if it is deleted, moved or replaced.
@@ -69,6 +70,8 @@ class SqliteStorage(QuickStorage):
             watched = WatchedFile(file, (), sqlite_url, None)
         else:
             sqlalchemy.event.listen(self.engine, "handle_error", partial(_name_damage, file))
+            self.engine.dispose()  # the connections that it was opened by
+            sqlalchemy.event.listen(self.engine, "connect", _prepare_use)
             # Never given back: files that are open stay what they are, and can be read whatever becomes of their names.
             self._reserve = self.engine.raw_connection()
             look = self._reserve.cursor()
@@ -134,6 +137,10 @@ def _prepare_connection(connection: sqlite3.Connection, record: Any) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _prepare_use(connection: sqlite3.Connection, record: Any) -> None:
+    connection.execute(f"PRAGMA busy_timeout={_LOCKED_MS}").close()
 
 
 def _prepare_look(connection: sqlite3.Connection, record: Any) -> None:

@@ -25,7 +25,7 @@ def _engine(storage: Any) -> sqlalchemy.Engine:
     return engine
 
 
-@pytest.mark.parametrize(("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 1), ("busy_timeout", 120_000)])
+@pytest.mark.parametrize(("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 1), ("busy_timeout", 2_000)])
 def test_sqlite_is_opened_for_many_writers(storage: Any, pragma: str, value: object) -> None:
     with _engine(storage).connect() as connection:
         assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value
