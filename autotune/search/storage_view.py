@@ -160,6 +160,7 @@ class StorageView(BaseStorage):
         if _is_numeric(value):
             self._writer.write(trial_id, write)
         else:  # a storage may refuse it, which the caller is to hear
+            self._writer.settle(trial_id)  # it may have been a number before
             write()
         self._note(trial_id, "user_attrs", key, value)
 

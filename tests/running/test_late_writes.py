@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import optuna
@@ -14,6 +14,8 @@ from optuna.exceptions import UpdateFinishedTrialError
 
 import autotune
 from autotune.running.late_writes import LateWrites
+from autotune.running.shared_trials import SharedTrials
+from autotune.search import StorageView
 
 
 def _all_ours(trial_id: int) -> bool:
@@ -70,6 +72,22 @@ def test_writes_come_in_the_order_they_were_asked_for_and_a_trial_settles_with_i
         settled.result()
     late.settle(0)
     assert written == list(range(10))
+
+
+def test_an_attribute_that_was_a_number_is_what_it_was_set_to_last(storage: optuna.storages.BaseStorage) -> None:
+    study = optuna.create_study(storage=storage)
+    late, opened = LateWrites(_all_ours), threading.Event()
+    view = StorageView(study, SharedTrials(storage, study._study_id), writer=late)
+    trial_id = study.ask()._trial_id
+    late.write(trial_id, opened.wait)
+    view.set_trial_user_attr(trial_id, "seen", 1)
+    with ThreadPoolExecutor(1) as pool:
+        last = pool.submit(view.set_trial_user_attr, trial_id, "seen", "all")
+        wait([last], timeout=0.1)  # reason: it is to do nothing
+        opened.set()
+        last.result()
+    late.settle(trial_id)
+    assert storage.get_trial(trial_id).user_attrs["seen"] == "all"
 
 
 def test_there_is_a_bound_to_what_waits() -> None:
