@@ -9,7 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.running.leases import SignOfLife, is_recent, read_signs
-from autotune.running.ownership import is_foreign, lock_is_held, mark_of
+from autotune.running.ownership import has_died_here, is_foreign, lock_is_held, mark_of
 
 
 def living_parents(study: optuna.Study, trials: Sequence[FrozenTrial], folder: Path | None) -> set[str]:
@@ -27,8 +27,8 @@ def living_parents(study: optuna.Study, trials: Sequence[FrozenTrial], folder: P
 def slots_at_work(study: optuna.Study, trials: Sequence[FrozenTrial], folder: Path | None) -> int:
     """Return how many trials of a study can run at a time by now; 0 if nobody runs it.
 
-    Parents between two trials count, too. One that was killed there, or on another machine, counts until its lease has
-    been over for a while. A running trial of something else than this package counts for as long as it is running.
+    Parents between two trials count, too. One that was killed on another machine counts until its lease has been over
+    for a while. A running trial of something else than this package counts for as long as it is running.
 
     Args:
         study: The study.
@@ -36,7 +36,7 @@ def slots_at_work(study: optuna.Study, trials: Sequence[FrozenTrial], folder: Pa
         folder: Its folder, `RUN_DIR/NAME`; None where that is not known.
     """
     signs = read_signs(study)
-    lives = {parent: is_recent(sign) for parent, sign in signs.items()}
+    lives = {parent: is_recent(sign) and not has_died_here(parent) for parent, sign in signs.items()}
     lives |= _lives_of_running(study, trials, folder, signs)
     slots = sum(signs[parent].slots if parent in signs else 1 for parent, is_alive in lives.items() if is_alive)
     return slots + sum(is_foreign(trial) for trial in trials)

@@ -179,6 +179,25 @@ def lock_is_held(mark: Mark, folder: Path) -> bool | None:
         os.close(lock)  # and with it the lock
 
 
+def has_died_here(parent: str) -> bool:
+    """Say whether a parent has run on this machine, by its name, and is no process any more.
+
+    Good enough for people only: two containers may have one name.
+    """
+    if not _PARENT.fullmatch(parent):
+        return False
+    host, process, _ = parent.rsplit("-", 2)
+    if host != _host():
+        return False
+    try:
+        os.kill(int(process), 0)  # sends nothing
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # another user's
+        return False
+    return False
+
+
 def _place(folder: Path) -> str:
     """Return a name for a folder that holds on this machine until it is started anew, wherever it is moved to."""
     status = folder.stat()

@@ -13,7 +13,8 @@ import optuna
 import pytest
 
 from autotune.running import ownership
-from autotune.running.living import living_parents
+from autotune.running.leases import Lease
+from autotune.running.living import living_parents, slots_at_work
 from autotune.running.ownership import Owner, is_foreign, lock_is_held, make_ours, mark_of
 from autotune.running.storage import sqlite_url
 
@@ -165,6 +166,19 @@ def test_the_name_of_a_lock_that_is_not_of_the_known_form_is_no_mark(
         assert living_parents(study, trials, tmp_path / "toy") == set()
     assert victim.read_text() == "mine"
     assert sorted(tmp_path.rglob("*")) == [path for path in before if path.name != owner.mark.lock]
+
+
+def test_a_parent_that_was_killed_between_two_trials_runs_nothing(
+    folder: Path, study: optuna.Study, script: Callable[..., Any]
+) -> None:
+    with closing(Owner(folder)) as owner:
+        Lease(study._storage, study._study_id, owner.mark.parent, 60, slots=2).renew()
+        assert slots_at_work(study, [], folder.parent) == 2
+        ended = script("")
+        ended.wait()
+        host, _, chance = owner.mark.parent.rsplit("-", 2)
+        Lease(study._storage, study._study_id, f"{host}-{ended.pid}-{chance}", 60, slots=4).renew()
+        assert slots_at_work(study, [], folder.parent) == 2
 
 
 @pytest.mark.parametrize(
