@@ -43,11 +43,13 @@ def make_room_for_files(workers: int) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     except (ValueError, OSError):
-        most = max(1, (max(soft, hard) - others) // _FILES_PER_SLOT)
+        most = (max(soft, hard) - others) // _FILES_PER_SLOT
+        who = "1 worker needs" if workers == 1 else f"{workers} workers need"
+        fewer = f", or use --workers {most}," if most > 0 else ""
         raise ResourceLimitError(
-            f"{workers} workers need about {needed} open files, and this process may have {max(soft, hard)}.",
+            f"{who} about {needed} open files, and this process may have {max(soft, hard)}.",
             "Each worker has a process, the pipes to it, and a connection to the storage.",
-            f"Allow more files (ulimit -n {needed}), or use --workers {most}, and run the same command again.",
+            f"Allow more files (ulimit -n {needed}){fewer} and run the same command again.",
         ) from None
 
 

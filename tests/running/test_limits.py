@@ -17,7 +17,7 @@ import pytest
 
 import autotune
 from autotune.errors import ResourceLimitError, StudyFailedError
-from autotune.running.limits import telling_exhausted
+from autotune.running.limits import make_room_for_files, telling_exhausted
 from autotune.running.processes import ForkServer
 
 pytest.importorskip("resource", reason="there are no such limits here")
@@ -49,6 +49,13 @@ def test_more_workers_than_there_may_be_files_are_refused_before_anything_starts
     done = _run("ulimit -n 64", file, run_dir, int(fewer))
     assert done.returncode == 0, done.stderr
     assert "4 of 4 trials finished" in done.stdout
+
+
+def test_fewer_workers_are_advised_only_where_one_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (30, 30))
+    with pytest.raises(ResourceLimitError, match="1 worker needs about") as refused:
+        make_room_for_files(1)
+    assert "--workers" not in str(refused.value)
 
 
 def test_a_limit_that_may_be_raised_is_raised(study_file: StudyFile, run_dir: Path) -> None:
