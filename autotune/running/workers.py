@@ -263,7 +263,7 @@ class Workers:
         self._job.claims.ending(trial.number)
         if not twin.state.is_finished():
             self._job.claims.put_back(trial.number)
-            return None, "interrupted"
+            return Outcome("lost", reason=f"it waits for trial {twin.number}, which tries the same"), "interrupted"
         for step, value in twin.intermediate_values.items():
             report(trial, value, step)
         for key, value in {**twin.user_attrs, COPY_OF: twin.number}.items():

@@ -12,7 +12,7 @@ import optuna
 import pytest
 
 import autotune
-from autotune.running.events import Event, Note
+from autotune.running.events import Event, Note, TrialEnded
 
 StudyFile = Callable[..., Path]
 
@@ -119,9 +119,12 @@ def test_a_configuration_that_is_just_being_tried_is_waited_for(
     study = optuna.create_study(study_name="toy", storage=f"sqlite:///{run_dir}/autotune.db")
     for x in (0.25, 0.25, 0.5):
         study.enqueue_trial({"x": x})
-    trials = autotune.run(file, run_dir=run_dir, workers=2).get_trials()
+    events: list[Event] = []
+    trials = autotune.run(file, run_dir=run_dir, workers=2, observer=events.append).get_trials()
     assert [t.value for t in trials] == [0.25, 0.25, 0.5]
     assert _calls(tmp_path) == {"0.25": 1, "0.5": 1}
+    ended = [event for event in events if isinstance(event, TrialEnded)]
+    assert all("which tries the same" in event.reason for event in ended if event.state == "interrupted")
 
 
 def test_failures_that_lie_in_the_configuration_are_not_repeated_in_a_small_space(
