@@ -8,7 +8,8 @@ more than its own noise explains. Where reports are exact, w is 1; the noisier t
 Noise is what is left of reports in third differences, in which a smooth curve leaves next to nothing.
 
 What is covered: reports at every step or at every few steps, folds, and any number of trials: each is looked at once.
-What is not covered: trials whose steps are not those of the others, and noise that lasts for several epochs.
+What is not covered: trials whose steps are not those of the others, noise that lasts for several epochs, and reports
+of which a few are far off. There the best is stopped about as often as by a median of the complete trials.
 
 Symbols: w reports are averaged; n peers; sigma is the standard deviation of one report, in its own unit. Larger values
 are better here, whatever the study's direction.
