@@ -329,7 +329,7 @@ def write_hostile_storage(trap: Trap) -> list[str]:
             return writer.copy(name)
 
         for number, field in enumerate(FIELDS):
-            for _ in range(1 if field.path else 3):
+            for _ in range(1 if field.path else 2):
                 called, value = next(turns)
                 if field.name == "name":
                     continue

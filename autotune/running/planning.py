@@ -209,6 +209,7 @@ class Preparer:
             study = open_study(known.storage, declared)
             write_settings(study, settings)
             leave_token(folder, settings.token)
+            leave_elsewhere(folder, settings, {"artifacts": settings.artifacts})  # as it was checked for the search
             queue.fill(study)
         needed = {(trial.repeat, trial.fraction) for trial in queue.trials}
         if known.prepared.rows and not needed <= known.prepared.repeats.keys():  # it was begun with others

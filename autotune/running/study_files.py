@@ -56,8 +56,7 @@ def refuse_elsewhere(name: str, folder: Path, settings: StudySettings | None, gi
         UsageError: If that place was never given for this study here.
     """
     for setting in [setting for setting, said in given.items() if said is None and settings is not None]:
-        place = _elsewhere(folder, setting, settings)
-        if place is not None and f"{setting}={place}" not in _tokens(folder):
+        if (place := _only_stored(folder, setting, settings)) is not None:
             raise UsageError(
                 f"the storage says that {name!r} writes to {place} ({setting}), which nobody has said here.",
                 "Whoever may write to a storage may write any place there.",
@@ -75,6 +74,17 @@ def leave_elsewhere(folder: Path, settings: StudySettings, given: Mapping[str, s
     for setting in [setting for setting, said in given.items() if said is not None]:
         if place := _elsewhere(folder, setting, settings):
             leave_token(folder, f"{setting}={place}")
+
+
+def is_store_of_here(folder: Path, settings: StudySettings) -> bool:
+    """Say whether a study has run in a folder here, with the artifact store that its storage names."""
+    return is_known_here(folder, settings.token) and _only_stored(folder, "artifacts", settings) is None
+
+
+def _only_stored(folder: Path, setting: str, settings: StudySettings | None) -> str | None:
+    """Return the place elsewhere that a setting names, if it was never given for the study here; else None."""
+    place = _elsewhere(folder, setting, settings)
+    return None if place is None or f"{setting}={place}" in _tokens(folder) else place
 
 
 def _elsewhere(folder: Path, setting: str, settings: StudySettings | None) -> str | None:

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial
 from autotune.parsing import parsed, parsed_or_none
 from autotune.running.events import Note, Observer
 from autotune.running.settings import StudySettings, read_settings
-from autotune.running.study_files import folder_to_look_at, is_known_here
+from autotune.running.study_files import folder_to_look_at, is_store_of_here
 from autotune.search import COPY_OF
 from autotune.training.artifacts import ArtifactStore, FolderBelow, StoresInTurn, open_store, reason
 from autotune.training.disk import disk_full
@@ -29,6 +29,7 @@ from autotune.training.shown import HISTORY
 
 _PREFIX = "artifacts:"  # of the attributes by which Optuna and optuna-dashboard know a trial's artifacts
 _MOST_LOG_BYTES = 256 * 1024
+_MOST_BYTES = 2**26  # of an artifact that is read whole: those that trials leave are far smaller
 _MIME_TYPES = {".json": "application/json", ".png": "image/png", ".txt": "text/plain"}
 _HISTORY: Any = list[dict[str, list[float]]]
 _ARTIFACT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")  # Optuna's are of the form of a UUID
@@ -187,8 +188,7 @@ def read_history(
     folder = folder or folder_to_look_at(study.study_name, settings)
     if folder is None:
         return None
-    is_known = settings is not None and is_known_here(folder, settings.token)
-    trusted = [settings.artifacts] if settings and settings.artifacts and is_known else []
+    trusted = [settings.artifacts] if settings and settings.artifacts and is_store_of_here(folder, settings) else []
     content = _read(artifacts_to_look_at(folder.parent, folder.name, settings, trusted), trial, HISTORY)
     if content is None:  # the store was away when the trial ended
         with contextlib.suppress(OSError):
@@ -214,7 +214,8 @@ def _read(store: ArtifactStore, trial: FrozenTrial, name: str) -> bytes | None:
         return None
     try:
         with contextlib.closing(store.open_reader(artifact_id)) as content:
-            return content.read()
+            found = content.read(_MOST_BYTES + 1)
+            return found if len(found) <= _MOST_BYTES else None
     except ArtifactNotFound:
         return None
 

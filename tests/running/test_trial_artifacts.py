@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from autotune.errors import DiskFullError
 from autotune.running.events import Event, Note
 from autotune.running.settings import StudySettings, write_settings
-from autotune.running.study_files import leave_token
+from autotune.running.study_files import leave_elsewhere, leave_token
 from autotune.running.trial_artifacts import TrialArtifacts, artifact_store, leave_log, read_artifacts, read_history
 from autotune.search import COPY_OF
 from autotune.study import Overrides
@@ -123,6 +124,22 @@ def test_it_may_be_read_where_the_run_dir_has_been_moved_to(
     run_dir.rename(tmp_path / "moved")
     assert read_history(study, study.trials[0]) is None
     assert read_history(study, study.trials[0], tmp_path / "moved" / "toy") == HISTORY
+
+
+def test_a_store_elsewhere_is_looked_into_where_it_was_given_and_no_endless_file_is_read(
+    study: optuna.Study, run_dir: Path, tmp_path: Path
+) -> None:
+    settings = settings_of(run_dir, str(tmp_path / "store"))
+    write_settings(study, settings)
+    trial = study.ask()
+    TrialArtifacts(artifact_store(run_dir / "toy", settings), print).leave(trial, left(run_dir))
+    study.tell(trial, 1.0)
+    assert read_history(study, study.trials[0]) is None  # only the storage says that it is there
+    leave_elsewhere(run_dir / "toy", settings, {"artifacts": settings.artifacts})
+    assert read_history(study, study.trials[0]) == HISTORY
+    for file in (tmp_path / "store" / "toy" / "token" / "artifacts").iterdir():
+        os.truncate(file, 2**40)
+    assert read_history(study, study.trials[0]) is None
 
 
 def test_a_trial_that_ends_twice_leaves_the_later_files_once(
