@@ -148,9 +148,11 @@ def _subject(study: optuna.Study, settings: StudySettings, folder: Path) -> tupl
     complete = best_first(study, study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     for trial in sorted(complete, key=lambda trial: str(trial.number) != winner):
         model = trial_folder(folder, trial.number).model
+        if not model.is_file():  # nor a pipe, which is waited for
+            continue
         try:
             digest = hashlib.sha256(model.read_bytes())
-        except FileNotFoundError:  # not kept, or just now no longer
+        except FileNotFoundError:  # just now no longer
             continue
         digest.update(f"{settings.split}:{_FORM}".encode())
         value, is_winner = first_value(trial) or 0.0, str(trial.number) == winner

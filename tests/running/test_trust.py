@@ -253,3 +253,14 @@ def test_a_file_that_is_not_trusted_is_not_parsed(tmp_path: Path, content: bytes
         source_named_by_storage(str(file), "toy", trust=False)
     assert isinstance(caught.value, UntrustedFileError) or "bytes" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_stands_in_the_place_of_a_model_is_not_waited_for(
+    strangers: Path, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    model = trial_folder(tmp_path / "runs" / "toy", 0).model
+    model.unlink()
+    make(model)
+    with pytest.raises(UsageError, match="no trial of 'toy' has kept its model"):
+        explain("toy", run_dir=tmp_path / "runs", trust=True)
