@@ -107,7 +107,8 @@ def _plain_attributes(holder: Any) -> list[tuple[str, Any]]:
     is_keras = any(base.__module__.startswith("keras.") for base in type(holder).__mro__)
     of_keras = _names_of_keras() if is_keras else set()
     found = [(name, _untracked(value)) for name, value in getattr(holder, "__dict__", {}).items()]
-    return [(n, value) for n, value in found if value is not None and n not in of_keras and is_plain(value)]
+    kept = [(n, value) for n, value in found if value is not None and n not in of_keras and is_plain(value)]
+    return [(n, value) for n, value in kept if not any(map(keras.ops.is_tensor, keras.tree.flatten(value)))]
 
 
 def _untracked(value: Any) -> Any:

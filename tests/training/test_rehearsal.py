@@ -211,6 +211,18 @@ def test_what_keras_changes_in_a_model_of_the_study_file_is_no_loss(digits: Data
     assert marks_of(model, []).changed_since(before) == []
 
 
+class Remembering(layers.Layer):  # type: ignore[misc]  # reason: Keras ships no types
+    """Keeps what it computed last, as layers of attention do, to be looked at after a prediction."""
+
+    def call(self, x: Any) -> Any:
+        self.last, self.scores = x + 1, {"all": [x * 2]}
+        return self.last
+
+
+def test_tensors_that_a_layer_remembers_are_no_loss(refused: Refused) -> None:
+    assert not refused(lambda: network(Remembering()))
+
+
 def test_the_vocabulary_of_a_text_layer_is_no_loss() -> None:
     words = keras.Sequential([keras.Input((), dtype="string"), layers.StringLookup(vocabulary=["a", "b"])])
     words.compile("adam", "mse")
