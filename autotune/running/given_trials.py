@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial
 from autotune.errors import SearchSpaceError
 from autotune.running.events import Note, Observer
 from autotune.running.given import BASELINE, Configurations, contains, may_contain, outside, refusal
+from autotune.running.plain_values import place_of
 from autotune.search import describe
 
 _EXPECTED = "`baseline` and `enqueue` give values that the objective's `suggest_*` may return."
@@ -92,13 +93,18 @@ class GivenTrials:
 
     def _label_of(self, trial: FrozenTrial) -> str | None:
         fixed = _fixed(trial)
-        return next((label for label, params in self._given.items() if fixed and params == fixed), None)
+        return next((label for label, params in self._given.items() if fixed and _are_same(params, fixed)), None)
 
     def _is_new(self, label: str, what: str) -> bool:
         with self._lock:
             is_new = (label, what) not in self._told
             self._told.add((label, what))
         return is_new
+
+
+def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Say whether two configurations are one: NaN is NaN, which `==` denies of what storages give back."""
+    return one.keys() == other.keys() and all(place_of(one[name], [other[name]]) is not None for name in one)
 
 
 def _fixed(trial: FrozenTrial) -> Mapping[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -136,7 +138,8 @@ class Run:
         self.said.append(event.text)
 
     def asks(self, name: str, distribution: BaseDistribution, **fixed: Any) -> None:
-        trial = create_trial(state=TrialState.RUNNING, system_attrs={"fixed_params": fixed})
+        stored = json.loads(json.dumps(fixed))  # which gives back another NaN
+        trial = create_trial(state=TrialState.RUNNING, system_attrs={"fixed_params": stored})
         self.given.check(trial, name, distribution)
 
     def ends(self, params: dict[str, Any], **fixed: Any) -> None:
@@ -150,7 +153,9 @@ class Run:
 X, N, C = FloatDistribution(0, 10), IntDistribution(1, 9), CategoricalDistribution(["a", "b"])
 
 
-@pytest.mark.parametrize(("name", "distribution", "value"), [("x", X, 99), ("n", N, 2.7), ("c", C, "z")])
+@pytest.mark.parametrize(
+    ("name", "distribution", "value"), [("x", X, 99), ("x", X, math.nan), ("n", N, 2.7), ("c", C, "z")]
+)
 def test_a_trial_that_was_given_what_lies_outside_ends_the_run_if_nothing_was_found_yet(
     name: str, distribution: BaseDistribution, value: Any
 ) -> None:
