@@ -15,7 +15,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from autotune.errors import UsageError
+from autotune.errors import StorageError, UsageError
 from autotune.running.places import Places
 from autotune.running.settings import IN_RUN_DIR, StudySettings
 from autotune.study_name import study_folder
@@ -32,10 +32,17 @@ def leave_token(folder: Path, token: str) -> None:
 
     Raises:
         OSError: If the disk is full, or the folder cannot be written.
+        StorageError: If there is a link, or something that is no file, in the place of its list.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if token not in _tokens(folder):
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NOT_FOLLOWING
+        if (folder / _TOKENS).is_symlink() or ((folder / _TOKENS).exists() and not (folder / _TOKENS).is_file()):
+            raise StorageError(
+                f"{folder / _TOKENS} is no file.",
+                "In it stands which studies have run in this folder.",
+                "Delete it, and ask who has put it there.",
+            )
         with os.fdopen(os.open(folder / _TOKENS, flags, 0o644), "w") as file:
             file.write(f"{token}\n")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autotune.errors import UsageError
+from autotune.errors import StorageError, UsageError
 from autotune.running.places import Places
 from autotune.running.settings import StudySettings
 from autotune.running.study_files import (
@@ -152,5 +152,5 @@ def test_a_pipe_is_not_waited_for(settings: StudySettings, by_url: Places) -> No
     folder.mkdir(parents=True)
     os.mkfifo(folder / "tokens.txt")
     assert folder_to_look_at("toy", settings, by_url) is None
-    with pytest.raises(OSError, match=r"tokens\.txt"):
+    with pytest.raises(StorageError, match=r"tokens\.txt is no file"):
         leave_token(folder, TOKEN)
