@@ -47,11 +47,13 @@ def plain_number(value: Any) -> Any:
 
 
 def as_float(value: Any) -> float:
-    """Return a number of any kind as a float: NumPy's, a tensor's, a decimal number, a fraction.
+    """Return a number of any kind as a float: NumPy's, a tensor's, a decimal number, a fraction. A masked one is NaN.
 
     Raises:
         TypeError: If it is none, as Optuna's trials do.
     """
+    if np.ma.is_masked(value) and np.size(value) == 1:
+        return math.nan  # what is behind the mask is a filler
     array = _as_array(value)
     if array is not None and array.size == 1:  # `float` of an array with an axis will be an error
         value = array.item()

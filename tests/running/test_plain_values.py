@@ -229,6 +229,11 @@ def test_bools_and_integers_are_numbers(value: Any, number: float) -> None:
     assert exactly(_as_number(value), number)
 
 
+@pytest.mark.parametrize("value", [np.ma.masked, np.ma.masked_all(3).mean(), np.ma.array([0.5], mask=True)])
+def test_a_masked_value_is_nan_as_it_is_to_optuna(value: Any) -> None:
+    assert math.isnan(_as_number(value))
+
+
 @pytest.mark.parametrize(
     "value", [None, "0.5", b"0.5", ["0.5"], [], (0.5, 0.5), [[0.5]], np.zeros(2), Tensor(1, 2), 1j, {0.5}, 10**400]
 )
