@@ -46,9 +46,9 @@ def summary_of(error: BaseException, study_file: Path | None = None) -> str:
 
 
 def last_line(text: str) -> str:
-    """Return the last line of a text; "" if there is none."""
+    """Return the last line of a text, without its indentation; "" if there is none."""
     lines = text.strip().splitlines()
-    return lines[-1] if lines else ""
+    return lines[-1].lstrip() if lines else ""
 
 
 def _described(error: BaseException, study_file: Path | None) -> str:

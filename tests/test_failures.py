@@ -164,5 +164,5 @@ def test_a_place_outside_of_the_study_files_folder_is_named_by_its_file(
     )
 
 
-def test_the_last_line_of_nothing_is_empty() -> None:
-    assert (last_line(""), last_line("a\nb\n")) == ("", "b")
+def test_the_last_line_is_not_indented_and_that_of_nothing_is_empty() -> None:
+    assert (last_line(""), last_line("a\n  b\n")) == ("", "b")
