@@ -16,6 +16,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 Change = Callable[[FrozenTrial], FrozenTrial]
+_LARGEST_STEP = 2**31 - 1  # in PostgreSQL
+_LONGEST_KEY = 255
 
 
 class TrialsReader(Protocol):
@@ -152,21 +154,25 @@ class StorageView(BaseStorage):
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
         write = partial(self._storage.set_trial_intermediate_value, trial_id, step, intermediate_value)
-        self._writer.write(trial_id, write)
+        self._write(trial_id, write, is_sure=step <= _LARGEST_STEP)
         self._note(trial_id, "intermediate_values", step, intermediate_value)
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
         write = partial(self._storage.set_trial_user_attr, trial_id, key, value)
-        if _is_numeric(value):
-            self._writer.write(trial_id, write)
-        else:  # a storage may refuse it, which the caller is to hear
-            self._writer.settle(trial_id)  # it may have been a number before
-            write()
+        self._write(trial_id, write, is_sure=_is_numeric(value) and key.isidentifier() and len(key) <= _LONGEST_KEY)
         self._note(trial_id, "user_attrs", key, value)
 
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
         self._writer.write(trial_id, partial(self._storage.set_trial_system_attr, trial_id, key, value))
         self._note(trial_id, "system_attrs", key, value)
+
+    def _write(self, trial_id: int, write: Callable[[], None], is_sure: bool) -> None:
+        """Have something written, later if it is sure that every storage takes it: else the caller is to hear it."""
+        if is_sure:
+            self._writer.write(trial_id, write)
+        else:
+            self._writer.settle(trial_id)  # what came before comes before
+            write()
 
     def get_study_id_from_name(self, study_name: str) -> int:
         if study_name == self._study.study_name:
@@ -224,7 +230,7 @@ def all_trials(study: optuna.Study) -> Sequence[FrozenTrial]:
 
 
 def _is_numeric(value: Any) -> bool:
-    """Say whether a value is a number, or a list of numbers or of such lists: every storage takes those."""
+    """Say whether a value is a number, or a list of numbers or of such lists."""
     if isinstance(value, list):
         return all(map(_is_numeric, value))
     return isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value))

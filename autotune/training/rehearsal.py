@@ -26,9 +26,10 @@ from autotune.training.disk import disk_full
 from autotune.training.epochs import train_step
 from autotune.training.latency import measure_latency_ms
 from autotune.training.unkept import cannot_be_kept, has_own_code, marks_of, refuse_unkept
-from autotune.training.variables import is_own, walk
+from autotune.training.variables import is_own, variables_elsewhere, walk
 
 _ROWS = 8
+_MOST_NAMED = 5
 
 
 def rehearse(
@@ -83,6 +84,24 @@ def _check_steps(model: keras.Model, batches: Batches) -> None:
         return
     if changed := marks_of(model, ()).changed_since(before):
         raise cannot_be_kept(changed, "changed from one step of training to the next")
+    if lost := _changed_elsewhere(model, batches):
+        raise TrainingError(
+            f"training changes variables that are nowhere in the model: {', '.join(lost[:_MOST_NAMED])}.",
+            "A trial that is interrupted has to go on with all that has changed, or its numbers would be others. What\n"
+            "changes is looked for in the model, its optimizer, losses and metrics, and in what these hold.",
+            "Make them, or the optimizer that has them, in `build`, and make it an attribute of the model.",
+        )
+
+
+def _changed_elsewhere(model: keras.Model, batches: Batches) -> list[str]:
+    """Return the names of variables that a step changes and no checkpoint would hold."""
+    try:
+        found = variables_elsewhere(model, *map(keras.ops.convert_to_tensor, batches[0]))
+        before = [np.array(variable.numpy()) for variable in found]
+        train_step(model, batches)
+    except Exception:  # as above
+        return []
+    return [v.name for v, value in zip(found, before, strict=True) if not np.array_equal(value, v.numpy())]
 
 
 def _check_reloads(model: keras.Model, batches: Batches, folder: Path, custom_objects: Mapping[str, Any]) -> None:

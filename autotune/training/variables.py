@@ -50,6 +50,23 @@ def training_variables(model: keras.Model) -> list[Any]:
     return [*known, *held_variables(model, [*known, *reset])]
 
 
+def variables_elsewhere(model: keras.Model, x: tf.Tensor, y: tf.Tensor) -> list[tf.Variable]:
+    """Return the variables that a step of `model` uses and that `training_variables` does not find.
+
+    Without Keras's own generator of seeds, which belongs to no model (see `epochs`).
+
+    Args:
+        model: A model that has trained a step already, so that its variables are there.
+        x: A batch of rows.
+        y: Their targets.
+    """
+    step = tf.function(lambda *batch: model.train_step(batch), autograph=False)  # as Keras traces it
+    graph = step.get_concrete_function(x, y).graph
+    known = (*training_variables(model), *model.metrics_variables)
+    ids = {id(one) for variable in known for one in _both(variable)}
+    return [v for v in graph.variables if id(v) not in ids and not v.name.endswith("seed_generator_state:0")]
+
+
 def callback_variables(
     callbacks: Iterable[keras.callbacks.Callback], model: keras.Model, of_model: Iterable[Any]
 ) -> list[Any]:

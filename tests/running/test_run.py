@@ -216,8 +216,8 @@ def test_an_observer_sees_a_consistent_story(study_file: StudyFile, run_dir: Pat
         assert started == TrialStarted(started.slot, trial.number, reports={})
         values = trial.intermediate_values.items()
         assert steps == [StepReported(started.slot, trial.number, step, value) for step, value in values]
-        said = ended.seconds, ended.finished, ended.phases
-        assert ended == TrialEnded(started.slot, trial.number, "complete", trial.value, "", trial.params, 3, *said)
+        said = {name: getattr(ended, name) for name in ("seconds", "finished", "phases")}
+        assert ended == TrialEnded(started.slot, trial.number, "complete", trial.value, "", trial.params, 3, **said)
         assert ended.seconds > 0
         assert ended.phases["reports"] > 0
         assert sum(ended.phases.values()) == pytest.approx(ended.seconds)

@@ -109,7 +109,7 @@ def test_a_run_that_waits_for_its_database_can_be_stopped(
     assert "Traceback" not in errors
 
 
-def test_what_the_database_does_not_take_fails_its_trial_and_no_other(
+def test_a_report_that_the_database_does_not_take_fails_its_trial_and_an_attribute_is_left_out(
     postgres_url: str, study_file: StudyFile, run_dir: Path
 ) -> None:
     code = """
@@ -122,6 +122,7 @@ def test_what_the_database_does_not_take_fails_its_trial_and_no_other(
             return x
     """
     study = autotune.run(study_file(code), storage=postgres_url, run_dir=run_dir, workers=1)
-    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", "FAIL", *["COMPLETE"] * 3]
-    assert [study.trials[n].user_attrs["failure"] for n in (1, 2)] == ["error", "error"]
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", *["COMPLETE"] * 3]
+    assert study.trials[1].user_attrs["failure"] == "error"
+    assert "k" * 600 not in study.trials[2].user_attrs, "an attribute costs no trial"
     assert "does not take what report was given" in study.trials[1].user_attrs["failure_message"]

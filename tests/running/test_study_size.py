@@ -89,7 +89,7 @@ def _cost(folder: Path, n_trials: int) -> list[str]:
 def test_a_trial_costs_as_many_statements_among_200_as_among_20(tmp_path: Path) -> None:
     few, many = _cost(tmp_path / "few", 20), _cost(tmp_path / "many", 200)
     assert sum("INSERT" in statement for statement in few) >= 9  # the trial, its mark, two parameters, five reports
-    assert many == few
+    assert sorted(many) == sorted(few)  # what is written behind comes between what is read
 
 
 def test_status_and_best_read_no_reports_and_the_parameters_of_one_trial(

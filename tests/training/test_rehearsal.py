@@ -15,6 +15,8 @@ from autotune.data import Dataset
 from autotune.errors import TrainingError
 from autotune.running.source import objects_of
 from autotune.study import StudySpec
+from autotune.training import rehearsal
+from autotune.training.batches import Batches
 from autotune.training.rehearsal import rehearse
 from autotune.training.unkept import marks_of, unkept_parts
 
@@ -188,6 +190,48 @@ def test_what_a_network_would_lose_with_a_process_is_refused_by_name(
     assert name in said
     assert "no checkpoint can hold it" in said
     assert "keras.Variable" in said
+
+
+class Borrowing(keras.Model):
+    """Trains with an optimizer that is not its own."""
+
+    lent: Any = None  # an optimizer
+    scale: Any = None  # a variable that is only read
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.dense = layers.Dense(10, activation="softmax")
+
+    def call(self, x: Any) -> Any:
+        return self.dense(keras.ops.reshape(x, (-1, 64)) * type(self).scale)
+
+    def train_step(self, data: Any) -> Any:
+        import tensorflow as tf
+
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x, training=True))
+        weights = self.trainable_variables
+        optimizer = type(self).lent or self.optimizer
+        optimizer.apply(tape.gradient(loss, weights), weights)
+        return {"loss": loss}
+
+
+@pytest.mark.parametrize("is_lent", [True, False])
+def test_variables_that_a_step_changes_and_the_model_does_not_hold_are_refused_by_name(
+    is_lent: bool, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Borrowing, "lent", keras.optimizers.Adam(0.01) if is_lent else None)
+    monkeypatch.setattr(Borrowing, "scale", keras.Variable(2.0))
+    model = Borrowing()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    batches = Batches(digits.subset(np.arange(8)), 8)
+    if not is_lent:
+        rehearsal._check_steps(model, batches)
+        return
+    with pytest.raises(TrainingError, match=r"nowhere in the model: .*adam") as caught:
+        rehearsal._check_steps(model, batches)
+    assert "attribute of the model" in caught.value.fix
 
 
 def test_a_latency_that_cannot_be_measured_is_told_before_anything_is_trained(refused: Refused) -> None:
