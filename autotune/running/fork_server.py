@@ -51,9 +51,12 @@ def main() -> None:
     signal.signal(
         signal.SIGTERM, lambda number, _: told_to_end.append(number)
     )  # until here it ends this process, which has no others
+    news = select.poll()  # `select` knows no descriptor above 1023
+    for descriptor in (requests.fileno(), deaths):
+        news.register(descriptor, select.POLLIN)
     try:
         while not told_to_end:
-            ready, _, _ = select.select([requests.fileno(), deaths], [], [])
+            ready = [descriptor for descriptor, _ in news.poll()]
             if deaths in ready:
                 os.read(deaths, 4096)
                 _reap(children)

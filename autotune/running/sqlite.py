@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import json
 import sqlite3
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -77,7 +78,8 @@ class SqliteStorage(QuickStorage):
             look = self._reserve.cursor()
             look.execute(_ANY)  # opens the log, too
             look.close()
-            watched = WatchedFile(file, ("-wal", "-shm"), sqlite_url, partial(_save, self._reserve))
+            # Weak: SQLAlchemy keeps what is checked out while anything refers to it, and would never close the file.
+            watched = WatchedFile(file, ("-wal", "-shm"), sqlite_url, partial(_save, weakref.ref(self._reserve)))
         sqlalchemy.event.listen(self.engine, "begin", lambda _: watched.check(), insert=True)
         sqlalchemy.event.listen(self.engine, "do_connect", lambda *_: watched.check())  # it would be made anew
 
@@ -159,10 +161,10 @@ def _name_damage(file: Path, context: sqlalchemy.ExceptionContext) -> Exception 
     )
 
 
-def _save(reserve: Any, path: Path) -> None:
+def _save(reserve: weakref.ref[Any], path: Path) -> None:
     """Write what an open connection sees to `path`; trials that run, which nobody can say the end of, wait there."""
     with closing(sqlite3.connect(path)) as saved:
-        reserve.driver_connection.backup(saved)
+        reserve().driver_connection.backup(saved)
         with saved:
             saved.execute("UPDATE trials SET state = 'WAITING' WHERE state = 'RUNNING'")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import resource
 import signal
 import sys
 import threading
@@ -342,3 +343,18 @@ def test_the_interrupt_key_is_the_business_of_the_parent(launcher: Launcher) -> 
         return "alive"
 
     assert _ask(launcher, interrupt_itself) == "alive"
+
+
+@FORK_SERVER_ONLY
+def test_a_process_with_very_many_open_files_starts_others(fork_server: ForkServer) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip("needs 2,048 open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert _ask(fork_server, lambda: 7) == 7
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

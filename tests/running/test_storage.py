@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -318,3 +320,18 @@ def test_whoever_looks_at_postgresql_can_write_nothing_to_it(postgres_url: str) 
 def test_whoever_looks_makes_no_tables_on_a_server(postgres_url: str) -> None:
     assert open_to_look(postgres_url) is None
     assert open_to_look(postgres_url) is None
+
+
+def test_files_of_a_storage_that_nobody_uses_any_more_are_closed(tmp_path: Path) -> None:
+    def n_open() -> int:
+        links = Path("/proc/self/fd")
+        return sum("study.db" in os.path.realpath(link) for link in links.iterdir())
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("needs /proc")
+    storage = open_storage(sqlite_url(tmp_path / "study.db"))
+    optuna.create_study(storage=storage)
+    assert n_open() > 0
+    del storage
+    gc.collect()
+    assert n_open() == 0
