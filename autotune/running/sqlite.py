@@ -163,8 +163,10 @@ def _name_damage(file: Path, context: sqlalchemy.ExceptionContext) -> Exception 
 
 def _save(reserve: weakref.ref[Any], path: Path) -> None:
     """Write what an open connection sees to `path`; trials that run, which nobody can say the end of, wait there."""
+    opened = reserve()
+    assert opened is not None  # its storage has just been used
     with closing(sqlite3.connect(path)) as saved:
-        reserve().driver_connection.backup(saved)
+        opened.driver_connection.backup(saved)
         with saved:
             saved.execute("UPDATE trials SET state = 'WAITING' WHERE state = 'RUNNING'")
 
