@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -179,11 +180,11 @@ def study_of(options: argparse.Namespace, name: str) -> optuna.Study:
 
 
 def show_study_file(options: argparse.Namespace) -> None:
-    """Say which study file the storage names, before it is run."""
+    """Say which study file the storage names, before it is run; one that is gone is told of by who runs it."""
     from autotune.running.settings import read_settings
 
     settings = read_settings(study_of(options, options.name))
-    if settings is not None and settings.study_file is not None:
+    if settings is not None and settings.study_file is not None and os.path.isfile(settings.study_file):
         say(f"Study file: {settings.study_file}", sys.stderr)
 
 

@@ -81,6 +81,7 @@ def declaration(n_trials: int, n_reports: int) -> Declaration:
         max_failures_in_a_row=5,
         count_failed=False,
         max_retries=2,
+        retry_errors=0,
         trial_timeout_s=None,
         stop=None,
         folds=Holdout(0.1),
