@@ -66,7 +66,8 @@ def expect_usage_error(result: subprocess.CompletedProcess[str], *words: str) ->
     """Exit code 2, and on stderr what happened, what was expected and how to fix it; no traceback."""
     assert result.returncode == 2, result.stderr
     assert "Traceback" not in result.stderr
-    first, *others = result.stderr.rstrip().splitlines()
+    lines = result.stderr.rstrip().splitlines()
+    first, *others = [line for line in lines if not line.startswith("Study file: ")]  # said before it is run
     assert re.match(r"\w+Error: ", first), result.stderr
     assert len(others) >= 2, result.stderr
     assert all(line.startswith("  ") for line in others), result.stderr

@@ -112,8 +112,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         held = [value_of(one) for one in callback_variables(self._callbacks, self.model, variables)]
         self._keep_best(epoch + 1, {id(variable): value for variable, value in zip(variables, values, strict=True)})
         self._note_changes(epoch + 1)
-        if self.monitor in self.history:  # else the study file is to be corrected, and this epoch trained again
-            self._save(self._checkpoint(values, held), self._is_whole and not self._lost)
+        self._save(self._checkpoint(values, held), self._is_whole and not self._lost)
         self.judge(epoch + 1)
         if self.problem is not None:
             self.model.stop_training = True

@@ -172,6 +172,8 @@ def train_trial(
         data, folds = split.data, split.folds
         events = TrialEvents(folder.events, len(folds)) if folder.events else None
         checkpoint = copies.load(trial_identity(spec, trial, place, split.digest), has_reported)
+        if checkpoint and not refit and checkpoint.history and str(spec.monitor) not in checkpoint.history:
+            checkpoint = None  # the study file has been corrected since, and this metric was not there yet
         finished = checkpoint.finished if checkpoint else ()
         if checkpoint:
             timer.go_on_from(checkpoint)
