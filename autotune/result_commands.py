@@ -14,12 +14,11 @@ from autotune.escaping import say, say_json
 from autotune.options import DONE, FAILED, STOPPED, show_study_file, training_options, where
 
 if TYPE_CHECKING:
-    from autotune.results.explanation import Explanation
     from autotune.results.final import FinalResult
     from autotune.results.learning_curve import LearningCurve
     from autotune.results.parts import Unfinished
-    from autotune.results.replaying import ReplayedTrial
 
+_T = TypeVar("_T")
 _Result = TypeVar("_Result", "FinalResult", "LearningCurve")
 
 
@@ -102,26 +101,23 @@ def export_command(options: argparse.Namespace) -> int:
     return DONE
 
 
+def _once_trusted(work: Callable[..., _T], options: argparse.Namespace) -> _T:
+    """Have work done that runs the study file which the storage names, once that may be run."""
+    from autotune.asking import asking_for_trust
+
+    show_study_file(options)
+    places = {name: getattr(options, name) for name in ("storage", "run_dir", "data_dir", "gpus")}
+    return asking_for_trust(lambda trust: work(**places, trust=trust), options.trust)
+
+
 def explain_command(options: argparse.Namespace) -> int:
     """Show what a study's model confuses, and what it looks at."""
-    from autotune.asking import asking_for_trust
     from autotune.printing import print_explanation
     from autotune.results.explaining import explain
     from autotune.results.picturing import write_pictures
 
-    def explained(trust: bool) -> Explanation:
-        return explain(
-            options.name,
-            storage=options.storage,
-            run_dir=options.run_dir,
-            data_dir=options.data_dir,
-            gpus=options.gpus,
-            trust=trust,
-        )
-
-    show_study_file(options)
     try:
-        found = asking_for_trust(explained, options.trust)
+        found = _once_trusted(partial(explain, options.name), options)
     except KeyboardInterrupt:
         return STOPPED
     print_explanation(found, write_pictures(found))
@@ -130,23 +126,10 @@ def explain_command(options: argparse.Namespace) -> int:
 
 def replay_command(options: argparse.Namespace) -> int:
     """Train a finished trial again and compare."""
-    from autotune.asking import asking_for_trust
     from autotune.printing import print_replay
     from autotune.results.replaying import replay
 
-    def again(trust: bool) -> ReplayedTrial:
-        return replay(
-            options.name,
-            options.trial,
-            storage=options.storage,
-            run_dir=options.run_dir,
-            data_dir=options.data_dir,
-            gpus=options.gpus,
-            trust=trust,
-        )
-
-    show_study_file(options)
-    found = asking_for_trust(again, options.trust)
+    found = _once_trusted(partial(replay, options.name, options.trial), options)
     print_replay(found)
     return DONE if found.is_same else FAILED
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -151,7 +152,7 @@ def test_a_circle_of_causes_has_an_end() -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="there are no groups of exceptions")
 def test_the_first_of_a_group_is_told() -> None:
-    group: Any = getattr(__builtins__, "ExceptionGroup", None) or __builtins__["ExceptionGroup"]  # type: ignore[index]
+    group: Any = vars(builtins)["ExceptionGroup"]
     assert summary_of(group("two", [group("inner", [KeyError("a")]), ValueError("b")])) == "KeyError: 'a'"
 
 

@@ -166,8 +166,8 @@ class Claims:
         return True
 
     def try_again(self, number: int) -> str:
-        """Let a trial wait that an error has ended; return the how-manieth time of how many, "" if it was the last."""
-        trial = self._trial(number)
+        """Let a trial wait that an error has ended; return which try that was, "1 of 2"; "" if there is none left."""
+        trial = self._settled(number)
         with contextlib.suppress(UpdateFinishedTrialError):  # somebody else has just ended it
             if errors := note_error(self._storage, trial, self._budget.retry_errors):
                 self._set_waiting(trial._trial_id)

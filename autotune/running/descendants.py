@@ -105,7 +105,7 @@ def _end(find: Callable[[], list[int]]) -> None:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL if spent >= _GRACE_S else signal.SIGTERM)
             asked.add(pid)
-        time.sleep(_LOOK_S)
+        time.sleep(_LOOK_S)  # reason: nobody tells of the end of a process that is no child
 
 
 def _children() -> set[int]:

@@ -183,8 +183,8 @@ def test_a_range_may_be_given_in_numbers_of_numpy() -> None:
     replay = Replay({}, 0)
     trial = PipedTrial(replay)
     one: Any = np.int64(1)
-    assert trial.suggest_int("i", one, np.array(9), step=np.int32(2), log=np.bool_(False)) == 1  # type: ignore[arg-type]
-    assert trial.suggest_float("f", np.float32(0.5), np.float64(2), log=np.bool_(True)) == 0.5  # type: ignore[arg-type]
+    assert trial.suggest_int("i", one, np.array(9), step=np.int32(2), log=np.bool_(False)) == 1  # type: ignore[arg-type]  # reason: NumPy
+    assert trial.suggest_float("f", np.float32(0.5), np.float64(2), log=np.bool_(True)) == 0.5  # type: ignore[arg-type]  # reason: NumPy
     for distribution in replay.distributions.values():
         assert exactly(
             optuna.distributions.json_to_distribution(

@@ -34,7 +34,7 @@ def test_the_plan_is_what_hyperband_does(pruner: HyperbandPruner) -> None:
         trial = study.ask()
         trial.report(0.0, 1)
         trial.should_prune()
-        dealt[study.pruner._get_bracket_id(study, study.trials[trial.number])] += 1  # type: ignore[attr-defined]
+        dealt[study.pruner._get_bracket_id(study, study.trials[trial.number])] += 1  # type: ignore[attr-defined]  # reason: its own
     assert note is not None
     assert f"after epoch 1 {dealt[0]} trials of 9; after epoch 3 {dealt[1]} trials of 5; after epoch 9" in note
     assert f"{dealt[2]} trials of 3." in note

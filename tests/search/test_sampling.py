@@ -159,10 +159,10 @@ def test_choices_that_have_no_hash_are_tried_like_others(factory: Factory) -> No
     while not study.sampler.is_done(study):  # type: ignore[attr-defined]  # reason: ours
         trial = study.ask()
         size = trial.suggest_categorical("size", [[2, 2], [4, 4]])  # type: ignore[list-item]  # reason: as we carry them
-        how = trial.suggest_categorical("how", [{"a": 1}, None])  # type: ignore[list-item]
+        how = trial.suggest_categorical("how", [{"a": 1}, None])  # type: ignore[list-item]  # reason: the same
         trial.report(1.0, 1)
-        study.tell(trial, size[0] + (how is None))  # type: ignore[index, operator]
-    assert sorted(t.value for t in study.trials) == [2, 3, 4, 5]  # type: ignore[type-var]
+        study.tell(trial, size[0] + (how is None))  # type: ignore[index, operator]  # reason: the same
+    assert sorted(t.value for t in study.trials) == [2, 3, 4, 5]  # type: ignore[type-var]  # reason: none is None
 
 
 def test_an_error_of_a_sampler_after_a_trial_is_not_swallowed() -> None:
