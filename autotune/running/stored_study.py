@@ -151,16 +151,14 @@ def with_total(
     """
     trials = study.get_trials(deepcopy=False)
     total = stored.n_trials if stored else 0
-    if settings.n_trials < total:
-        is_at_work = stored != before or slots_at_work(study, trials, folder) > 0
-        if is_at_work:
-            raise UsageError(
-                f"{study.study_name!r} is being run to {total} finished trials, and this command asks for "
-                f"{settings.n_trials}.",
-                "The total is one number for all who run a study at the same time. It can be raised meanwhile, but not "
-                "lowered.",
-                "Leave --trials out to join the others, or stop them first.",
-            )
+    if settings.n_trials < total and (stored != before or slots_at_work(study, trials, folder) > 0):
+        raise UsageError(
+            f"{study.study_name!r} is being run to {total} finished trials, and this command asks for "
+            f"{settings.n_trials}.",
+            "The total is one number for all who run a study at the same time. It can be raised meanwhile, but not "
+            "lowered.",
+            "Leave --trials out to join the others, or stop them first.",
+        )
     n_finished = sum(trial.state in FINISHED for trial in trials)
     return dataclasses.replace(settings, n_trials=max(settings.n_trials, n_finished))
 

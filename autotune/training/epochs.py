@@ -198,7 +198,9 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
     def _weights(self, state: Mapping[int, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """Return the weights that the epoch was measured with: those of `state`, unless a callback has changed some."""
         now = [state[id(weight)] for weight in self.model.weights]
-        then = self._measured.weights or now
+        then = self._measured.weights
+        if then is None:
+            return now
         return [new if np.array_equal(new, old) else old for new, old in zip(now, then, strict=True)]
 
     def _checkpoint(self, variables: list[npt.NDArray[Any]], held: list[npt.NDArray[Any]]) -> Checkpoint:
