@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import weakref
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,23 @@ class _WatchedBackend(JournalFileBackend):
         self._watched = WatchedFile(path, (), lambda saved: f"journal:///{saved}", self._save if saves else None)
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        self._watched.check()
-        return super().read_logs(log_number_from)
+        with self._still_there():
+            yield from super().read_logs(log_number_from)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        with self._still_there():
+            super().append_logs(logs)
+        self._watched.check()  # what was written to another file is lost, and whoever wrote it has to know
+
+    @contextlib.contextmanager
+    def _still_there(self) -> Iterator[None]:
+        """Say that the file is lost where it is, before or while it is used; its lock is lost with its folder."""
         self._watched.check()
-        super().append_logs(logs)
+        try:
+            yield
+        except (OSError, RuntimeError):
+            self._watched.check()
+            raise
 
     def _save(self, path: Path) -> None:
         with os.fdopen(os.dup(self._opened), "rb") as opened, path.open("wb") as saved:

@@ -75,6 +75,19 @@ def test_what_a_lost_file_held_is_saved(tmp_path: Path, run_dir: Path, kind: str
     assert [trial.state.is_finished() for trial in saved] == [True, True, False]
 
 
+@pytest.mark.parametrize("step", ["_remove_torn_line", "os.fsync"])
+def test_a_journal_that_is_lost_while_it_is_written_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    (tmp_path / "runs").mkdir()
+    storage = open_storage(f"journal:///{tmp_path}/runs/study.log")
+    optuna.create_study(study_name="toy", storage=storage)
+    monkeypatch.setattr(f"autotune.running.journal.{step}", lambda _: shutil.rmtree(tmp_path / "runs"))
+    with pytest.raises(StorageLostError, match="deleted or moved"):
+        storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], "other")
+    assert "toy" in optuna.get_all_study_names(open_storage(f"journal:///{tmp_path}/study.saved.log"))
+
+
 @pytest.mark.parametrize("kind", ["sqlite", "journal"])
 def test_a_run_stops_when_its_storage_is_lost_and_another_goes_on_from_what_was_saved(
     study_file: StudyFile, run_dir: Path, tmp_path: Path, kind: str
