@@ -34,11 +34,12 @@ class KeptResult:
 
     def read(self) -> float | None:
         """Return the value that was kept; None if there is none, or it is of another trial or other code."""
+        identity = self._identity()  # asks the parent, as long as there is one
         try:
             kept: dict[str, Any] = json.loads(self._path.read_bytes())
         except (OSError, ValueError):
             return None
-        return kept["value"] if kept.get("identity") == self._identity() else None
+        return kept["value"] if kept.get("identity") == identity else None
 
     def write(self, value: float) -> None:
         """Keep a value. A disk that has no room for it costs a repetition at most."""

@@ -79,6 +79,7 @@ class PipedTrial(BaseTrial):
         self._timer = timer or Timer()
         self._asking = threading.Lock()  # checkpoints are written, and complained of, by a thread of its own
         self._choices: dict[str, tuple[list[Any], list[Any]]] = {}  # as the storage has them, and as the study file
+        self._stored_params: dict[str, Any] | None = None  # known here from the first time that somebody asks
         self._number: int = self._ask("number")
 
     def suggest_float(
@@ -91,7 +92,7 @@ class PipedTrial(BaseTrial):
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         kept = plain_choices(name, choices)
-        value = self._ask("suggest_categorical", plain_name(name, _PARAMETER), kept)
+        value = self._asked_for(name, "suggest_categorical", kept)
         self._choices[name] = kept, list(choices)
         return self._own_choice(name, value)
 
@@ -142,8 +143,13 @@ class PipedTrial(BaseTrial):
         return bool(self._ask("is_among_best", value))
 
     def stored_params(self) -> dict[str, Any]:
-        """Return the parameters as the storage has them: tuples are lists. Optuna's own trials cannot."""
-        return dict(self._ask("params"))
+        """Return the parameters as the storage has them: tuples are lists. Optuna's own trials cannot.
+
+        The parent is asked once: it may be gone, or wait for its storage, when the value of a trial is to be kept.
+        """
+        if self._stored_params is None:
+            self._stored_params = dict(self._ask("params"))
+        return dict(self._stored_params)
 
     @property
     def params(self) -> dict[str, Any]:
@@ -178,7 +184,14 @@ class PipedTrial(BaseTrial):
 
     def _suggest(self, method: str, name: str, *limits: Any, **how: Any) -> Any:
         given = {key: plain_number(value) for key, value in how.items()}
-        return self._ask(method, plain_name(name, _PARAMETER), *map(plain_number, limits), **given)
+        return self._asked_for(name, method, *map(plain_number, limits), **given)
+
+    def _asked_for(self, name: str, method: str, *limits: Any, **how: Any) -> Any:
+        name = plain_name(name, _PARAMETER)
+        value = self._ask(method, name, *limits, **how)
+        if self._stored_params is not None:
+            self._stored_params[name] = value
+        return value
 
     def _own_choice(self, name: str, value: Any) -> Any:
         """Return the study file's own object for a choice as the storage has it; other values as they are."""
