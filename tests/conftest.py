@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import dedent
@@ -27,6 +28,26 @@ server.start()
 print(*server.get_host_and_port(), sep=":", flush=True)
 sys.stdin.read()
 """
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    with _in_the_environment_of_all_tests():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Generator[None, object, object]:
+    with _in_the_environment_of_all_tests():
+        return (yield)
+
+
+@contextmanager
+def _in_the_environment_of_all_tests() -> Iterator[None]:
+    """Hide which test runs: a server of trial processes is kept for runs in the same environment alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTEST_CURRENT_TEST", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

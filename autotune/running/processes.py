@@ -6,10 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from multiprocessing.connection import Connection, wait
@@ -17,14 +14,14 @@ from typing import Protocol
 
 import cloudpickle
 
-from autotune.running.descendants import MARK, end_forsaken, end_group, end_marked, lead_session, new_mark, signal_group
-from autotune.running.fork_server import NUMBER, REQUEST
+from autotune.running.descendants import end_group, end_marked, lead_session, signal_group
+from autotune.running.fork_server import NUMBER
+from autotune.running.server import Server, Surroundings, give_back, take_server
 from autotune.running.trial_process import Task, serve_one
 
 # The exit statuses of processes that somebody, or the batch system, wanted to go: nobody's program ends itself so.
 KILLED = {-getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)}
 _LOOK_S = 0.1
-_SERVER_ENDS_S = 3.0  # a server that is told to end ends its trials, and what they have started, in less
 
 
 class LauncherClosedError(Exception):
@@ -89,17 +86,17 @@ def new_launcher(preload: tuple[str, ...], environment: Mapping[str, str]) -> La
 class ForkServer:
     """Starts trial processes by forking a process that has imported what they need.
 
-    A server that dies (out of memory, killed by hand) is started again by the next `start`.
+    A server that dies (out of memory, killed by hand) is started again by the next `start`. One that has no trials any
+    more is kept for the next run of this process.
     """
 
     def __init__(self, preload: tuple[str, ...], environment: Mapping[str, str]) -> None:
         self._preload = preload
         self._environment = dict(environment)
         self._lock = threading.Lock()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- reason: it lives as long as the server
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server: Server | None = None
         self._marks: list[str] = []  # of the servers so far: what they and all processes below them can be known by
-        self._requests: socket.socket | None = None
+        self._n_running = 0  # processes whose end nobody has seen yet
         self._closed = False
 
     def start(self, task: Task) -> TrialProcess:
@@ -109,6 +106,7 @@ class ForkServer:
         with theirs, self._lock:
             try:
                 self._request_fork(theirs, status_of_theirs)
+                self._n_running += 1
                 number = len(self._marks)
             except BaseException:
                 ours.close()
@@ -125,63 +123,42 @@ class ForkServer:
         with self._lock:
             if not set(modules) <= set(self._preload):
                 self._preload = modules
-                self._stop_server()
+                self._leave_server()
 
     def kill(self, pid: int) -> None:
         """Kill a process of this server; one that has ended is left alone."""
-        with self._lock, contextlib.suppress(OSError):
-            if self._requests is not None:
-                self._requests.sendall(REQUEST.pack(b"k", pid))
+        with self._lock:
+            if self._server is not None:
+                self._server.kill(pid)
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            self._stop_server()
-            self._errors.close()
+            self._leave_server()
 
     def _request_fork(self, connection: Connection, status: int) -> None:
         if self._closed:
             raise LauncherClosedError
-        request = [REQUEST.pack(b"f", 0)]
-        if self._requests is not None:
-            with contextlib.suppress(OSError):
-                socket.send_fds(self._requests, request, [connection.fileno(), status])
-                return
-        self._stop_server()
-        self._start_server()
-        assert self._requests is not None
-        socket.send_fds(self._requests, request, [connection.fileno(), status])
-
-    def _start_server(self) -> None:
-        end_forsaken()
-        self._marks.append(new_mark())
-        self._requests, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "autotune.running.fork_server", str(theirs.fileno()), *self._preload]
-        paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        with theirs:
-            self._server = subprocess.Popen(
-                command,
-                env={**os.environ, **self._environment, "PYTHONPATH": paths, MARK: self._marks[-1]},
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._errors,
-                start_new_session=True,  # a Ctrl-C in the terminal reaches the parent alone
-            )
-
-    def _stop_server(self) -> None:
-        if self._requests is not None:
-            self._requests.close()
         if self._server is not None:
-            self._server.terminate()
-            try:
-                self._server.wait(_SERVER_ENDS_S)
-            except subprocess.TimeoutExpired:
-                self._server.kill()  # the kernel ends its children with it
-                self._server.wait()
-            if self._server.returncode != 0:
-                end_marked(self._marks[-1])
-        self._requests = self._server = None
+            with contextlib.suppress(OSError):
+                self._server.fork(connection, status)
+                return
+            self._server.stop()
+        self._server = take_server(Surroundings.of_today(self._preload, self._environment))
+        self._marks.append(self._server.mark)
+        self._server.fork(connection, status)
+
+    def _leave_server(self) -> None:
+        server, self._server = self._server, None
+        if server is not None and not self._n_running and server.is_alive():
+            give_back(server)
+        elif server is not None:
+            server.stop()
+
+    def has_ended(self) -> None:
+        """Note that somebody has seen the end of a process."""
+        with self._lock:
+            self._n_running -= 1
 
     def end_left_behind(self, server: int) -> None:
         """End what is left of the trials of a server, by its number, that was killed."""
@@ -189,11 +166,7 @@ class ForkServer:
 
     def last_words(self) -> str:
         with self._lock:
-            if self._closed:
-                return ""
-            size = self._errors.seek(0, os.SEEK_END)
-            self._errors.seek(max(0, size - 2000))
-            return self._errors.read().decode(errors="replace").strip()
+            return "" if self._server is None else self._server.last_words()
 
 
 class _Forked:
@@ -206,6 +179,7 @@ class _Forked:
         if self.pid < 0:
             connection.close()
             self._status.close()
+            launcher.has_ended()
             raise OSError(-self.pid, f"no process could be started: {os.strerror(-self.pid)}")
 
     def kill(self) -> None:
@@ -215,6 +189,7 @@ class _Forked:
         self.connection.close()
         with self._status:
             status = self._read_number()
+        self._launcher.has_ended()
         if status is None:
             self._launcher.end_left_behind(self.server)
         return status

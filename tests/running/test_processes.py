@@ -20,6 +20,7 @@ import cloudpickle
 import pytest
 
 from autotune.running.processes import ForkServer, Launcher, LauncherClosedError, Spawner, TrialProcess
+from autotune.running.server import end_idle_servers
 from autotune.running.trial_process import Task
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # other processes need not be able to import the tests
@@ -288,12 +289,14 @@ signal.pause()
 
 @FORK_SERVER_ONLY
 def test_a_closed_launcher_leaves_no_file_open() -> None:
+    end_idle_servers()
     gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     launcher = ForkServer((), {})
     for number in range(20):
         assert _ask(launcher, lambda number=number: number) == number
     launcher.close()
+    end_idle_servers()
     for _ in range(3):
         with pytest.raises(LauncherClosedError):
             launcher.start(_hang)
