@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+from command_line import Result, autotune, autotune_process
 
 TOY = """
 import optuna
@@ -57,12 +58,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def autotune(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "autotune", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-
-
-def expect_usage_error(result: subprocess.CompletedProcess[str], *words: str) -> None:
+def expect_usage_error(result: Result, *words: str) -> None:
     """Exit code 2, and on stderr what happened, what was expected and how to fix it; no traceback."""
     assert result.returncode == 2, result.stderr
     assert "Traceback" not in result.stderr
@@ -80,7 +76,7 @@ def trials(folder: Path, name: str = "toy") -> list[optuna.trial.FrozenTrial]:
 
 
 def test_a_run_prints_a_line_for_each_trial_and_then_what_was_found(here: Path) -> None:
-    result = autotune("run", "toy.py", "--workers", "2")
+    result = autotune_process("run", "toy.py", "--workers", "2")
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     lines = result.stdout.splitlines()
@@ -147,7 +143,7 @@ def test_options_and_environment_say_where_the_study_is(here: Path, monkeypatch:
 
 
 def test_help_names_every_command() -> None:
-    text = autotune("--help").stdout
+    text = autotune_process("--help").stdout
     for command in ("run", "resume", "status", "best", "dashboard", "serve", "datasets"):
         assert re.search(rf"^ +{command}\b", text, re.MULTILINE)
 

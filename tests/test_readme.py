@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from command_line import autotune
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -36,11 +37,6 @@ def commands() -> list[str]:
     return [line for line in dict.fromkeys(lines) if line not in ELSEWHERE and "mnist" not in line]
 
 
-def autotune(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "autotune", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
-
-
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the study files of all pages, each under its study's name; the README's has been run."""
@@ -49,18 +45,21 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for example in blocks("python", page):
             for name in re.findall(r"name=\"(\w+)\",\s+(?:dataset|objective)=", example):
                 (folder / f"{name}.py").write_text(example)
-    result = autotune("run", "blocks.py", cwd=folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result = autotune("run", "blocks.py")
     assert result.returncode == 0, result.stderr
     return folder
 
 
 @pytest.mark.trains
-def test_every_command_runs(workplace: Path) -> None:
+def test_every_command_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
     assert len(commands()) >= 8
     for command in commands():
         program, *arguments = command.split()
         assert program == "autotune"
-        result = autotune(*arguments, cwd=workplace)
+        result = autotune(*arguments)
         assert result.returncode == 0, f"{command}: {result.stderr}"
         assert result.stdout
 
@@ -95,10 +94,11 @@ def test_the_dashboard_answers_and_ends_with_ctrl_c(workplace: Path) -> None:
 
 
 @pytest.mark.slow
-def test_real_mnist_trains_as_the_readme_says(tmp_path: Path, data_dir: Path) -> None:
+def test_real_mnist_trains_as_the_readme_says(tmp_path: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (command,) = re.findall(r"^autotune (run studies/mnist_cnn.py .*)$", README, re.MULTILINE)
     arguments = command.replace("DIR", str(data_dir)).replace("studies/", f"{ROOT}/studies/").split()
-    result = autotune(*arguments, cwd=tmp_path)
+    result = autotune(*arguments)
     assert result.returncode == 0, result.stderr
     assert "4 of 4 trials finished" in result.stdout
 

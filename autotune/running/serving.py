@@ -108,7 +108,9 @@ def _remember_all_trials(storage: optuna.storages.BaseStorage) -> None:
 def _bind(server: Any, host: str, port: int) -> int:
     try:
         # First by hand: gRPC does not say what is wrong, and takes a number that is too large for another one.
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind((host, port))
         bound: int = server.add_insecure_port(f"{_bracketed(host)}:{port}")
     except (OSError, OverflowError, RuntimeError) as error:
         raise UsageError(
