@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from postgres_server import NoPostgresError, PostgresServer  # scripts/postgres_
 Until = Callable[[Callable[[], bool]], None]
 PATIENCE_S = 180  # for a machine that is very busy; nothing here waits for time to pass
 
+_FROZEN: list[str] = []
+
 # Ends with its standard input, and so with the tests, however these end.
 _S3_SERVER = """
 import sys
@@ -28,6 +31,11 @@ server.start()
 print(*server.get_host_and_port(), sep=":", flush=True)
 sys.stdin.read()
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long ones, so that in the end nobody waits for one of them."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -48,6 +56,15 @@ def _in_the_environment_of_all_tests() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTEST_CURRENT_TEST", raising=False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _frozen_keras() -> None:
+    """Leave Keras alone in collections of garbage, as in trial processes: `clear_session` asks for one, of .3 s."""
+    if "keras" in sys.modules and not _FROZEN:
+        gc.collect()
+        gc.freeze()
+        _FROZEN.append("keras")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -41,6 +41,7 @@ def python(script: str, *arguments: str, cwd: Path, **environment: str) -> subpr
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("storage", ["sqlite", "postgresql", "journal"])
 def test_several_parents_and_a_dashboard_share_a_storage(tmp_path: Path, storage: str, request: Any) -> None:
     if storage == "postgresql":
@@ -51,6 +52,7 @@ def test_several_parents_and_a_dashboard_share_a_storage(tmp_path: Path, storage
     assert "NOT SO" not in result.stdout
 
 
+@pytest.mark.long
 def test_the_cost_of_a_study_is_measured(tmp_path: Path) -> None:
     options = ["--storages", "sqlite", "--trials", "60", "--reports", "3", "--measured", "5"]
     result = python("benchmark_study_size.py", *options, cwd=tmp_path)
@@ -73,6 +75,7 @@ def test_sixteen_slots_make_exactly_320_trials(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.long
 def test_a_study_survives_a_little_chaos(tmp_path: Path, postgres_url: str) -> None:
     result = python("chaos.py", "--seconds", "20", "--trials", "24", "--seed", "1", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -86,6 +89,7 @@ def test_a_study_survives_ten_minutes_of_chaos(tmp_path: Path, postgres_url: str
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.long
 def test_the_scaling_benchmark_prints_each_storage_beside_the_ideal(tmp_path: Path) -> None:
     options = ["--storages", "sqlite,journal", "--slots", "1,2", "--seconds", "0.2", "--rounds", "2"]
     result = python("benchmark_scaling.py", *options, cwd=tmp_path)
@@ -93,6 +97,7 @@ def test_the_scaling_benchmark_prints_each_storage_beside_the_ideal(tmp_path: Pa
     assert len(re.findall(r"^ +[12] +\d+\.\d +\d+\.\d +\d+\.\d%$", result.stdout, re.M)) == 4
 
 
+@pytest.mark.long
 @pytest.mark.trains
 def test_a_search_killed_and_stopped_at_random_moments_ends_with_the_same_numbers(tmp_path: Path) -> None:
     options = ["--times", "6", "--trials", "3", "--epochs", "40", "--seed", "5"]
@@ -107,6 +112,7 @@ def test_twenty_interruptions_change_nothing(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.long
 @pytest.mark.trains
 def test_the_overhead_benchmark_prints_every_share(tmp_path: Path) -> None:
     result = python("benchmark_overhead.py", "--trials", "2", "--epochs", "2", "--starts", "3", cwd=tmp_path)
@@ -119,6 +125,7 @@ def test_the_overhead_benchmark_prints_every_share(tmp_path: Path) -> None:
     assert re.search(r"all trials by all bare loops: \d+\.\d+ by the clock, \d+\.\d+ in CPU time", result.stdout)
 
 
+@pytest.mark.long
 @pytest.mark.trains
 def test_quickstart_beats_the_baseline_and_says_where_to_look(tmp_path: Path) -> None:
     result = python("quickstart.py", cwd=tmp_path, AUTOTUNE_RUN_DIR=str(tmp_path / "runs"))

@@ -353,6 +353,7 @@ def test_on_labels_that_are_noise_no_candidate_beats_the_baseline_beyond_noise(t
     assert (card["metrics"]["test"], card["epochs"]) == (None, result.epochs)
 
 
+@pytest.mark.long
 @pytest.mark.trains
 def test_refits_are_repeatable_and_go_on_after_an_interruption(tmp_path: Path, run_dir: Path) -> None:
     file = tmp_path / "study.py"

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 import autotune
 from autotune.cli import main
 
-pytestmark = pytest.mark.trains
+pytestmark = [pytest.mark.trains, pytest.mark.long]  # one study, of which all tests ask something
 
 STUDY = """
 import keras

@@ -22,7 +22,10 @@ import autotune
 from autotune.running.slots import available_cores
 from autotune.running.storage import open_storage
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no Ray: install the extra ray")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no Ray: install the extra ray"),
+]
 
 StudyFile = Callable[..., Path]
 Until = Callable[[Callable[[], bool]], None]
