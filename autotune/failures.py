@@ -45,6 +45,14 @@ def summary_of(error: BaseException, study_file: Path | None = None) -> str:
     return f"{summary}, from {type(root).__name__}: {_text(root)}" if _text(root) else summary
 
 
+def message_of(error: BaseException) -> str:
+    """Return what an error says; its class may be the study file's, and do anything when it is asked."""
+    try:
+        return str(error)
+    except Exception as another:
+        return f"its text cannot be shown ({type(another).__name__})"
+
+
 def last_line(text: str) -> str:
     """Return the last line of a text, without its indentation; "" if there is none."""
     lines = text.strip().splitlines()
@@ -64,10 +72,7 @@ def _described(error: BaseException, study_file: Path | None) -> str:
 
 def _text(error: BaseException) -> str:
     """Return the line of a message that says something."""
-    try:
-        text = error.happened if isinstance(error, AutotuneError) else str(error)
-    except Exception as another:  # of a class of the study file, which may do anything
-        return f"its text cannot be shown ({type(another).__name__})"
+    text = error.happened if isinstance(error, AutotuneError) else message_of(error)
     lines: list[str] = []
     for line in _COLOURS.sub("", text).splitlines():
         if lines and _BEHIND.match(line):

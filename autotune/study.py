@@ -371,7 +371,7 @@ def _check_at_least(name: str, value: object, least: int) -> None:
     raise StudyFileError(
         f"{name}={value!r} is out of range.",
         f"`{name}` is an integer of at least {least}.",
-        f"Set `{name}` in the study file or on the command line.",
+        f"Set `{name}` to {least} or more.",
     )
 
 

@@ -310,9 +310,12 @@ class Workers:
             n_failures = len(self._failures)
         if is_enough:
             log = self._job.folder(number).log
+            one, many = (
+                f"trial {number} has failed",
+                f"{n_failures} trials in a row have failed; the last, trial {number}",
+            )
             raise StudyFailedError(
-                f"{n_failures} trials in a row have failed; the last one, trial {number}, with the reason "
-                f"{outcome.reason!r}: {outcome.why}",
+                f"{one if n_failures == 1 else many}, with the reason {outcome.reason!r}: {outcome.why}",
                 f"What it printed is in {log}",
                 "Correct the study file and run the same command again: failed trials do not count.",
             )

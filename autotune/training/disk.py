@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from autotune.errors import DiskFullError
+from autotune.failures import message_of
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 # What SQLite says, and what is left of an OSError in the texts of HDF5, TensorFlow and database servers.
@@ -62,11 +63,11 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 def _says_so(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
-    return any(words in str(error) for words in _WORDS)
+    return any(words in message_of(error) for words in _WORDS)
 
 
 def _may_say_so(error: BaseException) -> bool:
-    return any(words in str(error) for words in _PERHAPS)
+    return any(words in message_of(error) for words in _PERHAPS)
 
 
 def _disk_full_error(cause: BaseException, folders: tuple[Path, ...]) -> DiskFullError:

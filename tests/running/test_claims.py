@@ -198,6 +198,23 @@ def test_a_trial_of_this_parent_is_not_claimed_by_its_other_slots(claims_of: Cal
     assert claims_of(1).next_trial() is None
 
 
+@pytest.mark.parametrize("let_go", [Claims.put_back, Claims.lose, Claims.try_again])
+def test_a_trial_waits_when_all_that_it_has_reported_is_written(
+    study: optuna.Study, storage: optuna.storages.BaseStorage, owner: Owner, let_go: Callable[[Claims, int], object]
+) -> None:
+    claims, opened = Claims(study, storage, owner, Budget(1, max_retries=1, retry_errors=1)), threading.Event()
+    trial = claims.next_trial()
+    assert trial is not None
+    claims._late.write(trial._trial_id, opened.wait)
+    trial.report(0.5, 1)  # waits behind what waits
+    with ThreadPoolExecutor() as pool:
+        letting = pool.submit(let_go, claims, trial.number)
+        assert _states(study) == ["RUNNING"]
+        opened.set()
+        letting.result()
+    assert (_states(study), study.get_trials()[0].intermediate_values) == (["WAITING"], {1: 0.5})
+
+
 def test_a_trial_that_is_put_back_keeps_all_it_had(study: optuna.Study, claims_of: Callable[[int], Claims]) -> None:
     claims = claims_of(1)
     trial = claims.next_trial()

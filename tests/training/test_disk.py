@@ -115,3 +115,14 @@ def test_a_full_disk_is_told_once_however_many_borders_it_crosses(tmp_path: Path
         raise NO_SPACE
     assert caught.value.happened.endswith(f"in {tmp_path}.")
     assert caught.value.__cause__ is NO_SPACE
+
+
+def test_an_error_whose_text_cannot_be_shown_says_nothing_of_disks(tmp_path: Path) -> None:
+    class SilentError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    error = SilentError()
+    error.__cause__ = NO_SPACE
+    assert disk_full(SilentError(), tmp_path) is None
+    assert disk_full(error, tmp_path) is not None
