@@ -143,7 +143,13 @@ def status_command(options: argparse.Namespace) -> int:
 
         print_statuses(statuses)
     else:
-        say(f"No studies yet in {places_of(options).shown_storage()}.")
+        from autotune.running.storage import saved_storage
+
+        places = places_of(options)
+        saved = saved_storage(places.storage) if storage_of(options) is None else None
+        say(f"No studies yet in {places.shown_storage()}.")
+        if saved is not None:
+            say(f"One that was lost there was saved: --storage {saved}")
     return DONE
 
 

@@ -20,7 +20,7 @@ from autotune.running.ownership import is_foreign, mark_of
 from autotune.running.patient_storage import PatientStorage
 from autotune.running.places import Places
 from autotune.running.settings import WHY_OVER, StudySettings, read_settings
-from autotune.running.storage import open_existing_storage, open_to_look
+from autotune.running.storage import open_existing_storage, open_to_look, saved_storage
 from autotune.running.study_files import folder_to_look_at
 from autotune.search import best_complete, best_first, first_value
 from autotune.study_name import check_name
@@ -220,9 +220,10 @@ def _study_in(storage: optuna.storages.BaseStorage | None, places: Places, name:
 
 def nothing_there(places: Places) -> UsageError:
     """Return the error for a storage that does not exist."""
+    saved = saved_storage(places.storage)
     return UsageError(
         f"there are no studies: {places.shown_storage()} does not exist.",
-        "Studies are in the storage of the command that ran them.",
+        f"One that was lost there was saved: {saved}" if saved else "Studies are in the storage they were run with.",
         "Point --storage or --run-dir (OPTUNA_STORAGE, AUTOTUNE_RUN_DIR) to it, or start one: autotune run STUDY_FILE",
     )
 

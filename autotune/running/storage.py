@@ -22,12 +22,13 @@ from autotune.running.outages import is_taken, is_without_tables, reason
 from autotune.running.patient_storage import Patience, PatientStorage
 from autotune.running.sqlite import SqliteStorage
 from autotune.running.storage_url import parse_url, shown_url, sqlite_url, storage_file, storage_folder
+from autotune.running.watched_file import saved_copies
 from autotune.training.disk import disk_full
 
 if TYPE_CHECKING:
     from autotune.running.postgresql import PostgresStorage
 
-__all__ = ["open_existing_storage", "open_storage", "open_to_look", "shown_url", "sqlite_url"]
+__all__ = ["open_existing_storage", "open_storage", "open_to_look", "saved_storage", "shown_url", "sqlite_url"]
 
 _BUSY_TIMEOUT_S = 120  # a commit takes milliseconds; this is for hundreds of them in a row on a slow disk
 # A server that is gone without a word (its machine, the network) is noticed within a minute, not after two hours.
@@ -101,6 +102,15 @@ def open_to_look(url: str) -> PatientStorage | None:
         if is_without_tables(error):
             return None
         raise
+
+
+def saved_storage(url: str) -> str | None:
+    """Return the URL of what was saved last of a storage that was lost while it was used; None if nothing was."""
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError, OSError):
+        parsed = parse_url(url)
+        if (file := storage_file(parsed)) is not None and (copies := saved_copies(file)):
+            return f"{parsed.get_backend_name()}:///{copies[0]}"
+    return None
 
 
 def _is_there(url: str) -> bool:

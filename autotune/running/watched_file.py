@@ -16,6 +16,7 @@ from pathlib import Path
 from autotune.errors import StorageLostError
 
 Identity = tuple[int, int] | None  # device and inode; None if there is no such file
+_SAVED = re.compile(r"\.saved(-\d+)?$")  # behind the name of a file that was lost
 
 
 class WatchedFile:
@@ -74,7 +75,7 @@ class WatchedFile:
     def _saved(self, save: Callable[[Path], None]) -> Path:
         """Save what the open file holds in its folder, or in the first folder above that is still there."""
         folder = next(folder for folder in self._path.parents if folder.is_dir() and os.access(folder, os.W_OK))
-        stem = re.sub(r"\.saved(-\d+)?$", "", self._path.stem)
+        stem = _SAVED.sub("", self._path.stem)
         for n in range(1, 1000):
             path = folder / f"{stem}.saved{'' if n == 1 else f'-{n}'}{self._path.suffix}"
             with contextlib.suppress(FileExistsError):  # another parent's, or of another time
@@ -82,6 +83,14 @@ class WatchedFile:
                 save(path)
                 return path
         raise FileExistsError(f"there are too many files {path.name} in {folder}")
+
+
+def saved_copies(path: Path) -> list[Path]:
+    """Return what was saved of a file that was lost, the last one first."""
+    folder = next(folder for folder in path.parents if folder.is_dir())
+    stem = _SAVED.sub("", path.stem)
+    found = [one for one in folder.iterdir() if one.suffix == path.suffix and _SAVED.sub("", one.stem) == stem]
+    return sorted((one for one in found if one.stem != stem), key=lambda one: one.stat().st_mtime, reverse=True)
 
 
 def _identity(path: Path, unknown: Identity) -> Identity:

@@ -139,6 +139,28 @@ def test_whoever_stops_a_run_is_told_that_its_database_is_lost(study_file: Study
         autotune.run(study_file(CODE.format(loss="signal.pause()")), run_dir=run_dir, workers=1, observer=delete)
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "journal"])
+@pytest.mark.parametrize("folder", ["", "runs/"])
+def test_who_looks_where_a_storage_was_lost_is_told_where_it_was_saved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, folder: str
+) -> None:
+    file = tmp_path / f"{folder}study.{'db' if kind == 'sqlite' else 'log'}"
+    (tmp_path / f"study.saved-less{file.suffix}").touch()  # somebody's own
+    url = f"{kind}:///{file}"
+    for _ in range(2):
+        file.parent.mkdir(exist_ok=True)
+        storage = open_storage(url)
+        optuna.create_study(study_name="toy", storage=storage)
+        LOSSES["deleted with its folder" if folder else "deleted"](file)
+        with pytest.raises(StorageLostError):
+            storage.get_all_studies()
+    saved = f"{kind}:///{tmp_path}/study.saved-2{file.suffix}"
+    assert main(["status", "--storage", url]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"One that was lost there was saved: --storage {saved}"
+    assert main(["best", "toy", "--storage", url]) == 2
+    assert f"One that was lost there was saved: {saved}" in capsys.readouterr().err
+
+
 def test_two_who_use_a_lost_database_save_it_under_two_names(tmp_path: Path) -> None:
     first, second = (open_storage(sqlite_url(tmp_path / "study.db")) for _ in range(2))
     optuna.create_study(study_name="toy", storage=first)
