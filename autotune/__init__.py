@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from autotune.data import Dataset, GroupKFold, Holdout, KFold
     from autotune.errors import AutotuneError, StudyFailedError, UsageError
-    from autotune.results.finalizing import finalize
-    from autotune.results.scaling import learning_curve
-    from autotune.running.run import run
-    from autotune.search import CurvePruner, CurveSampler, NoiseAwarePruner
+    from autotune.results.data_efficiency import learning_curve
+    from autotune.results.final import finalize
+    from autotune.running.engine import run
+    from autotune.search.curves import CurvePruner, CurveSampler
+    from autotune.search.pruners import NoiseAwarePruner
     from autotune.stopping_rule import stop_when_flat
     from autotune.study import StudySpec, load_study_file
 
@@ -40,20 +41,20 @@ __all__ = [
 
 _HOMES = {
     "AutotuneError": "autotune.errors",
-    "CurvePruner": "autotune.search",
-    "CurveSampler": "autotune.search",
+    "CurvePruner": "autotune.search.curves",
+    "CurveSampler": "autotune.search.curves",
     "Dataset": "autotune.data",
     "GroupKFold": "autotune.data",
     "Holdout": "autotune.data",
     "KFold": "autotune.data",
-    "NoiseAwarePruner": "autotune.search",
+    "NoiseAwarePruner": "autotune.search.pruners",
     "StudyFailedError": "autotune.errors",
     "StudySpec": "autotune.study",
     "UsageError": "autotune.errors",
-    "finalize": "autotune.results.finalizing",
-    "learning_curve": "autotune.results.scaling",
+    "finalize": "autotune.results.final",
+    "learning_curve": "autotune.results.data_efficiency",
     "load_study_file": "autotune.study",
-    "run": "autotune.running.run",
+    "run": "autotune.running.engine",
     "stop_when_flat": "autotune.stopping_rule",
 }
 

@@ -19,35 +19,33 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autotune.errors import AutotuneError, UsageError
-from autotune.escaping import escape_output, say, say_json
-from autotune.options import (
+from autotune.commands import (
     DONE,
     FAILED,
     STOPPED,
     USAGE,
+    explain_command,
+    export_command,
+    finalize_command,
+    learning_curve_command,
     parser_for,
     places_of,
+    refine_command,
+    replay_command,
+    report_command,
     show_study_file,
     storage_of,
     study_of,
     training_options,
     where,
 )
-from autotune.result_commands import (
-    explain_command,
-    export_command,
-    finalize_command,
-    learning_curve_command,
-    refine_command,
-    replay_command,
-    report_command,
-)
+from autotune.errors import AutotuneError, UsageError
+from autotune.escaping import escape_output, say, say_json
 
 if TYPE_CHECKING:
     from autotune.results.summary import StudyStatus
-    from autotune.running.events import Event
-    from autotune.running.source import StudySource
+    from autotune.running.study import StudySource
+    from autotune.running.tracking import Event
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print_no_more()
         return DONE
     except OSError as error:
-        from autotune.training.disk import disk_full
+        from autotune.disk import disk_full
 
         if (full := disk_full(error)) is None:
             raise
@@ -111,10 +109,8 @@ def run_command(options: argparse.Namespace) -> int:
 
 def resume_command(options: argparse.Namespace) -> int:
     """Go on with a study by its name."""
-    from autotune.asking import asking_for_trust
-    from autotune.running.settings import read_settings
-    from autotune.running.study_files import places_of_study
-    from autotune.running.trust import source_named_by_storage
+    from autotune.running.study import places_of_study, read_settings, source_named_by_storage
+    from autotune.terminal import asking_for_trust
 
     settings = read_settings(study_of(options, options.name))
     if settings is None or settings.study_file is None:
@@ -139,11 +135,11 @@ def status_command(options: argparse.Namespace) -> int:
         as_dicts = [dataclasses.asdict(status) for status in statuses]
         say_json(as_dicts[0] if options.name else as_dicts)
     elif statuses:
-        from autotune.printing import print_statuses
+        from autotune.terminal import print_statuses
 
         print_statuses(statuses)
     else:
-        from autotune.running.storage import saved_storage
+        from autotune.running.storages import saved_storage
 
         places = places_of(options)
         saved = saved_storage(places.storage) if storage_of(options) is None else None
@@ -155,7 +151,7 @@ def status_command(options: argparse.Namespace) -> int:
 
 def _status_of(options: argparse.Namespace, name: str) -> StudyStatus:
     from autotune.results.summary import study_status
-    from autotune.running.settings import understanding
+    from autotune.running.study import understanding
 
     with understanding(name):
         return study_status(study_of(options, name), places_of(options))
@@ -166,8 +162,8 @@ def _all_statuses(options: argparse.Namespace) -> list[StudyStatus]:
     import optuna
 
     from autotune.results.summary import study_status
-    from autotune.running.settings import understanding
-    from autotune.running.stored_study import study_names
+    from autotune.running.planning import study_names
+    from autotune.running.study import understanding
 
     storage, places, found = storage_of(options), places_of(options), []
     if storage is None:
@@ -183,9 +179,9 @@ def _all_statuses(options: argparse.Namespace) -> list[StudyStatus]:
 
 def best_command(options: argparse.Namespace) -> int:
     """Show the best trial of a study."""
-    from autotune.printing import print_best, print_front
     from autotune.results.summary import best_trial, nothing_complete, pareto_front
-    from autotune.running.settings import understanding
+    from autotune.running.study import understanding
+    from autotune.terminal import print_best, print_front
 
     with understanding(options.name):
         study, places = study_of(options, options.name), places_of(options)
@@ -207,8 +203,8 @@ def dashboard_command(options: argparse.Namespace) -> int:
     """Serve optuna-dashboard."""
     from autotune.results.dashboard import serve_dashboard, stores_left_out, studies_left_out
     from autotune.results.summary import nothing_there
-    from autotune.running.storage import open_existing_storage
-    from autotune.training.artifacts import store_url
+    from autotune.running.storages import open_existing_storage
+    from autotune.training.checkpoints import store_url
 
     places = places_of(options)
     if storage_of(options) is None or (storage := open_existing_storage(places.storage)) is None:
@@ -230,7 +226,7 @@ def dashboard_command(options: argparse.Namespace) -> int:
 
 def serve_command(options: argparse.Namespace) -> int:
     """Serve a storage to other machines."""
-    from autotune.running.serving import serve_storage
+    from autotune.running.storages import serve_storage
 
     def announce(url: str) -> None:
         say(f"Serving {places_of(options).shown_storage()}: use --storage {url}  (Ctrl-C ends it)")
@@ -253,12 +249,11 @@ def datasets_command(options: argparse.Namespace) -> int:
 def _run(study: str | StudySource, options: argparse.Namespace, name: str | None, run_dir: str | Path | None) -> int:
     import optuna
 
-    from autotune.printing import print_result, print_stopped
-    from autotune.progress import new_progress
-    from autotune.progress.console import new_console
+    from autotune.progress import new_console, new_progress
     from autotune.results.summary import study_status
-    from autotune.running.events import Note, RunStarted
-    from autotune.running.run import run
+    from autotune.running.engine import run
+    from autotune.running.tracking import Note, RunStarted
+    from autotune.terminal import print_result, print_stopped
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     begun: list[RunStarted] = []
@@ -299,7 +294,7 @@ def _run(study: str | StudySource, options: argparse.Namespace, name: str | None
         say(f"Nothing to do: {status.study} has the trials that were asked for. For more: --trials N")
     print_result(status, where(options), may_go_on=not exhausted)
     if not was_complete:
-        from autotune.results.report.story import note_advice
+        from autotune.results.advice import note_advice
 
         note_advice(found)
     return DONE
@@ -308,14 +303,11 @@ def _run(study: str | StudySource, options: argparse.Namespace, name: str | None
 def _watch(options: argparse.Namespace) -> int:
     import optuna
 
-    from autotune.printing import print_watched
-    from autotune.progress import new_progress
-    from autotune.progress.console import new_console
-    from autotune.results.sources import settings_of
-    from autotune.results.summary import study_status
-    from autotune.running.settings import understanding
-    from autotune.running.study_files import folder_to_look_at
-    from autotune.running.watching import watch_study
+    from autotune.progress import new_console, new_progress
+    from autotune.results.summary import settings_of, study_status
+    from autotune.running.study import folder_to_look_at, understanding
+    from autotune.running.tracking import watch_study
+    from autotune.terminal import print_watched
 
     if options.name is None or options.json:
         raise UsageError(

@@ -36,7 +36,7 @@ from browser import browser, dashboard
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.running.storage import open_storage, sqlite_url
+from autotune.running.storages import open_storage, sqlite_url
 
 _LIMIT_S = 5.0
 _DRAWN = "return document.querySelectorAll('#plot-history .main-svg .trace').length > 0"

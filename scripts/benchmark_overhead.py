@@ -16,10 +16,10 @@ Usage: python scripts/benchmark_overhead.py [STUDY_FILE] [--trials 6] [--epochs 
 Say with every figure: the commit, the machine and its cores, and this command.
 
 Measured on a shared virtual machine with two x86-64 cores, Python 3.11.7, TensorFlow 2.21.
-- Since groups of batches are trained on in a loop of TensorFlow's own (`autotune/training/grouping.py`), no other work,
-  commit e266936: `studies/mnist_cnn.py --epochs 5 --trials 1` (54,000 rows, two threads): of 57.3 s of a trial 55.9 are
-  tracing, training and validation, and 1.4, 2.4 %, all else; the bare loop takes 79.8 s: 0.72 of it by the clock, 0.96
-  in CPU time. One pair. `--epochs 5 --trials 4` (digits, commit cfdd34b): 0.73 by the clock and 0.78 in CPU
+- Since groups of batches are trained on in a loop of TensorFlow's own (autotune/training/fitting/grouping.py), no other
+  work, commit e266936: `studies/mnist_cnn.py --epochs 5 --trials 1` (54,000 rows, two threads): of 57.3 s of a trial
+  55.9 are tracing, training and validation, and 1.4, 2.4 %, all else; the bare loop takes 79.8 s: 0.72 of it by the
+  clock, 0.96 in CPU time. One pair. `--epochs 5 --trials 4` (digits, commit cfdd34b): 0.73 by the clock and 0.78 in CPU
   time, medians 1.2 and 1.7 s.
 - Before: `studies/mnist_cnn.py --epochs 5 --trials 1` (54,000 rows, two threads, seed 0), commit 5620d93: of
   101.5 s, 99.9 are tracing, training and validation, 0.2 building; all else is 1.4 s, 1.4 %, half of it the confusion
@@ -67,10 +67,10 @@ import optuna
 import psutil
 
 import autotune
-from autotune.running.events import Event, TrialEnded, TrialStarted
 from autotune.running.planning import KERAS_MODULES
 from autotune.running.processes import new_launcher
-from autotune.training.timing import Phase
+from autotune.running.tracking import Event, TrialEnded, TrialStarted
+from autotune.training.records import Phase
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -227,7 +227,7 @@ def _bare_loop(connection: Connection, study_file: str, facts: Mapping[str, Any]
     import numpy as np
 
     from autotune.data import load_development, split, train_on_part
-    from autotune.training.device import configure_tensorflow
+    from autotune.training.fitting import configure_tensorflow
 
     configure_tensorflow(facts["threads"])
     spec = autotune.load_study_file(study_file)

@@ -43,10 +43,10 @@ Hyperband 58, 50 and 57. Of ours three seconds are imports. To begin a trial is 
 f77c16e (`--budget 22 --until .9907`): to the same "common" after 11, 10 and 7 s.
 
 What made the difference is how a trial trains: since groups of batches are trained on in a loop of TensorFlow's own
-(`autotune/training/grouping.py`) an epoch of these networks takes 35 ms in place of 82, and the minute has 105 trials
-in place of 72. Before (c2d2ff6, the same call) ours took 19, 8 and 17 s to a common of 98.61, 99.08 and 98.61 %, 0.90
-of Ray's time; before half of its suggestions were bold (bcfcfb2) 22, 10 and 15 s, 0.82 of Ray's; before its scale was
-fitted and a trial went on by what it gains on the best value (2568944, five seeds, `--budget 90`, three methods) a
+(`autotune/training/fitting/grouping.py`) an epoch of these networks takes 35 ms in place of 82, and the minute has 105
+trials in place of 72. Before (c2d2ff6, the same call) ours took 19, 8 and 17 s to a common of 98.61, 99.08 and 98.61 %,
+0.90 of Ray's time; before half of its suggestions were bold (bcfcfb2) 22, 10 and 15 s, 0.82 of Ray's; before its scale
+was fitted and a trial went on by what it gains on the best value (2568944, five seeds, `--budget 90`, three methods) a
 median of 25 s, Ray 28 and Optuna 46. Three seeds say little about a search: near the top 432 rows differ by one or two
 from one epoch to the next, and how soon the first good network is met differs between seeds as it does between methods.
 
@@ -98,7 +98,7 @@ from peers.problems import PROBLEMS
 from peers.table import ROUNDING, Run, new_run, table
 
 from autotune.errors import AutotuneError, UsageError
-from autotune.running.slots import available_cores
+from autotune.running.processes import available_cores
 
 SCRIPTS = Path(__file__).resolve().parent
 _PACKAGES = ("tensorflow", "keras", "optuna", "optuna-integration", "keras-tuner", "ray")

@@ -124,7 +124,7 @@ def _run(folder: Path, code: str, url: str, arguments: list[str]) -> list[Frozen
     done = subprocess.run([*command, "--run-dir", str(folder / "runs"), *arguments], capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"the run failed:\n{done.stdout}{done.stderr}")
-    from autotune.running.storage import open_storage
+    from autotune.running.storages import open_storage
 
     trials = optuna.load_study(study_name="scaling", storage=open_storage(url)).get_trials()
     assert all(trial.state == TrialState.COMPLETE for trial in trials)

@@ -22,10 +22,11 @@ measured, 15 of them "before"). Medians of a trial in ms, its 95 % in brackets, 
       sqlite                  38   (74)                              34
       postgresql              51   (74)                              40     1.4    1.8    15   1.2 MB
 
-What the last step is: TPE is shown 300 trials, not 600, and without Optuna's properties (autotune/search/thinning.py);
-the condition of a write is not written anew each time (autotune/running/database.py). To ask PostgreSQL whether it is
-there only where a connection lay idle brought 42 ms, but a run could then be left without noticing a restart. The speed
-of the machine itself changes by half over minutes: the code of aac754f was seen at 56 to 89 ms with SQLite.
+What the last step is: TPE is shown 300 trials, not 600, and without Optuna's properties (thinning.py in
+autotune/search/samplers); the condition of a write is not written anew each time (quick.py in
+autotune/running/storages). To ask PostgreSQL whether it is there only where a connection lay idle brought 42 ms, but a
+run could then be left without noticing a restart. The speed of the machine itself changes by half over minutes: the
+code of aac754f was seen at 56 to 89 ms with SQLite.
 
 Usage: python scripts/benchmark_study_size.py [--storages sqlite,postgresql] [--trials 10000] [--reports 20]
            [--measured 50]
@@ -57,21 +58,13 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from postgres_server import NoPostgresError, find_binaries
 from storage_kinds import new_storage
 
-from autotune.running.budget import Budget
-from autotune.running.events import Event, TrialEnded
-from autotune.running.execution import Machine, Session
-from autotune.running.patient_storage import PatientStorage
-from autotune.running.piped_trial import PipedTrial
-from autotune.running.places import find_places
-from autotune.running.planning import Plan, Preparer
-from autotune.running.preparing import Rows
-from autotune.running.processes import Task
-from autotune.running.settings import read_settings
-from autotune.running.slots import Sharing
-from autotune.running.source import StudySource
-from autotune.running.storage import open_storage
-from autotune.running.stored_study import open_study
-from autotune.running.trial_task import Assignment, Outcome
+from autotune.running.engine import Machine, Session
+from autotune.running.planning import Plan, Preparer, open_study
+from autotune.running.processes import Sharing, Task
+from autotune.running.storages import PatientStorage, open_storage
+from autotune.running.study import Budget, StudySource, find_places, read_settings
+from autotune.running.tracking import Event, TrialEnded
+from autotune.running.trial import Assignment, Outcome, PipedTrial, Rows
 
 _COMMANDS = ("status", "best", "report")
 _WARM_UP = 5

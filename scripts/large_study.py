@@ -30,11 +30,11 @@ from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
 from autotune import Holdout
-from autotune.running.ownership import Mark
-from autotune.running.patient_storage import PatientStorage
-from autotune.running.preparing import Declaration
-from autotune.running.settings import StudySettings, write_settings
-from autotune.running.stored_study import open_study
+from autotune.running.claims import Mark
+from autotune.running.planning import open_study
+from autotune.running.storages import PatientStorage
+from autotune.running.study import StudySettings, write_settings
+from autotune.running.trial import Declaration
 from autotune.study import Overrides
 
 NAME = "large"

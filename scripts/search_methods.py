@@ -18,7 +18,9 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 from simulated_search import Job, Method, NotHereError
 
-from autotune.search import CurvePruner, CurveSampler, NoiseAwarePruner, predicted_best, tpe
+from autotune.search.curves import CurvePruner, CurveSampler, predicted_best
+from autotune.search.pruners import NoiseAwarePruner
+from autotune.search.samplers import tpe
 
 
 def random(space: Space, seed: int) -> Method:

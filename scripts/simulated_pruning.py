@@ -40,7 +40,7 @@ import optuna
 from optuna.pruners import BasePruner, MedianPruner
 from optuna.trial import TrialState
 
-from autotune.search import NoiseAwarePruner, by_folds
+from autotune.search.pruners import NoiseAwarePruner, by_folds
 from autotune.seeds import derive_seed
 
 EPOCHS = 12

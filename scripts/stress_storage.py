@@ -23,7 +23,7 @@ from pathlib import Path
 import optuna
 from storage_kinds import KINDS, new_storage
 
-from autotune.running.storage import open_storage
+from autotune.running.storages import open_storage
 
 STUDY = """
 import time

@@ -163,8 +163,8 @@ def served() -> Iterator[Callable[[str], str]]:
     from contextlib import ExitStack
 
     pytest.importorskip("grpc", reason="no gRPC: install the extra grpc")
-    from autotune.running.serving import proxy
-    from autotune.running.storage import open_storage
+    from autotune.running.storages.opening import open_storage
+    from autotune.running.storages.serving import proxy
 
     with ExitStack() as stack:
         yield lambda url: stack.enter_context(proxy(open_storage(url), "127.0.0.1", 0))

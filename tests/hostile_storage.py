@@ -26,7 +26,7 @@ from hostile_values import RAW, Trap, new_trap, values
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from autotune.running.settings import StudySettings, write_settings
+from autotune.running.study.settings import StudySettings, write_settings
 from autotune.study import Overrides
 
 _ID = "01234567-89ab-cdef-0123-456789abcdef"

@@ -1,45 +1,24 @@
 """The package reads from top to bottom: what may import what, and which names stay where they are.
 
-Imports inside functions and under `if TYPE_CHECKING:` count too.
-What is not covered: modules named in strings (`importlib.import_module`, `python -m`).
+The order of the rooms is that of README's listing, the order in a room that of its docstring. Imports inside functions
+and under `if TYPE_CHECKING:` count too. What is not covered: modules named in strings (`importlib.import_module`).
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "autotune"
-
-# The reading order: a module imports from its own room and those above it; `autotune` is `__init__.py`.
-ROOMS = [
-    *(
-        "escaping",
-        "errors",
-        "failures",
-        "parsing",
-        "study_name",
-        "seeds",
-        "stopping_rule",
-        "data",
-        "models",
-        "spaces",
-        "study",
-        "figures",
-        "training",
-        "search",
-        "running",
-        "results",
-        "progress",
-        "printing",
-    ),
-    *("asking", "options", "result_commands", "autotune", "cli", "__main__"),
-]
+LISTED = re.compile(r"^([\w/ ]*[\w/])  +\S", re.MULTILINE)  # names, and behind them what they are
 
 
 class Import(NamedTuple):
@@ -62,8 +41,26 @@ OUTSIDE = {
 }
 
 
-def room_of(module: str) -> str:
-    return module.split(".")[1] if "." in module else "autotune"
+def reading_order() -> list[str]:
+    """List the rooms, and the modules that are in none, from README's listing."""
+    (listing,) = re.findall(
+        r"^```text\n(escaping errors.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    names = " ".join(LISTED.findall(listing)).split()
+    return [f"autotune.{name.rstrip('/').replace('/', '.')}" for name in names]
+
+
+def modules_in(room: str) -> list[str]:
+    """List the modules of a room in the order of its docstring."""
+    return [f"{room}.{name}" for name in LISTED.findall(ast.get_docstring(MODULES[room]) or "")]
+
+
+ORDER = reading_order()
+ROOMS = [name for name in ORDER if name in PACKAGES]
+PLACES = {module: place for place in ROOMS for module in [place, *modules_in(place)]} | {
+    name: name for name in ORDER if name not in PACKAGES
+}
+OPEN = {"autotune", "autotune.__main__"}  # they stand behind all others
 
 
 def imports_of(tree: ast.Module, module: str = "") -> list[Import]:
@@ -78,8 +75,18 @@ def imports_of(tree: ast.Module, module: str = "") -> list[Import]:
             source = ".".join([*base, *filter(None, [node.module])])
             for alias in node.names:
                 inner = f"{source}.{alias.name}"
-                found.append(Import(inner, "") if inner in MODULES else Import(source, alias.name))
+                is_module = inner in MODULES and not offers(source, alias.name)
+                found.append(Import(inner, "") if is_module else Import(source, alias.name))
     return [one for one in found if one.module.split(".")[0] == "autotune"]
+
+
+def offers(module: str, name: str) -> bool:
+    """Say whether a module has a name of its own, be there a module of that name or not."""
+    nodes = MODULES[module].body if module in MODULES else []
+    return any(alias.name == name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names)
+
+
+EDGES = [(here, one) for here, tree in MODULES.items() if here not in OPEN for one in imports_of(tree, here)]
 
 
 def calls(tree: ast.Module, name: str) -> bool:
@@ -94,17 +101,50 @@ def mentions(tree: ast.Module, word: str) -> bool:
     return any(value == word for value in fields if isinstance(value, str))
 
 
-def test_every_module_belongs_to_a_room_in_the_reading_order() -> None:
-    assert {"autotune", "autotune.errors"} <= MODULES.keys(), "the package was not found"
-    assert {room_of(module) for module in MODULES} <= set(ROOMS)
+def test_every_module_is_listed_once() -> None:
+    assert {"autotune", "autotune.errors", "autotune.data.folds"} <= MODULES.keys(), "the package was not found"
+    halls = {module for module in PACKAGES if any(room.startswith(f"{module}.") for room in ROOMS)}
+    assert MODULES.keys() - PLACES.keys() == OPEN | halls
+    assert len(set(ORDER)) == len(ORDER)
+    for room in ROOMS:
+        there = {module for module in MODULES if module.rpartition(".")[0] == room}
+        assert sorted(modules_in(room)) == sorted(there), room
+    for hall in halls - {"autotune"}:
+        assert not [node for node in MODULES[hall].body if not isinstance(node, ast.Expr)], f"{hall} holds rooms alone"
 
 
 def test_a_module_imports_only_from_its_own_room_and_those_above_it() -> None:
-    edges = [(here, one.module) for here, tree in MODULES.items() for one in imports_of(tree, here)]
     upward = [
-        f"{here} imports {there}" for here, there in edges if ROOMS.index(room_of(there)) > ROOMS.index(room_of(here))
+        f"{here} imports {one.module}"
+        for here, one in EDGES
+        if ORDER.index(PLACES[one.module]) > ORDER.index(PLACES[here])
     ]
     assert not upward
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_in_a_room_a_module_imports_only_from_those_listed_above_it(room: str) -> None:
+    order = modules_in(room)
+    within = [(here, one.module) for here, one in EDGES if here in order and PLACES[one.module] == room]
+    assert not [f"{here} imports {there}" for here, there in within if there not in order[: order.index(here)]]
+
+
+def offered(room: str) -> set[str]:
+    """Return what a room offers, by its `__all__`."""
+    assigned = [node for node in MODULES[room].body if isinstance(node, ast.Assign)]
+    return {name for node in assigned for name in ast.literal_eval(node.value)}
+
+
+def test_a_room_is_entered_by_its_door() -> None:
+    """From outside nothing is imported but what its `__init__.py` offers."""
+    inside = {module for room in ROOMS for module in modules_in(room)}
+    callers = [*EDGES, *((str(path), one) for path, tree in OUTSIDE.items() for one in imports_of(tree))]
+    entered = [(here, one) for here, one in callers if PLACES.get(here) != PLACES.get(one.module)]
+    assert not [f"{here} imports {one.module}" for here, one in entered if one.module in inside]
+    named = [
+        (here, one) for here, one in entered if one.module in ROOMS and one.name and one.name not in offered(one.module)
+    ]
+    assert not [f"{here} imports {one.module}.{one.name}" for here, one in named]
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -119,16 +159,22 @@ def test_importing_autotune_loads_neither_tensorflow_nor_keras() -> None:
     assert done.stdout.strip() == f"set() {PACKAGE / '__init__.py'}"
 
 
+def test_the_command_line_has_nothing_to_import_before_it_knows_the_command() -> None:
+    code = "import sys, autotune.cli; print({'optuna', 'numpy', 'rich', 'sqlalchemy'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 def test_what_commands_print_takes_no_time_to_import() -> None:
-    code = "import sys, autotune.cli, autotune.printing, autotune.running.run, autotune.results.report.story;"
+    code = "import sys, autotune.cli, autotune.terminal, autotune.running.engine, autotune.results.advice;"
     code += "print({'tensorflow', 'keras', 'matplotlib', 'scipy', 'sklearn', 'boto3'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
 
 def test_only_one_module_opens_the_test_rows() -> None:
-    """`load_test` is defined in data/ and used in results/opening.py, and so is a study's own `test_dataset`."""
-    door = "autotune.results.opening"
+    """`load_test` is defined in data/ and used in results/final/opening.py, and so is a study's own `test_dataset`."""
+    door = "autotune.results.final.opening"
     users = {module for module, tree in MODULES.items() if mentions(tree, "load_test")}
     assert users == {"autotune.data", "autotune.data.sources", door}
     callers = {module for module, tree in MODULES.items() if calls(tree, "test_dataset")}
@@ -136,7 +182,7 @@ def test_only_one_module_opens_the_test_rows() -> None:
     opened = [
         here for here, tree in MODULES.items() if any(one.name == "OpenTestRows" for one in imports_of(tree, here))
     ]
-    assert opened == ["autotune.results.finalizing"]
+    assert opened == ["autotune.results.final.finalizing"]
     assert not [
         str(path) for path, tree in OUTSIDE.items() if mentions(tree, "load_test") or calls(tree, "test_dataset")
     ]
@@ -166,10 +212,5 @@ def test_nothing_that_others_wrote_is_run() -> None:
     assert not [here for here, name, value in keywords if (name, value) in unsafe]
     assert not [here for here, tree in MODULES.items() if mentions(tree, "enable_unsafe_deserialization")]
     unpickled = {here for here, tree in MODULES.items() if calls(tree, "loads") and mentions(tree, "pickle")}
-    assert unpickled == {f"autotune.running.{name}" for name in ("piped_trial", "source", "trial_process")}
-
-
-def test_no_file_is_longer_than_400_lines() -> None:
-    files = [*TREES, *OUTSIDE, *(ROOT / "tests").rglob("*.py")]
-    long = {str(path): n for path in files if (n := len(path.read_text("utf-8").splitlines())) > 400}
-    assert not long
+    doors = ("trial.piped_trial", "study.source", "processes.child")
+    assert unpickled == {f"autotune.running.{name}" for name in doors}

@@ -27,7 +27,7 @@ from peers.table import Run, common_levels, new_run, table
 
 from autotune import load_study_file
 from autotune.data import load_development, split
-from autotune.search.curve_training import Training
+from autotune.search.curves.training import Training
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = {

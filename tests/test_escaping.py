@@ -16,19 +16,19 @@ from rich.console import Console
 from rich.text import Text
 
 from autotune.cli import main
+from autotune.commands.options import parser_for
 from autotune.errors import UsageError
 from autotune.escaping import EscapingStream, escape_output, escaped, one_line, say, say_json
-from autotune.options import parser_for
-from autotune.printing import print_best, print_refinement, print_statuses
 from autotune.progress import LineProgress, LiveProgress
 from autotune.progress.console import new_console
-from autotune.results.refining import refine
-from autotune.results.report.story import story_of
+from autotune.results.advice.refining import refine
+from autotune.results.advice.story import story_of
 from autotune.results.report.writing import write_report
-from autotune.results.summary import best_trial, study_status
-from autotune.running.events import Note, RunStarted, TrialEnded, TrialStarted
-from autotune.running.storage import sqlite_url
-from autotune.running.study_note import note_text
+from autotune.results.summary.summary import best_trial, study_status
+from autotune.running.storages.opening import sqlite_url
+from autotune.running.tracking.events import Note, RunStarted, TrialEnded, TrialStarted
+from autotune.running.tracking.note import note_text
+from autotune.terminal.printing import print_best, print_refinement, print_statuses
 
 # What a terminal obeys (a title, a colour, a line gone, C1's shorter form), what turns or hides text, what breaks it.
 STEERING = {

@@ -16,10 +16,10 @@ import pytest
 from hostile_storage import write_hostile_storage
 from hostile_values import CANARY, Trap, new_trap
 
-import autotune.results.summary
-import autotune.running.storage
+import autotune.results.summary.summary
+import autotune.running.storages.opening
 from autotune.cli import main
-from autotune.running.storage import open_existing_storage, open_storage, open_to_look
+from autotune.running.storages.opening import open_existing_storage, open_storage, open_to_look
 
 Printed = tuple[int, str, str]
 Look = Callable[..., Printed]
@@ -87,8 +87,8 @@ def look(
 ) -> Look:
     """Give a function that has a command look at the storage, and checks what it prints."""
     once = _opened_once()
-    monkeypatch.setattr(autotune.results.summary, "open_to_look", once)
-    monkeypatch.setattr(autotune.running.storage, "open_to_look", once)
+    monkeypatch.setattr(autotune.results.summary.summary, "open_to_look", once)
+    monkeypatch.setattr(autotune.running.storages.opening, "open_to_look", once)
     monkeypatch.chdir(trap.root)
 
     def looking(command: str, name: str | None, *options: str, run_dir: Path | None = trap.run_dir) -> Printed:
@@ -211,7 +211,7 @@ def test_a_result_that_somebody_else_has_written_is_shown_or_refused(look: Look,
 def test_the_dashboard_shows_studies_and_no_files_of_others(
     trap: Trap, names: list[str], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    from autotune.results.dashboard import dashboard_app
+    from autotune.results.dashboard.serving import dashboard_app
 
     storage = open_existing_storage(trap.url)
     assert storage is not None

@@ -104,14 +104,17 @@ def test_real_mnist_trains_as_the_readme_says(tmp_path: Path, data_dir: Path, mo
     assert "4 of 4 trials finished" in result.stdout
 
 
-def test_the_listing_is_the_package() -> None:
-    (listing,) = (block for block in blocks("text") if "errors.py" in block)
-    listed = dict(re.findall(r"^(autotune/\S+\.py) +(.+)$", listing, re.MULTILINE))
-    files = {str(path.relative_to(ROOT)): path for path in (ROOT / "autotune").rglob("*.py")}
-    assert listed.keys() == files.keys()
-    for name, path in files.items():
-        docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
-        assert listed[name] == docstring.splitlines()[0].rstrip(".:"), name
+def test_the_listings_say_what_rooms_and_files_say_of_themselves() -> None:
+    (listing,) = (block for block in blocks("text") if "stopping_rule" in block)
+    rooms = dict(re.findall(r"^(\S+/)  +(.+)$", listing, re.MULTILINE))
+    assert len(rooms) > 30
+    assert len(listing.splitlines()) <= 37  # one screen
+    for room, line in rooms.items():
+        doc = ast.get_docstring(ast.parse((ROOT / "autotune" / room / "__init__.py").read_text())) or ""
+        assert f"{line}." == doc.splitlines()[0], room
+        for name, words in re.findall(r"^(\w+)  +(.+)$", doc, re.MULTILINE):
+            of_file = ast.get_docstring(ast.parse((ROOT / "autotune" / room / f"{name}.py").read_text())) or ""
+            assert of_file.startswith(words), f"{room}{name}"
 
 
 def test_links_to_files_lead_somewhere() -> None:

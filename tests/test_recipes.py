@@ -16,7 +16,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from autotune.running.storage import open_storage
+from autotune.running.storages.opening import open_storage
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 SHELL = ["slurm_array.sh", "ssh_workers.sh"]

@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import pytest
 
-from autotune.training.timing import Phase
+from autotune.training.records.timing import Phase
 
 ROOT = Path(__file__).resolve().parent.parent
 TOY = """
@@ -193,3 +193,14 @@ def test_the_parent_does_not_grow_from_trial_to_trial(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     early, late = map(int, result.stdout.split())
     assert abs(late - early) < 0.1 * early, f"{early} bytes after 20 trials, {late} after 200"
+
+
+@pytest.mark.slow
+def test_the_structure_of_the_package_is_measured() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/structure.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    measured = dict(line.rsplit(maxsplit=1) for line in done.stdout.splitlines())
+    n_files = len(list((ROOT / "autotune").rglob("*.py")))
+    assert measured["files"] == str(n_files)
+    assert 50 < int(measured["files of one trial"]) < n_files  # in the parent, the fork server and the trial process

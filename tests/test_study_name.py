@@ -10,7 +10,7 @@ import pytest
 import autotune
 from autotune.cli import main
 from autotune.errors import StorageError, StudyFileError, UsageError
-from autotune.results.summary import require_study
+from autotune.results.summary.summary import require_study
 from autotune.study_name import check_name, is_study_name, study_folder
 
 GOOD = ["mnist-cnn", "a", "toy 2", "toy-1.0", "réseau", "モデル", "autotune", "database", "toy.confirm", "x" * 100]

@@ -1,5 +1,8 @@
-"""Builders for study files: plain values and the data's shape in, a compiled Keras model out."""
+"""Builders for study files: plain values and the data's shape in, a compiled Keras model out.
 
-from autotune.models.cnn import build_cnn
+cnn  A convolutional network for images
+"""
 
-__all__ = ["build_cnn"]
+from autotune.models.cnn import Pooling, build_cnn
+
+__all__ = ["Pooling", "build_cnn"]

@@ -1,32 +1,17 @@
-"""A run, shown while it goes on: live on a terminal, plain lines elsewhere."""
+"""A run, shown while it goes on: live on a terminal, plain lines elsewhere.
 
-from __future__ import annotations
+tally    What has happened in a run so far, by its events
+words    Numbers of a run in words that are short enough for a terminal or a log
+view     What a terminal shows of a run at this moment: lines that fit, whatever its size
+console  The console that commands print on: with colours of its own, and what others wrote escaped
+lines    Progress for files, pipes and terminals that can only print: one plain line for each finished trial
+live     Progress for terminals
+showing  The way to show a run that fits a console, and what every such way can do
+"""
 
-from types import TracebackType
-from typing import Protocol
-
-from rich.console import Console
-
+from autotune.progress.console import new_console
 from autotune.progress.lines import LineProgress
 from autotune.progress.live import LiveProgress
-from autotune.running.events import Event
+from autotune.progress.showing import Progress, new_progress
 
-__all__ = ["LineProgress", "LiveProgress", "Progress", "new_progress"]
-
-
-class Progress(Protocol):
-    """Something that shows a run, as a context manager, and is told its events from any thread."""
-
-    def __enter__(self) -> Progress: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def __call__(self, event: Event) -> None: ...
-
-
-def new_progress(console: Console) -> Progress:
-    """Return the way to show a run that fits `console`: a terminal that can do no more than print gets plain lines."""
-    is_live = console.is_terminal and not console.is_dumb_terminal
-    return LiveProgress(console) if is_live else LineProgress(console)
+__all__ = ["LineProgress", "LiveProgress", "Progress", "new_console", "new_progress"]

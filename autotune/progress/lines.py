@@ -8,10 +8,10 @@ from types import TracebackType
 
 from rich.console import Console
 
+from autotune.disk import disk_full
 from autotune.progress.tally import Tally
 from autotune.progress.words import line_of, running_line
-from autotune.running.events import Event, Note, RunStarted, StepReported, TrialEnded
-from autotune.training.disk import disk_full
+from autotune.running.tracking import Event, Note, RunStarted, StepReported, TrialEnded
 
 _SILENCE_S = 60.0  # after so long, what runs is said with the next report: a long trial does not look dead
 

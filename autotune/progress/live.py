@@ -23,7 +23,7 @@ from autotune.escaping import escape_output
 from autotune.progress.tally import Tally
 from autotune.progress.view import view_lines
 from autotune.progress.words import line_of
-from autotune.running.events import Event, Note, RunStarted, TrialEnded
+from autotune.running.tracking import Event, Note, RunStarted, TrialEnded
 
 _DRAWN_PER_S = 2
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from autotune.running.events import Event, FoldFinished, RunStarted, StepReported, TrialEnded, TrialStarted
+from autotune.running.tracking import Event, FoldFinished, RunStarted, StepReported, TrialEnded, TrialStarted
 
 _ONE_LOOK_S = 0.01  # who watches a study from outside tells all reports of a look in one breath
 

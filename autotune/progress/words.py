@@ -6,7 +6,7 @@ from rich.text import Text
 
 from autotune.escaping import one_line
 from autotune.progress.tally import RunningTrial, Tally
-from autotune.running.events import Note, RunStarted, TrialEnded
+from autotune.running.tracking import Note, RunStarted, TrialEnded
 
 _MOST_NAMED = 8
 

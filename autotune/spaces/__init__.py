@@ -1,7 +1,12 @@
 """What the article tunes, as small functions for study files: each takes the trial, and suggests under plain names.
 
-A number in place of a range fixes it. A study file that wants another set of choices writes its own list:
-`spaces.optimizer(trial, [spaces.adam, spaces.sgd])`.
+ranges        What a study file says of one hyperparameter: a range to search, or a value that is fixed
+augmentation  Images that are moved, turned, zoomed and shaded a little anew in each epoch
+losses        Losses for classes, all of which take one-hot targets: `StudySpec(one_hot=True)`
+optimizers    Optimizers with hyperparameters of their own, which only those trials have that chose the optimizer
+regularizers  What keeps a network from learning its training rows by heart
+schedules     Learning-rate schedules, as callbacks for `fit`
+structure     The structure of a convolutional network
 """
 
 from autotune.spaces.augmentation import augmentation

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 import optuna
 
-from autotune.models.cnn import Pooling
+from autotune.models import Pooling
 from autotune.spaces.ranges import Choice, Int, suggest_int, suggest_one
 
 

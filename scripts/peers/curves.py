@@ -12,7 +12,7 @@ _LINES = """
 import dataclasses
 from functools import partial
 
-from autotune.search import CurvePruner, CurveSampler
+from autotune.search.curves import CurvePruner, CurveSampler
 
 EPOCHS = study.epochs  # the schedules ask for it
 study = dataclasses.replace(

@@ -7,7 +7,7 @@ Storage in SQLite, checkpoints after each epoch, models of the best trials kept,
 from __future__ import annotations
 
 import autotune
-from autotune.running.events import Event, TrialEnded
+from autotune.running.tracking import Event, TrialEnded
 from peers.methods import Search
 from peers.problems import STUDIES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autotune.running.events import Event, Note, RunStarted, StepReported, TrialEnded, TrialStarted
+from autotune.running.tracking.events import Event, Note, RunStarted, StepReported, TrialEnded, TrialStarted
 
 
 class Clock:

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from autotune.progress import LineProgress, LiveProgress, new_progress
-from autotune.running.events import Event, RunStarted, StepReported, TrialEnded, TrialStarted
+from autotune.running.tracking.events import Event, RunStarted, StepReported, TrialEnded, TrialStarted
 
 
 @pytest.fixture

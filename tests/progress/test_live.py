@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console, ConsoleDimensions
 
 from autotune.progress import LiveProgress
-from autotune.running.events import Event, Note, RunStarted, StepReported, TrialEnded, TrialStarted
+from autotune.running.tracking.events import Event, Note, RunStarted, StepReported, TrialEnded, TrialStarted
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from autotune.progress.tally import RunningTrial, Tally
-from autotune.running.events import Event, FoldFinished, RunStarted, StepReported, TrialEnded, TrialStarted
+from autotune.running.tracking.events import Event, FoldFinished, RunStarted, StepReported, TrialEnded, TrialStarted
 
 
 @pytest.fixture

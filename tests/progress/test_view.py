@@ -11,7 +11,7 @@ import pytest
 from autotune.progress.tally import Tally
 from autotune.progress.view import filled, view_lines
 from autotune.progress.words import duration, step_seconds
-from autotune.running.events import Event, FoldFinished, RunStarted, StepReported, TrialEnded, TrialStarted
+from autotune.running.tracking.events import Event, FoldFinished, RunStarted, StepReported, TrialEnded, TrialStarted
 
 _NUMBER = r"[^\s,()]*\d[^\s,()]*"
 

@@ -12,7 +12,7 @@ from textwrap import dedent
 import optuna
 import pytest
 
-from autotune.running.storage import open_storage, sqlite_url
+from autotune.running.storages.opening import open_storage, sqlite_url
 
 Script = Callable[..., "subprocess.Popen[str]"]
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def until_written() -> str:
         """
         import queue
 
-        from autotune.training.copies import CheckpointCopies
+        from autotune.training.checkpoints.copies import CheckpointCopies
 
         written, save = queue.Queue(), CheckpointCopies.save
 

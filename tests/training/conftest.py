@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from autotune.data import Dataset, Fold, Holdout, KFold, Split, load_development, split
 from autotune.study import StudySpec
-from autotune.training.folder import TrialFolder
+from autotune.training.checkpoints.folder import TrialFolder
 
 
 class Interrupted(BaseException):
@@ -84,7 +84,7 @@ class Bench:
         **watched: Any,
     ) -> Any:
         """Train the trial in this process, from its checkpoint if it has one; return its score."""
-        from autotune.training.trial import train_trial
+        from autotune.training.trials.trial import train_trial
 
         if self.last is not None:
             self.study._storage.set_trial_state_values(self.last.trial._trial_id, TrialState.WAITING)
@@ -106,8 +106,8 @@ class Bench:
         )
 
     def checkpoint(self, spec: StudySpec) -> Any:
-        from autotune.training.copies import CheckpointCopies
-        from autotune.training.trial import trial_identity
+        from autotune.training.checkpoints.copies import CheckpointCopies
+        from autotune.training.trials.trial import trial_identity
 
         assert self.last is not None
         identity = trial_identity(spec, self.last.trial, ("trial", self.last.trial.number), "split")
@@ -123,7 +123,7 @@ class Bench:
 def _one_thread() -> None:
     import tensorflow as tf
 
-    from autotune.training.device import configure_tensorflow
+    from autotune.training.fitting.device import configure_tensorflow
 
     try:
         configure_tensorflow(1)

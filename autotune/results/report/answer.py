@@ -7,13 +7,11 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from autotune.results.confirmation import BASELINE, Candidate
-from autotune.results.final import FinalResult
+from autotune.results.advice import Story
+from autotune.results.final import BASELINE, Candidate, Estimate, FinalResult
 from autotune.results.report.page import Section, commands, items, paragraph, table
-from autotune.results.report.story import Story
-from autotune.results.statistics import Estimate
 from autotune.results.summary import pareto_front
-from autotune.search import first_value
+from autotune.search.history import first_value
 
 
 def head(story: Story) -> str:

@@ -8,12 +8,12 @@ from datetime import datetime
 
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.figures.search import Finished, all_curves, history, time_spent
+from autotune.figures import Finished, all_curves, history, time_spent
+from autotune.results.advice import Story
 from autotune.results.report.page import Section, paragraph, picture, table
-from autotune.results.report.story import Story
-from autotune.running.beginning import failure_reason, last_words
-from autotune.search import first_value
-from autotune.training.attributes import seconds_of
+from autotune.running.tracking import failure_reason, last_words
+from autotune.search.history import first_value
+from autotune.training.records import seconds_of
 
 _N_BEST = 4
 _MOST_CURVES = 400  # beside them: more cover each other

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from autotune.results.provenance import versions
+from autotune.results.advice import Story
 from autotune.results.report.page import Section, commands, paragraph, table
-from autotune.results.report.story import Story
+from autotune.results.summary import versions
 
 
 def origin(story: Story) -> Section:

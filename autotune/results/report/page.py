@@ -128,7 +128,7 @@ def picture(figure: Figure, name: str, caption: str) -> str:
         name: What no other picture of the page is called.
         caption: Plain text; also what is read aloud.
     """
-    from autotune.figures.style import to_svg
+    from autotune.figures import to_svg
 
     svg = to_svg(figure, name).replace("<svg ", f'<svg role="img" aria-label="{escape(caption, quote=True)}" ', 1)
     return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"

@@ -5,13 +5,19 @@ from __future__ import annotations
 from html import escape
 
 from autotune.errors import UsageError
-from autotune.figures.words import coloured_words
-from autotune.results.explaining import read_explanation
-from autotune.results.explanation import Example, Explanation, Findings
-from autotune.results.learning_curve import read_learning_curve
-from autotune.results.picturing import described, explanation_figures, in_features
+from autotune.figures import coloured_words
+from autotune.results.advice import Story
+from autotune.results.data_efficiency import read_learning_curve
+from autotune.results.explanation import (
+    Example,
+    Explanation,
+    Findings,
+    described,
+    explanation_figures,
+    in_features,
+    read_explanation,
+)
 from autotune.results.report.page import Section, commands, paragraph, picture, table
-from autotune.results.report.story import Story
 
 _CAPTIONS = {
     "confusion": "True classes by predicted ones, on rows that the model was not trained on; bold counts are mistakes.",

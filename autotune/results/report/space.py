@@ -8,13 +8,10 @@ from collections.abc import Sequence
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.figures.hyperparameters import Tried, effect, importance_bars, interaction, parallel_coordinates
-from autotune.results.effects import strongest_interaction
-from autotune.results.importance import FEWEST, looked_at
-from autotune.results.ranges import short
+from autotune.figures import Tried, effect, importance_bars, interaction, parallel_coordinates
+from autotune.results.advice import FEWEST, Story, looked_at, short, strongest_interaction
 from autotune.results.report.page import Section, paragraph, picture, table
-from autotune.results.report.story import Story
-from autotune.search import describe, first_value
+from autotune.search.history import describe, first_value
 
 _MOST_EFFECTS = 6
 _MOST_LINES = 12  # hyperparameters beside each other

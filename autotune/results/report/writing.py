@@ -9,13 +9,13 @@ from pathlib import Path
 
 from autotune.errors import UsageError
 from autotune.escaping import escaped
+from autotune.results.advice import Story, story_of
 from autotune.results.report.answer import advice, head, winner
 from autotune.results.report.course import course, curves, time
 from autotune.results.report.origin import origin
 from autotune.results.report.page import whole_page
 from autotune.results.report.seen import data, model
 from autotune.results.report.space import effects, importance, parallel, searched
-from autotune.results.report.story import Story, story_of
 
 
 def write_report(

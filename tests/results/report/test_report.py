@@ -13,7 +13,7 @@ import pytest
 
 from autotune.errors import UsageError
 from autotune.results.report.writing import write_report
-from autotune.running.storage import sqlite_url
+from autotune.running.storages.opening import sqlite_url
 
 Objective = Callable[[optuna.Trial], float]
 

@@ -14,7 +14,7 @@ from browser import NoBrowserError, browser, complaints  # scripts/browser.py
 
 from autotune.results.report.page import Section, table, whole_page
 from autotune.results.report.writing import write_report
-from autotune.running.storage import sqlite_url
+from autotune.running.storages.opening import sqlite_url
 
 
 @pytest.fixture

@@ -1,0 +1,51 @@
+"""The options of the command line, and the commands about results.
+
+What takes time to import is imported by the command that needs it: `--help` answers at once.
+
+options          The options of the command line
+result_commands  The commands about what a study has found: each parses, calls one function above, prints
+"""
+
+from autotune.commands.options import (
+    DONE,
+    FAILED,
+    STOPPED,
+    USAGE,
+    parser_for,
+    places_of,
+    show_study_file,
+    storage_of,
+    study_of,
+    training_options,
+    where,
+)
+from autotune.commands.result_commands import (
+    explain_command,
+    export_command,
+    finalize_command,
+    learning_curve_command,
+    refine_command,
+    replay_command,
+    report_command,
+)
+
+__all__ = [
+    "DONE",
+    "FAILED",
+    "STOPPED",
+    "USAGE",
+    "explain_command",
+    "export_command",
+    "finalize_command",
+    "learning_curve_command",
+    "parser_for",
+    "places_of",
+    "refine_command",
+    "replay_command",
+    "report_command",
+    "show_study_file",
+    "storage_of",
+    "study_of",
+    "training_options",
+    "where",
+]

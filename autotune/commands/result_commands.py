@@ -1,0 +1,153 @@
+"""The commands about what a study has found: each parses, calls one function above, prints."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from autotune.commands.options import DONE, FAILED, STOPPED, show_study_file, training_options, where
+from autotune.escaping import say, say_json
+
+if TYPE_CHECKING:
+    from autotune.results.data_efficiency import LearningCurve
+    from autotune.results.final import FinalResult, Unfinished
+
+_T = TypeVar("_T")
+_Result = TypeVar("_Result", "FinalResult", "LearningCurve")
+
+
+def finalize_command(options: argparse.Namespace) -> int:
+    """Confirm the best trials, refit the winner, and test it once."""
+    from autotune.results.final import finalize
+    from autotune.terminal import print_final
+
+    work = partial(finalize, top=options.top, tensorboard=options.tensorboard, mlflow=options.mlflow)
+    return _train_again("finalize", options, work, print_final)
+
+
+def learning_curve_command(options: argparse.Namespace) -> int:
+    """Train the winner on more and more rows."""
+    from autotune.results.data_efficiency import FRACTIONS, learning_curve
+    from autotune.terminal import print_learning_curve
+
+    work = partial(learning_curve, fractions=options.fractions or FRACTIONS)
+    return _train_again("learning-curve", options, work, print_learning_curve)
+
+
+def _train_again(
+    command: str,
+    options: argparse.Namespace,
+    work: Callable[..., _Result | Unfinished],
+    show: Callable[[_Result], None],
+) -> int:
+    """Have configurations of a study trained again by `work`, and show what that came to, or how to go on."""
+    import optuna
+
+    from autotune.progress import new_console, new_progress
+    from autotune.results.final import Unfinished
+    from autotune.terminal import asking_for_trust, print_stopped
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+    def train(trust: bool) -> _Result | Unfinished:
+        with new_progress(new_console(stderr=options.json)) as progress:
+            return work(
+                options.name,
+                repeats=options.repeats,
+                run_dir=options.run_dir,
+                observer=progress,
+                trust=trust,
+                **training_options(options),
+            )
+
+    show_study_file(options)
+    try:
+        result = asking_for_trust(train, options.trust)
+    except KeyboardInterrupt:
+        print_stopped(options.name, where(options), command)
+        return STOPPED
+    if isinstance(result, Unfinished):
+        stream = sys.stderr if options.json else sys.stdout
+        say(f"{result.study}: {result.finished} of {result.n_trials} trained.", stream)
+        say(f"Go on:  autotune {command} {shlex.quote(options.name)}{where(options)}", stream)
+        if options.json:
+            say_json({"unfinished": dataclasses.asdict(result)})
+    elif options.json:
+        say_json(result.as_dict())
+    else:
+        show(result)
+    return DONE
+
+
+def export_command(options: argparse.Namespace) -> int:
+    """Write a model and its card."""
+    from autotune.results.export import export
+    from autotune.running.study import understanding
+
+    with understanding(options.name):
+        written = export(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
+    if not written.is_final:
+        say("This is the best trial of the search, neither confirmed nor tested; for that: autotune finalize")
+    say(f"Model:  {written.model}")
+    say(f"Card:   {written.card}")
+    return DONE
+
+
+def _once_trusted(work: Callable[..., _T], options: argparse.Namespace) -> _T:
+    """Have work done that runs the study file which the storage names, once that may be run."""
+    from autotune.terminal import asking_for_trust
+
+    show_study_file(options)
+    places = {name: getattr(options, name) for name in ("storage", "run_dir", "data_dir", "gpus")}
+    return asking_for_trust(lambda trust: work(**places, trust=trust), options.trust)
+
+
+def explain_command(options: argparse.Namespace) -> int:
+    """Show what a study's model confuses, and what it looks at."""
+    from autotune.results.explanation import explain, write_pictures
+    from autotune.terminal import print_explanation
+
+    try:
+        found = _once_trusted(partial(explain, options.name), options)
+    except KeyboardInterrupt:
+        return STOPPED
+    print_explanation(found, write_pictures(found))
+    return DONE
+
+
+def replay_command(options: argparse.Namespace) -> int:
+    """Train a finished trial again and compare."""
+    from autotune.results.export import replay
+    from autotune.terminal import print_replay
+
+    found = _once_trusted(partial(replay, options.name, options.trial), options)
+    print_replay(found)
+    return DONE if found.is_same else FAILED
+
+
+def report_command(options: argparse.Namespace) -> int:
+    """Write the report of a study."""
+    from autotune.results.report import write_report
+    from autotune.running.study import understanding
+
+    with understanding(options.name):
+        path = write_report(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
+    say(f"Report: {path}")
+    return DONE
+
+
+def refine_command(options: argparse.Namespace) -> int:
+    """Print the ranges of the next search."""
+    from autotune.results.advice import refine, story_of
+    from autotune.running.study import understanding
+    from autotune.terminal import print_refinement
+
+    with understanding(options.name):
+        refined = refine(story_of(options.name, storage=options.storage, run_dir=options.run_dir))
+    print_refinement(refined)
+    return DONE

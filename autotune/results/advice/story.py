@@ -1,0 +1,179 @@
+"""All that a report tells of, read once from finished records."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.errors import StorageError
+from autotune.results.advice.advice import Advice, advise
+from autotune.results.advice.importance import Importance, importances
+from autotune.results.final import BASELINE, FinalResult, read_result, trained_again
+from autotune.results.summary import badness, finished_in_order, stored_study
+from autotune.running.planning import find_study
+from autotune.running.study import StudySettings, find_places, places_of_study, read_settings
+from autotune.running.tracking import read_history, write_note
+from autotune.search.history import best_first, first_value
+from autotune.study_name import study_folder
+from autotune.training.records import best_epoch
+
+_MOST_HISTORIES = 100  # each is a file to be read
+
+
+@dataclass(frozen=True)
+class Story:
+    """A study, as far as it has come.
+
+    Attributes:
+        study: The study.
+        folder: Its folder, `RUN_DIR/NAME`.
+        settings: What it remembers; None if it was never run by this package.
+        result: What `finalize` has found; None if it has not.
+    """
+
+    study: optuna.Study
+    folder: Path
+    settings: StudySettings | None
+    result: FinalResult | None
+
+    @property
+    def question(self) -> str:
+        """What the study asks: the docstring of its study file."""
+        return self.settings.question if self.settings else ""
+
+    @property
+    def metric(self) -> str:
+        """What trials are compared by."""
+        return (self.settings.monitor if self.settings else None) or "value"
+
+    @property
+    def maximize(self) -> bool:
+        """Whether a larger value is better."""
+        return self.study.directions[0] == optuna.study.StudyDirection.MAXIMIZE
+
+    @cached_property
+    def trials(self) -> list[FrozenTrial]:
+        """All trials."""
+        return self.study.get_trials(deepcopy=False)
+
+    @cached_property
+    def finished(self) -> list[FrozenTrial]:
+        """The complete and the pruned ones, without copies."""
+        return finished_in_order(self.study)
+
+    @cached_property
+    def places(self) -> list[int]:
+        """The place of each finished one from the best, 0."""
+        return badness(self.study, self.finished)
+
+    @cached_property
+    def best(self) -> list[FrozenTrial]:
+        """The complete ones, the best first."""
+        return best_first(self.study, [t for t in self.finished if t.state == TrialState.COMPLETE])
+
+    @cached_property
+    def important(self) -> list[Importance]:
+        """How much each hyperparameter matters; none with too few trials."""
+        return importances(self.study)
+
+    @cached_property
+    def advice(self) -> list[Advice]:
+        """What to do differently in the next search."""
+        epochs = self.settings.epochs if self.settings and self.settings.monitor else None
+        return advise(self.study, self.important, self._train_values(), epochs)
+
+    def _train_values(self) -> dict[int, float]:
+        """Return the monitored metric on the training rows, in the epoch that counts, where it is kept."""
+        if not self.metric.startswith("val_"):
+            return {}
+        found = {}
+        for trial in self.best[:_MOST_HISTORIES]:
+            histories = read_history(self.study, trial, self.folder) or []
+            epochs = best_epoch(trial) or []
+            epochs = epochs if isinstance(epochs, list) else [epochs]
+            curves = [history.get(self.metric.removeprefix("val_"), []) for history in histories]
+            values = [curve[epoch - 1] for curve, epoch in zip(curves, epochs, strict=False) if 0 < epoch <= len(curve)]
+            if values:
+                found[trial.number] = fmean(values)
+        return found
+
+    @cached_property
+    def baseline(self) -> FrozenTrial | None:
+        """The baseline as it was trained beside the candidates, with the first of its seeds; None if it was not."""
+        again = find_study(self.study._storage, f"{self.study.study_name}.confirm")
+        repeats = trained_again(again).get(BASELINE, {}) if again else {}
+        complete = [trial for trial in repeats.values() if trial.state == TrialState.COMPLETE]
+        return complete[0] if complete else None
+
+    @property
+    def baseline_value(self) -> float | None:
+        """Its value: the mean over its seeds where it was confirmed."""
+        confirmation = self.result.confirmation if self.result else None
+        known = [one for one in confirmation.candidates if one.name == BASELINE] if confirmation else []
+        if known and known[0].confirmed:
+            return known[0].confirmed.mean
+        return first_value(self.baseline) if self.baseline else None
+
+    @property
+    def winner(self) -> FrozenTrial | None:
+        """The trial of the search whose configuration was chosen; before that the best one; None for the baseline."""
+        if self.result is None:
+            return self.best[0] if self.best else None
+        name = self.result.confirmation.winner
+        return next((trial for trial in self.trials if str(trial.number) == name), None)
+
+    def epochs_of(self, trial: FrozenTrial) -> int:
+        """Return for how many epochs a trial was trained, over all of its folds; of a plain objective its reports."""
+        steps: Sequence[int] = list(trial.intermediate_values)
+        epochs = self.settings.epochs if self.settings and self.settings.monitor else None
+        if epochs is None:
+            return len(steps)
+        in_first_fold = sum(step <= epochs for step in steps)
+        return in_first_fold + (len(steps) - in_first_fold) * epochs
+
+    def curve_of(self, trial: FrozenTrial) -> dict[int, float]:
+        """Return what a trial has reported by epoch, in its first fold."""
+        epochs = self.settings.epochs if self.settings and self.settings.monitor else None
+        return {
+            step: value for step, value in sorted(trial.intermediate_values.items()) if epochs is None or step <= epochs
+        }
+
+
+def story_of(name: str, *, storage: str | None = None, run_dir: str | Path | None = None) -> Story:
+    """Read what there is to tell of a study.
+
+    Args:
+        name: The study's name.
+        storage: As in `autotune.run`.
+        run_dir: As in `autotune.run`.
+
+    Raises:
+        UsageError: If there is no such study.
+    """
+    places = find_places(storage, run_dir, None)
+    study = stored_study(places, name)
+    settings = read_settings(study)
+    places = places_of_study(name, settings, places)
+    return Story(study, places.study_folder(name), settings, read_result(study))
+
+
+def note_advice(study: optuna.Study) -> None:
+    """Put the advice into the note of a study that has been run, for whoever looks at it on the dashboard.
+
+    Not of a plain objective, whose trials may take less time than it takes to think about them.
+    """
+    settings = read_settings(study)
+    if settings is None or settings.monitor is None:
+        return
+    with contextlib.suppress(StorageError, StorageInternalError):  # as with the note itself: the run has ended well
+        folder = study_folder(Path(settings.run_dir), study.study_name)
+        story = Story(study, folder, settings, read_result(study))
+        write_note(study, [f"{one.text} {one.evidence}" for one in story.advice])

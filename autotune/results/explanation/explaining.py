@@ -1,0 +1,175 @@
+"""What the model that stands for a study's answer sees, found out on rows that it was not trained on, and kept.
+
+The rows are those of the holdout that the trials were compared on: development rows. Those that a model was trained on
+would flatter it, and test rows are for one number alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.data import load_folds, open_stored
+from autotune.errors import UsageError
+from autotune.results.explanation.record import (
+    Explanation,
+    Findings,
+    Subject,
+    explanation_folder,
+    read_record,
+    write_record,
+)
+from autotune.results.final import read_result
+from autotune.results.summary import refuse_part, settings_of, source_of, stored_study
+from autotune.running.engine import Machine, session
+from autotune.running.processes import Slot
+from autotune.running.study import StudySettings, StudySource, find_places, objects_of, places_of_study, understanding
+from autotune.running.trial import Rows, send_result
+from autotune.search.history import best_first, first_value
+from autotune.study import StudySpec
+from autotune.training.checkpoints import trial_folder
+
+_FORM = "2"  # of what is found out: another one is found out anew
+
+
+def explain(
+    study: StudySpec | str,
+    *,
+    storage: str | None = None,
+    run_dir: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    gpus: str | Sequence[int | str] | None = None,
+    trust: bool = False,
+) -> Explanation:
+    """Find out what the model of a study confuses, and what it looks at; or return what was found out before.
+
+    It is the model that the confirmed winner's trial has left in the search, else that of the best trial that has left
+    one, on the rows of the holdout.
+
+    Args:
+        study: The name of a study that was started from a study file, or the `StudySpec` that it was started from.
+        storage: As in `autotune.run`, like all that follows.
+        run_dir: Where its files are.
+        data_dir: Where datasets are looked for first.
+        gpus: Which GPUs.
+        trust: Whether the study file that the storage names may be run although it has not run here before, or has
+            changed since.
+
+    Raises:
+        UsageError: If there is no such study, or no model of it; the message says what to do about it.
+        KeyboardInterrupt: If a signal came.
+    """
+    name = study if isinstance(study, str) else study.name
+    places = find_places(storage, run_dir, data_dir)
+    found = stored_study(places, name)
+    settings = settings_of(found)
+    places = places_of_study(name, settings, places)
+    folder = places.study_folder(name)
+    with understanding(name):
+        if (known := read_explanation(found, folder)) is not None:
+            return known
+        subject, trial, model = _subject(found, settings, folder)
+    machine = Machine(1, gpus, None, None, 60.0, None, lambda event: None)
+    with session(source_of(study, settings, trust), places, machine) as here:
+        code, assignment, now = here.preparer.plan_replay(trial, repeats=0)
+        assert assignment.rows is not None  # where there is a model
+        task = FindOut(code, assignment.rows, model, here.sharing.slots(now.threads)[0])
+        findings: Findings = here.preparer.ask(task)
+    explanation = Explanation(subject, findings, explanation_folder(folder))
+    write_record(explanation)
+    return explanation
+
+
+def read_explanation(study: optuna.Study, folder: Path) -> Explanation | None:
+    """Return what was found out about the model that stands for a study's answer now; None if nothing was.
+
+    Args:
+        study: The study.
+        folder: Its folder, `RUN_DIR/NAME`.
+
+    Raises:
+        UsageError: If there is no model of it; the message says what to do about it.
+    """
+    subject, _, _ = _subject(study, settings_of(study), folder)
+    known = read_record(explanation_folder(folder))
+    return known if known is not None and known.subject == subject else None
+
+
+@dataclass(frozen=True)
+class FindOut:
+    """Task: find out what a model does on the validation rows of its one fold, and send the `Findings`.
+
+    Attributes:
+        source: The study.
+        rows: The development rows, and who trained on which.
+        model: The model's file.
+        slot: What the process may use of the machine.
+    """
+
+    source: StudySource
+    rows: Rows
+    model: Path
+    slot: Slot
+
+    def __call__(self, connection: Connection) -> None:
+        os.environ.update(self.slot.environment)
+        send_result(connection, self._find)
+
+    def _find(self) -> Findings:
+        import keras
+
+        from autotune.results.explanation.examples import find
+        from autotune.training.fitting import configure_tensorflow
+
+        spec = self.source.load()
+        configure_tensorflow(self.slot.threads, self.slot.memory_limit_mib)
+        (fold,) = load_folds(self.rows.folds)
+        model = keras.models.load_model(self.model, custom_objects=dict(objects_of(spec)))
+        rows = open_stored(self.rows.dataset).subset(fold.validation)
+        return find(model, rows, fold.validation, spec.one_hot)
+
+
+def _subject(study: optuna.Study, settings: StudySettings, folder: Path) -> tuple[Subject, FrozenTrial, Path]:
+    """Return the model that stands for the answer, its trial and its file."""
+    refuse_part(study, settings, "explain")
+    result = read_result(study)
+    winner = result.confirmation.winner if result else None
+    complete = best_first(study, study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+    for trial in sorted(complete, key=lambda trial: str(trial.number) != winner):
+        model = trial_folder(folder, trial.number).model
+        if not model.is_file():  # nor a pipe, which is waited for
+            continue
+        try:
+            digest = hashlib.sha256(model.read_bytes())
+        except FileNotFoundError:  # just now no longer
+            continue
+        digest.update(f"{settings.split}:{_FORM}".encode())
+        value, is_winner = first_value(trial) or 0.0, str(trial.number) == winner
+        subject = Subject(study.study_name, trial.number, value, str(settings.monitor), is_winner, digest.hexdigest())
+        return subject, trial, model
+    raise _no_model(study, settings, folder)
+
+
+def _no_model(study: optuna.Study, settings: StudySettings, folder: Path) -> UsageError:
+    why = _why(settings, folder)
+    return UsageError(
+        f"what the model sees is not known: no trial of {study.study_name!r} has kept its model{why}.",
+        "It takes the model of a trial, and rows that it was not trained on: those of its holdout.",
+        "Search with folds=Holdout(0.1) and keep_models of at least 1 in the study file (under another name, if the "
+        "split changes), or explain on the machine that has the run dir.",
+    )
+
+
+def _why(settings: StudySettings, folder: Path) -> str:
+    if settings.split is None:
+        return ": a plain objective trains networks of its own"
+    folds = folder / f"folds-{settings.split[:12]}.npz"
+    n_folds = len(load_folds(folds)) if folds.exists() else 1
+    return f": each is trained {n_folds} times, on k folds" if n_folds > 1 else ""

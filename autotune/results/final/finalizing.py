@@ -1,0 +1,316 @@
+"""From a search to its final result: confirm the best trials, refit the winner, open the test rows once.
+
+Three steps, each of which can be stopped and goes on where it was: the candidates' repeats and the refits are trials of
+studies beside the search (NAME.confirm and NAME.final), and the claim to the test rows is recorded before the look.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import filelock
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.errors import StudyFailedError, UsageError
+from autotune.results.final.confirmation import (
+    BASELINE,
+    Confirmation,
+    candidates_to_confirm,
+    confirm,
+    refit_of,
+    trained_again,
+)
+from autotune.results.final.opening import OpenTestRows, TestScores, TryModels
+from autotune.results.final.parts import Unfinished, check_at_least, what_is_left
+from autotune.results.final.record import FinalResult, TestScore, claim_test_rows, read_result, record_result
+from autotune.results.final.statistics import design_of, estimate_on_test_rows
+from autotune.results.summary import provenance, refuse_part, settings_of, source_of, study_to_write_to
+from autotune.running.engine import Machine, Session, check_positive, gpus_of, session
+from autotune.running.planning import Plan, Queue, QueuedTrial, key_of, refit_noted
+from autotune.running.processes import Slot
+from autotune.running.study import Places, StudySource, find_places, places_of_study
+from autotune.running.tracking import Event, Note, Observer, Tracking
+from autotune.running.trial import Declaration
+from autotune.study import StudySpec
+from autotune.training.checkpoints import trial_folder
+
+
+def finalize(
+    study: StudySpec | str,
+    *,
+    top: int = 5,
+    repeats: int = 5,
+    workers: int | None = None,
+    timeout_s: float | None = None,
+    lease_s: float = 60.0,
+    storage: str | None = None,
+    run_dir: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    gpus: str | Sequence[int | str] | None = None,
+    workers_per_gpu: int | None = None,
+    artifacts: str | None = None,
+    tensorboard: str | Path | None = None,
+    mlflow: str | None = None,
+    observer: Observer | None = None,
+    trust: bool = False,
+) -> FinalResult | Unfinished:
+    """Confirm the best trials of a study with new seeds, refit the winner on all development rows, and test it once.
+
+    Args:
+        study: The name of a study that was started from a study file, or the `StudySpec` that it was started from.
+        top: How many of the best trials are trained again, at least 1.
+        repeats: With how many new seeds each, at least 2. What has begun goes on with those that it was begun with.
+        workers: As in `autotune.run`, like all that follows.
+        timeout_s: Stop after so many seconds; what was running waits, and the same call goes on.
+        lease_s: When others take over.
+        storage: Where the study is.
+        run_dir: Where its files are.
+        data_dir: Where datasets are looked for first.
+        gpus: Which GPUs.
+        workers_per_gpu: How many trials share one.
+        artifacts: Where checkpoints are copied to.
+        tensorboard: Where event files are written; None for where the study has its own.
+        mlflow: Where trials are logged to; None for where those of the study are.
+        observer: Called with each `Event`.
+        trust: Whether the study file that the storage names may be run although it has not run here before, or has
+            changed since.
+
+    Returns:
+        The result. If there was one before, that one: the test rows are not looked at again. `Unfinished` after
+        `timeout_s`.
+
+    Raises:
+        UsageError: If there is no such study, nothing to confirm, or an argument is out of range.
+        StudyFailedError: If no candidate, or not every refit, could be trained.
+        KeyboardInterrupt: If a signal came; what was running waits.
+    """
+    check_at_least("top", top, 1)
+    check_at_least("repeats", repeats, 2)
+    check_positive({"workers": workers, "workers-per-gpu": workers_per_gpu, "timeout": timeout_s, "lease": lease_s})
+    name = study if isinstance(study, str) else study.name
+    places = find_places(storage, run_dir, data_dir)
+    search = study_to_write_to(places, name)
+    settings = settings_of(search)
+    tell = observer or _ignore
+    if settings.leaks:
+        tell(Note(None, settings.leaks))
+    if (result := read_result(search)) is not None:
+        if result.test is not None:
+            tell(Note(None, "this is the recorded result: the test rows are not opened again"))
+        recorded = _Extent(_n_trials(one.name for one in result.confirmation.candidates), result.confirmation.repeats)
+        there = _n_trials(trial.candidate for trial in candidates_to_confirm(search, top, 1, None))
+        recorded.tell_asked(_Extent(min(top, max(there, recorded.n_trials)), repeats), "the result stays", tell)
+        return result
+    refuse_part(search, settings, "finalize")
+    _check_has_results(search)
+    places = places_of_study(name, settings, places)
+    source = source_of(study, settings, trust)
+    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts, tell)
+    tracking = Tracking(str(tensorboard) if tensorboard is not None else None, mlflow)
+    machine = dataclasses.replace(machine, tracking=tracking)
+    return _Finalization(search, source, places, machine, top, repeats, time.monotonic()).result()
+
+
+class _Extent(NamedTuple):
+    """How much is confirmed: so many trials of the search, each with so many seeds."""
+
+    n_trials: int
+    n_seeds: int
+
+    def tell_asked(self, asked: _Extent, what_is: str, tell: Observer) -> None:
+        """Say that what is there is another confirmation than the one that is asked for, if it is."""
+        if asked != self:
+            tell(Note(None, f"{what_is} as it was begun: with {self}, and not with {asked}"))
+
+    def __str__(self) -> str:
+        return f"{self.n_trials} trial{'s' * (self.n_trials != 1)} and {self.n_seeds} seeds (--top, --repeats)"
+
+
+def _extent(queued: Sequence[QueuedTrial]) -> _Extent:
+    return _Extent(_n_trials(trial.candidate for trial in queued), 1 + max(trial.repeat for trial in queued))
+
+
+def _n_trials(candidates: Iterable[str]) -> int:
+    return len({*candidates} - {BASELINE})
+
+
+@dataclass(frozen=True)
+class _Finalization:
+    search: optuna.Study
+    source: StudySource
+    places: Places
+    machine: Machine
+    top: int
+    repeats: int
+    began: float
+
+    def result(self) -> FinalResult | Unfinished:
+        again = self._train(
+            "confirm",
+            lambda known: candidates_to_confirm(self.search, self.top, self.repeats, known.baseline, known.pruner),
+        )
+        if unfinished := what_is_left(again.study):
+            return unfinished
+        declared = again.declared
+        design = design_of(declared.folds if again.rows else None)
+        # Those that were queued: others may have added trials to the search in the meantime.
+        confirmation = confirm(self.search, again.study, again.queued, design)
+        if again.rows is None:  # a plain objective trains no network
+            return self._recorded(again, confirmation, None, ())
+        refits = self._train("final", lambda known: _refits(known, again.study, confirmation))
+        if unfinished := what_is_left(refits.study):
+            return unfinished
+        if not declared.has_test_rows:
+            return self._recorded(refits, confirmation, None, _models(refits, confirmation.winner))
+        return self._tested(refits, confirmation)
+
+    def _train(self, part: str, trials_of: Callable[[Declaration], Sequence[QueuedTrial]]) -> Plan:
+        name = f"{self.search.study_name}.{part}"
+        asked: list[QueuedTrial] = []
+
+        def queue_of(known: Declaration) -> Queue:
+            asked[:] = trials_of(known)
+            return Queue(name, list(asked))
+
+        with session(self.source, self.places, self._machine()) as here:
+            plan = here.preparer.plan_queue(self.repeats, queue_of)
+            _extent(plan.queued).tell_asked(_extent(asked), f"{name} goes on", self.machine.observer)
+            here.execute(plan)
+        return plan
+
+    def _tested(self, refits: Plan, confirmation: Confirmation) -> FinalResult:
+        winners = _models(refits, confirmation.winner)
+        baselines = _models(refits, BASELINE) if confirmation.winner != BASELINE else []
+        models = [*winners, *baselines]
+        metric = str(refits.settings.monitor).removeprefix("val_")
+        with session(self.source, self.places, self._machine()) as here:
+            slot, development = _ready(here, refits)
+            here.preparer.ask(TryModels(here.preparer.source, development, tuple(models), metric, slot))
+            digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in models]
+            with filelock.FileLock(self.places.study_folder(self.search.study_name) / "test-rows.lock"):
+                opened = claim_test_rows(self.search, digests)
+            data_dir = Path(refits.settings.data_dir) if refits.settings.data_dir else None
+            task = OpenTestRows(here.preparer.source, data_dir, development, tuple(models), metric, slot)
+            scores: TestScores = here.preparer.ask(task)
+        test = _test_score(scores, len(winners), metric, refits.declared.direction, opened)
+        return self._recorded(refits, confirmation, test, winners)
+
+    def _recorded(
+        self, plan: Plan, confirmation: Confirmation, test: TestScore | None, models: Sequence[Path]
+    ) -> FinalResult:
+        result = FinalResult(
+            study=self.search.study_name,
+            direction=plan.declared.direction,
+            monitor=plan.declared.monitor,
+            confirmation=confirmation,
+            test=test,
+            models=tuple(map(str, models)),
+            epochs=refit_epochs(plan.study, confirmation.winner) if models else None,
+            provenance=provenance(plan.settings, plan.rows, gpus_of(self.machine)),
+        )
+        record_result(self.search, result)
+        return result
+
+    def _machine(self) -> Machine:
+        """Return the machine with the time that is left."""
+        if self.machine.timeout_s is None:
+            return self.machine
+        left = self.machine.timeout_s - (time.monotonic() - self.began)
+        return dataclasses.replace(self.machine, timeout_s=max(left, 0.001))
+
+
+def refit_epochs(study: optuna.Study, name: str) -> int:
+    """Return for how many epochs the refits of a candidate were trained."""
+    trials = study.get_trials(deepcopy=False)
+    refits = (refit_noted(trial) for trial in trials if key_of(trial).candidate == name)
+    return next(refit.epochs for refit in refits if refit is not None)
+
+
+def _refits(searched: Declaration, again: optuna.Study, confirmation: Confirmation) -> list[QueuedTrial]:
+    """Return the trainings on all rows: with test rows, of the baseline too and with every seed; else a single one."""
+    names, repeats = [confirmation.winner], 1
+    if searched.has_test_rows:
+        names += [one.name for one in confirmation.candidates if one.name == BASELINE != confirmation.winner]
+        repeats = confirmation.repeats
+    return [
+        QueuedTrial(name, confirmation.candidate(name).params, repeat, refit_of(again, name))
+        for repeat in range(repeats)
+        for name in names
+    ]
+
+
+def _ready(here: Session, refits: Plan) -> tuple[Slot, Path]:
+    """Have processes started with Keras; return what one may use, and where the development rows are."""
+    here.launcher.preload(here.preparer.modules)
+    assert refits.rows is not None
+    return here.sharing.slots(refits.settings.threads)[0], refits.rows.dataset
+
+
+def _test_score(scores: TestScores, n_winners: int, metric: str, direction: str, opened: str) -> TestScore:
+    unmeasured = None if scores.metric == metric else metric
+    sign = 1 if direction == "maximize" and unmeasured is None else -1
+    values, rows = np.array(scores.values), scores.rows
+    winner, baseline = slice(0, n_winners), slice(n_winners, None)
+    versus = None
+    if len(values) > n_winners:
+        by_row = None if rows is None else sign * (rows[winner].mean(axis=0) - rows[baseline].mean(axis=0))
+        versus = estimate_on_test_rows(sign * (values[winner] - values[baseline]), by_row)
+    return TestScore(
+        metric=scores.metric,
+        n_rows=scores.n_rows,
+        values=tuple(scores.values[winner]),
+        estimate=estimate_on_test_rows(values[winner], None if rows is None else rows[winner].mean(axis=0)).of(
+            scores.metric
+        ),
+        baseline=float(values[baseline].mean()) if versus else None,
+        versus_baseline=versus,
+        opened=opened,
+        others={name: float(np.mean(found[winner])) for name, found in scores.others.items()},
+        unmeasured=unmeasured,
+    )
+
+
+def _models(refits: Plan, name: str) -> list[Path]:
+    """Return the models of a candidate's refits, by their seeds."""
+    trials = [trial for _, trial in sorted(trained_again(refits.study)[name].items())]
+    for trial in trials:
+        _check_refit(refits, trial)
+    return [trial_folder(refits.folder, trial.number).model for trial in trials]
+
+
+def _check_refit(refits: Plan, trial: FrozenTrial) -> None:
+    folder = trial_folder(refits.folder, trial.number)
+    if trial.state != TrialState.COMPLETE:
+        raise StudyFailedError(
+            f"a refit on all development rows has failed: trial {trial.number} of {refits.study.study_name!r}, with "
+            f"the reason {trial.user_attrs.get('failure', 'error')!r}.",
+            f"What it printed is in {folder.log}",
+            "The test rows have not been looked at. Search on, and finalize with another winner.",
+        )
+    if not folder.model.exists():
+        raise UsageError(
+            f"the model {folder.model} is not there.",
+            "It is where the refit ran, or it could not be saved: the trial's log says so.",
+            "Finalize on a machine that shares the run dir, or see the log beside it.",
+        )
+
+
+def _check_has_results(search: optuna.Study) -> None:
+    if not search.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        raise UsageError(
+            f"there is nothing to confirm in {search.study_name!r}: none of its trials is complete.",
+            "The best complete trials are trained again, with new seeds.",
+            f"Search on: autotune resume {search.study_name}",
+        )
+
+
+def _ignore(event: Event) -> None:
+    pass

@@ -1,0 +1,130 @@
+"""The one door to the test rows: models are measured on them in a process of its own, once a study is over."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from autotune.data import Dataset, load_test, open_stored, refuse_no_numbers
+from autotune.errors import AutotuneError, UsageError
+from autotune.failures import summary_of
+from autotune.running.processes import Slot
+from autotune.running.study import StudySource, objects_of
+from autotune.running.trial import rows_of, send_result
+from autotune.study import StudySpec
+
+_FEW = 8
+
+
+@dataclass(frozen=True, eq=False)
+class TestScores:
+    """What several models score on the same test rows.
+
+    Attributes:
+        n_rows: How many rows there are.
+        values: The score of each model.
+        rows: The score of each model on each row, shape (models, n_rows); None if the metric is no mean over rows.
+        metric: What was measured: the loss, if the metric that was asked for is made by a callback.
+        others: What else the models were compiled with: by its name, the score of each.
+    """
+
+    n_rows: int
+    values: tuple[float, ...]
+    rows: npt.NDArray[np.float64] | None
+    metric: str
+    others: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class OpenTestRows:
+    """Task: measure models on the test rows of a study and send the `TestScores`.
+
+    Attributes:
+        source: The study.
+        data_dir: Where named datasets are looked for first.
+        development: The folder of the stored development rows, whose classes the models know.
+        models: The models' files.
+        metric: The metric, without "val_".
+        slot: What the process may use of the machine.
+    """
+
+    source: StudySource
+    data_dir: Path | None
+    development: Path
+    models: tuple[Path, ...]
+    metric: str
+    slot: Slot
+
+    def __call__(self, connection: Connection) -> None:
+        os.environ.update(self.slot.environment)
+        send_result(connection, self._measure)
+
+    def _measure(self) -> TestScores:
+        spec = self.source.load()
+        data = _test_rows(spec, self.data_dir, open_stored(self.development).n_classes)
+        return _measured(spec, data, self.models, self.metric, self.slot)
+
+
+@dataclass(frozen=True)
+class TryModels:
+    """Task: find out whether models can be loaded and measured, on a few development rows, and send None.
+
+    Attributes:
+        source: The study.
+        development: The folder of the stored development rows.
+        models: The models' files.
+        metric: The metric, without "val_".
+        slot: What the process may use of the machine.
+    """
+
+    source: StudySource
+    development: Path
+    models: tuple[Path, ...]
+    metric: str
+    slot: Slot
+
+    def __call__(self, connection: Connection) -> None:
+        os.environ.update(self.slot.environment)
+        send_result(connection, self._try)
+
+    def _try(self) -> None:
+        development = open_stored(self.development)
+        few = development.subset(np.arange(min(_FEW, len(development))))
+        try:
+            _measured(self.source.load(), few, self.models, self.metric, self.slot)
+        except AutotuneError:
+            raise
+        except Exception as error:
+            raise UsageError(
+                f"the models that were trained again cannot be measured: {summary_of(error)}",
+                f"Each of {self.models[0]} and those beside it is loaded by Keras, with what the study file defines.",
+                "The test rows have not been looked at. Correct the study file, delete the study of the refits, and "
+                "finalize again.",
+            ) from error
+
+
+def _measured(spec: StudySpec, data: Dataset, models: Sequence[Path], metric: str, slot: Slot) -> TestScores:
+    from autotune.training.fitting import configure_tensorflow
+    from autotune.training.inspection import measure
+
+    configure_tensorflow(slot.threads, slot.memory_limit_mib)
+    found = [measure(path, data, metric, objects_of(spec), spec.one_hot) for path in models]
+    by_row = [one.rows for one in found if one.rows is not None]
+    rows = np.stack(by_row) if len(by_row) == len(found) else None
+    others = {name: tuple(one.others[name] for one in found) for name in found[0].others}
+    return TestScores(len(data), tuple(one.value for one in found), rows, found[0].metric, others)
+
+
+def _test_rows(spec: StudySpec, data_dir: Path | None, n_classes: int | None) -> Dataset:
+    if isinstance(spec.dataset, str):
+        return load_test(spec.dataset, data_dir)
+    assert spec.test_dataset is not None
+    data = rows_of("test_dataset", lambda: spec.test_dataset())  # type: ignore[misc]  # reason: it was just seen
+    refuse_no_numbers(data, "the test rows' ")
+    return Dataset(data.x, data.y, name=data.name, n_classes=n_classes)  # some class may be in no test row

@@ -1,0 +1,17 @@
+"""Slots at work, on this machine or on the nodes of a Ray cluster.
+
+`run` is the door: it plans, works until nothing is left, and tells what became of it.
+
+given_trials  What a study file gives to the trials of a plain objective
+supervising   One trial in its process: answer what it asks, and say how it ended
+workers       Slots at work: each is a thread that claims a trial, has it supervised, and tells Optuna how it ended
+stopping      A run that can be stopped at any moment: by a signal, or because its time is over
+execution     The trials of a plan, run on this machine
+ray_engine    The same workers on the nodes of a Ray cluster
+running       Run a study: from a study file to an Optuna study with exactly the trials that were asked for
+"""
+
+from autotune.running.engine.execution import Machine, Session, gpus_of, session
+from autotune.running.engine.running import check_positive, run
+
+__all__ = ["Machine", "Session", "check_positive", "gpus_of", "run", "session"]

@@ -1,0 +1,111 @@
+"""What a study file gives to the trials of a plain objective, held against what they are asked for as they run.
+
+The space of an objective is known only from running it. What can be in no trial's space is told at the first
+suggestion that shows it; a range may be another one in each trial, so that a number outside of it is told at once and
+refused to its own trial.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial
+
+from autotune.errors import SearchSpaceError
+from autotune.running.tracking import Note, Observer
+from autotune.running.trial import BASELINE, Configurations, contains, may_contain, outside, place_of, refusal
+from autotune.search.history import describe
+
+_EXPECTED = "`baseline` and `enqueue` give values that the objective's `suggest_*` may return."
+
+
+class OutsideError(Exception):
+    """A trial was given a value that is not in the range that it asks for.
+
+    Args:
+        error: What to say.
+        ends_run: Whether to say it instead of going on, since nothing has been found yet.
+    """
+
+    def __init__(self, error: SearchSpaceError, ends_run: bool) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.ends_run = ends_run
+
+
+class GivenTrials:
+    """The configurations that a study file gives.
+
+    Args:
+        given: The configurations.
+        has_results: Says whether a trial of the study is finished.
+        observer: Told what does not fit, where that does not end the run.
+    """
+
+    def __init__(self, given: Configurations, has_results: Callable[[], bool], observer: Observer) -> None:
+        self._given = given
+        self._has_results = has_results
+        self._observer = observer
+        self._told: set[tuple[str, str]] = set()  # which value of which configuration has been looked at
+        self._lock = threading.Lock()
+
+    def check(self, trial: FrozenTrial, name: str, distribution: BaseDistribution) -> None:
+        """Look at what is given for a hyperparameter that a trial asks for.
+
+        Raises:
+            OutsideError: If the trial itself was given a value that is not in the range.
+            SearchSpaceError: If another configuration has a value that can be in no range of this kind.
+        """
+        own = self._label_of(trial)
+        if own is not None and (problems := outside(_fixed(trial), {name: distribution})):
+            problem = refusal([f"{own}: {problems[0]}"], _EXPECTED)
+            ends_run = not self._has_results()
+            if not ends_run:
+                self._observer(Note(trial.number, f"{own}: {problems[0]}, and the trial has failed"))
+            raise OutsideError(problem, ends_run)
+        for label, params in self._given.items():
+            if label != own and name in params and self._is_new(label, name):
+                self._check_other(label, name, params[name], distribution, trial.number)
+
+    def note_unused(self, trial: FrozenTrial) -> None:
+        """Tell what a finished trial was given and did not ask for, and how the first differs from the baseline."""
+        own, asked_for = self._label_of(trial), trial.params.keys()
+        for label, params in self._given.items():
+            if label == BASELINE:
+                differs = params.keys() != asked_for and not self._has_results()
+            else:
+                differs = label == own and not params.keys() <= asked_for
+            if differs and self._is_new(label, "unused"):
+                names, asked = (", ".join(map(repr, there)) or "nothing" for there in (params, asked_for))
+                why = "" if label == own else " (it may depend on other hyperparameters)"
+                self._observer(Note(trial.number, f"{label} gives {names}; this trial asked for {asked}{why}"))
+
+    def _check_other(self, label: str, name: str, value: Any, distribution: BaseDistribution, number: int) -> None:
+        problem = f"{label}: {name}={value!r} is not {describe(distribution)}"
+        if not may_contain(distribution, value) and not self._has_results():
+            raise refusal([problem], _EXPECTED)
+        if not contains(distribution, value):
+            self._observer(Note(number, f"{problem}, which this trial asks for"))
+
+    def _label_of(self, trial: FrozenTrial) -> str | None:
+        fixed = _fixed(trial)
+        return next((label for label, params in self._given.items() if fixed and _are_same(params, fixed)), None)
+
+    def _is_new(self, label: str, what: str) -> bool:
+        with self._lock:
+            is_new = (label, what) not in self._told
+            self._told.add((label, what))
+        return is_new
+
+
+def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Say whether two configurations are one: NaN is NaN, which `==` denies of what storages give back."""
+    return one.keys() == other.keys() and all(place_of(one[name], [other[name]]) is not None for name in one)
+
+
+def _fixed(trial: FrozenTrial) -> Mapping[str, Any]:
+    fixed: Mapping[str, Any] = trial.system_attrs.get("fixed_params", {})
+    return fixed

@@ -1,0 +1,311 @@
+"""One trial in its process: answer what it asks, and say how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.connection import Connection
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
+
+from autotune.errors import DamagedStoreError, TrainingError
+from autotune.failures import last_line
+from autotune.running.claims import Claims
+from autotune.running.engine.given_trials import GivenTrials, OutsideError
+from autotune.running.processes import (
+    KILLED,
+    Launcher,
+    LauncherClosedError,
+    Slot,
+    TrialProcess,
+    died_of_memory,
+    kernel_kills,
+)
+from autotune.running.study import FINISHED, KnownSpace
+from autotune.running.tracking import FoldFinished, Note, Observer, StepReported
+from autotune.running.trial import (
+    KEPT_BYTES,
+    LeaveHistory,
+    Outcome,
+    Request,
+    RunTrial,
+    answer,
+    asked_distribution,
+    shorten,
+)
+from autotune.training.checkpoints import TrialFolder
+from autotune.training.records import FOLD_VALUES, MONITORED_LOSS, n_finished_folds
+
+_TICK_S = 1.0  # how often to look at the time, and at whom the kernel has killed for lack of memory
+# A mapped file has become shorter, or its disk has failed.
+_READ_WHAT_IS_GONE = {-getattr(signal, name) for name in ("SIGBUS",) if hasattr(signal, name)}
+
+
+class NotOursError(Exception):
+    """A trial that runs here has become somebody else's, or has been ended by somebody else."""
+
+
+@dataclass(frozen=True)
+class Supervisor:
+    """What supervising a trial takes, the same for all trials of a run.
+
+    Attributes:
+        study: The study.
+        claims: Knows whether a trial is still ours.
+        launcher: Starts trial processes.
+        task: From a slot, a trial and its folder to the task of its process.
+        known_space: What the search space may not differ from; None for anything goes.
+        would_keep: Says whether the model of a trial with this value would be kept.
+        timeout_s: For how long a trial may run in one go; None for any time.
+        stopping: Set before the launcher is closed.
+        observer: Told each report.
+        monitor: The monitored metric; None for a plain objective.
+        given: What the study file gives to trials of a plain objective; None for nothing.
+        damaged_rows: Says what is wrong with the rows on disk that a trial trains on; None if nothing is.
+    """
+
+    study: optuna.Study
+    claims: Claims
+    launcher: Launcher
+    task: Callable[[Slot, optuna.Trial, TrialFolder], RunTrial]
+    known_space: KnownSpace | None
+    would_keep: Callable[[float], bool]
+    timeout_s: float | None
+    stopping: threading.Event
+    observer: Observer
+    monitor: str | None = None
+    given: GivenTrials | None = None
+    damaged_rows: Callable[[optuna.Trial], DamagedStoreError | None] = lambda trial: None
+    _told: set[str | None] = field(default_factory=set)
+    _comparing_losses: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self, slot: Slot, trial: optuna.Trial, folder: TrialFolder, steps: set[int]) -> Supervision | None:
+        """Start the process of a trial; None if the launcher is closed."""
+        kills = kernel_kills()
+        try:
+            process = self.launcher.start(self.task(slot, trial, folder))
+        except LauncherClosedError:
+            return None
+        return Supervision(self, slot, trial, folder, steps, process, kills)
+
+    def leave_history(self, folder: TrialFolder) -> None:
+        """Have a process leave the history of a trial whose own was killed, from the trial's checkpoint."""
+        if self.monitor is None or folder.shown.is_dir() or not folder.checkpoint.exists():
+            return
+        with contextlib.suppress(LauncherClosedError, EOFError, ConnectionError):
+            process = self.launcher.start(LeaveHistory(folder, self.monitor))
+            try:
+                process.connection.recv()
+            finally:
+                process.kill()
+                process.exit_status()
+
+    def answer(self, slot: Slot, trial: optuna.Trial, request: Request, steps: set[int]) -> tuple[str, object]:
+        """Do what a trial process asks for, and return what it is told."""
+        if request.name == "note":
+            text, once = request.args
+            if once is None or once not in self._told:
+                self._told.add(once)
+                self.observer(Note(trial.number, str(text)))
+            return "value", None
+        if not self.claims.holds(trial.number):
+            raise NotOursError
+        if request.name == "is_among_best":
+            return "value", self.would_keep(request.args[0])
+        if request.name.startswith("suggest_"):
+            self._hold_to_space(trial, request)
+            return self._suggested(trial, request)
+        if request.name == "set_user_attr" and request.args[0] == MONITORED_LOSS:
+            with self._comparing_losses:
+                self._refuse_other_loss(trial, str(request.args[1]))
+                return answer(trial, request)
+        if request.name == "set_user_attr" and request.args[0] == FOLD_VALUES:
+            self.observer(FoldFinished(slot.number, trial.number, n_finished_folds({FOLD_VALUES: request.args[1]})))
+        if request.name == "report":
+            value, step = request.args
+            if step in steps:
+                return "value", None  # a trial that goes on repeats itself
+            if self.claims.configurations is not None:
+                self.claims.configurations.reporting(trial)
+            steps.add(step)
+            self.observer(StepReported(slot.number, trial.number, step, value))
+        return answer(trial, request)
+
+    def _suggested(self, trial: optuna.Trial, request: Request) -> tuple[str, object]:
+        configurations = self.claims.configurations
+        if configurations is None:
+            return answer(trial, request)
+        return configurations.suggested(trial, partial(answer, trial, request))
+
+    def _refuse_other_loss(self, trial: optuna.Trial, loss: str) -> None:
+        others = (t for t in self.claims.known_trials() if t.user_attrs.get(MONITORED_LOSS, loss) != loss)
+        at_work = (TrialState.RUNNING, *FINISHED)
+        other = next(
+            (t for t in others if t.intermediate_values or (t.number != trial.number and t.state in at_work)), None
+        )
+        if other is not None:
+            raise TrainingError(
+                f"the study monitors its loss, which is not the same in all trials.\n"
+                f"  trial {other.number}: {other.user_attrs[MONITORED_LOSS]}\n  trial {trial.number}: {loss}",
+                "Values can be compared only if the monitored metric depends on no hyperparameter, be it of the loss "
+                "or of penalties that are part of it.",
+                'Monitor a metric instead: compile with metrics=["accuracy"], say, and set monitor="val_accuracy".',
+            )
+
+    def _hold_to_space(self, trial: optuna.Trial, request: Request) -> None:
+        """Refuse a space that has changed since the study began, and values that are not in it."""
+        if self.known_space is None and self.given is None:
+            return
+        try:
+            asked = asked_distribution(request)
+        except (TypeError, ValueError, OverflowError):
+            return  # not a range at all: the real trial says so to the study file
+        if asked is not None and self.known_space is not None:
+            self.known_space.refuse_new(self.study.study_name, *asked)
+        if asked is not None and self.given is not None:
+            self.given.check(trial.storage.get_trial(trial._trial_id), *asked)
+
+
+class Supervision:
+    """One trial in its process, from start to end.
+
+    Attributes:
+        steps: What it has reported, in earlier processes too.
+    """
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        slot: Slot,
+        trial: optuna.Trial,
+        folder: TrialFolder,
+        steps: set[int],
+        process: TrialProcess,
+        kills: int | None,
+    ) -> None:
+        self._supervisor = supervisor
+        self._slot = slot
+        self._trial = trial
+        self._folder = folder
+        self._process = process
+        self._kills = kills
+        self._is_ours = True
+        self.steps = steps
+
+    def run(self) -> Outcome | None:
+        """Answer the process until it ends.
+
+        Returns:
+            How the trial ended; of the kind "lost" if its process was killed; None if it was ended by this run.
+
+        Raises:
+            NotOursError: If the trial has become somebody else's.
+            RepetitionError: If it is the same as another one.
+        """
+        try:
+            outcome = self._until_outcome()
+            if outcome is not None and outcome.kind in ("complete", "pruned") and self._supervisor.given is not None:
+                self._supervisor.given.note_unused(self._trial.storage.get_trial(self._trial._trial_id))
+        except OutsideError as problem:
+            error = problem.error if problem.ends_run else None
+            summary = last_line(problem.error.happened)
+            outcome = Outcome("failed", reason="error", message=str(problem), summary=summary, error=error)
+        except UpdateFinishedTrialError:
+            self._end()
+            raise NotOursError from None
+        except BaseException:
+            self._end()
+            raise
+        if outcome is not None:
+            self._process.kill()  # it has nothing left to do, and may not know that
+        status = self._process.exit_status()
+        shorten(self._folder.log)
+        if not self._is_ours:
+            raise NotOursError
+        if outcome is None and not self._supervisor.stopping.is_set():
+            return self._death(status)
+        return outcome
+
+    def abandon(self) -> None:
+        """End the process, since its trial has become somebody else's. Safe in any thread."""
+        self._is_ours = False
+        self._process.kill()
+
+    def _until_outcome(self) -> Outcome | None:
+        """Return what the process says of its end; None if it is gone without a word."""
+        supervisor = self._supervisor
+        limit = supervisor.timeout_s if supervisor.timeout_s is not None else math.inf
+        connection = self._process.connection
+        shortened = time.monotonic()
+        spent = 0.0  # without the time in which it waited for an answer: the storage may have been away
+        while spent < limit:
+            tick = min(_TICK_S, limit - spent)
+            began = time.monotonic()
+            has_news = _has_news(connection, tick)
+            spent += min(time.monotonic() - began, 2 * _TICK_S)  # a longer one means that this parent was stopped
+            if time.monotonic() - shortened >= _TICK_S:
+                shorten(self._folder.log, most=4 * KEPT_BYTES)
+                shortened = time.monotonic()
+            if not has_news:
+                self._kills = kernel_kills()
+                continue
+            received = _receive(connection)
+            if received is None or isinstance(received, Outcome):
+                return received
+            _send(connection, supervisor.answer(self._slot, self._trial, received, self.steps))
+        return Outcome("failed", reason="timeout", message=f"It was ended after {limit:g} seconds (trial_timeout_s).")
+
+    def _death(self, status: int | None) -> Outcome:
+        """Say how a process ended that has not said so itself; no status means that its server died with it."""
+        if status is None:
+            message = "The process that starts trial processes has died."
+            return Outcome("lost", reason="server", message=message, server=self._process.server)
+        message = _how_it_ended(status)
+        if died_of_memory(status, self._kills, self._folder.log):
+            return Outcome("failed", reason="oom", message=f"{message} Memory had run out.")
+        if status in KILLED:
+            return Outcome("lost", reason="lost", message=message)
+        if status in _READ_WHAT_IS_GONE and (damaged := self._supervisor.damaged_rows(self._trial)):
+            return Outcome("unusable", message=message, error=damaged)
+        return Outcome("failed", reason="error", message=message)
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.exit_status()
+        shorten(self._folder.log)
+
+
+def _has_news(connection: Connection, within_s: float) -> bool:
+    try:
+        return connection.poll(within_s)
+    except (OSError, EOFError):
+        return True  # it is gone, which `_receive` will say
+
+
+def _receive(connection: Connection) -> Request | Outcome | None:
+    """Return what a trial process says; None if it is gone: its exit status tells why."""
+    try:
+        message: Request | Outcome = connection.recv()
+    except (EOFError, ConnectionError):
+        return None
+    except Exception as error:  # an object of a class that only the study file knows
+        return Outcome("failed", reason="error", message=f"The trial sent what cannot be read elsewhere: {error}")
+    return message
+
+
+def _send(connection: Connection, answer: tuple[str, object]) -> None:
+    with contextlib.suppress(ConnectionError):  # gone as well; the next `_receive` notices
+        connection.send(answer)
+
+
+def _how_it_ended(status: int) -> str:
+    how = f"by signal {-status}" if status < 0 else f"with exit code {status}"
+    return f"The trial process ended {how} before it had a result."

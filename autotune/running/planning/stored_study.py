@@ -1,0 +1,205 @@
+"""What a storage knows of a study: its directions, its trials, the space they have come from."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import warnings
+from pathlib import Path
+
+import filelock
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import TrialState
+
+from autotune.errors import UsageError
+from autotune.running.claims import is_ours, slots_at_work
+from autotune.running.storages import PatientStorage
+from autotune.running.study import FINISHED, KnownSpace, StudySettings, read_settings, refuse, write_settings
+from autotune.running.trial import Declaration, PastTrial
+from autotune.search.pruners import NoiseAwarePruner, by_folds
+from autotune.search.samplers import SeededSampler, tpe
+from autotune.study import Direction
+
+_MAX_REPLAYS = 8
+_PATIENCE_S = 3.0  # with others who begin the study at this moment: that takes some hundredths of a second
+
+
+def find_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study | None:
+    """Return the study of that name, or None."""
+    try:
+        return optuna.load_study(study_name=name, storage=storage)
+    except KeyError:
+        return None
+
+
+def study_names(storage: optuna.storages.BaseStorage) -> list[str]:
+    """Return the names of the studies in a storage, of those too that cannot be understood where that is possible."""
+    if isinstance(storage, PatientStorage):
+        return storage.study_names()
+    return [study.study_name for study in storage.get_all_studies()]
+
+
+def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> optuna.Study:
+    """Create the study or load it, with the sampler and pruner that are declared, and names for several objectives."""
+    study = optuna.create_study(
+        storage=storage,
+        study_name=declared.name,
+        directions=_directions(declared),
+        load_if_exists=True,
+        sampler=SeededSampler(declared.sampler or tpe, declared.seed),
+        pruner=by_folds(declared.pruner or NoiseAwarePruner()),
+    )
+    names = [declared.monitor or "value", *declared.minimize]
+    if len(names) == 1:
+        _name_on_dashboard(study, names)
+    elif study.metric_names != names and len(study.directions) == len(names):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # of Optuna's, about nothing that a user has done
+            study.set_metric_names(names)
+    return study
+
+
+def _name_on_dashboard(study: optuna.Study, names: list[str]) -> None:
+    """Name the objective of a study that has only one on optuna-dashboard; Optuna's tables would change by it."""
+    key = "dashboard:objective_names"
+    if study._storage.get_study_system_attrs(study._study_id).get(key) != names:
+        study._storage.set_study_system_attr(study._study_id, key, names)
+
+
+def has_results(study: optuna.Study) -> bool:
+    """Say whether a trial of the study has reported something, or is finished."""
+    trials = study.get_trials(deepcopy=False)
+    return any(t.state in FINISHED or t.intermediate_values for t in trials)
+
+
+def forget_unbegun(study: optuna.Study) -> None:
+    """Delete a study in which nothing was trained and nobody is at work, so that a corrected file begins it anew."""
+    trials = study.get_trials(deepcopy=False)
+    if all(t.state in (TrialState.WAITING, TrialState.FAIL) and not t.intermediate_values for t in trials):
+        optuna.delete_study(study_name=study.study_name, storage=study._storage)
+
+
+def forget_refused(study: optuna.Study, before: StudySettings, n_before: int) -> None:
+    """Undo what a run did to a study that was refused when its first trials asked for something new.
+
+    Args:
+        study: The study.
+        before: What it remembered before the run.
+        n_before: How many trials it had then.
+    """
+    write_settings(study, before)
+    for trial in study.get_trials(deepcopy=False)[n_before:]:
+        if trial.state == TrialState.WAITING and is_ours(trial) and not trial.intermediate_values:
+            study._storage.set_trial_user_attr(trial._trial_id, "failure", "refused")
+            study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+
+
+def remember(study: optuna.Study, folder: Path, settings: StudySettings, before: StudySettings | None) -> StudySettings:
+    """Have a study remember a run that begins, and return what it remembers: one of many that begin at once is first.
+
+    Args:
+        study: The study.
+        folder: Its folder in the run dir.
+        settings: What the run is to do.
+        before: What the study remembered when the run began.
+
+    Raises:
+        UsageError: If others run the study at this moment, with a larger total.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(filelock.Timeout):  # who holds it waits for the storage, or was stopped
+            stack.enter_context(filelock.FileLock(folder / "settings.lock").acquire(timeout=_PATIENCE_S))
+        stored = read_settings(study)
+        if before is None and stored is not None:  # another parent has begun it at the same time
+            settings = dataclasses.replace(settings, threads=stored.threads, token=stored.token)
+        settings = with_total(study, folder, settings, before, stored)
+        write_settings(study, settings)
+    return settings
+
+
+def raise_total(study: optuna.Study, n_trials: int) -> None:
+    """Make the total of a study true again where a run on another machine, which began at the same time, has not."""
+    stored = read_settings(study)
+    total = max(n_trials, len(study.get_trials(deepcopy=False, states=FINISHED)))
+    if stored is not None and stored.n_trials < total:
+        write_settings(study, dataclasses.replace(stored, n_trials=total))
+
+
+def with_total(
+    study: optuna.Study,
+    folder: Path,
+    settings: StudySettings,
+    before: StudySettings | None,
+    stored: StudySettings | None,
+) -> StudySettings:
+    """Return the settings of a run with a total that is true of the study: no more trials are finished already.
+
+    Args:
+        study: The study.
+        folder: Its folder in the run dir.
+        settings: What the run is to do.
+        before: What the study remembered when the run began.
+        stored: What it remembers now.
+
+    Raises:
+        UsageError: If others run the study at this moment, with a larger total.
+    """
+    trials = study.get_trials(deepcopy=False)
+    total = stored.n_trials if stored else 0
+    if settings.n_trials < total and (stored != before or slots_at_work(study, trials, folder) > 0):
+        raise UsageError(
+            f"{study.study_name!r} is being run to {total} finished trials, and this command asks for "
+            f"{settings.n_trials}.",
+            "The total is one number for all who run a study at the same time. It can be raised meanwhile, but not "
+            "lowered.",
+            "Leave --trials out to join the others, or stop them first.",
+        )
+    n_finished = sum(trial.state in FINISHED for trial in trials)
+    return dataclasses.replace(settings, n_trials=max(settings.n_trials, n_finished))
+
+
+def past_trials(study: optuna.Study) -> list[PastTrial]:
+    """Return the newest trial for each set of parameters there is: one for each branch of a conditional space.
+
+    Finished trials come last, since a trial that failed may not have been asked for all its parameters.
+    """
+    trials = [t for t in study.get_trials(deepcopy=False) if t.params]
+    newest = {
+        (t.state in FINISHED, frozenset(t.params)): PastTrial(t.number, t.params, t.distributions, t.state in FINISHED)
+        for t in trials
+    }
+    return sorted(newest.values(), key=lambda past: (past.is_finished, past.number))[-_MAX_REPLAYS:]
+
+
+def known_space(study: optuna.Study) -> KnownSpace | None:
+    """Return the space of the finished trials; None if there are none."""
+    finished = study.get_trials(deepcopy=False, states=FINISHED)
+    if not finished:
+        return None
+    distributions: dict[str, BaseDistribution | None] = {}
+    for trial in finished:
+        for name, distribution in trial.distributions.items():
+            if distributions.setdefault(name, distribution) != distribution:
+                distributions[name] = None
+    return KnownSpace(distributions, frozenset.intersection(*(frozenset(t.params) for t in finished)))
+
+
+def refuse_direction(study: optuna.Study, declared: Declaration) -> None:
+    """Refuse to go on with a study whose values would be compared otherwise.
+
+    Raises:
+        StudyChangedError: If a direction is not what it was, or there are more of them, or fewer.
+    """
+    before = [direction.name.lower() for direction in study.directions]
+    now = _directions(declared)
+    if before != now:
+        was, is_now = (", ".join(map(repr, those)) for those in (before, now))
+        refuse(declared.name, [f"direction: was {was}, is now {is_now}"])
+
+
+def _directions(declared: Declaration) -> list[Direction]:
+    others: list[Direction] = ["minimize"] * len(declared.minimize)
+    return [declared.direction, *others]

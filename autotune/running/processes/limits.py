@@ -1,0 +1,103 @@
+"""What a run may have of files, processes, threads and memory, and in which words to say that there is no more.
+
+What is covered: this process, which holds what all slots need, and the server that forks its trials. What is not: a
+trial that comes to a limit by itself, and fails alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+
+from autotune.disk import causes
+from autotune.errors import AutotuneError, ResourceLimitError
+
+_FILES = 30  # what a run opens whatever the number of its slots: 15 were counted, and MLflow or S3 need some
+_FILES_PER_SLOT = 6  # 2 of the trial process, 2 of a connection to the storage, 2 while a process is started
+_NO_THREAD = "can't start new thread"
+_NAMES = {
+    "files": ("open files", "ulimit -n"),
+    "processes": ("processes and threads", "ulimit -u (and ulimit -v, since threads take memory)"),
+    "memory": ("memory", "ulimit -v"),
+}
+_WHAT = {errno.EMFILE: "files", errno.ENFILE: "files", errno.EAGAIN: "processes", errno.ENOMEM: "memory"}
+
+
+def make_room_for_files(workers: int) -> None:
+    """Make sure that this process, and those that it starts, may open as many files as its slots need.
+
+    Raises:
+        ResourceLimitError: If they may not, and cannot be allowed to from here.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    others = _n_open() + _FILES
+    needed = others + _FILES_PER_SLOT * workers
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    except (ValueError, OSError):
+        most = (max(soft, hard) - others) // _FILES_PER_SLOT
+        who = "1 worker needs" if workers == 1 else f"{workers} workers need"
+        fewer = f", or use --workers {most}," if most > 0 else ""
+        raise ResourceLimitError(
+            f"{who} about {needed} open files, and this process may have {max(soft, hard)}.",
+            "Each worker has a process, the pipes to it, and a connection to the storage.",
+            f"Allow more files (ulimit -n {needed}){fewer} and run the same command again.",
+        ) from None
+
+
+def _n_open() -> int:
+    """Return how many files this process has open, as far as the platform says."""
+    with contextlib.suppress(OSError):
+        return len(os.listdir("/dev/fd"))
+    return 0
+
+
+@contextlib.contextmanager
+def telling_exhausted() -> Iterator[None]:
+    """Raise errors that come from an exhausted limit as a `ResourceLimitError`."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, AutotuneError):
+            raise
+        for cause in causes(error):
+            if what := _exhausted(cause):
+                raise _limit_error(what, cause) from error
+        raise
+
+
+def _exhausted(error: BaseException) -> str | None:
+    if isinstance(error, MemoryError):
+        return "memory"
+    if isinstance(error, RuntimeError) and _NO_THREAD in str(error):
+        return "processes"
+    return _WHAT.get(error.errno or 0) if isinstance(error, OSError) else None
+
+
+def _limit_error(what: str, error: BaseException) -> ResourceLimitError:
+    name, option = _NAMES[what]
+    return ResourceLimitError(
+        f"there is no more to be had of {name}: {str(error) or type(error).__name__}",
+        f"{_allowed(what)} See {option}, and what the machine or the container has.",
+        "Allow more, or use fewer --workers, and run the same command again: what was finished is kept.",
+    )
+
+
+def _allowed(what: str) -> str:
+    """Say how much of it is allowed, as far as this is the process's own limit."""
+    with contextlib.suppress(ImportError):
+        import resource
+
+        limits = {"files": resource.RLIMIT_NOFILE, "processes": resource.RLIMIT_NPROC, "memory": resource.RLIMIT_AS}
+        soft, _ = resource.getrlimit(limits[what])
+        if soft != resource.RLIM_INFINITY:
+            return f"The limit is {soft:,}."
+    return "There is no limit set for it."

@@ -1,0 +1,243 @@
+"""Optuna's storage on a database, quicker where a running study asks it most.
+
+Optuna looks whether a trial may be written to, looks whether the value is there, and writes it: six requests, and with
+many slots at work a parent does little else. Here the database looks and writes at once. Where it writes nothing,
+Optuna's way is gone to the end, which says why. Trials are read without an object for each row.
+
+What is covered: reports, parameters that the study knows, attributes of trials, all trials at once. What is not:
+studies, and databases other than SQLite and PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import importlib
+import json
+from abc import abstractmethod
+from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy
+from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.study._frozen import FrozenStudy
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.parsing import NotUnderstoodError
+from autotune.running.storages.rows import read_outlines, read_trials
+from autotune.running.storages.stored_studies import read_studies
+
+_TRIALS = models.TrialModel.__table__
+# Not `state IN (...)`, whose SQL SQLAlchemy writes anew each time, which takes it as long as all the rest.
+IS_WRITABLE = sqlalchemy.or_(*(_TRIALS.c.state == state for state in TrialState if not state.is_finished()))
+"""The condition that a trial may be written to."""
+
+
+class QuickStorage(RDBStorage):
+    """An `RDBStorage` with the same methods, tables and errors."""
+
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[sqlalchemy.Connection]:
+        """Give a connection on which one statement is executed, and is there for all at the end."""
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlalchemy.Connection]:
+        """Give a connection on which nothing is written."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    def outlines(self, study_id: int) -> list[FrozenTrial]:
+        """Return all trials of a study with their states, times and values only."""
+        with naming_errors("The trials could not be read."), understood(), self.reading() as connection:
+            return read_outlines(connection, study_id)
+
+    def _get_trials(
+        self,
+        study_id: int,
+        states: Container[TrialState] | None,
+        included_trial_ids: set[int],
+        trial_id_greater_than: int,
+    ) -> list[FrozenTrial]:
+        with naming_errors("The trials could not be read."), self.reading() as connection:
+            if connection.execute(_STUDY, {"study_id": study_id}).first() is None:
+                raise KeyError(f"There is no study with the id {study_id}.")
+            chosen = None if states is None else [state for state in TrialState if state in states]
+            with understood():
+                return read_trials(connection, study_id, chosen, included_trial_ids, trial_id_greater_than)
+
+    def study_names(self) -> list[str]:
+        """Return the names of the studies, of those too of which nothing else can be understood."""
+        with naming_errors("The studies could not be read."), self.reading() as connection:
+            rows = connection.execute(_NAMES)
+            return [name for (name,) in rows if isinstance(name, str)]
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        """Return the studies, without those that cannot be understood."""
+        with naming_errors("The studies could not be read."), self.reading() as connection:
+            return read_studies(connection)
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        with understood():
+            return super().get_trial(trial_id)
+
+    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
+        with naming_errors("A trial could not be looked for."), self.reading() as connection:
+            newest = connection.execute(_NEWEST, {"study_id": study_id}).first()
+        if newest is None or newest.number < trial_number:  # which would take a look at every trial
+            raise KeyError(f"There is no trial {trial_number} in the study with the id {study_id}.")
+        if newest.number == trial_number:
+            return int(newest.trial_id)
+        return super().get_trial_id_from_study_id_trial_number(study_id, trial_number)
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(intermediate_value)
+        row = {"trial_id": trial_id, "step": step, "intermediate_value": stored, "intermediate_value_type": kind}
+        if not self._is_written(self._statements.report, row):
+            super().set_trial_intermediate_value(trial_id, step, intermediate_value)
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        row = {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+        if not self._is_written(self._statements.user_attr, row):
+            super().set_trial_user_attr(trial_id, key, value)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        row = {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}
+        if not self._is_written(self._statements.system_attr, row):
+            super().set_trial_system_attr(trial_id, key, value)
+
+    def _set_trial_param(
+        self,
+        trial_id: int,
+        param_name: str,
+        param_value_internal: float,
+        distribution: BaseDistribution,
+        previous_distribution: BaseDistribution | None,
+    ) -> None:
+        is_written = False  # without a previous distribution Optuna looks for one in the study's other trials
+        if previous_distribution is not None and _is_compatible(previous_distribution, distribution):
+            row = {
+                "trial_id": trial_id,
+                "param_name": param_name,
+                "param_value": param_value_internal,
+                "distribution_json": distribution_to_json(distribution),
+            }
+            is_written = self._is_written(self._statements.param, row)
+        if not is_written:
+            super()._set_trial_param(trial_id, param_name, param_value_internal, distribution, previous_distribution)
+
+    @property
+    def _statements(self) -> _Statements:
+        return _statements(self.engine.dialect.name)
+
+    def _is_written(self, statement: sqlalchemy.Executable, row: dict[str, Any]) -> bool:
+        """Write a row and return True, or return False if there is no such trial, or it is not to be written to."""
+        with naming_errors("A value of a trial could not be written."), self.writing() as connection:
+            return connection.execute(statement, row).rowcount == 1
+
+
+@contextmanager
+def naming_errors(what: str) -> Iterator[None]:
+    """Raise errors of SQLAlchemy's as Optuna's storages do.
+
+    Raises:
+        StorageInternalError: If there is one.
+    """
+    try:
+        yield
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise StorageInternalError(what) from error
+
+
+@contextmanager
+def understood() -> Iterator[None]:
+    """Tell a record that makes no sense from one that is not there.
+
+    Raises:
+        NotUnderstoodError: In place of a KeyError that is not Optuna's own about a missing record.
+    """
+    try:
+        yield
+    except KeyError as error:
+        if error.args == (models.NOT_FOUND_MSG,):
+            raise
+        raise NotUnderstoodError(f"{error} is not known") from error
+
+
+def is_empty(trial: FrozenTrial | None) -> bool:
+    """Say whether nothing is known of a trial that is to be made but its state and what samplers and parents note."""
+    if trial is None or trial.state.is_finished():
+        return False
+    return not (trial.params or trial.user_attrs or trial.intermediate_values or trial.values)
+
+
+def as_made(template: FrozenTrial, trial_id: int, number: int) -> FrozenTrial:
+    """Return a trial that was made after a template."""
+    made = copy.deepcopy(template)
+    made._trial_id, made.number = trial_id, number
+    return made
+
+
+def _is_compatible(previous: BaseDistribution, distribution: BaseDistribution) -> bool:
+    try:
+        check_distribution_compatibility(previous, distribution)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class _Statements:
+    """What inserts or replaces one row of a trial that may be written to."""
+
+    report: Any
+    param: Any
+    user_attr: Any
+    system_attr: Any
+
+
+@functools.cache
+def _statements(dialect: str) -> _Statements:
+    attr = ["trial_id", "key", "value_json"]
+    param = ["trial_id", "param_name", "param_value", "distribution_json"]
+    report = ["trial_id", "step", "intermediate_value", "intermediate_value_type"]
+    return _Statements(
+        report=_replacing(
+            _insertion(dialect, models.TrialIntermediateValueModel, report), report, ["trial_id", "step"]
+        ),
+        param=_insertion(dialect, models.TrialParamModel, param).on_conflict_do_nothing(
+            index_elements=["trial_id", "param_name"]
+        ),
+        user_attr=_replacing(_insertion(dialect, models.TrialUserAttributeModel, attr), attr, ["trial_id", "key"]),
+        system_attr=_replacing(_insertion(dialect, models.TrialSystemAttributeModel, attr), attr, ["trial_id", "key"]),
+    )
+
+
+def _insertion(dialect: str, model: Any, columns: Sequence[str]) -> Any:
+    table = model.__table__
+    given = [sqlalchemy.bindparam(name, type_=table.c[name].type) for name in columns]
+    is_writable = (_TRIALS.c.trial_id == sqlalchemy.bindparam("trial_id")) & IS_WRITABLE
+    # One of them: a dialect brings in all of its drivers' code.
+    insert = importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert
+    insertion = insert(table).from_select(columns, sqlalchemy.select(*given).where(is_writable))
+    return insertion.execution_options(preserve_rowcount=True)
+
+
+def _replacing(insertion: Any, columns: Iterable[str], key: Sequence[str]) -> Any:
+    replaced = {name: insertion.excluded[name] for name in columns if name not in key}
+    return insertion.on_conflict_do_update(index_elements=key, set_=replaced)
+
+
+_NAMES = sqlalchemy.select(models.StudyModel.__table__.c.study_name).order_by(models.StudyModel.__table__.c.study_id)
+_NEWEST = (
+    sqlalchemy.select(_TRIALS.c.trial_id, _TRIALS.c.number)
+    .where(_TRIALS.c.study_id == sqlalchemy.bindparam("study_id"))
+    .order_by(_TRIALS.c.trial_id.desc())
+    .limit(1)
+)
+_STUDIES = models.StudyModel.__table__
+_STUDY = sqlalchemy.select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == sqlalchemy.bindparam("study_id"))

@@ -1,0 +1,125 @@
+"""Optuna's gRPC proxy in front of a storage: machines that cannot reach the storage itself join by its URL.
+
+What is covered: databases, SQLite files among them. A proxy that is started again after a crash goes on where it was,
+and those who use it wait for it. What is not: authentication (whoever reaches the port reads and writes all studies),
+and deleting a study of an SQLite file while it is served: SQLite gives its number to the next study, and caches of the
+deleted one remain (Optuna's own limit).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import optuna
+import sqlalchemy
+
+from autotune.errors import StorageError, StoredStudyError, UsageError
+from autotune.running.storages.opening import open_storage
+from autotune.running.storages.url import parse_url, shown_url, storage_file
+
+_THREADS = 128  # each holds one request, which may wait for the database: eight parents of sixteen slots
+
+
+def serve_storage(url: str, host: str, port: int, announce: Callable[[str], None]) -> None:
+    """Serve the storage at `url` until the process is told to end.
+
+    Args:
+        url: The storage, as `open_storage` takes it.
+        host: The address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for every network it is in.
+        port: The port; 0 for any that is free.
+        announce: Called with the proxy's URL once it answers.
+
+    Raises:
+        UsageError: If the port cannot be used, or Optuna's proxy does not work in front of such a storage.
+    """
+    refuse_unservable(url)
+    with proxy(open_storage(url), host, port) as proxy_url:
+        announce(proxy_url)
+        threading.Event().wait()
+
+
+def refuse_unservable(url: str) -> None:
+    """Refuse storages in front of which Optuna's proxy does not work.
+
+    Raises:
+        StorageError: If this is one.
+    """
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError):  # opening it says what is wrong with it
+        parsed = parse_url(url)
+        kind = parsed.get_backend_name()
+        if kind == "journal":
+            raise _unservable(url, "Optuna's proxy lets two workers run one trial of a journal file.")
+        if kind == "grpc":
+            raise _unservable(url, "It is a proxy already: use its URL as it is.")
+        if kind == "sqlite" and storage_file(parsed) is None:
+            raise _unservable(url, "What is only in memory ends with the proxy.")
+
+
+def _unservable(url: str, why: str) -> StorageError:
+    return StorageError(
+        f"the storage {shown_url(url)} cannot be served. {why}",
+        "A proxy works in front of a database: PostgreSQL, MySQL, or an SQLite file of this machine.",
+        "Name one with --storage, e.g. --storage sqlite:///runs/autotune.db",
+    )
+
+
+@contextlib.contextmanager
+def proxy(storage: optuna.storages.BaseStorage, host: str, port: int) -> Iterator[str]:
+    """Serve `storage` while the context lasts; yields the URL to use.
+
+    Raises:
+        UsageError: If the port cannot be used, or a package is missing.
+    """
+    try:
+        import grpc
+        from optuna.storages._grpc.auto_generated import api_pb2_grpc
+        from optuna.storages._grpc.servicer import OptunaStorageProxyService
+    except ImportError as error:
+        raise UsageError(
+            f"storages cannot be served: there is no package {error.name or error}.",
+            "Optuna's proxy needs grpcio and protobuf.",
+            'pip install "autotune[grpc]"',
+        ) from error
+    _remember_all_trials(storage)
+    # Optuna's own `make_server` does not tell the port, and shares it with any other server that asks for the same.
+    server = grpc.server(ThreadPoolExecutor(_THREADS), options=[("grpc.so_reuseport", 0)])
+    add_to_server: Any = api_pb2_grpc.add_StorageServiceServicer_to_server  # generated code has no types
+    add_to_server(OptunaStorageProxyService(storage), server)
+    bound = _bind(server, host, port)
+    server.start()
+    try:
+        yield f"grpc://{socket.gethostname() if host in ('0.0.0.0', '::') else _bracketed(host)}:{bound}"
+    finally:
+        server.stop(grace=None).wait()
+
+
+def _remember_all_trials(storage: optuna.storages.BaseStorage) -> None:
+    """Fill Optuna's cache: its clients write to trials that they know from the proxy before this one."""
+    for study in storage.get_all_studies():
+        with contextlib.suppress(StoredStudyError):  # whoever asks for it is told
+            storage.get_all_trials(study._study_id, deepcopy=False)
+
+
+def _bind(server: Any, host: str, port: int) -> int:
+    try:
+        # First by hand: gRPC does not say what is wrong, and takes a number that is too large for another one.
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind((host, port))
+        bound: int = server.add_insecure_port(f"{_bracketed(host)}:{port}")
+    except (OSError, OverflowError, RuntimeError) as error:
+        raise UsageError(
+            f"{host}:{port} cannot be used: {getattr(error, 'strerror', None) or error}.",
+            "The proxy needs an address of this machine and a port that is free.",
+            f"Choose another: autotune serve --port {port + 1 if 0 < port < 65535 else 13000}",
+        ) from error
+    return bound
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

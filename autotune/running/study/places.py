@@ -1,0 +1,116 @@
+"""Where a study's records and files are: the one place that reads environment variables."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from autotune.disk import disk_full
+from autotune.errors import DataError, StorageError
+from autotune.running.storages import shown_url, sqlite_url
+from autotune.study_name import study_folder
+
+
+@dataclass(frozen=True)
+class Places:
+    """The storage, the folder for files, and the folder with data.
+
+    Attributes:
+        storage: The storage's URL.
+        run_dir: Where studies keep their files, absolute.
+        data_dir: Where datasets are looked for first, absolute; None for Keras's own cache.
+        is_run_dir_given: Whether the run dir was named, or the storage was found in it; False if only the storage was.
+    """
+
+    storage: str
+    run_dir: Path
+    data_dir: Path | None
+    is_run_dir_given: bool = True
+
+    def study_folder(self, name: str) -> Path:
+        """Return the folder of the study `name`, in the run dir itself.
+
+        Raises:
+            UsageError: If no study can have that name, or there is something else in its place.
+        """
+        return study_folder(self.run_dir, name)
+
+    def shown_storage(self) -> str:
+        """Return the storage's URL as it may be shown: without its password."""
+        return shown_url(self.storage)
+
+
+def find_places(
+    storage: str | None = None,
+    run_dir: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Places:
+    """Fill in what is not given: from `OPTUNA_STORAGE`, `AUTOTUNE_RUN_DIR`, `AUTOTUNE_DATA`, else the defaults.
+
+    Args:
+        storage: A storage's URL.
+        run_dir: The folder for files.
+        data_dir: The folder with data.
+        environment: Environment variables.
+
+    Raises:
+        DataError: If the data dir is named but not there.
+    """
+    url = storage or environment.get("OPTUNA_STORAGE") or None
+    named = run_dir or environment.get("AUTOTUNE_RUN_DIR")
+    folder = Path(named or "runs").absolute()
+    is_given = bool(named) or url is None  # a database that was found in a run dir belongs to it, wherever that is
+    url = url or sqlite_url(folder / "autotune.db")
+    data = data_dir or environment.get("AUTOTUNE_DATA") or None
+    if data is not None and not Path(data).is_dir():
+        raise DataError(
+            f"the data dir {data} is not a folder.",
+            "It holds datasets in their official layout, e.g. mnist.npz.",
+            "Correct --data-dir or AUTOTUNE_DATA, or leave it out to use Keras's own cache.",
+        )
+    return Places(url, folder, Path(data).absolute() if data else None, is_given)
+
+
+def records_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """Return where this user's records of study files are, in `XDG_STATE_HOME` or the home folder; None if neither is.
+
+    Args:
+        environment: Environment variables.
+    """
+    state = Path(environment.get("XDG_STATE_HOME") or "")
+    if not state.is_absolute():  # as the XDG base directory specification has it
+        home = Path(environment.get("HOME") or "")
+        if not home.is_absolute():
+            return None
+        state = home / ".local" / "state"
+    return state / "autotune" / "study_files"
+
+
+def ray_address(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return where the Ray cluster is that `RAY_ADDRESS` names; None if it names none."""
+    return environment.get("RAY_ADDRESS") or None
+
+
+def make_writable(folder: Path) -> None:
+    """Create `folder` and make sure that files can be written in it.
+
+    Raises:
+        DiskFullError: If its disk is full.
+        StorageError: If they cannot be written for another reason.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"0")
+    except OSError as error:
+        if full := disk_full(error, folder):
+            raise full from error
+        raise StorageError(
+            f"the run dir {folder} cannot be written: {error.strerror}.",
+            "It holds the database, checkpoints, logs and models of your studies.",
+            "Choose another with --run-dir or AUTOTUNE_RUN_DIR, or change its permissions.",
+        ) from error

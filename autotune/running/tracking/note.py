@@ -1,0 +1,140 @@
+"""The note of a study, which optuna-dashboard shows: its question, space and data, how to go on, and advice.
+
+It is written as `optuna_dashboard.save_note` writes it, whose import would cost each run a second. A note that a person
+has edited on the dashboard's page stays as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+
+from autotune.escaping import escaped, one_line
+from autotune.parsing import parsed_or_none
+from autotune.running.study import StudySettings, read_settings
+from autotune.search.history import describe
+
+_VERSION, _PART = "dashboard:note_ver", "dashboard:note_str:"  # the attributes in which optuna-dashboard has a note
+_OWN = "autotune:note"
+_PART_LENGTH = 2045
+_MOST_QUESTION, _MOST_RANGE, _MOST_ROWS = 1500, 120, 40
+
+
+@dataclass(frozen=True)
+class _Own:
+    """What was written here last: a digest of it, and the advice in it."""
+
+    digest: str
+    advice: list[str]
+
+
+def write_note(study: optuna.Study, advice: Sequence[str] | None = None) -> None:
+    """Write the note of a study, unless a person has edited it or it says the same already.
+
+    Args:
+        study: The study.
+        advice: What to do differently in the next search, a line each; None for what was given last.
+    """
+    attributes = study._storage.get_study_system_attrs(study._study_id)
+    own = parsed_or_none(_Own, attributes.get(_OWN)) or _Own(_digest(""), [])
+    before = _note(attributes)
+    if _digest(before) != own.digest:
+        return
+    advice = list(own.advice if advice is None else advice)
+    text = note_text(study, advice)
+    if text != before:
+        # First: a note that is not written to its end is ours to be written again.
+        _set(study, _OWN, asdict(_Own(_digest(text), advice)))
+        _write(study, text, attributes)
+
+
+def note_text(study: optuna.Study, advice: Sequence[str]) -> str:
+    """Return the note of a study, in Markdown.
+
+    Args:
+        study: The study.
+        advice: What to do differently in the next search, a line each.
+    """
+    settings = read_settings(study)
+    parts = [_question(settings), _space(study), _data(settings), _commands(study.study_name, settings)]
+    parts += ["**Advice**\n\n" + "\n".join(f"- {_plain(line)}" for line in advice)] if advice else []
+    return escaped("\n\n".join(part for part in parts if part))
+
+
+def _question(settings: StudySettings | None) -> str:
+    return _cut(settings.question, _MOST_QUESTION) if settings else ""
+
+
+def _space(study: optuna.Study) -> str:
+    """Return the hyperparameters and their ranges as a table; those of some trials only are marked."""
+    trials = [trial for trial in study.get_trials(deepcopy=False) if trial.params and trial.state.is_finished()]
+    found: dict[str, BaseDistribution] = {}
+    for trial in trials:
+        found |= trial.distributions
+    if not found:
+        return ""
+    rows = [
+        f"| {_plain(name)} | {_plain(_cut(describe(distribution), _MOST_RANGE))} | "
+        f"{'' if all(name in trial.params for trial in trials) else 'of some trials'} |"
+        for name, distribution in list(found.items())[:_MOST_ROWS]
+    ]
+    more = [f"| ... | {len(found) - _MOST_ROWS} more | |"] if len(found) > _MOST_ROWS else []
+    return "\n".join(["| hyperparameter | range | |", "| --- | --- | --- |", *rows, *more])
+
+
+def _data(settings: StudySettings | None) -> str:
+    return f"**Data** {_plain(settings.data)}" if settings and settings.data else ""
+
+
+def _commands(name: str, settings: StudySettings | None) -> str:
+    if settings is not None and settings.part_of is not None:
+        again = f"These trials train configurations of {_code(settings.part_of)} again."
+        return f"{again} Go on: {_code(f'autotune finalize {shlex.quote(settings.part_of)}')}"
+    commands = {"Go on": "resume", "How far it is": "status", "The best": "best", "Confirm and test": "finalize"}
+    return "\n".join(
+        f"- {what}: {_code(f'autotune {command} {shlex.quote(name)}')}" for what, command in commands.items()
+    )
+
+
+def _note(attributes: Mapping[str, Any]) -> str:
+    n_parts = sum(key.startswith(_PART) for key in attributes)
+    return "".join(str(attributes.get(f"{_PART}{number}", "")) for number in range(n_parts))
+
+
+def _write(study: optuna.Study, text: str, before: Mapping[str, Any]) -> None:
+    parts = [text[start : start + _PART_LENGTH] for start in range(0, len(text), _PART_LENGTH)]
+    parts += [""] * (sum(key.startswith(_PART) for key in before) - len(parts))  # nothing is left of a longer one
+    _set(study, _VERSION, (parsed_or_none(int, before.get(_VERSION)) or 0) + 1)
+    for number, part in enumerate(parts):
+        _set(study, f"{_PART}{number}", part)
+
+
+def _set(study: optuna.Study, key: str, value: Any) -> None:
+    study._storage.set_study_system_attr(study._study_id, key, value)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 4] + " ..."
+
+
+def _plain(text: str) -> str:
+    """Return a text as one line that is nothing else in Markdown: no tag, no formula, no end of a cell."""
+    return re.sub(r"[\\`*\[\]<|$~&]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", one_line(text))
+
+
+def _code(text: str) -> str:
+    """Return a text as code in one line."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    room = " " if "`" in text else ""
+    return f"{fence}{room}{one_line(text)}{room}{fence}"

@@ -1,0 +1,125 @@
+"""What `build` and `fit` ask for, given values: those of stored trials, and those that the study file gives itself."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+
+from autotune.data import Dataset
+from autotune.errors import SearchSpaceError
+from autotune.failures import summary_of
+from autotune.running.trial.given import BASELINE, configurations, outside
+from autotune.running.trial.piped_trial import PipedTrial, Replay
+from autotune.search.history import describe, differences, n_values, value_at
+from autotune.study import StudySpec
+
+_MOST_BRANCHES = 24  # how often a network is built to find a name that only other values lead to
+_FEW_VALUES = 8  # of a hyperparameter that decides what else there is
+
+Distributions = dict[str, BaseDistribution]
+
+
+@dataclass(frozen=True)
+class PastTrial:
+    """What a stored trial was asked, to see whether the study file still asks the same."""
+
+    number: int
+    params: dict[str, Any]
+    distributions: Distributions
+    is_finished: bool
+
+
+Replayed = list[tuple[PastTrial, Distributions]]
+
+
+def replayed(spec: StudySpec, data: Dataset, past: list[PastTrial]) -> Replayed:
+    """Ask the study file anew for each stored trial, and say what it asks for now.
+
+    One that cannot be built is left out: it has failed as a trial, too.
+    """
+    asked = [(trial, *_asked(spec, data, trial.params, trial.number)) for trial in past]
+    return [(trial, distributions) for trial, distributions, problem in asked if problem is None]
+
+
+def space_changes(replayed: Replayed) -> list[str]:
+    """Say how the search space differs from that of the finished trials, a line for each parameter."""
+    for trial, now in replayed:
+        if trial.is_finished and (changes := differences(trial.distributions, now)):
+            return changes
+    return []
+
+
+def choice_changes(replayed: Replayed) -> list[str]:
+    """Say how the choices of categorical parameters differ from those of any stored trial."""
+    for trial, now in replayed:
+        common = trial.distributions.keys() & now.keys()
+        before = {
+            n: trial.distributions[n] for n in common if isinstance(trial.distributions[n], CategoricalDistribution)
+        }
+        if changes := differences(before, {name: now[name] for name in before}):
+            return changes
+    return []
+
+
+def given_problems(spec: StudySpec, data: Dataset) -> list[str]:
+    """Say what is wrong with the configurations that the study file gives itself."""
+    problems = []
+    for label, params in configurations(spec.baseline, spec.enqueue).items():
+        asked, error = _asked(spec, data, params)
+        found = outside(params, asked)
+        if error is None:
+            is_whole = label == BASELINE
+            missing = [name for name in asked if name not in params]
+            unknown = _unknown(spec, data, params, asked) if missing and not is_whole else params.keys() - asked.keys()
+            found += [f"{name} is missing: {describe(asked[name])}" for name in missing if is_whole]
+            found += [f"{name} is not asked for; there is {', '.join(asked) or 'nothing'}" for name in sorted(unknown)]
+        elif not found:
+            found = [f"it cannot be built: {summary_of(error)}"]
+        problems += [f"{label}: {problem}" for problem in found]
+    return problems
+
+
+def _asked(
+    spec: StudySpec, data: Dataset, params: Mapping[str, Any], number: int = 0
+) -> tuple[Distributions, Exception | None]:
+    """Return what the study file asks for, given those values, and what it stopped with."""
+    replay = Replay(dict(params), number)
+    piped: Any = PipedTrial(replay)
+    try:
+        if spec.build is not None:
+            spec.build(piped, data)
+        if spec.fit is not None:
+            spec.fit(piped)
+    except SearchSpaceError:
+        raise
+    except Exception as error:
+        return replay.distributions, error
+    return replay.distributions, None
+
+
+def _unknown(spec: StudySpec, data: Dataset, params: Mapping[str, Any], asked: Distributions) -> set[str]:
+    """Return the given names that are asked for on no branch: not with other values of what is still suggested."""
+    unknown = params.keys() - asked.keys()
+    waiting = deque(_branches({}, params, asked))
+    for _ in range(_MOST_BRANCHES):
+        if not unknown or not waiting:
+            break
+        values = waiting.popleft()
+        now, _ = _asked(spec, data, {**params, **values})
+        unknown = unknown - now.keys()
+        waiting.extend(_branches(values, params, {n: d for n, d in now.items() if n not in asked}))
+        asked = {**now, **asked}
+    return unknown
+
+
+def _branches(values: Mapping[str, Any], params: Mapping[str, Any], asked: Distributions) -> Iterator[dict[str, Any]]:
+    """Give the values with one more of what is suggested: any but the first, which a replay answers by itself."""
+    for name, distribution in asked.items():
+        n = n_values(distribution)
+        if name not in params and name not in values and n is not None and n <= _FEW_VALUES:
+            for position in range(1, n):
+                yield {**values, name: value_at(distribution, position)}

@@ -1,0 +1,198 @@
+"""A Gaussian process over learning curves: fitted, conditioned on points, extended by more of them.
+
+Symbols as in `curve_kernel` and `curve_scale`; targets are standardized values u, shape (n,).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autotune.search.curves.kernel import N_SHARED, Array, Gradients, Kernel, Points
+from autotune.search.curves.scale import Scale
+
+# Where the hyperparameters are searched: logarithms of normal distributions (mean, standard deviation), for distances
+# in the unit cube and targets of about unit size. The search is for the maximum a posteriori: with few points
+# likelihood alone finds length scales of zero. The means are about what was found, with wide priors, on 60 random
+# configurations of each of LCBench's development tasks (docs/search.md); the deviations are at least those found there.
+_PRIOR_LENGTH = (np.log(0.9), 1.0)
+_PRIOR_SHARED = np.array(
+    [
+        (np.log(0.1), 1.0),  # a: the configuration
+        (np.log(0.8), 0.8),  # b: its curve
+        (np.log(0.01), 1.5),  # e: the trial's own
+        (np.log(0.3), 1.3),  # g: all curves together
+        (np.log(0.62), 0.3),  # length scale of log-epochs
+        (np.log(2e-3), 1.8),  # noise
+    ]
+)
+_PRIOR_HEADROOM = (np.log(0.3), 1.2)
+_HEADROOMS = (np.log(0.02), np.log(10.0))  # bounds; beyond them a scale is hardly another one
+_STEP = 1e-4  # of the logarithm of the headroom, for its derivative
+_N_ITERATIONS = 30
+
+
+@dataclass(frozen=True)
+class CurveModel:
+    """A Gaussian process that has seen some points.
+
+    Attributes:
+        kernel: Its covariance.
+        points: The n points seen.
+        factor: Lower Cholesky factor of their covariance, shape (n, n).
+        weights: Covariance⁻¹ u, shape (n,).
+        targets: u, shape (n,).
+    """
+
+    kernel: Kernel
+    points: Points
+    factor: Array
+    weights: Array
+    targets: Array
+
+    def predict(self, points: Points) -> tuple[Array, Array]:
+        """Return mean and standard deviation of what is to be expected, noise of a report aside, shapes (m,)."""
+        from scipy.linalg import solve_triangular
+
+        across = self.kernel.between(points, self.points)
+        inner = solve_triangular(self.factor, across.T, lower=True, check_finite=False)
+        variance = self.kernel.variance - (inner**2).sum(axis=0)
+        return across @ self.weights, np.sqrt(np.maximum(variance, 1e-10))
+
+    def predict_together(self, points: Points) -> tuple[Array, Array]:
+        """Return mean, shape (m,), and covariance, shape (m, m), of points, noise of a report aside."""
+        from scipy.linalg import solve_triangular
+
+        across = self.kernel.between(points, self.points)
+        inner = solve_triangular(self.factor, across.T, lower=True, check_finite=False)
+        covariance = self.kernel.between(points, points) - inner.T @ inner
+        covariance[np.diag_indices(len(points))] = np.maximum(np.diag(covariance), 1e-10)
+        return across @ self.weights, covariance
+
+    def extended(self, points: Points, targets: Array) -> CurveModel:
+        """Return the process after it has seen k more points: in O(k n²), where beginning anew takes O(n³)."""
+        from scipy.linalg import cho_solve, cholesky, solve_triangular
+
+        n, k = len(self.points), len(points)
+        if k == 0:
+            return self
+        inner = solve_triangular(self.factor, self.kernel.between(self.points, points), lower=True, check_finite=False)
+        own = self.kernel.between(points, points)
+        own[np.diag_indices(k)] += self.kernel.noise
+        factor = np.zeros((n + k, n + k))
+        factor[:n, :n] = self.factor
+        factor[n:, :n] = inner.T
+        factor[n:, n:] = cholesky(own - inner.T @ inner, lower=True, check_finite=False)
+        all_targets = np.concatenate([self.targets, targets])
+        weights = cho_solve((factor, True), all_targets, check_finite=False)
+        return CurveModel(self.kernel, _joined(self.points, points), factor, weights, all_targets)
+
+
+def condition(kernel: Kernel, points: Points, targets: Array) -> CurveModel:
+    """Return the Gaussian process with this covariance that has seen the points.
+
+    Args:
+        kernel: The covariance.
+        points: n points.
+        targets: u, shape (n,).
+    """
+    from scipy.linalg import cho_solve, cholesky
+
+    covariance = kernel.between(points, points)
+    covariance[np.diag_indices(len(points))] += kernel.noise
+    factor = cholesky(covariance, lower=True, check_finite=False)
+    return CurveModel(kernel, points, factor, cho_solve((factor, True), targets, check_finite=False), targets)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What has been fitted to a study.
+
+    Attributes:
+        kernel: The covariance.
+        headroom: δ of the scale.
+    """
+
+    kernel: Kernel
+    headroom: float
+
+
+def fit(points: Points, values: Array, scale: Scale, parameter_of: NDArray[np.intp]) -> Fit:
+    """Return the hyperparameters that are most probable given the points, from one fixed start.
+
+    Args:
+        points: n points; it takes O(n³) some thirty times.
+        values: Their values, shape (n,), finite, larger is better.
+        scale: How to standardize them, but for its headroom.
+        parameter_of: The parameter of each column, shape (p,).
+    """
+    from scipy.optimize import minimize
+
+    prior = np.vstack([_prior(parameter_of), _PRIOR_HEADROOM])
+    bounds = [(mean - 4.0 * deviation, mean + 4.0 * deviation) for mean, deviation in prior[:-1]]
+    gradients = Gradients(points, parameter_of)
+    found = minimize(
+        lambda theta: loss(theta, gradients, values, scale, prior),
+        prior[:, 0],
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[*bounds, _HEADROOMS],
+        options={"maxiter": _N_ITERATIONS},
+    )
+    return Fit(Kernel(np.asarray(found.x[:-1]), parameter_of), float(np.exp(found.x[-1])))
+
+
+def loss(theta: Array, gradients: Gradients, values: Array, scale: Scale, prior: Array) -> tuple[float, Array]:
+    """Return the negative logarithm of the posterior density, up to a constant, and its gradient, shape (d + 7,).
+
+    References: Rasmussen and Williams 2006, equations 2.30 and 5.9; Snelson, Rasmussen and Ghahramani 2003, equation 6.
+
+    Args:
+        theta: θ of the covariance, and the logarithm of the headroom, shape (d + 7,).
+        gradients: The covariance of the n points.
+        values: Their values, shape (n,).
+        scale: How to standardize them, but for its headroom.
+        prior: Means and standard deviations, shape (d + 7, 2).
+    """
+    from scipy.linalg import LinAlgError, cho_solve, cholesky
+
+    covariance = gradients.covariance(theta[:-1])
+    try:
+        factor = cholesky(covariance, lower=True, check_finite=False)
+    except LinAlgError:  # hardly ever, at the edge of the bounds; the line search takes a shorter step
+        return 1e10, np.zeros_like(theta)
+    targets, stretch = _bent(scale, theta[-1], values)
+    inverse = cho_solve((factor, True), np.eye(len(targets)), check_finite=False)
+    weights = inverse @ targets
+    away = (theta - prior[:, 0]) / prior[:, 1]
+    value = 0.5 * targets @ weights + np.log(np.diag(factor)).sum() - stretch + 0.5 * away @ away
+    slope = gradients.slope(theta[:-1], 0.5 * (inverse - np.outer(weights, weights)))
+    (more, more_stretch), (less, less_stretch) = (_bent(scale, theta[-1] + by, values) for by in (_STEP, -_STEP))
+    of_headroom = (weights @ (more - less) - (more_stretch - less_stretch)) / (2.0 * _STEP)
+    return float(value), np.append(slope, of_headroom) + away / prior[:, 1]
+
+
+def _bent(scale: Scale, log_headroom: float, values: Array) -> tuple[Array, float]:
+    """Return values standardized with a headroom, and the logarithm of the scale's Jacobian there, up to a constant."""
+    scale = dataclasses.replace(scale, headroom=float(np.exp(log_headroom)))
+    return scale.standardized(values), float(scale.log_slopes(values).sum())
+
+
+def _prior(parameter_of: NDArray[np.intp]) -> Array:
+    """Return means and standard deviations of the hyperparameters, shape (d + 6, 2)."""
+    d = int(parameter_of.max()) + 1
+    prior = np.empty((d + N_SHARED, 2))
+    prior[:d] = _PRIOR_LENGTH
+    prior[d:] = _PRIOR_SHARED
+    return prior
+
+
+def _joined(one: Points, other: Points) -> Points:
+    return Points(
+        np.concatenate([one.columns, other.columns]),
+        np.concatenate([one.trials, other.trials]),
+        np.concatenate([one.times, other.times]),
+    )

@@ -1,0 +1,103 @@
+"""Optuna's percentile pruners, without a look at every trial of the study after each report."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+
+import optuna
+from optuna.pruners import BasePruner, PercentilePruner
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.search.history import FinishedTrials, all_trials
+
+
+class QuickPercentilePruner(BasePruner):
+    """A pruner that says what a `PercentilePruner` or a `MedianPruner` says.
+
+    Args:
+        pruner: That one.
+    """
+
+    def __init__(self, pruner: PercentilePruner) -> None:
+        self._pruner = pruner
+        self._peers = FinishedTrials(_Peers)
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        step = trial.last_step
+        if step is None or not self._is_due(trial, step):
+            return False
+        with self._peers.look(all_trials(study)) as (peers, _):
+            if peers.n_complete < max(1, self._pruner._n_startup_trials):
+                return False
+            reports = peers.reports.get(step)
+            bound = self._bound(reports, study.direction) if reports is not None else math.nan
+        reported = [value for value in trial.intermediate_values.values() if not math.isnan(value)]
+        if not reported:
+            return True
+        if study.direction == StudyDirection.MAXIMIZE:
+            return max(reported) < bound
+        return min(reported) > bound
+
+    def _is_due(self, trial: FrozenTrial, step: int) -> bool:
+        """Say whether a trial is to be judged at its last step: once in each interval after the warm-up."""
+        warm_up, interval = self._pruner._n_warmup_steps, self._pruner._interval_steps
+        if step < warm_up:
+            return False
+        began = (step - warm_up) // interval * interval + warm_up
+        return max((other for other in trial.intermediate_values if other != step), default=-1) < began
+
+    def _bound(self, reports: _Reports, direction: StudyDirection) -> float:
+        """Return what a trial must reach; NaN if there are too few to say."""
+        if reports.n < self._pruner._n_min_trials:
+            return math.nan
+        percentile = self._pruner._percentile
+        return reports.percentile(100 - percentile if direction == StudyDirection.MAXIMIZE else percentile)
+
+
+class _Peers:
+    """What complete trials have reported, by step."""
+
+    def __init__(self) -> None:
+        self.n_complete = 0
+        self.reports: defaultdict[int, _Reports] = defaultdict(_Reports)
+
+    def learn(self, trial: FrozenTrial) -> None:
+        if trial.state != TrialState.COMPLETE:
+            return
+        self.n_complete += 1
+        for step, value in trial.intermediate_values.items():
+            self.reports[step].add(value)
+
+
+class _Reports:
+    """What was reported at one step.
+
+    Attributes:
+        n: How many reports there are, NaN among them.
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self._new: list[float] = []
+        self._ordered: list[float] = []
+
+    def add(self, value: float) -> None:
+        self.n += 1
+        if not math.isnan(value):
+            self._new.append(value)
+
+    def percentile(self, percent: float) -> float:
+        """Return what `numpy.nanpercentile` returns of all reports, bit for bit; NaN if there is none."""
+        self._ordered += self._new
+        self._new.clear()
+        self._ordered.sort()  # which is quick where all but a few are in order
+        if not self._ordered:
+            return math.nan
+        last = len(self._ordered) - 1
+        at = last * (percent / 100)
+        before = math.floor(at)
+        low, high = self._ordered[before], self._ordered[min(before + 1, last)]
+        part = at - before
+        return low + (high - low) * part if part < 0.5 else high - (high - low) * (1 - part)

@@ -1,0 +1,280 @@
+"""Samplers whose suggestions depend on the stored trials and the study's seed, and on nothing else.
+
+What is covered: a search that is stopped anywhere, even between two parameters of one trial, suggests after it goes
+on what it would have suggested without the stop. What has been tried is not suggested again while anything is left.
+What is not covered: several slots finish trials in an order of their own, so that with more than one slot the
+stored trials differ from run to run, and with them the suggestions. Two slots that begin a trial at the same moment may
+be suggested the same; the run sees to it that one of them waits for the other.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BruteForceSampler, GridSampler, PartialFixedSampler, QMCSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from autotune.search.curves import CurveSampler
+from autotune.search.history import (
+    FinishedTrials,
+    Tried,
+    all_trials,
+    all_tried,
+    below,
+    countable,
+    countable_trial,
+    draw_untried,
+    is_exhausted,
+    n_untried,
+    n_values,
+    value_at,
+)
+from autotune.search.samplers.feasibility import Feasibility, never
+from autotune.search.samplers.infeasible import show_to_sampler
+from autotune.search.samplers.thinning import Thinned, with_trials
+from autotune.seeds import derive_seed
+
+_ATTEMPTS = 10  # at a set of values that has not been tried
+_LIKELY_TO_FAIL = 0.2  # from which chance to run out of memory or time on a proposal is turned down
+_ATTEMPTS_AT_ONE = 4  # at the value of one parameter; what is left to try is known then, and drawn from
+
+
+def tpe(seed: int) -> optuna.samplers.TPESampler:
+    """Return Optuna's TPE with everything said that its versions decide differently."""
+    return optuna.samplers.TPESampler(
+        seed=seed,
+        multivariate=True,
+        group=True,  # conditional parameters are modelled in the groups they occur in
+        constant_liar=True,  # slots that run at the same time stay away from each other
+        n_startup_trials=10,
+    )
+
+
+@dataclass(frozen=True)
+class _Past:
+    """What is known before a suggestion.
+
+    Attributes:
+        study: The study as the inner sampler is shown it, with the trials that it can learn from.
+        space: The same, as it is shown to it to find out what the search space is.
+        tried: The trials whose configurations are not to be suggested again.
+        given: The values that the trial was enqueued with. They come before what is suggested.
+        chance_of_failure: How likely a configuration is to run out of memory or time.
+    """
+
+    study: optuna.Study
+    space: optuna.Study
+    tried: list[FrozenTrial]
+    given: dict[str, Any]
+    chance_of_failure: Callable[[Mapping[str, Any]], float] = never
+
+
+class _Learned:
+    """What is known of finished trials."""
+
+    def __init__(self) -> None:
+        self.tried = Tried()
+        self.thinned = Thinned()
+        self.feasibility = Feasibility()
+
+    def learn(self, trial: FrozenTrial) -> None:
+        self.tried.learn(trial)
+        self.thinned.learn(trial)
+        self.feasibility.learn(trial)
+
+
+class SeededSampler(optuna.samplers.BaseSampler):
+    """Ask a fresh sampler, seeded by (study seed, trial, parameter), for every suggestion.
+
+    A sampler that lives as long as the process would replay its first random points after a restart, and would give
+    the second half of an interrupted trial's parameters other random numbers than the uninterrupted trial has.
+
+    A sampler that proposes what has been tried, is just being tried, or is likely to run out of memory or time as
+    others have, is asked again with another seed. If it insists on what has been tried, one of the values that are left
+    is drawn; of what is likely to fail, the least likely is taken.
+
+    Args:
+        factory: A function from a seed to a sampler.
+        seed: The study's seed.
+    """
+
+    def __init__(self, factory: Callable[[int], optuna.samplers.BaseSampler], seed: int) -> None:
+        self._factory = factory
+        self._seed = seed
+        self._thins = factory is tpe
+        self._learned = FinishedTrials(_Learned)
+        self._kind = self._plan()  # to see what kind of sampler it is; suggests nothing
+        self._has_stopped = False
+        self._relative: dict[int, dict[str, Any]] = {}  # what has been proposed to a trial before any other suggestion
+
+    def is_done(self, study: optuna.Study) -> bool:
+        """Say whether every configuration has been tried, so that a new trial could only repeat one."""
+        if isinstance(self._kind, GridSampler):
+            return self._kind.is_exhausted(study)
+        if self._has_stopped:
+            return True
+        trials = all_trials(study)
+        if isinstance(self._kind, BruteForceSampler):  # tries nothing twice, for whatever reason it has failed
+            return is_exhausted([t for t in trials if t.state.is_finished()])
+        with self._learned.look(trials) as (learned, _):
+            return not learned.tried.is_endless([]) and is_exhausted(learned.tried.trials)
+
+    def room(self, study: optuna.Study) -> float:
+        """Return how many more trials may start now without one having to repeat what another does.
+
+        Trials that run and have not been asked for all their parameters yet take one place each.
+        """
+        if self.is_done(study):
+            return 0
+        with self._learned.look(all_trials(study)) as (learned, unfinished):
+            taken = learned.tried.being_tried(unfinished)
+            if learned.tried.is_endless(taken):
+                return math.inf
+            known = {t.number for t in taken}
+            n_unknown = sum(t.state == TrialState.RUNNING and t.number not in known for t in unfinished)
+            return n_untried(learned.tried.trials + taken) - n_unknown
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        sampler = self._fresh(trial, "space")
+        return sampler.infer_relative_search_space(self._past(study, trial).space, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        params = self._propose(study, trial, search_space)
+        self._relative[trial.number] = params
+        return params
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        use = f"parameter {param_name}"
+        if isinstance(self._kind, BruteForceSampler):
+            return self._by_brute_force(study, trial, param_name, param_distribution)
+        past = self._past(study, trial)
+        known = {**self._relative.get(trial.number, {}), **past.given, **trial.params}
+        nearby = below(past.tried, known)
+        proposals = []
+        for attempt in range(_ATTEMPTS_AT_ONE):
+            sampler = self._fresh(trial, use, attempt)
+            value = sampler.sample_independent(past.study, trial, param_name, param_distribution)
+            if n_values(param_distribution) is None or not all_tried(nearby, {**known, param_name: value}):
+                return value
+            proposals.append(value)
+        if isinstance(sampler, PartialFixedSampler):
+            return proposals[0]  # it may be one of the fixed parameters
+        rng = random.Random(derive_seed(self._seed, "trial", trial.number, use, "untried"))
+        drawn = draw_untried(nearby, known, param_name, param_distribution, rng)
+        return proposals[0] if drawn is None else value_at(param_distribution, drawn)
+
+    def _by_brute_force(
+        self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> Any:
+        """Return what the sampler proposes that tries everything, and counts values by their hash."""
+        sampler, of_shown = self._fresh(trial, f"parameter {name}"), countable(distribution)
+        value = sampler.sample_independent(_countable(study), countable_trial(trial), name, of_shown)
+        return distribution.to_external_repr(of_shown.to_internal_repr(value))
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self._fresh(trial, "before").before_trial(study, trial)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        if isinstance(self._kind, BruteForceSampler):
+            study, trial = _countable(study), countable_trial(trial)
+        try:
+            self._fresh(trial, "after").after_trial(study, trial, state, values)
+        except RuntimeError as error:
+            # Samplers that have searched everything stop the study, which Optuna refuses outside `study.optimize`.
+            if "Study.stop" not in str(error):
+                raise
+            self._has_stopped = True
+        finally:
+            self._relative.pop(trial.number, None)
+
+    def _propose(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        past = self._past(study, trial)
+        turned_down: list[tuple[float, int]] = []
+        for attempt in range(_ATTEMPTS):
+            params = self._proposal(past, trial, search_space, attempt)
+            # The values that the trial has already do not matter: it may have been interrupted, and is to get the
+            # others that it would have got.
+            whole = {**params, **past.given}
+            if not params:
+                return params
+            if all_tried(past.tried, whole):
+                continue
+            chance = past.chance_of_failure(whole)
+            if chance <= _LIKELY_TO_FAIL:
+                return params
+            turned_down.append((chance, attempt))
+        if turned_down:
+            return self._proposal(past, trial, search_space, min(turned_down)[1])  # again: TPE notes its last one
+        return {}  # the parameters are suggested one by one
+
+    def _proposal(
+        self, past: _Past, trial: FrozenTrial, search_space: dict[str, BaseDistribution], attempt: int
+    ) -> dict[str, Any]:
+        sampler = self._fresh(trial, "relative", attempt)
+        # Some samplers (TPE with groups) find in the first call what they need in the second.
+        sampler.infer_relative_search_space(past.space, trial)
+        return sampler.sample_relative(past.study, trial, search_space)
+
+    def _plan(self) -> optuna.samplers.BaseSampler:
+        return self._factory(derive_seed(self._seed, "plan"))
+
+    def _fresh(self, trial: FrozenTrial, use: str, attempt: int = 0) -> optuna.samplers.BaseSampler:
+        again = ("attempt", attempt) if attempt else ()
+        sampler = self._factory(derive_seed(self._seed, "trial", trial.number, use, *again))
+        if isinstance(sampler, GridSampler) or (isinstance(sampler, QMCSampler) and use == "relative"):
+            # One plan of points for the whole study, and the seed decides their order.
+            return self._plan()
+        if isinstance(sampler, CurveSampler) and use == "relative" and not attempt:
+            return self._plan()  # it begins with such a plan too, and derives its chance from the trial by itself
+        return sampler
+
+    def _past(self, study: optuna.Study, trial: FrozenTrial) -> _Past:
+        """Return what is known before a suggestion to `trial`."""
+        if isinstance(self._kind, (GridSampler, BruteForceSampler)):
+            return _Past(study, study, [], {})  # these keep their own books
+        trials = all_trials(study)  # not `study.get_trials`: under Hyperband `study` is only one bracket
+        with self._learned.look(trials) as (learned, unfinished):
+            others = [t for t in unfinished if t.number != trial.number]
+            taken = learned.tried.being_tried(others)
+            avoided = [] if learned.tried.is_endless(taken) else learned.tried.trials + taken
+            shown = space = study
+            is_bracket = type(study) is not optuna.Study  # of Hyperband, within which trials are compared
+            if self._thins and not is_bracket and len(study.directions) == 1 and learned.thinned.is_needed():
+                shown, space = self._thinned(study, learned.thinned, unfinished)
+            elif not isinstance(self._kind, QMCSampler):  # the first trial that has not failed decides its space
+                shown = space = show_to_sampler(study, trials)
+            chance = learned.feasibility.fitted()
+        given = trials[trial.number].system_attrs.get("fixed_params", {}) if trial.number < len(trials) else {}
+        return _Past(shown, space, avoided, given, chance)
+
+    def _thinned(
+        self, study: optuna.Study, thinned: Thinned, unfinished: list[FrozenTrial]
+    ) -> tuple[optuna.Study, optuna.Study]:
+        running = [t for t in unfinished if t.state == TrialState.RUNNING]
+        shown, kinds = thinned.shown(study.direction) + running, thinned.kinds()
+        return (
+            show_to_sampler(with_trials(study, shown), shown),
+            show_to_sampler(with_trials(study, kinds), kinds),
+        )
+
+
+def _countable(study: optuna.Study) -> optuna.Study:
+    """Return a study whose trials are countable; itself, which its sampler may stop, if they all are."""
+    trials = all_trials(study)
+    shown = [countable_trial(trial) for trial in trials]
+    return with_trials(study, shown) if any(map(operator.is_not, shown, trials)) else study

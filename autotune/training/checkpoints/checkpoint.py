@@ -1,0 +1,188 @@
+"""Everything a trial needs to go on after an epoch as if nothing had happened, in one file.
+
+What is covered: all variables that change while a network trains, seed generators and any number of optimizers among
+them (Keras's own files leave those out); the plain state of callbacks; history; best epoch and its weights; the folds
+already finished.
+What is not covered: attributes of callbacks that are of no type that `values` knows.
+
+The file is a sha256 digest followed by an `.npz` archive. It is written beside its place and moved there, so that
+a process killed at any moment leaves the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autotune.training.checkpoints.values import Packing, Unpacking, pack, unpack
+
+_DIGEST_BYTES = 32
+
+
+class UnusableCheckpointError(Exception):
+    """What was read is no checkpoint of this trial; the text says why: "is damaged"."""
+
+
+@dataclass(frozen=True)
+class FoldScore:
+    """What training on one fold came to.
+
+    Attributes:
+        value: The monitored metric at `best_epoch`.
+        best_epoch: The epoch whose value and weights count, from 1.
+        history: Every metric Keras reported, a value for each epoch.
+        n_parameters: The number of weights of the fold's network: it may depend on the rows, as with a vocabulary.
+    """
+
+    value: float
+    best_epoch: int
+    history: dict[str, list[float]]
+    n_parameters: int
+
+
+@dataclass(frozen=True)
+class FoldHistory:
+    """How the training on one fold went, to its end or so far.
+
+    Attributes:
+        metrics: Every metric Keras reported, a value for each finished epoch.
+        best_epoch: The epoch that counts, from 1.
+    """
+
+    metrics: dict[str, list[float]]
+    best_epoch: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a trial after an epoch.
+
+    Attributes:
+        identity: What the trial is: parameters, seed, split. A checkpoint of something else is not used.
+        finished: The scores of the folds before the one in training.
+        history: Every metric of the fold in training, a value for each finished epoch.
+        best_epoch: The best finished epoch of this fold, from 1.
+        stopped: Whether a callback has ended the training of this fold.
+        callbacks: For each callback its attributes, as `state_of` gives them.
+        variables: What changes while the model trains, in the order of `training_variables`.
+        best_weights: The model's weights at `best_epoch`.
+        fit_seconds: The seconds in `Model.fit` so far, over all folds and processes.
+        process_seconds: The seconds in all, likewise.
+        callback_variables: What changes with the callbacks, in the order of `callback_variables`.
+    """
+
+    identity: str
+    finished: tuple[FoldScore, ...]
+    history: dict[str, list[float]]
+    best_epoch: int
+    stopped: bool
+    callbacks: list[dict[str, Any]]
+    variables: list[npt.NDArray[Any]]
+    best_weights: list[npt.NDArray[Any]]
+    fit_seconds: float = 0.0
+    process_seconds: float = 0.0
+    callback_variables: list[npt.NDArray[Any]] = field(default_factory=list)
+
+    @property
+    def epochs(self) -> int:
+        """Finished epochs of the fold in training."""
+        return max((len(values) for values in self.history.values()), default=0)
+
+    @property
+    def histories(self) -> list[FoldHistory]:
+        """How each fold went that was begun."""
+        finished = [FoldHistory(score.history, score.best_epoch) for score in self.finished]
+        return [*finished, FoldHistory(self.history, self.best_epoch)]
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How far the trial is: finished folds, and finished epochs of the fold in training."""
+        return len(self.finished), self.epochs
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write `checkpoint` to `path`, atomically.
+
+    Raises:
+        OSError: If the disk is full or the folder cannot be written.
+    """
+    packing = Packing()
+    fields = {name: pack(value, packing) for name, value in vars(checkpoint).items() if name != "finished"}
+    fields["finished"] = [pack(vars(score), packing) for score in checkpoint.finished]
+    buffer = io.BytesIO()
+    meta = np.frombuffer(json.dumps(fields).encode(), dtype=np.uint8)
+    np.savez(buffer, meta=meta, **{f"array_{i}": array for i, array in packing.arrays.values()})  # type: ignore[arg-type]  # reason: as NumPy has it
+    payload = buffer.getbuffer()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(hashlib.sha256(payload).digest())
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path, identity: str) -> Checkpoint | None:
+    """Read the checkpoint at `path`; None if there is none.
+
+    Raises:
+        UnusableCheckpointError: If it is no checkpoint of the trial `identity`.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    return read_checkpoint(content, identity)
+
+
+def stored_histories(path: Path) -> list[FoldHistory]:
+    """Return how the folds of the trial went whose checkpoint is at `path`.
+
+    Raises:
+        UnusableCheckpointError: If it cannot be read.
+        OSError: If it is not there.
+    """
+    return _checked(path.read_bytes()).histories
+
+
+def read_checkpoint(content: bytes, identity: str) -> Checkpoint:
+    """Make a checkpoint of what `save_checkpoint` wrote.
+
+    Raises:
+        UnusableCheckpointError: If its digest does not fit its content, or if it belongs to another trial.
+    """
+    checkpoint = _checked(content)
+    if checkpoint.identity != identity:
+        raise UnusableCheckpointError("is of another trial or another version of it")
+    return checkpoint
+
+
+def _checked(content: bytes) -> Checkpoint:
+    digest, payload = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    if hashlib.sha256(payload).digest() != digest:
+        raise UnusableCheckpointError("is damaged")
+    try:
+        return _read(payload)
+    except (TypeError, KeyError, ValueError, IndexError) as error:
+        raise UnusableCheckpointError("is from another version of this package") from error
+
+
+def _read(payload: bytes) -> Checkpoint:
+    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+        fields = json.loads(archive["meta"].tobytes())
+        unpacking = Unpacking(archive)
+        fields = {name: unpack(value, unpacking) for name, value in fields.items()}
+    finished = tuple(FoldScore(**score) for score in fields.pop("finished"))
+    return Checkpoint(finished=finished, **fields)

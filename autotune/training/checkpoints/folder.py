@@ -1,0 +1,88 @@
+"""Where a trial keeps its files."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from autotune.training.checkpoints.artifacts import Artifact
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """The folder of one trial: `RUN_DIR/NAME/trials/00012`.
+
+    Args:
+        path: The folder; it need not exist.
+        copy: Where the checkpoint is copied to, for other machines; None for nowhere.
+        events: The folder of its event files for TensorBoard; None for none.
+    """
+
+    path: Path
+    copy: Artifact | None = None
+    events: Path | None = None
+
+    @property
+    def log(self) -> Path:
+        """What the trial printed, and its traceback if it failed."""
+        return self.path / "log.txt"
+
+    @property
+    def model(self) -> Path:
+        """The trained model at its best epoch; kept for the best few trials only."""
+        return self.path / "model.keras"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state after the last finished epoch, while the trial may go on."""
+        return self.path / "checkpoint" / "state"
+
+    @property
+    def shown(self) -> Path:
+        """What a trial that has ended leaves to look at, a folder; gone when it is in the artifact store."""
+        return self.path / "shown"
+
+    @property
+    def result(self) -> Path:
+        """What a plain objective has returned, until that is in the storage."""
+        return self.path / "checkpoint" / "result"
+
+    def has_checkpoint(self) -> bool:
+        """Say whether there is a checkpoint here, or was one whose copy may still be there."""
+        return self.checkpoint.parent.is_dir()
+
+    def remove_checkpoint(self) -> bool:
+        """Delete the checkpoint of a trial that is finished, and its copy.
+
+        Returns:
+            False if the copy is out of reach; then `has_checkpoint` remembers that it is to be removed.
+        """
+        with contextlib.suppress(OSError):
+            self.checkpoint.unlink()
+        try:
+            if self.copy is not None:
+                self.copy.remove()
+        except Exception:  # whatever the store's client raises: the next run tries again
+            with contextlib.suppress(OSError):
+                self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            return False
+        shutil.rmtree(self.checkpoint.parent, ignore_errors=True)
+        return True
+
+
+def trial_folder(
+    study_folder: Path, number: int, artifacts: str | None = None, events: Path | None = None
+) -> TrialFolder:
+    """Return the folder of trial `number`.
+
+    Args:
+        study_folder: The study's folder, `RUN_DIR/NAME`.
+        number: The trial's number.
+        artifacts: The URL of the study's place in an artifact store; None for no such copies.
+        events: The folder of the study's event files; None for none.
+    """
+    name = f"{number:05d}"
+    copy = Artifact(artifacts, f"{name}.checkpoint") if artifacts else None
+    return TrialFolder(study_folder / "trials" / name, copy, events / name if events else None)

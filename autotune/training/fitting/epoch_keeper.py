@@ -1,0 +1,301 @@
+"""What happens between two epochs: seeds, history, best epoch, checkpoint, report, pruning.
+
+The order at the end of an epoch is: checkpoint, then report, then ask whether to prune. The checkpoint is copied then,
+and written while the next epoch is trained (see `saving`). A trial that is killed anywhere in between finds the epoch
+in its checkpoint, or trains it again; it reports it (again, which changes nothing) and asks again.
+
+What is covered: row order, Keras's seed generators (dropout, augmentation, any `keras.random` call that is given a
+generator that its layer holds), Python's and NumPy's global generators. What is not covered: `tf.random`, and
+`keras.random` without a seed, called directly in a model: their hidden counters are not restored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import optuna
+
+from autotune.errors import DivergedError, TrainingError
+from autotune.study import StudySpec
+from autotune.training.checkpoints import Checkpoint, UnusableCheckpointError
+from autotune.training.fitting.batches import Batches
+from autotune.training.fitting.measured import Measured
+from autotune.training.state import (
+    Marks,
+    callback_variables,
+    cannot_be_kept,
+    marks_of,
+    put_back,
+    state_of,
+    training_variables,
+)
+
+
+class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
+    """The last callback of `fit`: it sees what the others did to an epoch, and keeps it.
+
+    Args:
+        spec: The study.
+        trial: The trial to report to.
+        seed: From a place such as ("epoch", 3) to the seed of that place in this fold.
+        batches: The training rows.
+        callbacks: The study file's own callbacks, whose state is kept too.
+        save: What to do with the checkpoint of an epoch, and whether it holds all there is; nothing in it is changed
+            later.
+        tell: Told what the person should know.
+        reports: Whether epochs are reported and may be pruned (the first fold's are).
+        resume: The checkpoint to go on from.
+        measured: Knows with which weights an epoch was measured.
+        is_refit: Whether there are no validation rows.
+
+    Attributes:
+        problem: Why training was ended, to be raised after `fit`; None if it was not.
+    """
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        trial: optuna.Trial,
+        seed: Callable[..., int],
+        batches: Batches,
+        callbacks: list[keras.callbacks.Callback],
+        save: Callable[[Checkpoint, bool], None],
+        tell: Callable[[str], None],
+        reports: bool,
+        resume: Checkpoint | None,
+        measured: Measured,
+        is_refit: bool,
+    ) -> None:
+        super().__init__()
+        self._spec = spec
+        self._trial = trial
+        self._seed = seed
+        self._batches = batches
+        self._callbacks = callbacks
+        self._save = save
+        self._tell = tell
+        self._reports = reports
+        self._resume = resume
+        self._measured = measured
+        self._is_refit = is_refit
+        self._vectors: dict[str, int] = {}
+        self.history: dict[str, list[float]] = dict(resume.history) if resume else {}
+        self.best_epoch = resume.best_epoch if resume else 0
+        self.best_weights: list[npt.NDArray[Any]] = resume.best_weights if resume else []
+        self.problem: Exception | None = None
+        self._made_of: tuple[Any, ...] = ()
+        self._marks: Marks
+        self._is_whole = True
+        self._lost: list[str] = []
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if self._resume is not None:  # by now the other callbacks have made what they make at the beginning
+            restore(self.model, self._callbacks, self._resume, self._batches)
+        self._made_of, self._marks = made_of(self.model), marks_of(self.model, self._callbacks)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        # TensorFlow's own seed is set once, before the model is built: setting it again clears its kernel caches, and
+        # the next epoch takes twice as long. Keras's seed generators are in the checkpoint.
+        random.seed(self._seed("epoch", epoch))
+        np.random.seed(self._seed("epoch", epoch))
+        self._batches.start_epoch(epoch)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        for name, value in (logs or {}).items():
+            if np.size(value) == 1:
+                self.history.setdefault(name, []).append(float(np.reshape(value, ())))
+            else:
+                self._vectors[name] = np.size(value)
+        variables = training_variables(self.model)
+        values = [value_of(variable) for variable in variables]
+        held = [value_of(one) for one in callback_variables(self._callbacks, self.model, variables)]
+        self._keep_best(epoch + 1, {id(variable): value for variable, value in zip(variables, values, strict=True)})
+        self._note_changes(epoch + 1)
+        self._save(self._checkpoint(values, held), self._is_whole and not self._lost)
+        self.judge(epoch + 1)
+        if self.problem is not None:
+            self.model.stop_training = True
+        elif epoch == 0 and self._reports and not self._is_refit:
+            self._tell_who_measures()
+
+    def judge(self, epoch: int) -> None:
+        """Report `epoch` (from 1) and find out whether training is to end with it."""
+        if self.problem is not None:
+            return
+        values = self.history.get(self.monitor)
+        if values is None:
+            self.problem = self._unknown_monitor()
+        elif bad := _not_finite(self.history, self.monitor, epoch):
+            self.problem = _diverged(bad, epoch)
+        elif self._reports:
+            self._trial.report(values[epoch - 1], epoch)
+            if self._trial.should_prune():
+                self.problem = optuna.TrialPruned(f"pruned after epoch {epoch}")
+
+    @property
+    def monitor(self) -> str:
+        """The metric that counts; in a refit the loss, where a callback had made it of metrics of validation rows."""
+        monitor = str(self._spec.monitor)
+        if self._is_refit and monitor not in self.history:
+            return "loss" if "loss" in self.history else next(iter(self.history), monitor)
+        return monitor
+
+    def _tell_who_measures(self) -> None:
+        """Say, once a study, what no evaluation of the model gives: on test rows nobody calls callbacks."""
+        names = self._measured.names
+        if self._trial.number == 0 and self.monitor not in names:
+            of_model = sorted(name for name in self.history if name in names and not name.startswith("val_"))
+            self._tell(
+                f"{self.monitor} is made by a callback: candidates are confirmed by it, and on the test rows, where "
+                f"nobody calls callbacks, what the model is compiled with is measured: {', '.join(of_model)}"
+            )
+
+    def _unknown_monitor(self) -> TrainingError:
+        name, number = self._spec.monitor, self._trial.number
+        if size := self._vectors.get(str(name)):
+            return TrainingError(
+                f"the metric {name!r} of trial {number} is {size} numbers, one for each class.",
+                "What is monitored is one number.",
+                'Give the metric an average, e.g. keras.metrics.F1Score(average="macro"), "weighted" or "micro".',
+            )
+        return TrainingError(
+            f"the metric {name!r} was not reported after epoch 1 of trial {number}.",
+            f"Keras reported: {', '.join(sorted(self.history))}.",
+            "Set `monitor` in the study file to one of these.",
+        )
+
+    def _note_changes(self, epoch: int) -> None:
+        was_whole, self._is_whole = self._is_whole, made_of(self.model) == self._made_of
+        if was_whole and not self._is_whole:
+            self._tell(
+                f"until epoch {epoch} a callback has changed the optimizer, the training function or what is frozen, "
+                "which no checkpoint holds: if it is interrupted from now on, it trains again from that epoch"
+            )
+        if self._lost or not self._is_whole:
+            return
+        self._lost = marks_of(self.model, self._callbacks).changed_since(self._marks)
+        if self._lost and epoch == 1:
+            self.problem = cannot_be_kept(self._lost, f"changed in epoch 1 of trial {self._trial.number}")
+        elif self._lost:
+            self._tell(
+                f"until epoch {epoch} {', '.join(self._lost)} changed, which no checkpoint holds: if it is interrupted "
+                "from now on, it trains again from that epoch"
+            )
+
+    def _keep_best(self, epoch: int, state: Mapping[int, npt.NDArray[Any]]) -> None:
+        values = self.history.get(self.monitor, [math.nan])
+        if self._spec.epoch_policy == "last" or not self.best_epoch:
+            better = True
+        elif self._spec.direction == "maximize":
+            better = values[-1] > values[self.best_epoch - 1]
+        else:
+            better = values[-1] < values[self.best_epoch - 1]
+        if better:
+            self.best_epoch = epoch
+            self.best_weights = self._weights(state)
+
+    def _weights(self, state: Mapping[int, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Return the weights that the epoch was measured with: those of `state`, unless a callback has changed some."""
+        now = [state[id(weight)] for weight in self.model.weights]
+        then = self._measured.weights
+        if then is None:
+            return now
+        return [new if np.array_equal(new, old) else old for new, old in zip(now, then, strict=True)]
+
+    def _checkpoint(self, variables: list[npt.NDArray[Any]], held: list[npt.NDArray[Any]]) -> Checkpoint:
+        return Checkpoint(
+            identity="",
+            finished=(),
+            history={name: list(values) for name, values in self.history.items()},
+            best_epoch=self.best_epoch,
+            stopped=bool(self.model.stop_training),
+            callbacks=state_of(self._callbacks),
+            variables=variables,
+            best_weights=self.best_weights,
+            callback_variables=held,
+        )
+
+
+def made_of(model: keras.Model) -> tuple[Any, ...]:
+    """Return what a network that is built anew has as `build` made it, and a callback may have put another in place of.
+
+    A checkpoint holds values, neither another optimizer nor what is frozen: after such a change none is written, and a
+    trial that is interrupted trains again from the epoch before it, callbacks and all.
+    """
+    frozen = [one.trainable for one in (*model._flatten_layers(), *model.variables)]
+    return model.optimizer, model.train_function, frozen
+
+
+def restore(
+    model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], checkpoint: Checkpoint, batches: Batches
+) -> None:
+    """Put what a checkpoint holds into a model that was freshly built, and into its callbacks.
+
+    Raises:
+        UnusableCheckpointError: If it is of another model or of other callbacks, as where one of these rebuilds it.
+    """
+    if len(training_variables(model)) != len(checkpoint.variables):
+        with contextlib.suppress(Exception):  # then some are missing still
+            train_step(model, batches)
+    variables = training_variables(model)
+    _assign(variables, checkpoint.variables)
+    _assign(callback_variables(callbacks, model, variables), checkpoint.callback_variables)
+    put_back(callbacks, checkpoint.callbacks)
+
+
+def train_step(model: keras.Model, batches: Batches) -> None:
+    """Train one step outside of `fit`: optimizers and layers make the variables that they make when first used."""
+    x, y = batches[0]
+    model.train_step((keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y)))
+    model.reset_metrics()
+
+
+def _assign(variables: Sequence[Any], values: Sequence[npt.NDArray[Any]]) -> None:
+    found = [(tuple(variable.shape), _dtype(variable)) for variable in variables]
+    if found != [(value.shape, value.dtype.name) for value in values]:
+        raise UnusableCheckpointError("is of a model with other variables")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _dtype(variable: Any) -> str:
+    return str(keras.backend.standardize_dtype(variable.dtype))
+
+
+def value_of(variable: Any) -> npt.NDArray[Any]:
+    """Return a copy of a variable's value, a scalar's too as an array.
+
+    Raises:
+        TrainingError: If it has another value on each device of a strategy, of which only one could be kept.
+    """
+    value = np.asarray(variable.numpy())
+    for other in getattr(variable.value, "values", ()):  # of each device
+        if not np.array_equal(value, other.numpy(), equal_nan=value.dtype.kind == "f"):
+            raise TrainingError(
+                f"the variable {variable.path} has another value on each device of its model's strategy.",
+                "A model is saved, and a trial goes on from its checkpoint, with one value of each variable.",
+                "Give the layer's variables an aggregation, or build the model for one device.",
+            )
+    return value
+
+
+def _not_finite(history: dict[str, list[float]], monitor: str, epoch: int) -> str:
+    for name in ("loss", "val_loss", monitor):
+        if name in history and not math.isfinite(history[name][epoch - 1]):
+            return f"{name} was {history[name][epoch - 1]}"
+    return ""
+
+
+def _diverged(what: str, epoch: int) -> DivergedError:
+    return DivergedError(
+        f"{what} after epoch {epoch}.",
+        "Loss and metric of a network that trains are finite.",
+        "If many trials end so, lower the largest learning rate or clip the gradients.",
+    )

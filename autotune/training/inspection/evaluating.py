@@ -1,0 +1,68 @@
+"""Trained models, loaded and measured on rows that they were not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from autotune.data import Dataset
+from autotune.training.fitting import Batches, build_metrics, compiled_metrics
+
+_BATCH_SIZE = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """What a model scores.
+
+    Attributes:
+        metric: The metric that was measured: the loss if the model has not the one that was asked for.
+        value: The metric over all rows.
+        rows: The metric of each row, shape (n,), float64; None if it is no mean over rows.
+        others: All else that the model was compiled with, by its name.
+    """
+
+    metric: str
+    value: float
+    rows: npt.NDArray[np.float64] | None
+    others: Mapping[str, float]
+
+
+def measure(
+    path: Path, data: Dataset, metric: str, custom_objects: Mapping[str, Any], one_hot: bool = False
+) -> Measurement:
+    """Load a model and measure what it was compiled with.
+
+    Args:
+        path: A `.keras` file.
+        data: The rows.
+        metric: The metric as Keras names it, without "val_". One that a callback makes is none of the model's.
+        custom_objects: Classes and functions of the study file that the model may need.
+        one_hot: Whether it was trained on one-hot targets.
+    """
+    model = keras.models.load_model(path, custom_objects=dict(custom_objects))
+    batches = Batches(data, _BATCH_SIZE, one_hot=one_hot)
+    build_metrics(model, batches)
+    found = model.evaluate(batches, verbose=0, return_dict=True)
+    numbers = {name: float(np.reshape(value, ())) for name, value in found.items() if np.size(value) == 1}
+    name = metric if metric in numbers else "loss"
+    value = numbers.pop(name)
+    return Measurement(name, value, _by_row(model, batches, len(data), name), numbers)
+
+
+def _by_row(model: keras.Model, batches: Batches, n_rows: int, name: str) -> npt.NDArray[np.float64] | None:
+    metric = next((one for one in compiled_metrics(model) if one.name == name), None)
+    if not isinstance(metric, keras.metrics.MeanMetricWrapper):
+        return None
+    scores = []
+    for number in range(len(batches)):
+        x, y = batches[number]
+        scores.append(np.asarray(metric._fn(y, model(x, training=False), **metric._fn_kwargs), dtype=np.float64))
+    rows = np.concatenate(scores)
+    return rows if rows.shape == (n_rows,) else None

@@ -1,0 +1,181 @@
+"""What is tried before the first trial of a study: whether its networks can be kept while they train, and loaded again.
+
+One network is built, with the values that are given, or at the edges of the ranges. A few rows of training are tried
+where it has code of the study file's own; then it is saved, loaded and asked for a prediction.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import optuna
+
+from autotune.data import Dataset
+from autotune.disk import disk_full
+from autotune.errors import TrainingError
+from autotune.study import StudySpec
+from autotune.training.fitting import Batches, built_model, fit_arguments, train_step
+from autotune.training.inspection import measure_latency_ms
+from autotune.training.state import (
+    cannot_be_kept,
+    has_own_code,
+    is_own,
+    marks_of,
+    refuse_unkept,
+    variables_elsewhere,
+    walk,
+)
+
+_ROWS = 8
+_MOST_NAMED = 5
+
+
+def rehearse(
+    spec: StudySpec, trial: optuna.Trial, rows: Dataset, folder: Path, custom_objects: Mapping[str, Any]
+) -> None:
+    """Refuse a study whose networks or callbacks cannot be kept, or whose networks cannot be loaded again.
+
+    What else is wrong with them, as that they cannot be built with these values, is left to trials.
+
+    Args:
+        spec: A Keras study.
+        trial: Suggests the values.
+        rows: Training rows.
+        folder: Where a model may be written for a moment.
+        custom_objects: What the study file defines.
+
+    Raises:
+        TrainingError: If it is refused.
+        OSError: If the disk is full.
+    """
+    keras.utils.clear_session()
+    try:
+        model = built_model(spec, trial, rows)
+    except Exception:
+        return
+    refuse_unkept(model, _callbacks(spec, trial))
+    few = rows.subset(np.arange(min(_ROWS, len(rows))))
+    batches = Batches(few, len(few), one_hot=spec.one_hot)
+    if has_own_code(model):
+        _check_steps(model, batches)
+    _check_reloads(model, batches, folder, custom_objects)
+    if "latency" in spec.minimize:
+        measure_latency_ms(model, few)
+
+
+def _callbacks(spec: StudySpec, trial: optuna.Trial) -> list[keras.callbacks.Callback]:
+    try:
+        return list(fit_arguments(spec, trial)["callbacks"])
+    except TrainingError:
+        raise
+    except Exception:
+        return []
+
+
+def _check_steps(model: keras.Model, batches: Batches) -> None:
+    """Train two steps: what is made when a model is first used is there after the first."""
+    try:
+        train_step(model, batches)
+        before = marks_of(model, ())
+        train_step(model, batches)
+    except Exception:  # `fit` finds out and says better, and on batches that are whole
+        return
+    if changed := marks_of(model, ()).changed_since(before):
+        raise cannot_be_kept(changed, "changed from one step of training to the next")
+    if lost := _changed_elsewhere(model, batches):
+        raise TrainingError(
+            f"training changes variables that are nowhere in the model: {', '.join(lost[:_MOST_NAMED])}.",
+            "A trial that is interrupted has to go on with all that has changed, or its numbers would be others. What\n"
+            "changes is looked for in the model, its optimizer, losses and metrics, and in what these hold.",
+            "Make them, or the optimizer that has them, in `build`, and make it an attribute of the model.",
+        )
+
+
+def _changed_elsewhere(model: keras.Model, batches: Batches) -> list[str]:
+    """Return the names of variables that a step changes and no checkpoint would hold."""
+    try:
+        found = variables_elsewhere(model, *map(keras.ops.convert_to_tensor, batches[0]))
+        before = [np.array(variable.numpy()) for variable in found]
+        train_step(model, batches)
+    except Exception:  # as above
+        return []
+    return [v.name for v, value in zip(found, before, strict=True) if not np.array_equal(value, v.numpy())]
+
+
+def _check_reloads(model: keras.Model, batches: Batches, folder: Path, custom_objects: Mapping[str, Any]) -> None:
+    """Save a model, load it as `finalize` does, and compare what both predict.
+
+    Raises:
+        TrainingError: If it cannot be saved or loaded, or predicts something else then.
+        OSError: If the disk is full.
+    """
+    x, _ = batches[0]
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".rehearsal-") as place:
+        path = Path(place) / "model.keras"
+        try:
+            model.save(path)
+            loaded = keras.models.load_model(path, custom_objects=dict(custom_objects))
+        except Exception as error:
+            if disk_full(error, folder):
+                raise
+            raise _not_loaded(model, error) from error
+    expected = _predicted(model, x)
+    if expected is None or not _is_same(expected, _predicted(model, x)):  # it has no prediction, or one by chance
+        return
+    if not _is_same(expected, _predicted(loaded, x)):
+        raise _refusal("predicts something else when it was saved and loaded", model, _suspects(model))
+
+
+def _predicted(model: keras.Model, x: Any) -> list[npt.NDArray[Any]] | None:
+    try:
+        return [np.asarray(one) for one in keras.tree.flatten(model(x, training=False))]
+    except Exception:
+        return None
+
+
+def _is_same(one: list[npt.NDArray[Any]], other: list[npt.NDArray[Any]] | None) -> bool:
+    if other is None or [array.shape for array in one] != [array.shape for array in other]:
+        return False
+    return all(np.allclose(a, b, rtol=1e-3, atol=1e-4, equal_nan=True) for a, b in zip(one, other, strict=True))
+
+
+def _not_loaded(model: keras.Model, error: Exception) -> TrainingError:
+    found = [(layer, said) for layer in _suspects(model) if (said := _problem(layer))]
+    what = f"cannot be saved and loaded again: {found[0][1] if found else _in_short(error)}"
+    return _refusal(what, model, [layer for layer, _ in found])
+
+
+def _in_short(error: Exception) -> str:
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first_line.split('. ')[0].rstrip('.')[:200]}"
+
+
+def _refusal(what: str, model: keras.Model, layers: list[keras.Layer]) -> TrainingError:
+    named = ", ".join(f"the layer {layer.name!r} ({type(layer).__name__})" for layer in layers if layer is not model)
+    return TrainingError(
+        f"the network that `build` returns {what}{f': see {named}' if named else ''}.",
+        "The winner is saved as .keras, and loaded by `finalize` to be measured.",
+        "Give each class of the study file a `get_config` with all that its `__init__` takes, and mark it with\n"
+        "@keras.saving.register_keras_serializable(). Classes and functions (losses and metrics too) stand at the top\n"
+        "level of the study file, not in `build`; a Lambda layer gets such a function in place of a lambda.",
+    )
+
+
+def _suspects(model: keras.Model) -> list[keras.Layer]:
+    layers = [value for _, value in walk(model, "") if isinstance(value, keras.Layer)]
+    return [one for one in layers if is_own(one.__class__) or isinstance(one, keras.layers.Lambda)]
+
+
+def _problem(layer: keras.Layer) -> str:
+    """Say why a layer cannot be made of its config; empty if it can."""
+    try:
+        type(layer).from_config(layer.get_config())
+    except Exception as error:
+        return _in_short(error)
+    return ""

@@ -1,0 +1,351 @@
+"""Train one trial: build its model, train it on each fold in turn, and say what that came to."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from statistics import fmean
+from typing import Any
+
+import keras
+import optuna
+
+from autotune.data import Dataset, Split
+from autotune.disk import disk_full
+from autotune.seeds import derive_seed
+from autotune.study import StudySpec
+from autotune.training.checkpoints import (
+    Checkpoint,
+    CheckpointCopies,
+    CheckpointWriter,
+    FoldScore,
+    TrialFolder,
+    UnusableCheckpointError,
+)
+from autotune.training.fitting import (
+    Batches,
+    EpochKeeper,
+    Measured,
+    PhaseWatch,
+    Unvalidated,
+    build_metrics,
+    built_model,
+    compare,
+    fit_arguments,
+    group_size,
+    in_groups,
+    shared,
+)
+from autotune.training.inspection import TrialEvents, measure_latency_ms
+from autotune.training.outputs import leave_confusion, leaving_history
+from autotune.training.records import (
+    MEASURED_AGAIN,
+    MONITORED_LOSS,
+    Refit,
+    Timer,
+    describe_loss,
+    is_loss,
+    note_folds,
+    noting_time,
+)
+from autotune.training.state import go_on_writing, refuse_unkept
+
+_KERAS_BATCH_SIZE = 32
+# Larger ones are no faster on a CPU: 3,000 rows of MNIST take 0.25 s of CPU time with 512 or with 3,000 rows a batch,
+# and 0.45 s with 32. They would change the last bits of what is reported.
+_VALIDATION_BATCH_SIZE = 512
+
+
+@dataclass(frozen=True)
+class TrialScore:
+    """What a trial came to.
+
+    Attributes:
+        value: The mean of the folds' values.
+        folds: Each fold's score.
+        n_parameters: The number of weights of its network; with several folds, of the largest.
+        latency_ms: Milliseconds that the saved network takes for one row; NaN where the study does not ask for it.
+    """
+
+    value: float
+    folds: tuple[FoldScore, ...]
+    n_parameters: int
+    latency_ms: float
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """One fold of one trial: what is trained on which rows, and how to keep it.
+
+    Attributes:
+        spec: The study.
+        trial: The trial.
+        place: What names the trial in the seeds derived for it.
+        writer: Writes its checkpoints.
+        number: Which fold it is, from 0.
+        train: The rows to train on.
+        validation: The rows to validate on; none in a refit.
+        refit: How to train without them.
+        finished: The scores of the folds before.
+        split: The digest of data and folds.
+        timer: Counts the trial's seconds.
+        events: Where the trial's event files are; None for none.
+        tell: Told what the person should know.
+        n_folds: How many folds there are.
+    """
+
+    spec: StudySpec
+    trial: optuna.Trial
+    place: tuple[int | str, ...]
+    writer: CheckpointWriter
+    number: int
+    train: Dataset
+    validation: Dataset
+    refit: Refit | None
+    finished: tuple[FoldScore, ...]
+    split: str
+    timer: Timer
+    events: TrialEvents | None
+    tell: Callable[[str], None]
+    n_folds: int
+
+    @property
+    def keeps_model(self) -> bool:
+        """Whether the model may be kept: of trials with several folds none is."""
+        return self.spec.keep_models > 0 and self.n_folds == 1
+
+    def seed(self, *place: int | str) -> int:
+        """Return the seed of a place in this fold, e.g. ("epoch", 3)."""
+        return derive_seed(self.spec.seed, *self.place, "fold", self.number, *place)
+
+    def save(self, checkpoint: Checkpoint, is_whole: bool) -> None:
+        """Have the checkpoint of an epoch written, with what the epoch does not know: whose it is.
+
+        One that does not hold all there is to the network is not written: the trial would end with other numbers.
+        """
+        identity = trial_identity(self.spec, self.trial, self.place, self.split)  # by now it has all its parameters
+        whole = dataclasses.replace(
+            checkpoint,
+            identity=identity,
+            finished=self.finished,
+            fit_seconds=self.timer.fit_seconds,
+            process_seconds=self.timer.process_seconds,
+        )
+        with self.timer.spending("checkpoints"):
+            (self.writer.save if is_whole else self.writer.note)(whole)
+
+
+def train_trial(
+    spec: StudySpec,
+    trial: optuna.Trial,
+    split: Split,
+    folder: TrialFolder,
+    tell: Callable[[str], None] = print,
+    *,
+    place: tuple[int | str, ...],
+    refit: Refit | None = None,
+    has_reported: bool = False,
+    is_among_best: Callable[[float], bool] = lambda value: True,
+    timer: Timer | None = None,
+) -> TrialScore:
+    """Train `trial` on every fold, going on from its checkpoint if it has one.
+
+    Args:
+        spec: A Keras study.
+        trial: Optuna's trial, or one that looks like it.
+        split: The rows, and who trains on which.
+        folder: Where the checkpoint, and in the end the model, are kept.
+        tell: Told what the person should know about the trial's checkpoint.
+        place: What names the trial in the seeds derived for it, e.g. `("trial", 12)`.
+        refit: How to train where a fold has no validation rows; None where all have some.
+        has_reported: Whether the trial has reported before, here or elsewhere.
+        is_among_best: Says whether a trial with this value is so good that its model is kept, and that one wants to
+            know what it confuses.
+        timer: Counts the seconds; None for one that begins now.
+
+    Raises:
+        optuna.TrialPruned: If the pruner said so; every `on_train_end` has run by then.
+        DivergedError: If the loss became NaN or infinite.
+        TrainingError: If the study file's monitor, model or fit arguments cannot be used.
+        OSError: If the disk is full.
+    """
+    timer = timer or Timer()
+    copies = CheckpointCopies(folder, tell)
+    spec = refit.apply(spec) if refit else spec
+    with (
+        noting_time(trial, timer),
+        leaving_history(folder, copies, str(spec.monitor), timer),
+        CheckpointWriter(copies) as writer,
+    ):
+        data, folds = split.data, split.folds
+        events = TrialEvents(folder.events, len(folds)) if folder.events else None
+        checkpoint = copies.load(trial_identity(spec, trial, place, split.digest), has_reported)
+        if checkpoint and not refit and checkpoint.history and str(spec.monitor) not in checkpoint.history:
+            checkpoint = None  # the study file has been corrected since, and this metric was not there yet
+        finished = checkpoint.finished if checkpoint else ()
+        if checkpoint:
+            timer.go_on_from(checkpoint)
+            _report_again(trial, spec, checkpoint, len(folds))
+        for number in range(len(finished), len(folds)):
+            train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
+            job = FoldJob(
+                *(spec, trial, place, writer, number, train, validation, refit, finished, split.digest, timer, events),
+                *(tell, len(folds)),
+            )
+            try:
+                model, score = _train_fold(job, checkpoint)
+            except UnusableCheckpointError as error:
+                tell(f"its checkpoint {error}; it starts over")
+                model, score = _train_fold(job, None)
+            finished, checkpoint = (*finished, score), None
+            note_folds(trial, finished, len(folds))
+            if number > 0:
+                _report_folds(trial, finished, spec.epochs)
+                if trial.should_prune():
+                    raise optuna.TrialPruned(f"pruned after {len(finished)} folds")
+        value = fmean(score.value for score in finished)
+        if events:
+            events.write_value(str(spec.monitor), value, max(map(len, finished[-1].history.values())))
+        # With several folds, the predictions of all would have to be kept before one knows whether anybody wants them.
+        is_kept = spec.keep_models > 0 and len(folds) == 1
+        is_good = is_kept and len(validation) > 0 and is_among_best(value)
+        # One that is not among the best now will never be; but it may be cheaper than all that are better.
+        if refit or is_good or (is_kept and spec.minimize):
+            with timer.spending("saving"):
+                _save_model(model, folder)
+        if is_good:
+            with timer.spending("pictures"):
+                leave_confusion(folder, model, validation, spec.one_hot)
+    latency_ms = measure_latency_ms(model, train) if "latency" in spec.minimize else math.nan
+    n_parameters = max(score.n_parameters for score in finished)
+    return TrialScore(value, finished, n_parameters, latency_ms)
+
+
+def trial_identity(spec: StudySpec, trial: optuna.Trial, place: tuple[int | str, ...], split: str) -> str:
+    """Return a digest of what decides a trial's numbers; it tells its own checkpoint from a foreign one."""
+    facts = [spec.name, spec.seed, trial.number, *place, split]
+    text = json.dumps([*facts, sorted(trial.params.items())], default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Model, FoldScore]:
+    spec = job.spec
+    keras.utils.clear_session()  # names are counted from here: a second fold's "auc" is not "auc_1"
+    keras.utils.set_random_seed(job.seed("build"))
+    with job.timer.spending("build"):
+        model = built_model(spec, job.trial, job.train)
+    if is_loss(spec.monitor) and not job.refit:
+        job.trial.set_user_attr(MONITORED_LOSS, describe_loss(model))
+    arguments = fit_arguments(spec, job.trial)
+    batch_size, validation_batch = _batch_sizes(job, model, arguments)
+    shuffled = partial(job.seed, "rows") if arguments.pop("shuffle", True) else None
+    batches = Batches(
+        job.train, batch_size, one_hot=spec.one_hot, pass_seed=shuffled, epochs_per_pass=spec.epochs_per_pass
+    )
+    with job.timer.spending("build"):
+        build_metrics(model, batches)
+    validation = None
+    if len(job.validation):
+        as_column = batches.as_column
+        validation = Batches(job.validation, validation_batch, one_hot=spec.one_hot, as_column=as_column)
+    epochs = arguments.pop("epochs", None) or spec.epochs
+    callbacks = arguments.pop("callbacks", [])
+    if job.refit:
+        epochs, callbacks = job.refit.epochs, job.refit.callbacks(callbacks)
+    if checkpoint:
+        go_on_writing(callbacks)
+    else:
+        refuse_unkept(model, callbacks)
+    passed = [Unvalidated(callback, job.tell) for callback in callbacks] if job.refit else callbacks
+    measured = Measured(passed, validates=validation is not None)
+    keeper = EpochKeeper(
+        *(spec, job.trial, job.seed, batches, callbacks, job.save, job.tell),
+        reports=job.number == 0,
+        resume=checkpoint,
+        measured=measured,
+        is_refit=job.refit is not None,
+    )
+    if job.events:
+        job.events.write_hyperparameters(job.trial.params)
+    of_ours = [PhaseWatch(job.timer), *([job.events.callback(job.number)] if job.events else [])]
+    done = checkpoint.epochs if checkpoint else 0
+    if done:
+        keeper.judge(done)
+    is_to_fit = keeper.problem is None and done < epochs and not (checkpoint and checkpoint.stopped)
+    size = group_size(model, batches, validation, [*of_ours, *callbacks], arguments) if is_to_fit else 1
+    with in_groups(model, batches, validation, size) as (training_rows, validation_rows):
+        if is_to_fit:
+            with job.timer.fitting():
+                model.fit(
+                    training_rows,
+                    validation_data=validation_rows,
+                    epochs=epochs,
+                    initial_epoch=done,
+                    shuffle=False,
+                    callbacks=[measured, of_ours[0], *passed, *of_ours[1:], keeper],
+                    **{"verbose": 2, **arguments},
+                )
+        if keeper.problem is not None:
+            raise keeper.problem
+        model.set_weights(keeper.best_weights)
+        if validation is not None and job.keeps_model:
+            again = model.evaluate(
+                validation_rows, verbose=0, return_dict=True, steps=arguments.get("validation_steps")
+            )
+            _tell_of_difference(job, compare(keeper.history, keeper.best_epoch, again, keeper.monitor))
+    best = keeper.best_epoch
+    value = keeper.history[keeper.monitor][best - 1]
+    return model, FoldScore(value, best, keeper.history, model.count_params())
+
+
+def _tell_of_difference(job: FoldJob, difference: str) -> None:
+    if difference:
+        job.trial.set_user_attr(MEASURED_AGAIN, difference)
+        job.tell(f"{difference}: a callback or a layer of the study file's own makes a difference that no file holds")
+
+
+def _batch_sizes(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) -> tuple[int, int]:
+    """Take the batch sizes, of training and validation, out of the arguments of `fit`."""
+    n_devices = model.distribute_strategy.num_replicas_in_sync
+    size = arguments.pop("batch_size", None) or _KERAS_BATCH_SIZE
+    default = max(size, _VALIDATION_BATCH_SIZE // n_devices * n_devices)
+    validation = arguments.pop("validation_batch_size", None) or default
+    if n_devices == 1:
+        return size, validation
+    return shared(size, n_devices, len(job.train)), shared(validation, n_devices, len(job.validation))
+
+
+def _report_again(trial: optuna.Trial, spec: StudySpec, checkpoint: Checkpoint, n_folds: int) -> None:
+    """Report what a parent that was killed may not have written down yet; what is there already is passed over."""
+    values, finished = checkpoint.histories[0].metrics.get(str(spec.monitor), []), checkpoint.finished
+    for epoch, value in enumerate(values if finished else values[:-1], start=1):  # the last one is judged anew
+        trial.report(value, epoch)
+    if finished:
+        note_folds(trial, finished, n_folds)
+    for n in range(2, len(finished) + 1):
+        _report_folds(trial, finished[:n], spec.epochs)
+
+
+def _report_folds(trial: optuna.Trial, finished: tuple[FoldScore, ...], epochs: int) -> None:
+    """Report the mean of the finished folds, at the steps after the first fold's epochs."""
+    epochs = max(epochs, *map(len, finished[0].history.values()))  # `fit` may ask for more than the study
+    trial.report(fmean(score.value for score in finished), epochs + len(finished) - 1)
+
+
+def _save_model(model: keras.Model, folder: TrialFolder) -> None:
+    beside = folder.model.with_name(f"saving-{os.getpid()}.keras")
+    try:
+        model.save(beside)
+        os.replace(beside, folder.model)
+    except Exception as error:  # what Keras cannot save (a loss without a name, say) has been trained all the same
+        if disk_full(error, folder.path):
+            raise
+        print(f"The model could not be saved: {type(error).__name__}: {error}")
+    finally:
+        beside.unlink(missing_ok=True)
