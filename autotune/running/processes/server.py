@@ -17,6 +17,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from autotune.running.processes import fork_server
 from autotune.running.processes.descendants import MARK, end_forsaken, end_marked, new_mark
@@ -34,7 +35,8 @@ class Surroundings:
         modules: What it has imported.
         environment: Its environment variables.
         paths: Where it looks for modules.
-        folder: Its working directory; empty if that is gone.
+        folder: Its working directory: the path, empty if that is gone, with device and inode.
+        mask: The permissions that new files do not get.
         limits: What it may have of files, memory and time, and the cores that it may use.
         parent: The process that has started it, whose pipe it reads.
     """
@@ -42,22 +44,25 @@ class Surroundings:
     modules: tuple[str, ...]
     environment: Mapping[str, str]
     paths: tuple[str, ...]
-    folder: str
+    folder: tuple[str, int, int]
+    mask: str
     limits: tuple[object, ...]
     parent: int
 
     @classmethod
     def of_today(cls, modules: tuple[str, ...], environment: Mapping[str, str]) -> Surroundings:
         """Return those of this process at the moment, with further environment variables."""
-        folder = ""
+        folder = "", 0, 0
         with contextlib.suppress(OSError):
-            folder = os.getcwd()
-        paths = tuple(path or folder for path in sys.path)
+            here = os.stat(".")
+            folder = os.getcwd(), here.st_dev, here.st_ino
+        paths = tuple(path or folder[0] for path in sys.path)
+        mask = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("Umask"))
         import resource  # POSIX alone has it, as it has fork servers
 
         limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
         limits_and_cores = (*limits, frozenset(os.sched_getaffinity(0)))
-        return cls(modules, {**os.environ, **environment}, paths, folder, limits_and_cores, os.getpid())
+        return cls(modules, {**os.environ, **environment}, paths, folder, mask, limits_and_cores, os.getpid())
 
 
 class Server:
@@ -116,6 +121,10 @@ class Server:
         if self._process.returncode != 0:
             end_marked(self.mark)
         self._errors.close()
+
+    def leave(self) -> None:
+        """Let go of it in a fork of the process that has started it: else it would live as long as the fork."""
+        self._requests.close()
 
     def is_alive(self) -> bool:
         """Say whether it has not been killed."""
@@ -176,3 +185,15 @@ def end_idle_servers(which: Server | None = None) -> None:
     for server, timer in ended:
         timer.cancel()
         server.stop()
+
+
+def _leave_idle() -> None:
+    global _changing
+    _changing = threading.Lock()  # another thread of the parent may have held it
+    for server, _ in _idle.values():
+        server.leave()
+    _idle.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_idle)

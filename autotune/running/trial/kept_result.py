@@ -33,20 +33,27 @@ class KeptResult:
         self._trial = trial
 
     def read(self) -> float | None:
-        """Return the value that was kept; None if there is none, or it is of another trial or other code."""
+        """Return the value that was kept; None if there is none, or it is of another trial or other code.
+
+        What the trial had told its parent is told again: a parent that is killed may not have written it down.
+        """
         identity = self._identity()  # asks the parent, as long as there is one
         try:
             kept: dict[str, Any] = json.loads(self._path.read_bytes())
         except (OSError, ValueError):
             return None
-        return kept["value"] if kept.get("identity") == identity else None
+        if kept.get("identity") != identity:
+            return None
+        self._trial.tell_again(kept.get("told", []))
+        value: float = kept["value"]
+        return value
 
     def write(self, value: float) -> None:
         """Keep a value. A disk that has no room for it costs a repetition at most."""
         beside = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(json.dumps({"identity": self._identity(), "value": value}))
+            beside.write_text(json.dumps({"identity": self._identity(), "value": value, "told": self._trial.told}))
             os.replace(beside, self._path)
 
     def _identity(self) -> str:

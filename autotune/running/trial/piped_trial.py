@@ -72,6 +72,9 @@ class PipedTrial(BaseTrial):
     Args:
         connection: The pipe to the parent.
         timer: Counts the seconds for which this trial waits for answers.
+
+    Attributes:
+        told: The reports, user attributes and constraints so far, which the parent may write down later.
     """
 
     def __init__(self, connection: Connection | Replay, timer: Timer | None = None) -> None:
@@ -79,6 +82,7 @@ class PipedTrial(BaseTrial):
         self._timer = timer or Timer()
         self._asking = threading.Lock()  # checkpoints are written, and complained of, by a thread of its own
         self._choices: dict[str, tuple[list[Any], list[Any]]] = {}  # as the storage has them, and as the study file
+        self.told: list[tuple[str, Sequence[Any]]] = []
         self._stored_params: dict[str, Any] | None = None  # known here from the first time that somebody asks
         self._number: int = self._ask("number")
 
@@ -106,7 +110,7 @@ class PipedTrial(BaseTrial):
         return float(self._suggest("suggest_discrete_uniform", name, low, high, q))
 
     def report(self, value: float, step: int) -> None:
-        self._ask("report", as_float(value), _as_int(step))
+        self._tell("report", as_float(value), _as_int(step))
 
     def should_prune(self) -> bool:
         return bool(self._ask("should_prune"))
@@ -115,7 +119,7 @@ class PipedTrial(BaseTrial):
         try:
             kept = plain(value)
             json.dumps(kept)  # which refuses integers of too many digits
-            self._ask("set_user_attr", plain_name(key, "a user attribute"), kept)
+            self._tell("set_user_attr", plain_name(key, "a user attribute"), kept)
         except (NotPlainError, SearchSpaceError, ValueError) as error:  # work is not lost for a remark on it
             why = error.happened if isinstance(error, SearchSpaceError) else str(error)
             text = f"the user attribute {key!r} is left out: {why}; numbers, strings, lists and dicts can be kept"
@@ -123,7 +127,7 @@ class PipedTrial(BaseTrial):
             self.note(text, once=f"user attribute {key!r}")
 
     def set_constraint(self, key: str, value: float) -> None:
-        self._ask("set_constraint", key, as_float(value))
+        self._tell("set_constraint", key, as_float(value))
 
     def note(self, text: str, once: str | None = None) -> None:
         """Tell the person in front of the run something about this trial, in any thread. Optuna's own trials cannot.
@@ -189,6 +193,8 @@ class PipedTrial(BaseTrial):
     def _asked_for(self, name: str, method: str, *limits: Any, **how: Any) -> Any:
         name = plain_name(name, _PARAMETER)
         value = self._ask(method, name, *limits, **how)
+        if method != "suggest_categorical":  # one that was given may be an int for a float, which storages keep as such
+            value = int(value) if method == "suggest_int" else float(value)
         if self._stored_params is not None:
             self._stored_params[name] = value
         return value
@@ -198,6 +204,15 @@ class PipedTrial(BaseTrial):
         kept, own = self._choices.get(name, ([], []))
         place = place_of(value, kept)
         return value if place is None else own[place]
+
+    def tell_again(self, told: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        """Tell the parent what an earlier process of this trial has told another one, which may not have written it."""
+        for name, args in told:
+            self._tell(name, *args)
+
+    def _tell(self, name: str, *args: Any) -> None:
+        self._ask(name, *args)
+        self.told.append((name, args))
 
     def _ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
         with self._timer.spending(_phase_of(name)):

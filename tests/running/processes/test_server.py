@@ -61,10 +61,15 @@ def test_runs_at_the_same_time_have_a_server_each() -> None:
         process.exit_status()
 
 
-@pytest.mark.parametrize("what", ["environment", "given environment", "paths", "folder", "limits"])
+@pytest.mark.parametrize(
+    "what", ["environment", "given environment", "paths", "folder", "folder made anew", "mask", "limits"]
+)
 def test_a_run_in_other_surroundings_has_a_server_of_its_own(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
     before = _server_of_a_run()
     given = {"AUTOTUNE_TOY": "given"} if what == "given environment" else {}
     if what == "environment":
@@ -73,13 +78,19 @@ def test_a_run_in_other_surroundings_has_a_server_of_its_own(
         monkeypatch.syspath_prepend(tmp_path)
     if what == "folder":
         monkeypatch.chdir(tmp_path)
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if what == "folder made anew":
+        here.rename(tmp_path / "former")
+        here.mkdir()
+        monkeypatch.chdir(here)
+    limits, mask = resource.getrlimit(resource.RLIMIT_NOFILE), os.umask(0o022)
+    os.umask(mask ^ 0o020 if what == "mask" else mask)
     if what == "limits":
         resource.setrlimit(resource.RLIMIT_NOFILE, (limits[0] - 1, limits[1]))
     try:
         assert _server_of_a_run(**given) != before
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        os.umask(mask)
     assert _has_ended(before)
 
 
@@ -130,6 +141,31 @@ def test_what_was_printed_in_another_run_is_not_said_again() -> None:
         assert launcher.start(lambda _: sys.exit("new words")).exit_status() == 1
         assert "new words" in launcher.last_words()
         assert "some old words" not in launcher.last_words()
+
+
+def test_a_fork_of_a_process_neither_keeps_its_servers_alive_nor_waits_for_its_threads(
+    script: Callable[..., Any], until: Callable[..., None]
+) -> None:
+    code = """
+import os, signal, sys
+from autotune.running.processes import server
+from autotune.running.processes.launching import ForkServer
+launcher = ForkServer((), {})
+process = launcher.start(lambda connection: connection.send(os.getppid()))
+found = process.connection.recv()
+process.exit_status()
+launcher.close()
+with server._changing:  # as a thread may have it
+    child = os.fork()
+if not child:
+    server.end_idle_servers()
+    print(found, flush=True)
+    sys.stdin.read()
+    os._exit(0)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    found = int(script(code).stdout.readline())
+    until(lambda: _has_ended(found))
 
 
 @pytest.mark.parametrize("how", ["ended", "killed"])
