@@ -142,9 +142,8 @@ def status_command(options: argparse.Namespace) -> int:
         from autotune.running.storages import saved_storage
 
         places = places_of(options)
-        saved = saved_storage(places.storage) if storage_of(options) is None else None
         say(f"No studies yet in {places.shown_storage()}.")
-        if saved is not None:
+        if (saved := saved_storage(places.storage)) is not None:
             say(f"One that was lost there was saved: --storage {saved}")
     return DONE
 

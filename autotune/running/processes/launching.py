@@ -144,7 +144,7 @@ class ForkServer:
                 self._server.fork(connection, status)
                 return
             self._server.stop()
-        self._server = take_server(Surroundings.of_today(self._preload, self._environment))
+        self._server = take_server(Surroundings.of_this_moment(self._preload, self._environment))
         self._marks.append(self._server.mark)
         self._server.fork(connection, status)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -36,9 +37,8 @@ class Surroundings:
         environment: Its environment variables.
         paths: Where it looks for modules.
         folder: Its working directory: the path, empty if that is gone, with device and inode.
-        mask: The permissions that new files do not get.
+        mask: The permissions that new files do not get; empty where the kernel does not say.
         limits: What it may have of files, memory and time, and the cores that it may use.
-        parent: The process that has started it, whose pipe it reads.
     """
 
     modules: tuple[str, ...]
@@ -47,22 +47,21 @@ class Surroundings:
     folder: tuple[str, int, int]
     mask: str
     limits: tuple[object, ...]
-    parent: int
 
     @classmethod
-    def of_today(cls, modules: tuple[str, ...], environment: Mapping[str, str]) -> Surroundings:
-        """Return those of this process at the moment, with further environment variables."""
+    def of_this_moment(cls, modules: tuple[str, ...], environment: Mapping[str, str]) -> Surroundings:
+        """Return those of this process, with further environment variables."""
+        import resource  # POSIX alone has it, as it has fork servers
+
         folder = "", 0, 0
         with contextlib.suppress(OSError):
             here = os.stat(".")
             folder = os.getcwd(), here.st_dev, here.st_ino
         paths = tuple(path or folder[0] for path in sys.path)
-        mask = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("Umask"))
-        import resource  # POSIX alone has it, as it has fork servers
-
+        mask = re.search(r"^Umask:\s*(\d+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
         limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
         limits_and_cores = (*limits, frozenset(os.sched_getaffinity(0)))
-        return cls(modules, {**os.environ, **environment}, paths, folder, mask, limits_and_cores, os.getpid())
+        return cls(modules, {**os.environ, **environment}, paths, folder, mask[1] if mask else "", limits_and_cores)
 
 
 class Server:
@@ -148,10 +147,9 @@ _changing = threading.Lock()
 def take_server(surroundings: Surroundings) -> Server:
     """Return a server that waits, if there is one with such surroundings, or start one."""
     with _changing:
-        server, timer = _idle.get(surroundings.modules, (None, None))
-        if server is None or timer is None or server.surroundings.parent != os.getpid():
-            return Server(surroundings)
-        del _idle[surroundings.modules]
+        server, timer = _idle.pop(surroundings.modules, (None, None))
+    if server is None or timer is None:
+        return Server(surroundings)
     timer.cancel()
     if server.surroundings == surroundings and server.is_alive():
         return server
@@ -179,7 +177,7 @@ def give_back(server: Server) -> None:
 def end_idle_servers(which: Server | None = None) -> None:
     """End the servers that wait for the next run, or one of them, as this process does at its end."""
     with _changing:
-        ended = [(s, t) for s, t in _idle.values() if which in (None, s) and s.surroundings.parent == os.getpid()]
+        ended = [(server, timer) for server, timer in _idle.values() if which in (None, server)]
         for server, _ in ended:
             del _idle[server.surroundings.modules]
     for server, timer in ended:
@@ -195,5 +193,5 @@ def _leave_idle() -> None:
     _idle.clear()
 
 
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=_leave_idle)

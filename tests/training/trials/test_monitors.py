@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def test_f1_of_a_single_output_is_monitored_and_measured(two_classes: Bench, stu
 
     from autotune.training.inspection.evaluating import measure
 
-    f1 = lambda: keras.metrics.F1Score(threshold=0.5)  # noqa: E731
+    f1 = partial(keras.metrics.F1Score, threshold=0.5)
     spec = scored(study_of, 1, "binary_crossentropy", f1, monitor="val_f1_score")
     score = two_classes.train(spec)
     rows = two_classes.validation(spec)
@@ -106,7 +107,7 @@ def test_f1_of_each_class_may_stand_beside_what_is_monitored_but_not_be_it(
 ) -> None:
     import keras
 
-    each = lambda: keras.metrics.FBetaScore(beta=2.0)  # noqa: E731
+    each = partial(keras.metrics.FBetaScore, beta=2.0)
     parts: Any = (study_of, 2, "categorical_crossentropy", each)
     beside = scored(*parts, one_hot=True, monitor="val_loss", direction="minimize")
     assert "val_fbeta_score" not in two_classes.train(beside).folds[0].history
@@ -120,7 +121,7 @@ def test_metrics_of_columns_are_monitored_with_one_hot_labels(kind: str, two_cla
     import keras
 
     average = {"average": "macro"} if kind == "F1Score" else {"class_id": 1}
-    metric = lambda: getattr(keras.metrics, kind)(name="of_columns", **average)  # noqa: E731
+    metric = partial(getattr(keras.metrics, kind), name="of_columns", **average)
     spec = scored(study_of, 2, "categorical_crossentropy", metric, one_hot=True, monitor="val_of_columns")
     assert 0 <= two_classes.train(spec).value <= 1
 
@@ -128,7 +129,7 @@ def test_metrics_of_columns_are_monitored_with_one_hot_labels(kind: str, two_cla
 def test_f1_of_integer_labels_is_refused_with_what_to_set(two_classes: Bench, study_of: StudyOf) -> None:
     import keras
 
-    f1 = lambda: keras.metrics.F1Score(average="macro")  # noqa: E731
+    f1 = partial(keras.metrics.F1Score, average="macro")
     with pytest.raises(TrainingError, match="labels that are integers") as caught:
         two_classes.train(scored(study_of, 2, "sparse_categorical_crossentropy", f1, monitor="val_f1_score"))
     assert "one_hot=True" in caught.value.fix
