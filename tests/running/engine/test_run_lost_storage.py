@@ -159,6 +159,10 @@ def test_who_looks_where_a_storage_was_lost_is_told_where_it_was_saved(
     assert capsys.readouterr().out.splitlines()[-1] == f"One that was lost there was saved: --storage {saved}"
     assert main(["best", "toy", "--storage", url]) == 2
     assert f"One that was lost there was saved: {saved}" in capsys.readouterr().err
+    if not folder:
+        open_storage(url)  # a new one in its place, without a study
+        assert main(["status", "--storage", url]) == 0
+        assert capsys.readouterr().out.splitlines()[-1].endswith(f"--storage {saved}")
 
 
 def test_two_who_use_a_lost_database_save_it_under_two_names(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_a_fork_of_a_process_neither_keeps_its_servers_alive_nor_waits_for_its_t
     script: Callable[..., Any], until: Callable[..., None]
 ) -> None:
     code = """
-import os, signal, sys
+import os, signal, sys, threading
 from autotune.running.processes import server
 from autotune.running.processes.launching import ForkServer
 launcher = ForkServer((), {})
@@ -155,17 +155,18 @@ process = launcher.start(lambda connection: connection.send(os.getppid()))
 found = process.connection.recv()
 process.exit_status()
 launcher.close()
-with server._changing:  # as a thread may have it
-    child = os.fork()
-if not child:
-    server.end_idle_servers()
-    print(found, flush=True)
+thread = threading.Thread(target=server._changing.acquire)
+thread.start()
+thread.join()
+if not os.fork():
+    print(found, server._changing.locked(), flush=True)
     sys.stdin.read()
     os._exit(0)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    found = int(script(code).stdout.readline())
-    until(lambda: _has_ended(found))
+    found, is_locked = script(code).stdout.readline().split()
+    assert is_locked == "False"
+    until(lambda: _has_ended(int(found)))
 
 
 @pytest.mark.parametrize("how", ["ended", "killed"])
