@@ -1,4 +1,4 @@
-"""Whether an error comes from a full disk: the one place that knows all the ways in which that is said."""
+"""Recognise errors that come from a full disk: from Python, SQLite, HDF5, TensorFlow and database servers."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from autotune.errors import DiskFullError
 from autotune.failures import message_of
 
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-# What SQLite says, and what is left of an OSError in the texts of HDF5, TensorFlow and database servers.
+# SQLite's own message, and the text of an OSError that HDF5, TensorFlow and database servers repeat in their messages.
 _WORDS = ("database or disk is full", *map(os.strerror, _FULL))
-# What SQLite says when it finds no room for the index of its write-ahead log, and at other times too.
+# SQLite says this when there is no room for the index of its write-ahead log, but for other reasons too.
 _PERHAPS = ("disk I/O error", "unable to open database file")
 _NO_ROOM_BYTES = 1 << 20
 
 
 def disk_full(error: BaseException, *folders: Path) -> DiskFullError | None:
-    """Return what to raise in place of `error` if it, or an error that led to it, says that a disk is full.
+    """Return the `DiskFullError` to raise in place of `error`; None if neither it nor its causes report a full disk.
 
     Args:
         error: Any error.
-        folders: Where files were written, if the error itself does not say.
+        folders: The folders that were written to. They are named if the error itself names no file, and their free
+            space decides about messages that may have other reasons.
     """
     for cause in causes(error):
         if isinstance(cause, DiskFullError):
             return cause
-        if _says_so(cause) or (_may_say_so(cause) and any(_room(folder) < _NO_ROOM_BYTES for folder in folders)):
+        if _reports_full(cause) or (_may_report_full(cause) and any(_free(one) < _NO_ROOM_BYTES for one in folders)):
             return _disk_full_error(cause, folders)
     return None
 
 
 @contextlib.contextmanager
 def telling_full_disk(*folders: Path) -> Iterator[None]:
-    """Raise errors that come from a full disk as a `DiskFullError`; see `disk_full`."""
+    """Turn errors that come from a full disk into a `DiskFullError`, as `disk_full` recognises them."""
     try:
         yield
     except Exception as error:
@@ -48,7 +49,7 @@ def telling_full_disk(*folders: Path) -> Iterator[None]:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield `error` and what led to it, each once."""
+    """Yield `error` and the errors that it was raised from or during, each once."""
     seen: list[BaseException] = []
     left: list[BaseException | None] = [error]
     while left:
@@ -60,13 +61,13 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         left += [None if cause.__suppress_context__ else cause.__context__, cause.__cause__]
 
 
-def _says_so(error: BaseException) -> bool:
+def _reports_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
     return any(words in message_of(error) for words in _WORDS)
 
 
-def _may_say_so(error: BaseException) -> bool:
+def _may_report_full(error: BaseException) -> bool:
     return any(words in message_of(error) for words in _PERHAPS)
 
 
@@ -75,18 +76,18 @@ def _disk_full_error(cause: BaseException, folders: tuple[Path, ...]) -> DiskFul
     if isinstance(name, (str, Path)):
         where = f" in {Path(name).absolute().parent}"
     elif folders:
-        where = f" in {min(folders, key=_room)}"
+        where = f" in {min(folders, key=_free)}"
     else:
         where = ""
     return DiskFullError(
         f"the disk is full: nothing more can be written{where}.",
-        "A study writes its data, records, checkpoints, logs and models as it goes on.",
+        "A study needs room for its data, records, checkpoints, logs and models.",
         "Make room there and run the same command again: what was finished is kept.",
     )
 
 
-def _room(folder: Path) -> int:
-    """Return how many bytes can be written in `folder`, or where it is to be made."""
+def _free(folder: Path) -> int:
+    """Return how many bytes are free in `folder`, or in its nearest parent that exists."""
     existing = next((place for place in (folder, *folder.absolute().parents) if place.is_dir()), None)
     if existing is None:
         return _NO_ROOM_BYTES

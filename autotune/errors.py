@@ -1,4 +1,4 @@
-"""Every error raised on purpose, under one base class.
+"""All errors that autotune raises on purpose, with one base class.
 
 An error answers three questions, each in a line or two: what happened, what was expected, how to fix it.
 """
@@ -33,44 +33,44 @@ class AutotuneError(Exception):
 
 
 class UsageError(AutotuneError):
-    """Something the person who started the command can put right. The command line exits with 2."""
+    """A mistake that the user can correct. The command line exits with 2."""
 
 
 class StudyFileError(UsageError):
-    """A study file that is missing, cannot be run, or declares something that cannot work."""
+    """A study file is missing, cannot be run, or declares something that cannot work."""
 
 
 class DataError(UsageError):
-    """A dataset that is missing, damaged, or cannot be split as asked."""
+    """A dataset is missing or damaged, or it cannot be split as the study file asks."""
 
 
 class DamagedStoreError(DataError):
-    """Rows or folds on disk that are not as they were written. Whoever runs the study again writes them anew."""
+    """Stored rows or folds have changed since they were written. The next run of the study writes them again."""
 
 
 class StorageError(UsageError):
-    """A storage URL or a run directory that cannot be used."""
+    """A storage URL or a run directory cannot be used."""
 
 
 class StoredStudyError(UsageError):
-    """A study in a storage that says something which cannot be understood, or what no study can say."""
+    """The storage holds a study that cannot be read: a value is missing, has the wrong type or is out of range."""
 
     def named(self, study: str) -> StoredStudyError:
-        """Return it with the study's name in it."""
+        """Return the same error with the name of the study in its message."""
         happened = self.happened.replace(_SOME_STUDY, f"the study {study[:_MOST_WHY]!r}", 1)
         return StoredStudyError(happened, self.expected, self.fix)
 
 
 class StudyChangedError(UsageError):
-    """The study file asks for another search space, split or score than the stored study has."""
+    """The study file declares another search space, split or score than the stored study has."""
 
 
 class TrainingError(UsageError):
-    """A study file whose training cannot be scored: an unknown metric, an unusable `fit` argument."""
+    """A training gives no score: the metric is unknown, or `fit` does not accept an argument."""
 
 
 class SearchSpaceError(UsageError):
-    """A parameter that cannot be kept as it is, or a given configuration that is none of the search space."""
+    """A hyperparameter cannot be stored as it is, or a given configuration lies outside the search space."""
 
 
 class StudyFailedError(AutotuneError):
@@ -82,7 +82,7 @@ class DiskFullError(AutotuneError):
 
 
 class ResourceLimitError(AutotuneError):
-    """Files, processes, threads or memory have run out for this process. The command line exits with 1."""
+    """This process has no files, processes, threads or memory left to use. The command line exits with 1."""
 
 
 class StorageLostError(AutotuneError):
@@ -94,26 +94,27 @@ class DivergedError(AutotuneError):
 
 
 class ExportError(UsageError):
-    """A model that needs more than Keras to be loaded."""
+    """A model cannot be loaded with Keras alone."""
 
 
 def not_understood(study: str | None, why: str) -> StoredStudyError:
-    """Return the error for a study of which something that is stored makes no sense.
+    """Return the error for a stored study that cannot be read.
 
     Args:
-        study: Its name; None where that is not known.
-        why: What is wrong with it; only its first line is shown.
+        study: The name of the study; None if it is not known.
+        why: What is wrong with the study; only the first line is shown.
     """
     lines = why.strip().splitlines()
     named = _SOME_STUDY if study is None else f"the study {study[:_MOST_WHY]!r}"
     return StoredStudyError(
         f"{named} cannot be understood: {(lines[0] if lines else 'it makes no sense')[:_MOST_WHY].rstrip('.')}.",
-        "What is stored of it is damaged or of another version, or somebody else has written to it.",
+        "Its record in the storage is damaged, comes from another version, or was changed by another program.",
         "Start another study with --name, or delete this one: optuna delete-study --study-name NAME --storage URL",
     )
 
 
 class ParentGoneError(ConnectionError):
-    """A trial process has lost its parent: nobody is left to read this. What a study file's own connections raise is
-    an error of its trial.
+    """A trial process has lost its parent, so nobody is left to read its messages.
+
+    It is a class of its own because a `ConnectionError` of the study file's code is an ordinary error of the trial.
     """

@@ -1,4 +1,4 @@
-"""Why code of the study file has failed, in one line: what was raised, and where in the file."""
+"""Summaries of errors in one line: the error that a study file's code raised, and where in the file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from autotune.errors import AutotuneError
 
 SUMMARY = "failure_summary"
-"""The user attribute of a failed trial that says why in one line."""
+"""The user attribute of a failed trial that gives the reason in one line."""
 
 _MOST = 300  # characters of one message
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-# What Keras and TensorFlow put around the message that matters.
+# Lines that Keras and TensorFlow print before the message that matters.
 _AROUND = re.compile(
     r"Exception encountered when calling |Could not automatically infer the output shape|Graph execution error|"
     r"Detected at node |\s*File \"|.*\(most recent call last\)|<stack traces unavailable>|\s*\[\[|"
@@ -28,11 +28,11 @@ _LIBRARIES = tuple(
 
 
 def summary_of(error: BaseException, study_file: Path | None = None) -> str:
-    """Say in one line what was raised, where in the study file or its neighbours, and what was behind it.
+    """Summarise an error in one line: its message, the line of the study file or a file next to it, and its cause.
 
     Args:
-        error: What was raised.
-        study_file: The study file, whose folder is left out of names of files; None for a study made in Python.
+        error: The error that was raised.
+        study_file: The study file, whose folder is left out of file names; None for a study made in Python.
 
     Returns:
         E.g. "ValueError: no such layer: 'dens' (net.py:12), from KeyError: 'dens'".
@@ -46,7 +46,7 @@ def summary_of(error: BaseException, study_file: Path | None = None) -> str:
 
 
 def message_of(error: BaseException) -> str:
-    """Return what an error says; its class may be the study file's, and do anything when it is asked."""
+    """Return the text of an error. `str(error)` may itself fail, because its class may come from the study file."""
     try:
         return str(error)
     except Exception as another:
@@ -54,7 +54,7 @@ def message_of(error: BaseException) -> str:
 
 
 def last_line(text: str) -> str:
-    """Return the last line of a text, without its indentation; "" if there is none."""
+    """Return the last line of a text, without its indentation; "" if the text is empty."""
     lines = text.strip().splitlines()
     return lines[-1].lstrip() if lines else ""
 
@@ -71,7 +71,7 @@ def _described(error: BaseException, study_file: Path | None) -> str:
 
 
 def _text(error: BaseException) -> str:
-    """Return the line of a message that says something."""
+    """Return the first informative line of an error's message."""
     text = error.happened if isinstance(error, AutotuneError) else message_of(error)
     lines: list[str] = []
     for line in _COLOURS.sub("", text).splitlines():
@@ -93,7 +93,7 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return what an error was raised from, or while it was handled; itself if there is nothing."""
+    """Return the first error in the chain of causes and contexts that ends with `error`."""
     seen = {id(error)}
     while True:
         before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
@@ -104,7 +104,7 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _users_frame(error: BaseException) -> traceback.FrameSummary | None:
-    """Return the innermost line of the traceback that no library has, but the person who wrote the study."""
+    """Return the innermost frame of the traceback that is in the user's own code, not in a library; None if none is."""
     frames = traceback.extract_tb(error.__traceback__)
     return next((frame for frame in reversed(frames) if not _is_of_library(frame.filename)), None)
 

@@ -1,7 +1,7 @@
-"""What somebody else has written, taken for what it should be, or for nothing: the door that it comes in by.
+"""Turn stored JSON into typed records, and refuse values that have the wrong type or are out of range.
 
-Whoever may write to a storage may write anything there. A record that was read from one is made here, by the types of
-its own fields: what is missing, is of another type or out of range is not understood, and never a record.
+Other programs may write anything to a storage. A record is made from stored values by the types of its own fields. If
+a field is missing, has another type or is out of range, no record is made and `NotUnderstoodError` is raised.
 """
 
 from __future__ import annotations
@@ -14,36 +14,37 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError, RecursionError)
-"""What reading a record raises that makes no sense, wherever it is read."""
+"""The errors that code may raise when it reads a damaged record."""
 
 _T = TypeVar("_T")
-_LARGEST = 2**63  # what databases, NumPy and pictures can count with
+_LARGEST = 2**63  # databases, NumPy and figures cannot hold larger integers
 _SHOWN = 60
 
 
 class NotUnderstoodError(ValueError):
-    """Something that was stored is not what it should be; the message says what and where, in one line."""
+    """A stored value does not have the expected type or range; the message says in one line which value."""
 
 
 def parsed(kind: type[_T], stored: Any, where: str = "it") -> _T:
-    """Return what was stored as JSON, as what it should be.
+    """Convert a stored JSON value to the type that it should have.
 
     Args:
-        kind: A dataclass, `str`, `int`, `float`, `bool`, or what types are made of these: unions, lists, tuples,
-            mappings by strings, `Literal`, `Any`. A float may be infinite or NaN, and an integer counts as one. What a
-            dataclass does not know is left out; its `__post_init__` raises ValueError for what is out of range.
-        stored: What was stored.
-        where: What to call it in messages.
+        kind: A dataclass, `str`, `int`, `float`, `bool`, or a type made of these: unions, lists, tuples, mappings
+            with string keys, `Literal`, `Any`. A float may be infinite or NaN, and an integer is accepted as a float.
+            Keys that a dataclass has no field for are ignored. Its `__post_init__` may raise ValueError for values out
+            of range.
+        stored: The stored value.
+        where: The name of the value in messages.
 
     Raises:
-        NotUnderstoodError: If it is something else.
+        NotUnderstoodError: If the value does not have this type.
     """
     found: _T = _parsed(kind, stored, where)
     return found
 
 
 def parsed_or_none(kind: type[_T], stored: Any) -> _T | None:
-    """Return what was stored as what it should be; None if it is missing or something else."""
+    """Convert like `parsed`, but return None if the value is missing or does not have this type."""
     try:
         return parsed(kind, stored)
     except NotUnderstoodError:
@@ -119,7 +120,7 @@ def _named(kind: Any) -> str:
 
 
 def _shown(stored: Any) -> str:
-    """Return a value as a line can hold it: cut, and without what a terminal would obey."""
+    """Return a value as text for one line: cut to `_SHOWN` characters, with control characters escaped."""
     if isinstance(stored, float) and not math.isfinite(stored):
         return str(stored)
     text = ascii(stored) if isinstance(stored, (str, int, float, bool, type(None))) else f"a {type(stored).__name__}"

@@ -1,4 +1,4 @@
-"""All chance in a study, derived from (study seed, trial, fold, epoch) and from nothing else."""
+"""Seeds for all random numbers of a study, derived from (study seed, trial, fold, epoch) and from nothing else."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import hashlib
 
 
 def derive_seed(*parts: int | str) -> int:
-    """Derive a seed from the place where it is used.
+    """Derive a seed from the names and numbers that say where it is used.
 
-    Neighbouring places get unrelated seeds, on every machine and in every version of Python.
+    The same parts give the same seed on every machine and in every version of Python; different parts give unrelated
+    seeds.
 
     Args:
-        *parts: What names the place, e.g. `(study_seed, "trial", 12, "fold", 0, "epoch", 3)`.
+        *parts: For example `(study_seed, "trial", 12, "fold", 0, "epoch", 3)`.
 
     Returns:
         An integer in [0, 2**32 - 1], which NumPy, Python, TensorFlow and Optuna all accept as a seed.

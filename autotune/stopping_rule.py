@@ -1,4 +1,4 @@
-"""When a search has found what it is going to find."""
+"""The stopping rule of a study: end the search when the best value has not improved for some trials."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class StopWhenFlat:
     """The rule that `stop_when_flat` declares.
 
     Attributes:
-        patience: After how many finished trials without a better one the study ends.
-        min_delta: By how much more than this the best value has to become better to count as better.
+        patience: The study ends after this many finished trials in a row without a better one.
+        min_delta: A value counts as better only if it beats the best so far by more than this.
     """
 
     patience: int
@@ -32,21 +32,21 @@ class StopWhenFlat:
         if not isinstance(self.min_delta, numbers.Real) or not 0 <= self.min_delta < math.inf:
             raise StudyFileError(
                 f"min_delta is {self.min_delta!r}.",
-                "It is how much better a value has to be than the best before, at least 0.",
+                "It is a number of at least 0: the improvement that a new best value has to exceed.",
                 "Write, for example, stop=stop_when_flat(patience=20, min_delta=0.001).",
             )
 
     def reason(self, since: int) -> str:
-        """Say why the study ends, given the number of its best trial."""
+        """Return the sentence that tells why the study ends; `since` is the number of its best trial."""
         more = f" by more than {self.min_delta:g}" if self.min_delta else ""
         return f"the search is flat: {self.patience} later trials were not better{more} than trial {since}"
 
     def flat_since(self, values: Sequence[float | None], direction: str) -> int | None:
-        """Return the position of the trial that nothing after it was better than; None if the study may go on.
+        """Return the position of the best trial if the study should end; None if it should go on.
 
         Args:
-            values: Those of the first trials, by their numbers; None for one without, such as a pruned one. In this
-                order, and not in that of their ends, the rule says the same however many workers there are.
+            values: The values of the first trials, ordered by trial number; None for a trial without a value, such as a
+                pruned one. The order by number, not by end time, makes the rule independent of the number of slots.
             direction: "maximize" or "minimize".
         """
         sign = 1 if direction == "maximize" else -1
@@ -60,14 +60,14 @@ class StopWhenFlat:
 
 
 def stop_when_flat(patience: int, min_delta: float = 0.0) -> StopWhenFlat:
-    """Declare that a study ends when its best value has not become better for some time.
+    """Declare that a study ends when its best value has not improved for some trials.
 
-    Counted are finished (complete or pruned) trials after the first complete one, by their numbers, so that the rule
-    decides the same with one worker and with many. Trials that run at that moment are finished.
+    The rule counts finished (complete or pruned) trials after the first complete one, ordered by number, so that it
+    decides the same with one slot and with many. Trials that run when the rule fires still finish.
 
     Args:
-        patience: After how many trials without a better one, at least 1.
-        min_delta: By more than how much a value has to be better, at least 0.
+        patience: The number of trials in a row without a better one, at least 1.
+        min_delta: A value counts as better only if it beats the best so far by more than this, at least 0.
 
     Raises:
         StudyFileError: If an argument is out of range.

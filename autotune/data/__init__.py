@@ -1,21 +1,21 @@
-"""Named datasets as arrays, where they come from, and who trains on which rows.
+"""Datasets and folds: named datasets, checks of rows, splits, and their storage on disk.
 
-Rows are stored once and mapped by every trial. A split depends on the seed alone, and test rows have one door:
-`load_test`, which only `autotune.results.final` opens.
+Rows are stored once, and every trial maps them into memory. A split depends on the seed alone. Test rows come from
+`load_test` only, and only `autotune.results.final` calls it.
 
-arrays        Arrays as people give them, and which of them cannot be the inputs, targets or groups of rows
-dataset       Labelled rows as arrays, and parts of them without a copy
-finite        Values that no network can use, counted before anything is trained on them: NaN and infinity
-official      Data from their official place: Keras's cache, and downloads when the network allows
-images        Images: scikit-learn's digits, and MNIST and Fashion-MNIST from a file or Keras's own loader
+arrays        Checks of the arrays that a user gives as inputs, targets or groups of rows
+dataset       The `Dataset`: inputs, targets and groups as arrays, and subsets that share these arrays
+finite        A check for NaN and infinity in a dataset, before any network trains on it
+official      Archives of datasets: found in the data folder or Keras's cache, or downloaded from their official address
+images        Image datasets: scikit-learn's digits, and MNIST and Fashion-MNIST from a file or Keras's loader
 speech        Spoken digits: the free spoken digit dataset as log-mel spectrograms
 text          Sentences from movie reviews, positive or negative (Pang and Lee, 2005)
-sources       Named datasets, and where each comes from
-folds         Who trains on which rows: one holdout, k folds, or k folds that keep groups together
-fractions     Folds that train on a part of their rows
-leaks         Rows to validate on that are among the training rows
-store         Datasets on disk, where trial processes map them instead of each holding a copy
-stored_folds  Folds on disk, where trial processes read who trains on which rows
+sources       The named datasets, and how to load each of them
+folds         Splits into training and validation rows: one holdout, k folds, or k folds that keep groups together
+fractions     Folds that train on a fraction of their rows: nested fractions, with the classes in proportion
+leaks         Leaks: validation rows that repeat or overlap training rows, so that a model may have memorised them
+store         Datasets stored on disk, which trial processes map into memory instead of each holding a copy
+stored_folds  Folds stored on disk, for trial processes to read
 """
 
 from autotune.data.dataset import Dataset

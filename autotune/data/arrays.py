@@ -1,7 +1,7 @@
-"""Arrays as people give them, and which of them cannot be the inputs, targets or groups of rows.
+"""Checks of the arrays that a user gives as inputs, targets or groups of rows.
 
-What is not covered: values that no network can use, such as NaN. They are looked for once a run (`refuse_no_numbers`),
-for that takes a look at every number.
+What is not covered: values that no network can use, such as NaN. `refuse_no_numbers` looks for them once in each run,
+because it has to read every number.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ _OF_INPUTS = {
 
 
 def plain(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Return values as an ordinary array, or mapped as they are.
+    """Return values as an ordinary array; a `np.memmap` stays mapped.
 
     Raises:
-        DataError: They have no common shape, or some of them are masked: their place holds what is no value.
+        DataError: The rows differ in shape, or some values are masked.
     """
     try:
         array = np.asanyarray(values)
     except ValueError as error:
         raise DataError(
             f"{name} cannot be made an array: {error}.",
-            "All rows have one shape.",
+            "All rows must have the same shape.",
             "Pad or cut rows of different lengths, keras.utils.pad_sequences(rows).",
         ) from error
     if not isinstance(array, np.ma.MaskedArray):
@@ -53,17 +53,17 @@ def plain(name: str, values: npt.ArrayLike) -> npt.NDArray[Any]:
         raise DataError(
             f"{name} is a masked array: {int(mask.sum()):,} of its {array.size:,} values are masked, the first in row "
             f"{int(np.argwhere(mask)[0][0]):,}.",
-            "A network is given every value; behind a mask is a filler, such as 1e+20.",
+            "A network reads every value, and a masked place holds only a filler, such as 1e+20.",
             f"Leave these rows out, or put a value in their place: {name}.filled(value).",
         )
     return np.asarray(array.data)
 
 
 def check_arrays(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> None:
-    """Refuse inputs and targets that do not fit together, or are of a kind that no network reads.
+    """Refuse inputs and targets that differ in length, or have a dtype that no network reads.
 
     Raises:
-        DataError: They are.
+        DataError: They do.
     """
     if x.ndim == 0 or y.ndim != 1 or len(x) != len(y):
         raise DataError(
@@ -87,7 +87,7 @@ def check_arrays(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> None:
 
 
 def check_groups(groups: npt.NDArray[Any] | None, n: int) -> None:
-    """Refuse groups that do not name what each of n rows belongs to.
+    """Refuse groups that do not give one integer or string for each of n rows.
 
     Raises:
         DataError: They do not.
@@ -101,7 +101,7 @@ def check_groups(groups: npt.NDArray[Any] | None, n: int) -> None:
 
 
 def names_of_columns(names: Sequence[str] | None, x: object, shape: tuple[int, ...]) -> tuple[str, ...] | None:
-    """Return what the columns of x are called: as given, or as its data frame calls them; None if nobody says.
+    """Return the names of the columns of x: as given, else those of a data frame, else None.
 
     Raises:
         DataError: There is not one name for each column.
@@ -137,7 +137,7 @@ def _unusable_targets(y: npt.NDArray[Any]) -> DataError:
 
 
 def _first_object(array: npt.NDArray[Any]) -> str:
-    """Say which value is none that an array of numbers can hold; the first value, if all are."""
+    """Describe the first value that is not a number; say so if all of them are numbers."""
     for at, value in np.ndenumerate(array):
         if not isinstance(value, (int, float, np.number, np.bool_)):
             return f"row {at[0]:,} holds {_short(value)}"

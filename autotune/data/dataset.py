@@ -1,7 +1,7 @@
-"""Labelled rows as arrays, and parts of them without a copy.
+"""The `Dataset`: inputs, targets and groups as arrays, and subsets that share these arrays.
 
-Shapes: n rows; x is (n, ...), y and groups are (n,). `rows` are positions in the arrays given, `positions` are those
-among this dataset's own rows.
+Shapes: n rows; x is (n, ...), y and groups are (n,). `rows` are positions in the whole arrays, `positions` are
+positions among the dataset's own rows.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ class Dataset:
     Args:
         x: Inputs, shape (n, ...), any dtype without Python objects; may be a `np.memmap`.
         y: Targets, shape (n,): integer labels in [0, n_classes - 1], or floats for regression.
-        name: What reports call the data.
+        name: The name of the data in reports.
         n_classes: Number of classes; None for the largest label + 1, or for float targets.
-        groups: What each row belongs to, shape (n,), integers or strings, e.g. its speaker; `GroupKFold` keeps the
-            rows of a group together. None for no groups.
+        groups: The group of each row, shape (n,), integers or strings, e.g. its speaker; `GroupKFold` keeps the rows of
+            a group together. None for no groups.
         rows: Positions in x and y that belong to this dataset, shape (m,), integers in [0, n - 1]; None for
             all.
-        digest: The digest, when it is already known, so that the arrays need not be read for it.
-        allow_nan: Whether NaN in x stands for a missing value that the model knows how to deal with. If not, NaN is
-            refused before the first trial, as it always is in y, and infinity in both.
-        feature_names: What the columns of x are called, for explanations, where x has the shape (n, columns); None for
-            the columns of a data frame, else none.
+        digest: The digest, if it is already known, so that the arrays need not be read to compute it.
+        allow_nan: Whether NaN in x is allowed, as a missing value that the model can handle. Otherwise NaN in x is
+            refused before the first trial. NaN in y, and infinity in x or y, are always refused.
+        feature_names: The names of the columns of x, for explanations, if x has the shape (n, columns). None to take
+            the column names of a data frame, or no names.
 
     Raises:
         DataError: The lengths differ, there are fewer than two rows, values are masked, or the labels or groups cannot
@@ -104,8 +104,7 @@ class Dataset:
     def x(self) -> npt.NDArray[Any]:
         """Inputs of this dataset's rows, shape (len(self), ...).
 
-        A part of a larger dataset is copied when first asked for, and only then: a layer that adapts to
-        `data.x` sees the training rows only.
+        A subset copies its rows when this is first read. A layer that adapts to `data.x` sees the training rows only.
         """
         return self._all_x if self._rows is None else self._all_x[self._rows]
 
@@ -116,7 +115,7 @@ class Dataset:
 
     @cached_property
     def groups(self) -> npt.NDArray[Any] | None:
-        """What each of this dataset's rows belongs to, shape (len(self),); None if there are no groups."""
+        """The group of each of this dataset's rows, shape (len(self),); None if there are no groups."""
         if self._all_groups is None or self._rows is None:
             return self._all_groups
         return self._all_groups[self._rows]
@@ -176,7 +175,7 @@ class Dataset:
         )
 
     def chunks(self) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-        """Yield all rows in order as (x, y) of about 16 MiB, so that no mapped array is copied whole."""
+        """Yield all rows in order as pairs (x, y) of about 16 MiB, so that a mapped array is never copied whole."""
         step = max(1, _CHUNK_BYTES // self.row_bytes)
         for start in range(0, len(self), step):
             stop = min(start + step, len(self))
@@ -195,7 +194,7 @@ def _as_positions(positions: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
     if array.ndim != 1 or array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= n:
         raise DataError(
             f"rows of a dataset were chosen by {array.dtype} positions of shape {array.shape}.",
-            f"Positions are a one-dimensional array of integers from 0 to {n - 1}.",
+            f"Positions must be a one-dimensional array of integers from 0 to {n - 1}.",
             "Turn a boolean mask into positions with np.flatnonzero(mask).",
         )
     return array.astype(np.int64)

@@ -1,6 +1,7 @@
-"""Values that no network can use, counted before anything is trained on them: NaN and infinity.
+"""A check for NaN and infinity in a dataset, before any network trains on it.
 
-One of them in a batch makes the loss NaN, and with it every weight; nothing then points at the data.
+One such value in a batch makes the loss NaN, and then every weight; the NaN loss does not show that the data is the
+cause.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 
 def refuse_no_numbers(data: Dataset, what: str = "") -> None:
-    """Refuse NaN and infinity in a dataset, and what is infinite in float32, in which Keras computes.
+    """Refuse NaN and infinity in a dataset, and numbers too large for float32, in which Keras computes.
 
     Args:
-        data: The rows. NaN in x is let through if the dataset says that the model knows missing values.
-        what: Which rows these are, e.g. "the test rows "; the development rows need no name.
+        data: The rows. NaN in x is accepted if the dataset has `allow_nan`.
+        what: Words before the name in messages, e.g. "the test rows "; empty for the development rows.
 
     Raises:
-        DataError: There are some; it says how many, and where the first one is.
+        DataError: There are such values; the message says how many, and where the first one is.
     """
     x_count, y_count = _Count("x", allow_nan=data.allow_nan), _Count("y", allow_nan=False)
     for x, y in data.chunks():
@@ -33,32 +34,32 @@ def refuse_no_numbers(data: Dataset, what: str = "") -> None:
     if y_count.n_rows:
         raise DataError(
             f"{what}y of {data.name!r} {y_count}.",
-            "A target is a finite number: with another one the loss is NaN, whatever the learning rate.",
+            "Every target must be a finite number; otherwise the loss is NaN, whatever the learning rate.",
             "Leave these rows out: keep = np.isfinite(y); Dataset(x[keep], y[keep]).",
         )
     if x_count.n_rows:
         raise DataError(
             f"{what}x of {data.name!r} {x_count}.",
-            "Inputs are finite numbers: with another one the loss is NaN, whatever the learning rate.",
-            _how_to_mend(x_count),
+            "Every input must be a finite number; otherwise the loss is NaN, whatever the learning rate.",
+            _how_to_fix(x_count),
         )
 
 
-def _how_to_mend(count: _Count) -> str:
+def _how_to_fix(count: _Count) -> str:
     rows = "Leave these rows out, keep = np.isfinite(x.reshape(len(x), -1)).all(axis=1), or put a number in their place"
     if not count.n_nan:
         return f"{rows}: np.clip."
-    model = "If the model has layers that deal with missing values: Dataset(x, y, allow_nan=True)."
+    model = "If the model has layers that handle missing values: Dataset(x, y, allow_nan=True)."
     return f"{rows}: np.nan_to_num.\n{model}"
 
 
 @final
 class _Count:
-    """How often NaN and infinity are among numbers that come part by part.
+    """Counts NaN and infinity in an array that is given part by part.
 
     Args:
-        name: What the numbers are called.
-        allow_nan: Whether NaN does not count.
+        name: The name of the array in messages.
+        allow_nan: Whether NaN is allowed and so is not counted.
     """
 
     def __init__(self, name: str, allow_nan: bool) -> None:
@@ -69,7 +70,7 @@ class _Count:
         self.n_nan = self.n_infinite = self.n_rows = 0
 
     def add(self, part: npt.NDArray[Any]) -> None:
-        """Count in some more rows."""
+        """Count NaN and infinity in the next rows."""
         if part.dtype.kind in "fc":
             is_nan = np.isnan(part)
             is_infinite = np.isinf(part)

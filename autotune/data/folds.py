@@ -1,4 +1,4 @@
-"""Who trains on which rows: one holdout, k folds, or k folds that keep groups together."""
+"""Splits into training and validation rows: one holdout, k folds, or k folds that keep groups together."""
 
 from __future__ import annotations
 
@@ -93,12 +93,12 @@ class Fold:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Rows, and who trains on which of them.
+    """The development rows and the folds that they are split into.
 
     Args:
         data: The development rows.
-        folds: Positions among them; a fold without positions to validate on trains on all of its rows.
-        digest: What `split_digest` says of both.
+        folds: Positions among them. A fold without validation rows trains on all rows and validates on none.
+        digest: The `split_digest` of both.
     """
 
     data: Dataset
@@ -107,7 +107,7 @@ class Split:
 
 
 def with_k(folds: Folds, k: int) -> Folds:
-    """Return k folds in place of `folds`; groups that were kept together still are.
+    """Return k folds in place of `folds`; a `GroupKFold` stays a `GroupKFold`.
 
     Raises:
         DataError: `k` is smaller than 2.
@@ -123,7 +123,7 @@ def split(folds: Folds, y: npt.NDArray[Any], seed: int, groups: npt.NDArray[Any]
         y: Targets, shape (n,). Integer labels are stratified (each part has the classes in the same
             proportions, unless groups are kept together); float targets are shuffled only.
         seed: The study seed; the same seed gives the same folds.
-        groups: What each row belongs to, shape (n,); `GroupKFold` needs it, the others do not look at it.
+        groups: The group of each row, shape (n,); `GroupKFold` needs it, the others ignore it.
 
     Returns:
         One fold for a holdout, k for k folds. Over k folds each row is validated exactly once.
@@ -156,7 +156,7 @@ def split_digest(dataset: Dataset, folds: tuple[Fold, ...]) -> str:
         folds: Positions among them.
 
     Returns:
-        Hex SHA-256 of the dataset's digest and of all positions: scores compare only where it is equal.
+        Hex SHA-256 of the dataset's digest and of all positions. Two scores are comparable only if it is equal.
     """
     digest = hashlib.sha256(dataset.digest.encode())
     for fold in folds:
@@ -204,7 +204,7 @@ def _check_groups(folds: GroupKFold, groups: npt.NDArray[Any] | None) -> None:
     if groups is None:
         raise DataError(
             f"the folds are {folds!r}, but the dataset has no groups.",
-            "Groups say which rows belong together, e.g. those of one speaker.",
+            "GroupKFold needs groups: which rows belong together, e.g. those of one speaker.",
             "Give them with Dataset(x, y, groups=...), or use KFold.",
         )
     if (n_groups := len(np.unique(groups))) < folds.k:
@@ -221,7 +221,7 @@ def _check_trained(folds: GroupKFold, y: npt.NDArray[Any], train: npt.NDArray[An
     if len(unseen := np.setdiff1d(y[held], y[train])):
         raise DataError(
             f"in {folds!r} class {unseen[0]} is in one part only.",
-            "What is to be recognised has to be among the rows that are trained on.",
+            "Every class to validate on must also be among the training rows.",
             f"Use fewer folds, leave class {unseen[0]} out, or use KFold.",
         )
 
@@ -235,9 +235,9 @@ def _check_classes(folds: Holdout | KFold, y: npt.NDArray[Any]) -> None:
     if counts[rarest] < needed:
         raise DataError(
             f"class {labels[rarest]} has {counts[rarest]} row(s), too few for {folds!r}.",
-            f"Every class needs at least {needed} rows, so that each part can have its share.",
+            f"Every class needs at least {needed} rows, so that each part gets one.",
             f"Add rows of class {labels[rarest]}, leave that class out, or use fewer folds.\n"
-            "If y holds numbers to predict and no labels: y.astype('float32').",
+            "If y holds numbers to predict, not labels: y.astype('float32').",
         )
     n_train, n_validation = _holdout_sizes(folds, len(y))
     if min(n_train, n_validation) < len(labels):

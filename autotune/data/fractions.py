@@ -1,4 +1,4 @@
-"""Folds that train on a part of their rows: smaller parts lie within larger ones, with the classes in proportion."""
+"""Folds that train on a fraction of their rows: nested fractions, with the classes in proportion."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def train_on_part(
     """Reduce the training rows of each fold to a fraction; validation rows stay as they are.
 
     Args:
-        folds: How the rows were divided: `GroupKFold` keeps groups whole here too.
-        parts: What `split` made of that.
+        folds: The declared folds; `GroupKFold` keeps groups whole here too.
+        parts: The folds that `split` returned for them.
         fraction: Share of each fold's training rows, or of its groups, in (0, 1]; 1 changes nothing.
         y: Targets, shape (n,). Integer labels keep their proportions, with at least one row of each class, unless
             groups are kept together; float targets are shuffled only.
-        seed: The same seed gives the same rows, and those of a smaller fraction are among those of a larger one.
-        groups: What each row belongs to, shape (n,).
+        seed: The same seed gives the same rows; the rows of a smaller fraction are a subset of those of a larger one.
+        groups: The group of each row, shape (n,).
 
     Example:
         >>> import numpy as np
@@ -51,17 +51,17 @@ def train_on_part(
 
 
 def _whole_groups(groups: npt.NDArray[Any], fraction: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return the sorted positions of the rows of some groups, at least of one."""
+    """Return the sorted positions of the rows of a fraction of the groups, at least of one group."""
     order = rng.permutation(np.unique(groups))
     chosen = order[: max(1, round(fraction * len(order)))]
     return np.flatnonzero(np.isin(groups, chosen))
 
 
 def _in_proportion(y: npt.NDArray[Any], fraction: float, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Return sorted positions, the first ones of an order that has the classes in proportion wherever it is cut.
+    """Return the sorted positions of the first rows of an order in which every prefix has the classes in proportion.
 
-    The row of rank i in its class of n rows comes at (i + 1/2) / n of the way: Webster's method of apportionment, which
-    never takes a seat away when there are more of them. The first row of each class comes first of all.
+    The order sorts the row of rank i in its class of n rows by (i + 1/2) / n: Webster's method of apportionment, in
+    which a class never gets fewer rows when the total grows. The first row of each class comes first.
     """
     labels = y if np.issubdtype(y.dtype, np.integer) else np.zeros(len(y), np.int64)
     shuffled = rng.permutation(len(labels))

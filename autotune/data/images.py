@@ -1,4 +1,4 @@
-"""Images: scikit-learn's digits, and MNIST and Fashion-MNIST from a file or Keras's own loader.
+"""Image datasets: scikit-learn's digits, and MNIST and Fashion-MNIST from a file or Keras's loader.
 
 Images are float32 in [0, 1] of shape (n, height, width, 1); labels are int64, shape (n,), in [0, 9].
 """
@@ -24,10 +24,10 @@ _N_CLASSES = 10
 
 @dataclass(frozen=True)
 class KerasImages:
-    """Images that Keras has a loader for.
+    """An image dataset that Keras has a loader for.
 
     Attributes:
-        name: What a study file calls them.
+        name: Its name in a study file.
         file_name: The file in the data folder.
         module: The module in `keras.datasets`.
         cached: The files in Keras's cache.
@@ -43,14 +43,14 @@ class KerasImages:
 
     @property
     def how_to_get(self) -> str:
-        """What to do when they are missing."""
+        """How to get the files when they are missing."""
         return (
             f"Put {self.file_name} in a folder and give the folder with --data-dir or AUTOTUNE_DATA; "
             "or connect to the network once, and Keras downloads it."
         )
 
     def find(self, data_dir: Path | None) -> tuple[bool, str]:
-        """Say whether they are there, and where, or where they were looked for."""
+        """Tell whether the files are there, and where they are or which folders were searched."""
         places = [[data_dir / self.file_name]] if data_dir else []
         places += [[keras_home() / path for path in self.cached]]
         found = [files[0] for files in places if all(file.is_file() for file in files)]
@@ -58,7 +58,7 @@ class KerasImages:
         return bool(found), str(found[0]) if found else f"not in {looked}"
 
     def load(self, part: Part, data_dir: Path | None) -> Dataset:
-        """Read one part of them."""
+        """Read the development rows ("train") or the test rows."""
         path = data_dir / self.file_name if data_dir else None
         if path is not None and path.exists():
             where, (images, labels) = str(path), _read_npz(path, part)
@@ -78,7 +78,7 @@ class KerasImages:
             places = [*([str(path)] if path else []), f"Keras's cache {keras_home()}", f"the network ({error})"]
             raise DataError(
                 f"{self.file_name} was not found in {', '.join(places)}.",
-                "It is a file with Keras's own keys x_train, y_train, x_test and y_test.",
+                "Expected a file with Keras's keys x_train, y_train, x_test and y_test.",
                 self.how_to_get,
             ) from error
         images, labels = train if part == "train" else test
@@ -95,11 +95,11 @@ class Digits:
     has_test_rows: bool = True
 
     def find(self, data_dir: Path | None) -> tuple[bool, str]:
-        """Say that they are there."""
+        """Tell that the rows are there: scikit-learn brings them."""
         return True, "embedded in scikit-learn"
 
     def load(self, part: Part, data_dir: Path | None) -> Dataset:
-        """Read one part of them."""
+        """Read the development rows ("train") or the test rows."""
         images, labels = _read_digits(part)
         return _dataset(self.name, images, 16, labels)
 
@@ -149,7 +149,7 @@ def _read_digits(part: Part) -> _Arrays:
 
 
 def _read_npz(path: Path, part: Part) -> _Arrays:
-    """Read two of the four arrays; the members of an npz are read one by one, when asked for."""
+    """Read two of the four arrays; NumPy reads each member of an npz only when it is indexed."""
     wanted = {f"{letter}_{which}" for letter in "xy" for which in ("train", "test")}
     try:
         # Opened here because NumPy leaves a torn file open.

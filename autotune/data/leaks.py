@@ -1,15 +1,16 @@
-"""Rows to validate on that are among the training rows, or overlap them, so that a model can know them by heart.
+"""Leaks: validation rows that repeat or overlap training rows, so that a model may have memorised them.
 
 Rows are compared by hashes of their bytes: whole rows, and runs of consecutive steps along the first axis of a row,
-which is that of time in a window. Windows that overlap hold the same run at different places; rows of a table and
+which is the time axis of a window. Windows that overlap hold the same run at different places; rows of a table and
 images do not.
 
-What is not covered: rows that are nearly the same; windows that share less than half of their steps; series of so few
-values that runs are the same by chance, such as answers from 1 to 5; and of very large data, the rows that are not in
-the sample.
+What is not covered: rows that are nearly the same; windows that share less than half of their steps; series with so few
+different values that runs are equal by chance, such as answers from 1 to 5; and, in very large data, rows outside the
+sample.
 
-Symbols: n rows of t steps; a run is k steps long, and a row has t - k + 1 of them, of which the few with the smallest
-hashes are kept (Broder, "On the resemblance and containment of documents", 1997): rows that share many runs share them.
+Symbols: n rows of t steps; a run is k steps long, and a row has t - k + 1 runs. Only the few runs with the smallest
+hashes are kept, because rows that share many runs share these too (Broder, "On the resemblance and containment of
+documents", 1997).
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ import numpy.typing as npt
 from autotune.data.dataset import Dataset
 from autotune.data.folds import Fold
 
-_FORM = 1  # of what is found: another one is found anew
-_MOST_ROWS, _MOST_BYTES = 200_000, 2**30  # more than that are sampled: 15 s of one core, once for each split
+_FORM = 1  # version of the kept file; a file of another version is computed again
+_MOST_ROWS, _MOST_BYTES = 200_000, 2**30  # larger data is sampled: this takes 15 s of one core, once for each split
 _STEPS_AT_A_TIME = 2**20
-_KEPT = 8  # runs of each row
-_MOST_COMPARED = 64  # steps of a run, to tell whether they differ
-_LEAST_NUMBERS = 8  # in a run, where windows are long enough: fewer may be the same by chance
-_LEAST_STEPS = 4  # in a window
-_BY_CHANCE = 1e-3  # so many runs of each row may be found by chance
-_LOOKED_AT = 1000  # rows, to tell how many values there are
+_KEPT = 8  # runs that are kept of each row
+_MOST_COMPARED = 64  # steps of a run that are compared to count the different ones
+_LEAST_NUMBERS = 8  # numbers in a run, if windows are long enough: shorter runs may be equal by chance
+_LEAST_STEPS = 4  # steps of a window
+_BY_CHANCE = 1e-3  # accepted number of runs of each row that are equal by chance
+_LOOKED_AT = 1000  # rows that estimate how often two steps are equal by chance
 _MANY_REPEATED, _MANY_OVERLAPPING, _SOME_OVERLAPPING = 0.01, 0.1, 0.01  # shares of the rows to validate on
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _NONE = np.uint64(2**64 - 1)
@@ -46,16 +47,16 @@ _Hashes: TypeAlias = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Leaks:
-    """How many rows to validate on are known from training.
+    """The number of validation rows that repeat or overlap training rows.
 
     Attributes:
-        n_validation: Rows to validate on that were looked at, over all folds.
-        n_repeated: Those of them that are also training rows, byte for byte.
-        n_overlapping: Those that share a run of steps with a training row, at another place in it; of the others.
-        steps: How long such a run is; 0 where rows are too short for one.
-        n_rows: Development rows that were looked at.
+        n_validation: Validation rows that were checked, over all folds.
+        n_repeated: Validation rows that equal a training row, byte for byte.
+        n_overlapping: Other validation rows that share a run of steps with a training row, at another place in it.
+        steps: Length of such a run; 0 if rows are too short for one.
+        n_rows: Development rows that were checked.
         n_distinct: How many of these differ from each other.
-        is_sample: Whether there are more rows than were looked at.
+        is_sample: Whether only a sample of the rows was checked.
     """
 
     n_validation: int
@@ -67,14 +68,14 @@ class Leaks:
     is_sample: bool
 
     def __str__(self) -> str:
-        """Say in a few sentences what is to be known of it; "" if nothing is.
+        """Describe the leaks in a few sentences; "" if there are none worth a sentence.
 
-        Less than one percent of repeated rows is said and is no warning: it moves an accuracy by less than that. Where
-        most rows are the same as others anyway, as in a table of a few yes and no, it says little.
+        Repeated rows are a warning from one percent on, because fewer change an accuracy by less than that. They are no
+        warning where most rows equal others anyway, as in a table of a few yes-or-no columns.
         """
         sentences = [*self._overlapping(), *self._repeated()]
         if sentences and self.is_sample:
-            sentences.append(f"Of the development rows {self.n_rows:,} were looked at.")
+            sentences.append(f"A sample of {self.n_rows:,} development rows was checked.")
         return " ".join(sentences)
 
     def _overlapping(self) -> list[str]:
@@ -83,9 +84,9 @@ class Leaks:
         is_warning = self.n_overlapping >= _MANY_OVERLAPPING * self.n_validation
         return [
             f"{'warning: ' * is_warning}{self._of(self.n_overlapping)} overlap training rows: they share at least "
-            f"{self.steps} consecutive steps, at another place, as windows do that are cut from one series. A value on "
-            "them measures memory, not foresight. Keep what overlaps on one side: Dataset(x, y, groups=block_of_time) "
-            "with GroupKFold, without the windows that reach into two blocks."
+            f"{self.steps} consecutive steps, at another place, as windows do that are cut from one series. A score on "
+            "them measures memory, not foresight. Keep windows that overlap on one side: Dataset(x, y, "
+            "groups=block_of_time) with GroupKFold, without the windows that reach into two blocks."
         ]
 
     def _repeated(self) -> list[str]:
@@ -97,7 +98,7 @@ class Leaks:
         return [
             f"{'warning: ' * is_warning}{self._of(self.n_repeated)} are training rows, too: their x is the same, byte "
             f"for byte, so that a model can know them by heart.{usual} Leave repeated rows out "
-            "(np.unique(x, axis=0, return_index=True)[1]), or give those that are the same one group, with GroupKFold."
+            "(np.unique(x, axis=0, return_index=True)[1]), or put equal rows into one group and use GroupKFold."
         ]
 
     def _of(self, n: int) -> str:
@@ -108,7 +109,7 @@ class Leaks:
 
 @dataclass(frozen=True, eq=False)
 class _Sketches:
-    """What is kept of n rows: a hash of each, (n,), and of some of its runs with their places, (n, r)."""
+    """Hashes of n rows: one of each row, (n,), and those of some of its runs with their places, (n, r)."""
 
     rows: _Hashes
     runs: _Hashes
@@ -116,7 +117,9 @@ class _Sketches:
 
 
 def known_leaks(data: Dataset, folds: Sequence[Fold], seed: int, path: Path) -> Leaks:
-    """Return what `find_leaks` does, found once and kept in a file that is named after data and folds.
+    """Return the result of `find_leaks`, which is kept in the file `path`, so that it is computed only once.
+
+    The caller names the file after the data and the folds.
 
     Raises:
         OSError: The disk is full or the file cannot be written.
@@ -137,12 +140,12 @@ def known_leaks(data: Dataset, folds: Sequence[Fold], seed: int, path: Path) -> 
 
 
 def find_leaks(data: Dataset, folds: Sequence[Fold], seed: int) -> Leaks:
-    """Compare the rows to validate on with the training rows of their fold.
+    """Compare the validation rows of each fold with its training rows.
 
     Args:
         data: The development rows.
         folds: Positions among them.
-        seed: Decides which rows of very large data are looked at.
+        seed: The seed of the sample that is taken of very large data.
 
     Example:
         >>> import numpy as np
@@ -172,7 +175,7 @@ def find_leaks(data: Dataset, folds: Sequence[Fold], seed: int) -> Leaks:
 
 
 def _sample(data: Dataset, seed: int) -> npt.NDArray[np.int64] | None:
-    """Return sorted positions of the rows to look at; None for all."""
+    """Return sorted positions of the sampled rows; None for all rows."""
     most = min(_MOST_ROWS, max(1000, _MOST_BYTES // data.row_bytes))
     if len(data) <= most:
         return None
@@ -180,12 +183,12 @@ def _sample(data: Dataset, seed: int) -> npt.NDArray[np.int64] | None:
 
 
 def _among(looked_at: npt.NDArray[np.int64] | None, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return where in the sample the rows are that are in it."""
+    """Return the positions in the sample of those of `rows` that are in it."""
     return rows if looked_at is None else np.flatnonzero(np.isin(looked_at, rows))
 
 
 def _steps(data: Dataset) -> int:
-    """Return how many steps a run has: half a window, and more of short ones; 0 where runs would tell nothing."""
+    """Return the number of steps of a run: half a window, and more of short windows; 0 if runs are equal by chance."""
     shape = data.input_shape
     if not shape or shape[0] < _LEAST_STEPS:
         return 0
@@ -196,7 +199,7 @@ def _steps(data: Dataset) -> int:
 
 
 def _same_by_chance(data: Dataset) -> float:
-    """Return how probable it is that two steps are the same, of those that differ from the step before them."""
+    """Return the probability that two steps are equal, among the steps that differ from the step before them."""
     rows = np.linspace(0, len(data) - 1, min(len(data), _LOOKED_AT)).astype(np.int64)
     hashes = _hashed(data.take(rows)[0])
     _, counts = np.unique(hashes[:, 1:][hashes[:, 1:] != hashes[:, :-1]], return_counts=True)
@@ -220,7 +223,7 @@ def _sketch(x: npt.NDArray[Any], k: int) -> _Sketches:
     np.cumsum(hashes * powers, axis=1, out=sums[:, 1:])
     if not k:
         return _Sketches(sums[:, -1], np.zeros((n, 0), np.uint64), np.zeros((n, 0), np.int32))
-    # A polynomial of the steps' hashes, divided by the power that its place has given it: the same at every place.
+    # A polynomial of the steps' hashes, divided by a power that depends on its place: it is the same at every place.
     runs = (sums[:, k:] - sums[:, :-k]) * _powers(_inverse(_ODD), t - k + 1)
     changes = np.zeros((n, t), np.int32)
     np.cumsum(hashes[:, 1:] != hashes[:, :-1], axis=1, out=changes[:, 1:])
@@ -232,7 +235,7 @@ def _sketch(x: npt.NDArray[Any], k: int) -> _Sketches:
 
 
 def _hashed(x: npt.NDArray[Any]) -> _Hashes:
-    """Return a hash of each step of each row, shape (n, t); rows without steps are one."""
+    """Return a hash of each step of each row, shape (n, t); a row without steps counts as one step."""
     n, t = (*x.shape, 1)[:2]
     raw = np.ascontiguousarray(x).view(np.uint8).reshape(n, t, -1)
     words = np.zeros((n, t, -(-raw.shape[2] // 8) * 8), np.uint8)
@@ -259,7 +262,7 @@ def _every(runs: _Hashes) -> npt.NDArray[np.int64]:
 
 
 def _n_distinct(hashes: _Hashes, places: npt.NDArray[np.int64], k: int) -> npt.NDArray[np.int64]:
-    """Return how many different steps there are in each run, or in a part of a long one, shape (n, r)."""
+    """Return the number of different steps in each run, or in a sample of a long run, shape (n, r)."""
     rows = np.arange(len(hashes))[:, np.newaxis, np.newaxis]
     compared = np.linspace(0, k - 1, min(k, _MOST_COMPARED)).astype(np.int64)
     steps = np.sort(hashes[rows, places[:, :, np.newaxis] + compared], axis=2)
@@ -268,7 +271,7 @@ def _n_distinct(hashes: _Hashes, places: npt.NDArray[np.int64], k: int) -> npt.N
 
 
 def _overlaps(sketches: _Sketches, train: npt.NDArray[np.int64], held: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Say of each row that is held out whether a run of it is in a training row, at another place."""
+    """Tell for each validation row whether one of its runs is in a training row, at another place."""
     runs, places = sketches.runs[train].ravel(), sketches.places[train].ravel()
     order = np.lexsort((places, runs))
     runs, places = runs[order], places[order]

@@ -1,4 +1,4 @@
-"""Data from their official place: Keras's cache, and downloads when the network allows."""
+"""Archives of datasets: found in the data folder or Keras's cache, or downloaded from their official address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DOWNLOAD_TIMEOUT_S = 20.0
 
 @dataclass(frozen=True)
 class Archive:
-    """A folder of files in their official layout, and the archive that brings it.
+    """A folder of files in their official layout, and the archive that contains it.
 
     Attributes:
         folder: The folder's name in the data folder.
@@ -36,7 +36,7 @@ class Archive:
 
     @property
     def how_to_get(self) -> str:
-        """What to do when it is missing."""
+        """How to get the folder when it is missing."""
         return (
             f"Unpack {self.url} in a folder, as {self.folder}, and give the folder with --data-dir or AUTOTUNE_DATA; "
             "or connect to the network once, and it is downloaded."
@@ -47,15 +47,15 @@ class Archive:
         return next((place for place in self._places(data_dir) if (place / self.proof).is_file()), None)
 
     def where(self, data_dir: Path | None) -> str:
-        """Say where it is, or where it was looked for."""
+        """Return the path of the folder, or a text that names the places that were searched."""
         found = self.find(data_dir)
         return str(found) if found else f"not in {' or '.join(str(place.parent) for place in self._places(data_dir))}"
 
     def get(self, data_dir: Path | None) -> Path:
-        """Return the folder, which is downloaded to Keras's cache if need be.
+        """Return the folder; if it is missing, download it to Keras's cache first.
 
         Raises:
-            DataError: If it is not there and cannot be downloaded.
+            DataError: If it is missing and cannot be downloaded.
         """
         if (found := self.find(data_dir)) is not None:
             return found
@@ -63,10 +63,10 @@ class Archive:
             with downloading():
                 from keras.utils import get_file
 
-                keras_home().mkdir(parents=True, exist_ok=True)  # Keras leaves a cache that is not there for /tmp
+                keras_home().mkdir(parents=True, exist_ok=True)  # without its cache folder Keras would use /tmp
                 get_file(f"{self.folder}.tar.gz", self.url, extract=True, cache_dir=str(keras_home()))
         except Exception as error:  # Keras raises a bare Exception when a download fails
-            raise self._missing(data_dir, f"and the network does not give it ({error})") from error
+            raise self._missing(data_dir, f"and it cannot be downloaded ({error})") from error
         if (found := self.find(data_dir)) is None:
             raise self._missing(data_dir, f"and the archive that was downloaded has no {self.inside}/{self.proof}")
         return found
@@ -74,12 +74,12 @@ class Archive:
     def _missing(self, data_dir: Path | None, why: str) -> DataError:
         return DataError(
             f"{self.folder} is {self.where(data_dir)}, {why}.",
-            f"It is a folder in its official layout: {self.folder}/{self.proof}, and so on.",
+            f"Expected a folder in its official layout: {self.folder}/{self.proof}, and so on.",
             self.how_to_get,
         )
 
     def _places(self, data_dir: Path | None) -> list[Path]:
-        # Where Keras unpacks it has changed over its versions.
+        # Versions of Keras unpack archives in different places.
         cache = keras_home() / "datasets"
         unpacked = [cache / f"{self.folder}_extracted" / self.inside, cache / f"{self.folder}.tar.gz" / self.inside]
         return [*([data_dir / self.folder] if data_dir else []), cache / self.folder, *unpacked]
@@ -87,7 +87,7 @@ class Archive:
 
 @contextlib.contextmanager
 def downloading() -> Iterator[None]:
-    """Have downloads end when nothing comes, and print their progress on stderr: stdout is the command's own."""
+    """Give downloads a timeout, and print their progress on stderr, because stdout is for the command's own output."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_DOWNLOAD_TIMEOUT_S)
     try:
@@ -98,8 +98,8 @@ def downloading() -> Iterator[None]:
 
 
 def keras_home() -> Path:
-    """Return the folder that Keras keeps its cache in."""
-    # As Keras finds it; `keras.config` would say so too, but importing Keras takes seconds.
+    """Return the folder of Keras's cache."""
+    # The same rule as Keras's; `keras.config` has the path too, but importing Keras takes seconds.
     if "KERAS_HOME" in os.environ:
         return Path(os.environ["KERAS_HOME"]).expanduser()
     home = Path.home()

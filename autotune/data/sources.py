@@ -1,7 +1,6 @@
-"""Named datasets, and where each comes from.
+"""The named datasets, and how to load each of them.
 
-What is not at hand is looked for in a data folder, then in Keras's cache, then at its official place when the network
-allows.
+A dataset is read from the data folder, else from Keras's cache, else it is downloaded from its official address.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from autotune.errors import DataError
 
 
 class Source(Protocol):
-    """Where a named dataset comes from."""
+    """A named dataset, and how to find and load it."""
 
     @property
     def name(self) -> str:
-        """What a study file calls it."""
+        """Its name in a study file."""
 
     @property
     def description(self) -> str:
@@ -32,14 +31,14 @@ class Source(Protocol):
 
     @property
     def how_to_get(self) -> str:
-        """What to do when it is missing."""
+        """How to get it when it is missing."""
 
     @property
     def has_test_rows(self) -> bool:
         """Whether some rows are kept for the final test."""
 
     def find(self, data_dir: Path | None) -> tuple[bool, str]:
-        """Say whether it can be loaded without the network, and where it is, or where it was looked for."""
+        """Tell whether it can be loaded without the network, and where it is or which places were searched."""
 
     def load(self, part: Part, data_dir: Path | None) -> Dataset:
         """Read its development ("train") or test rows."""
@@ -51,13 +50,13 @@ _CLASS_NAMES = {"fashion-mnist": CLOTHES, SentencePolarity.name: CLASS_NAMES}
 
 @dataclass(frozen=True)
 class DatasetStatus:
-    """Whether a named dataset is at hand.
+    """Whether a named dataset can be loaded without the network.
 
     Args:
-        name: What a study file calls it.
-        present: It can be loaded without the network.
-        where: Where it is, or where it was looked for.
-        how_to_get: What to do when it is missing.
+        name: Its name in a study file.
+        present: Whether it can be loaded without the network.
+        where: Its path, or a text that names the places that were searched.
+        how_to_get: How to get it when it is missing.
         description: Size and kind, in a few words.
     """
 
@@ -69,7 +68,7 @@ class DatasetStatus:
 
 
 def load_development(name: str, data_dir: Path | None = None) -> Dataset:
-    """Load the rows that may be searched on: for training and validation, never for the final test.
+    """Load the development rows of a named dataset, for training and validation but never for the final test.
 
     Args:
         name: "digits", "mnist", "fashion-mnist", "spoken-digits" or "sentence-polarity".
@@ -91,16 +90,16 @@ def load_development(name: str, data_dir: Path | None = None) -> Dataset:
 
 
 def load_test(name: str, data_dir: Path | None = None) -> Dataset:
-    """Load the test rows. Only the room that finalizes calls this, once a study is over.
+    """Load the test rows. Only `autotune.results.final` calls this, once a study is over.
 
-    Takes and raises what `load_development` does, and returns rows in the same form, none of them the same. A dataset
-    without test rows is a DataError.
+    The arguments, the errors and the form of the rows are those of `load_development`; no row is in both. For a dataset
+    without test rows it raises a DataError.
     """
     return _load(name, "test", data_dir)
 
 
 def has_test_rows(name: str) -> bool:
-    """Say whether a named dataset keeps rows for the final test.
+    """Tell whether a named dataset keeps rows for the final test.
 
     Raises:
         DataError: The name is unknown.
@@ -109,13 +108,13 @@ def has_test_rows(name: str) -> bool:
 
 
 def class_names_of(name: str, n_classes: int) -> tuple[str, ...]:
-    """Return what people call the classes of a dataset: their numbers, unless it is a named one with better names."""
+    """Return the names of the classes of a dataset: those of a named dataset that has some, else their numbers."""
     names = _CLASS_NAMES.get(name, ())
     return names if len(names) == n_classes else tuple(map(str, range(n_classes)))
 
 
 def axes_of(name: str) -> tuple[str, str] | None:
-    """Return what the two axes of a dataset's rows are, time first, if they are spectrograms; else None."""
+    """Return the names of the two axes of a dataset's spectrograms, time first; None if its rows are none."""
     return AXES if name == SpokenDigits.name else None
 
 
@@ -146,7 +145,7 @@ def _source(name: str) -> Source:
         raise DataError(
             f"there is no dataset called {name!r}.",
             f"The named datasets are: {', '.join(_SOURCES)}.",
-            "Use one of these, or give the study file a function that returns a Dataset.",
+            "Use one of these, or write a function in the study file that returns a Dataset.",
         )
     return _SOURCES[name]
 
@@ -156,5 +155,5 @@ def _check_folder(data_dir: Path | None) -> None:
         raise DataError(
             f"the data folder {data_dir} does not exist or is not a folder.",
             "Expected a folder with files such as mnist.npz.",
-            "Name one that is there with --data-dir or AUTOTUNE_DATA.",
+            "Give an existing folder with --data-dir or AUTOTUNE_DATA.",
         )

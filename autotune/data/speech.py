@@ -1,7 +1,7 @@
 """Spoken digits: the free spoken digit dataset as log-mel spectrograms.
 
 Shapes: s samples at 8 kHz; t = 99 frames of 32 ms, one every 10 ms; m = 40 mel bands. x is (n, t, m, 1), float32: the
-natural logarithm of the power in each band, minus the mean over the recording, so that loudness does not count.
+natural logarithm of the power in each band, minus the mean over the recording, which removes the loudness.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from autotune.data.official import Archive, Part
 from autotune.errors import DataError
 
 _RATE_HZ = 8000
-_SAMPLES = 8000  # one second; of a longer recording, the loudest one
+_SAMPLES = 8000  # one second; the loudest second of a longer recording
 _FRAME, _HOP = 256, 80
 _BANDS = 40
 _LOWEST_HZ, _HIGHEST_HZ = 60.0, 4000.0
 _FLOOR = 1e-6
 _N_TEST = 5  # recordings 0 to 4 of each digit and speaker: the dataset's own rule
 AXES = ("time (frames of 10 ms)", "mel band")
-"""What the two axes of a spectrogram are."""
+"""The names of the two axes of a spectrogram."""
 _NAME = re.compile(r"(\d)_(\w+)_(\d+)\.wav")
 _ARCHIVE = Archive(
     folder="free-spoken-digit-dataset",
@@ -40,7 +40,7 @@ _ARCHIVE = Archive(
 
 @dataclass(frozen=True)
 class SpokenDigits:
-    """Recordings of digits by several speakers, who are the groups."""
+    """Recordings of digits by several speakers; each speaker is a group."""
 
     name: str = "spoken-digits"
     description: str = "spoken digits, 3000 recordings of 6 speakers, 10 classes"
@@ -48,11 +48,11 @@ class SpokenDigits:
     has_test_rows: bool = True
 
     def find(self, data_dir: Path | None) -> tuple[bool, str]:
-        """Say whether they are there, and where, or where they were looked for."""
+        """Tell whether the recordings are there, and where they are or which folders were searched."""
         return _ARCHIVE.find(data_dir) is not None, _ARCHIVE.where(data_dir)
 
     def load(self, part: Part, data_dir: Path | None) -> Dataset:
-        """Read one part of them; recordings 0 to 4 of each digit and speaker are the test."""
+        """Read the development or the test rows; recordings 0 to 4 of each digit and speaker are the test rows."""
         folder = _ARCHIVE.get(data_dir) / "recordings"
         named = [(path, match) for path in sorted(folder.iterdir()) if (match := _NAME.fullmatch(path.name))]
         _check_whole(folder, [match.groups() for _, match in named])
@@ -80,7 +80,7 @@ def log_mel(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _second_of(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the loudest second of a recording, or all of it in the middle of a silent one."""
+    """Return the loudest second of a recording; a shorter recording is padded with silence on both sides."""
     spare = len(samples) - _SAMPLES
     if spare <= 0:
         return np.pad(samples, (-spare // 2, -spare - -spare // 2))
@@ -107,14 +107,14 @@ def _mel(hz: float) -> float:
 
 
 def _check_whole(folder: Path, named: Sequence[Sequence[str]]) -> None:
-    """Refuse a part of the recordings: some digits, speakers or indices would be missing without anybody noticing."""
+    """Refuse an incomplete set of recordings, which would lack digits, speakers or indices without notice."""
     speakers, indices = {speaker for _, speaker, _ in named}, {int(index) for _, _, index in named}
     expected = 10 * len(speakers) * (max(indices, default=0) + 1)
     if not named or max(indices) < _N_TEST or len(named) != expected:
         raise DataError(
             f"{folder} has {len(named)} recordings of {len(speakers)} speaker(s): some are missing.",
-            "They are called DIGIT_SPEAKER_INDEX.wav, and there are as many of each digit and speaker; those with an "
-            "index from 0 to 4 are the test.",
+            "Expected files DIGIT_SPEAKER_INDEX.wav, equally many of each digit and speaker; those with an index from "
+            "0 to 4 are the test rows.",
             _ARCHIVE.how_to_get,
         )
 

@@ -1,8 +1,8 @@
-"""Datasets on disk, where trial processes map them instead of each holding a copy.
+"""Datasets stored on disk, which trial processes map into memory instead of each holding a copy.
 
-A disk may give back other bytes than were written: a torn or zeroed file after a power cut, one that was truncated or
-edited. Sizes and forms are compared at every opening, which costs nothing; all bytes once in each run, by `store`.
-What is not covered: bytes that change while a run goes on and leave the size as it is; the next run finds them.
+A file may differ from what was written: a power cut may tear or zero it, and somebody may truncate or edit it. Sizes
+and shapes are checked at every opening, which costs nothing; `store` checks all bytes once in each run.
+What is not covered: bytes that change during a run without changing the size; the next run finds them.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _READ_BYTES = 2**22
 
 
 def store(dataset: Dataset, folder: Path, tell: Callable[[str], None] = lambda text: None) -> Path:
-    """Write a dataset to disk, unless it is there already, byte by byte as it was written.
+    """Write a dataset to disk, unless an undamaged copy is there already.
 
-    It is written beside its place and moved there when complete: nobody sees half of it, and of two processes
-    that store the same data at once both succeed. What is damaged is written anew, file by file, under the feet of
-    whoever has it open: these keep what they have.
+    The files are written to a temporary folder, which is moved into place when it is complete. So nobody sees half a
+    dataset, and two processes can store the same data at once. Damaged files are replaced one by one; processes that
+    have them open keep the old ones.
 
     Args:
-        dataset: What to store; a subset is stored with its own rows only.
-        folder: Where to; made when missing.
-        tell: Told in a sentence or two what was damaged, if something was.
+        dataset: The dataset; a subset is stored with its own rows only.
+        folder: The parent folder; created if missing.
+        tell: Called with a sentence or two about the damage, if some was found.
 
     Returns:
-        `folder/NAME-DIGEST` with x.npy, y.npy, dataset.json and, if there are groups, groups.npy in it, for
-        `open_stored`.
+        `folder/NAME-DIGEST`, for `open_stored`; it holds x.npy, y.npy, dataset.json and, if there are groups,
+        groups.npy.
 
     Raises:
         OSError: The disk is full or the folder cannot be written.
@@ -71,9 +71,9 @@ def store(dataset: Dataset, folder: Path, tell: Callable[[str], None] = lambda t
         shutil.rmtree(partial, ignore_errors=True)
     if damage:
         tell(
-            f"the stored rows in {target} were not as they had been written: {damage} They were written anew from the "
-            "dataset. Trials that have trained on them since they were damaged may be wrong: `autotune replay NAME "
-            "--trial N` tells."
+            f"the stored rows in {target} had changed since they were written: {damage} They were written again from "
+            "the dataset. Trials that trained on the damaged rows may be wrong. Check one with `autotune replay NAME "
+            "--trial N`."
         )
     return target
 
@@ -82,13 +82,13 @@ def open_stored(path: Path) -> Dataset:
     """Open a stored dataset without reading its arrays into memory.
 
     Args:
-        path: What `store` returned.
+        path: The folder that `store` returned.
 
     Returns:
         The dataset, its x and y mapped read-only, with name, number of classes, groups and digest as stored.
 
     Raises:
-        DamagedStoreError: The files are missing, cannot be read, or have another size or form than `store` gave them.
+        DamagedStoreError: The files are missing, cannot be read, or have another size, dtype or shape than was written.
     """
     with _telling_damage(path):
         about = _read_about(path)
@@ -107,10 +107,10 @@ def open_stored(path: Path) -> Dataset:
 
 
 def check_stored(path: Path) -> None:
-    """See that the files of a stored dataset have their sizes, without a look into them.
+    """Check the sizes of the files of a stored dataset, without reading them.
 
     Raises:
-        DamagedStoreError: They have not.
+        DamagedStoreError: A file is missing or has another size than was written.
     """
     with _telling_damage(path):
         for file, form in _read_about(path)["files"].items():
@@ -121,22 +121,22 @@ def check_stored(path: Path) -> None:
 def _telling_damage(path: Path) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # whatever NumPy and others make of garbled bytes
+    except Exception as error:  # NumPy may raise any error on damaged bytes
         raise DamagedStoreError(
             f"the stored rows in {path} cannot be opened: {_why(error)}",
             "Expected x.npy, y.npy and dataset.json as they were stored.",
-            "Run the same command again: they are then written anew from the dataset.",
+            "Run the same command again: it writes them again from the dataset.",
         ) from error
 
 
 class _Mismatch(Exception):
-    """Something is not as it was written; a sentence says what."""
+    """A file differs from what was written; the message is a sentence that says how."""
 
 
 def _damage(path: Path, dataset: Dataset) -> str | None:
-    """Return what is wrong with a stored dataset, in a sentence; None if nothing is.
+    """Return a sentence on the damage of a stored dataset; None if it is undamaged.
 
-    Nothing is known to be wrong with what was stored without checksums, by earlier versions: "".
+    Earlier versions stored no checksums: then the result is "", and the files are written again without a message.
     """
     try:
         about = _read_about(path)
@@ -145,11 +145,11 @@ def _damage(path: Path, dataset: Dataset) -> str | None:
         for file, form in about["files"].items():
             _check_size(path / file, form)
             if _sha256(path / file) != form["sha256"]:
-                return f"{file} has other bytes than it was written with."
+                return f"{file} has other bytes than were written."
         if _identity(about["name"], about["n_classes"], about["digest"]) != _identity(
             dataset.name, dataset.n_classes, dataset.digest
         ):
-            return f"{_ABOUT} is of other rows."
+            return f"{_ABOUT} describes other rows."
         open_stored(path)
     except DamagedStoreError as error:
         return error.happened.partition("cannot be opened: ")[2]
@@ -159,7 +159,7 @@ def _damage(path: Path, dataset: Dataset) -> str | None:
 
 
 def _identity(name: str, n_classes: int | None, digest: str) -> tuple[str, int | None, str]:
-    """Return what two datasets share that are stored in the same place."""
+    """Return the values that are equal for two datasets exactly if they are stored in the same folder."""
     return _as_file_name(name), n_classes, digest
 
 
@@ -171,19 +171,19 @@ def _read_about(path: Path) -> Mapping[str, Any]:
     try:
         about = json.loads((path / _ABOUT).read_bytes())
     except (ValueError, RecursionError) as error:
-        raise _Mismatch(f"{_ABOUT} is no JSON any more.") from error
+        raise _Mismatch(f"{_ABOUT} is not valid JSON.") from error
     if not isinstance(about, dict):
         raise _Mismatch(f"{_ABOUT} holds {type(about).__name__}.")
     return about
 
 
 def _open_array(path: Path, form: Mapping[str, Any]) -> npt.NDArray[Any]:
-    """Map an array, or read it where it is none of the large ones, and see that it has the form it was written in."""
+    """Map an array (groups are small and are read), and check that it has the dtype and shape that were written."""
     _check_size(path, form)
     try:
         array: npt.NDArray[Any] = np.load(path, mmap_mode=None if path.name == _GROUPS else "r", allow_pickle=False)
     except ValueError as error:
-        raise _Mismatch(f"{path.name} holds no array any more.") from error
+        raise _Mismatch(f"{path.name} is not a valid array.") from error
     if [array.dtype.str, *array.shape] != [form["dtype"], *form["shape"]]:
         raise _Mismatch(f"{path.name} has the dtype {array.dtype.str} and the shape {array.shape}.")
     return array
@@ -200,7 +200,7 @@ def _why(error: Exception) -> str:
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with path.open("rb") as file:  # not mapped: what cannot be read is an error then, and does not end the process
+    with path.open("rb") as file:  # read, not mapped: an unreadable mapped page would end the process
         while block := file.read(_READ_BYTES):
             digest.update(block)
     return digest.hexdigest()
@@ -208,12 +208,12 @@ def _sha256(path: Path) -> str:
 
 @final
 class _ArrayFile:
-    """An .npy file that is written bit by bit, and known by its size and checksum when it is closed.
+    """An .npy file that is written in chunks, and that computes its own size and checksum.
 
     Args:
-        path: Where to.
-        n: How many rows it is to have.
-        rows: Some rows, or none, as those that it is to have.
+        path: The file to write.
+        n: The number of rows that will be written.
+        rows: Any number of rows, for their dtype and shape.
     """
 
     def __init__(self, path: Path, n: int, rows: npt.NDArray[Any]) -> None:
@@ -229,7 +229,7 @@ class _ArrayFile:
         self._file.write(data)
 
     def form(self) -> dict[str, Any]:
-        """Bring all of it to the disk, for a power cut may follow, and return what it was written as."""
+        """Sync the file to disk, against a power cut, and return its dtype, shape, size and checksum."""
         self._file.flush()
         os.fsync(self._file.fileno())
         return {**self._form, "bytes": self._file.tell(), "sha256": self._digest.hexdigest()}
@@ -239,7 +239,7 @@ class _ArrayFile:
 
 
 def _write(dataset: Dataset, folder: Path) -> None:
-    # Chunk by chunk, into plain files: a mapped file on a full disk would end the process with SIGBUS.
+    # In chunks, into plain files: writing to a mapped file on a full disk would end the process with SIGBUS.
     no_x, no_y = dataset.take([])
     groups = dataset.groups
     with contextlib.ExitStack() as stack:
@@ -267,7 +267,7 @@ def _write_about(about: Mapping[str, Any], path: Path) -> None:
 
 
 def _rename_columns(target: Path, dataset: Dataset) -> None:
-    """Have the columns called as they are now: names are no part of what is trained on."""
+    """Replace the stored names of columns by those of the dataset; names do not change what a network learns."""
     about = _read_about(target)
     if about.get("feature_names") == (dataset.feature_names and list(dataset.feature_names)):
         return
@@ -283,15 +283,15 @@ def _move(partial: Path, target: Path) -> None:
     try:
         os.replace(partial, target)
     except OSError:
-        # A folder does not replace one with files in it: another process was faster, with the same rows.
+        # A folder cannot replace one with files in it: another process has stored the same rows first.
         if not target.is_dir():
             raise
 
 
 def _replace_files(partial: Path, target: Path) -> None:
-    """Move whole files into the place of damaged ones: the same rows make the same files, so any of them go together.
+    """Replace damaged files one by one; any mix of old and new files fits, as the same rows make the same files.
 
-    The folder itself stays, for somebody may be about to open it.
+    The folder itself stays, because another process may be about to open it.
     """
     for file in partial.iterdir():
         os.replace(file, target / file.name)

@@ -1,4 +1,4 @@
-"""Folds on disk, where trial processes read who trains on which rows."""
+"""Folds stored on disk, for trial processes to read."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def store_folds(folds: tuple[Fold, ...], path: Path, tell: Callable[[str], None]
     """Write folds to disk in one step, unless they are there already.
 
     Args:
-        folds: What to store.
-        path: An `.npz` file whose name says which folds these are; its folder is made when missing.
-        tell: Told in a sentence what was damaged, if something was: it is written anew.
+        folds: The folds.
+        path: An `.npz` file whose name identifies the folds; its folder is created if missing.
+        tell: Called with a sentence if the file was damaged and is written again.
 
     Raises:
         OSError: The disk is full or the file cannot be written.
@@ -29,7 +29,7 @@ def store_folds(folds: tuple[Fold, ...], path: Path, tell: Callable[[str], None]
     arrays = {f"train_{i}": fold.train for i, fold in enumerate(folds)}
     arrays |= {f"validation_{i}": fold.validation for i, fold in enumerate(folds)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{uuid.uuid4().hex}.tmp")  # two parents may begin at the same time
+    beside = path.with_suffix(f".{uuid.uuid4().hex}.tmp")  # two parents may write at the same time
     try:
         with beside.open("wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]  # reason: NumPy types the names as its own arguments
@@ -37,11 +37,11 @@ def store_folds(folds: tuple[Fold, ...], path: Path, tell: Callable[[str], None]
     finally:
         beside.unlink(missing_ok=True)
     if was_there:
-        tell(f"the stored folds in {path} were not as they had been written: they were written anew.")
+        tell(f"the stored folds in {path} had changed since they were written. They were written again.")
 
 
 def load_folds(path: Path) -> tuple[Fold, ...]:
-    """Read what `store_folds` has stored.
+    """Read the folds that `store_folds` wrote.
 
     Raises:
         DamagedStoreError: The file is missing or damaged.
@@ -49,11 +49,11 @@ def load_folds(path: Path) -> tuple[Fold, ...]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:  # NumPy leaves a torn file open
             return tuple(Fold(archive[f"train_{i}"], archive[f"validation_{i}"]) for i in range(len(archive) // 2))
-    except Exception as error:  # whatever zipfile and NumPy make of garbled bytes
+    except Exception as error:  # zipfile and NumPy may raise any error on damaged bytes
         raise DamagedStoreError(
             f"the stored folds {path} cannot be opened: {type(error).__name__}: {error}.",
             "Expected the positions of the rows of each fold, as they were stored.",
-            "Run the same command again: they are then written anew.",
+            "Run the same command again: it writes them again.",
         ) from error
 
 

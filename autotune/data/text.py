@@ -22,9 +22,9 @@ _ARCHIVE = Archive(
 
 @dataclass(frozen=True)
 class SentencePolarity:
-    """Sentences, 0 for negative and 1 for positive ones.
+    """Sentences with the label 0 (negative) or 1 (positive).
 
-    There are no test rows: the literature gives the mean of ten folds over all sentences.
+    There are no test rows: the literature reports the mean of ten folds over all sentences.
     """
 
     name: str = "sentence-polarity"
@@ -33,27 +33,27 @@ class SentencePolarity:
     has_test_rows: bool = False
 
     def find(self, data_dir: Path | None) -> tuple[bool, str]:
-        """Say whether they are there, and where, or where they were looked for."""
+        """Tell whether the files are there, and where they are or which folders were searched."""
         return _ARCHIVE.find(data_dir) is not None, _ARCHIVE.where(data_dir)
 
     def load(self, part: Part, data_dir: Path | None) -> Dataset:
-        """Read all of them; x has the shape (n,) and holds strings.
+        """Read all sentences; x has the shape (n,) and holds strings.
 
         Raises:
-            DataError: If they are missing, damaged, or the test rows are asked for.
+            DataError: If files are missing or damaged, or `part` is "test".
         """
         if part == "test":
             raise DataError(
                 f"{self.name!r} has no test rows.",
-                "Its figure is the mean of ten folds: folds=KFold(10).",
-                "Look at the confirmed value of the winner instead.",
+                "The literature reports the mean of ten folds over all sentences: folds=KFold(10).",
+                "Use the confirmed value of the winner instead.",
             )
         folder = _ARCHIVE.get(data_dir)
         negative, positive = (_sentences(folder / f"rt-polarity.{kind}") for kind in ("neg", "pos"))
         if not len(negative) == len(positive) > 0:
             raise DataError(
                 f"{folder} has {len(negative)} negative and {len(positive)} positive sentences: some are missing.",
-                "There are as many of both, 5331 as they were published.",
+                "Expected equally many of both: 5331 were published.",
                 self.how_to_get,
             )
         y = np.repeat(np.array([0, 1], dtype=np.int64), [len(negative), len(positive)])
@@ -66,11 +66,11 @@ def _sentences(path: Path) -> list[str]:
     except OSError as error:
         raise DataError(
             f"{path} cannot be read: {error.strerror}.",
-            "There is a file of negative and one of positive sentences, one a line.",
+            "Expected one file of negative and one of positive sentences, one sentence per line.",
             _ARCHIVE.how_to_get,
         ) from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = data.decode("latin-1")  # as it was published; copies are often UTF-8
+        text = data.decode("latin-1")  # the published encoding; copies are often UTF-8
     return [line.strip() for line in text.split("\n") if line.strip()]

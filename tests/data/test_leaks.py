@@ -148,7 +148,7 @@ def test_of_large_data_some_rows_are_looked_at_the_same_for_the_same_seed(monkey
     assert found.n_rows == 1500
     assert found.n_overlapping > 0.9 * found.n_validation > 0
     assert found == _found(WINDOWS["a day of hours"], Holdout(0.2))
-    assert str(found).endswith("Of the development rows 1,500 were looked at.")
+    assert str(found).endswith("A sample of 1,500 development rows was checked.")
 
 
 def test_what_was_found_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

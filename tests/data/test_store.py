@@ -151,7 +151,7 @@ def test_a_damaged_file_is_written_anew_and_said(tmp_path: Path, damage: Callabl
     assert len(said) == 1
     assert str(path) in said[0]
     assert file in said[0]
-    assert "written anew" in said[0]
+    assert "written again" in said[0]
     assert os.listdir(tmp_path) == [path.name]
     assert store(_grouped(), tmp_path, said.append) == path
     assert len(said) == 1

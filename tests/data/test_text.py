@@ -59,5 +59,5 @@ def test_a_byte_order_mark_is_no_part_of_the_first_word(data_dir: Path) -> None:
 
 def test_half_of_it_is_plain(data_dir: Path) -> None:
     (data_dir / "rt-polaritydata" / "rt-polarity.neg").unlink()
-    with pytest.raises(DataError, match=r"(?s)rt-polarity\.neg cannot be read.*one a line"):
+    with pytest.raises(DataError, match=r"(?s)rt-polarity\.neg cannot be read.*one sentence per line"):
         load_development("sentence-polarity", data_dir)
