@@ -95,8 +95,8 @@ def refusal(path: Path) -> StudyFileError:
         ({"dataset": None}, "no dataset", "needs build, dataset and monitor"),
         ({"direction": "up"}, "direction='up'", "Choices: maximize, minimize."),
         ({"minimize": ["flops"]}, "minimize=['flops'] is unknown", "'parameters', 'latency'"),
-        ({"minimize": ["latency", "latency"]}, "minimize=['latency', 'latency'] is unknown", "each once"),
-        ({"minimize": "latency"}, "minimize='latency' is unknown", "It lists"),
+        ({"minimize": ["latency", "latency"]}, "minimize=['latency', 'latency'] is unknown", "each at most once"),
+        ({"minimize": "latency"}, "minimize='latency' is unknown", "Expected a list"),
         (
             {"objective": len, "build": None, "dataset": None, "monitor": None, "minimize": ["latency"]},
             "an objective and also minimize=['latency']",
@@ -117,7 +117,7 @@ def refusal(path: Path) -> StudyFileError:
         ({"sampler": optuna.samplers.RandomSampler()}, "sampler is a RandomSampler object", "from a seed to a sampler"),
         ({"sampler": "tpe"}, "sampler is a str object", "from a seed to a sampler"),
         ({"pruner": "median"}, "pruner='median' is no Optuna pruner", "optuna.pruners.MedianPruner"),
-        ({"pruner": optuna.pruners.MedianPruner}, "is no Optuna pruner", "It is an object"),
+        ({"pruner": optuna.pruners.MedianPruner}, "is no Optuna pruner", "Expected an object"),
     ],
     ids=lambda value: repr(value)[:50] if isinstance(value, dict) else "",
 )

@@ -1,17 +1,18 @@
-"""Pictures of numbers, drawn by Matplotlib: PNG for the dashboard, SVG for pages.
+"""Figures of plain numbers, drawn with Matplotlib: PNG for the dashboard, SVG for HTML pages.
 
-Numbers in, a picture out: nothing here knows of studies. Matplotlib takes time to import, so import this room late.
+Each function takes numbers and returns a figure; it knows nothing of studies. Matplotlib takes time to import, so
+import this room late.
 
-style            One look for all pictures. As SVG they take their ink from the page
-search           A search as a whole: its values over time, its learning curves, where its time went
-hyperparameters  What hyperparameters do
-data_efficiency  A metric against the number of training rows
-confusion        A confusion matrix: blue for what is right, orange for what is taken for something else
+style            The common style of all figures; in SVG they take their text colour from the page
+search           Figures of a whole search: values over time, learning curves, time spent
+hyperparameters  Figures of hyperparameters: importance, effect, interaction, parallel coordinates
+data_efficiency  Data efficiency: a metric against the number of training rows
+confusion        A confusion matrix: blue for correct predictions, orange for mistakes
 epochs           Learning curves: the monitored metric and the loss over the epochs, on training and validation rows
-predictions      Numbers as they were predicted, against what they are
-attributions     Rows beside what a model looks at in them
-features         Rows of a table beside what a model looks at in them: a bar for each feature, named with its value
-words            Words of a text on the colours of what they contribute, as HTML
+predictions      Predicted numbers against true numbers
+attributions     Images and spectrograms next to their attributions
+features         Rows of a table with their attributions: a bar for each feature
+words            Texts with their attributions as HTML: the background of each word shows what it contributes
 """
 
 from autotune.figures.attributions import Overlay, can_draw, draw_attributions

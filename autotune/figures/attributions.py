@@ -1,4 +1,4 @@
-"""Rows beside what a model looks at in them: orange speaks for a class, blue against it, grey counts for nothing."""
+"""Images and spectrograms next to their attributions: orange speaks for a class, blue against it, grey for neither."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from matplotlib.patches import Patch
 from autotune.figures.style import FIRST, SECOND, as_label, figure_of, new_axes, styled
 
 FOR, AGAINST = SECOND, FIRST
-_PANEL_IN = 1.05  # side of the picture of a square row
-_WIDTH_IN = 7.0  # of all columns together: wider ones are too small to read on a page
-_SATURATION = 99.0  # the percentile of what counts that has the full colour: one dot does not fade all others
-_GROUND = 0.68, 0.98  # greys of the row under the colours, from its smallest value to its largest
+_PANEL_IN = 1.05  # inches: side of the panel of a square row
+_WIDTH_IN = 7.0  # inches: all columns together; a page shrinks wider figures until they cannot be read
+_SATURATION = 99.0  # this percentile of the attributions gets the full colour, so that one dot does not fade the rest
+_GROUND = 0.68, 0.98  # greys of the row under the colours, for its smallest and its largest value
 
 _Values: TypeAlias = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Overlay:
-    """One row and its overlays.
+    """One row and its attributions.
 
     Attributes:
-        title: What it is.
+        title: The title of the row.
         row: Shape (h, w), (h, w, channels), or (n, 1) for a row without a second axis.
-        layers: For each overlay what it is and its values, of the row's shape.
+        layers: For each attribution its title and its values, of the row's shape.
     """
 
     title: str
@@ -40,17 +40,18 @@ class Overlay:
 
 
 def can_draw(row: _Values) -> bool:
-    """Say whether a row is a picture, or can be shown as one: rows of a table are none."""
+    """Tell whether a row can be drawn as an image; rows of a table cannot."""
     return row.dtype.kind in "fiub" and row.ndim > 1 and 1 <= np.squeeze(row).ndim <= 3 and row.size > 1
 
 
 @styled
 def draw_attributions(overlays: Sequence[Overlay], axes_names: tuple[str, str] | None = None) -> Figure:
-    """Draw rows, each with its overlays beside it; the colours of each row have a scale of their own.
+    """Draw rows, each with its attributions to the right; each row has its own colour scale.
 
     Args:
         overlays: At least one.
-        axes_names: What the axes of spectrograms are, time first, which is drawn from left to right; None for images.
+        axes_names: The names of the axes of spectrograms, time first; time is drawn from left to right. None for
+            images.
     """
     panels = 1 + max(len(one.layers) for one in overlays)
     height, width = _as_picture(overlays[0].row, axes_names).shape[:2]
@@ -105,7 +106,7 @@ def _as_picture(row: _Values, axes_names: tuple[str, str] | None) -> _Values:
 
 
 def _scaled(picture: _Values) -> _Values:
-    """Return a picture in [0, 1], shape (height, width, 3): in colour with three channels, else their mean."""
+    """Scale an image to [0, 1], shape (height, width, 3): in colour if it has three channels, else their mean."""
     if picture.shape[-1] != 3:
         picture = np.repeat(picture.mean(axis=-1, keepdims=True), 3, axis=-1)
     low, high = float(picture.min()), float(picture.max())
@@ -125,7 +126,7 @@ def _full_colour(layers: Iterable[_Values]) -> float:
 
 
 def _coloured(picture: _Values, values: _Values) -> _Values:
-    """Lay values in [-1, 1] (larger ones count as these), over a pale grey picture."""
+    """Lay the colours of values, clipped to [-1, 1], over a pale grey version of the image."""
     low, high = _GROUND
     grey = low + (high - low) * picture.mean(axis=-1, keepdims=True)
     strength = np.clip(np.abs(values), 0, 1)[..., np.newaxis]

@@ -1,4 +1,4 @@
-"""A confusion matrix: blue for what is right, orange for what is taken for something else."""
+"""A confusion matrix: blue for correct predictions, orange for mistakes."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from matplotlib.figure import Figure
 
 from autotune.figures.style import FAINT, FIRST, INK, SECOND, as_label, figure_of, new_axes, styled
 
-_MOST_WITH_NUMBERS = 32  # classes: with more of them the counts hide the colours
+_MOST_WITH_NUMBERS = 32  # classes; with more, the counts would hide the colours
 _LONGEST_NAME = 16
 
 
 @styled
 def draw_confusion(matrix: npt.NDArray[Any], class_names: Sequence[str]) -> Figure:
-    """Draw how often each class is taken for each.
+    """Draw how often each true class is predicted as each class.
 
-    Colours are shares of the true class, so that rare classes count as much as frequent ones; those of mistakes are
-    stretched, so that a few of them show. They are laid over the page's ground, so that ink is legible on all of them.
+    Colours show shares of the true class, so that rare classes count as much as frequent ones. The colours of mistakes
+    are scaled up, so that a few mistakes are visible. All colours are pale, so that text is legible on them.
 
     Args:
-        matrix: Counts, shape (n_classes, n_classes), true classes by predicted ones.
-        class_names: What the classes are called.
+        matrix: Counts, shape (n_classes, n_classes): a row for each true class, a column for each predicted class.
+        class_names: The names of the classes.
     """
     n = len(matrix)
     side = float(np.clip(1.6 + 0.36 * n, 3.2, 9.5))
@@ -74,7 +74,7 @@ def _write_counts(axes: Axes, matrix: npt.NDArray[Any], size: float) -> None:
             fontsize=size,
             color=INK,
             fontweight="bold" if is_mistake else "normal",
-            in_layout=False,  # it is within the axes: nobody need measure it
+            in_layout=False,  # the text is inside the axes, so the layout need not measure it
         )
     n = len(matrix)
     for draw in (axes.hlines, axes.vlines):

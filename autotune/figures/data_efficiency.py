@@ -1,4 +1,4 @@
-"""A metric against the number of training rows: every training, the law through them, and where twice the rows lead."""
+"""Data efficiency: a metric against the number of training rows, with a fitted law and its value at twice the rows."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from autotune.figures.style import FIRST, INK, SECOND, as_label, figure_of, new_
 
 @dataclass(frozen=True)
 class FittedCurve:
-    """A law, and how sure it is.
+    """A fitted law with its 95 % interval.
 
     Attributes:
-        n_rows: Numbers of rows, shape (m,), increasing; beyond those that were trained on it is an extrapolation.
-        metric: The metric by the law, shape (m,).
+        n_rows: Numbers of rows, shape (m,), increasing; beyond the largest training it is an extrapolation.
+        metric: The metric that the law predicts, shape (m,).
         low: Lower end of its 95 % interval, shape (m,).
         high: Upper end, shape (m,).
     """
@@ -34,11 +34,11 @@ class FittedCurve:
 def draw_data_efficiency(
     metric: str, values: Mapping[float, Sequence[float]], law: FittedCurve | None = None
 ) -> Figure:
-    """Draw trainings on more and more rows, and the law that was fitted to them.
+    """Draw trainings on increasing numbers of rows, and the law that was fitted to them.
 
     Args:
-        metric: What the metric is called.
-        values: The metric of each training, by the number of its rows; at least one.
+        metric: The name of the metric.
+        values: The metrics of all trainings, by number of rows; at least one.
         law: The law, dashed beyond the largest number of rows; None for none.
     """
     (axes,) = new_axes()
@@ -80,7 +80,7 @@ def _draw_law(axes: Axes, law: FittedCurve, n_max: float) -> None:
 
 
 def _scale_rows(axes: Axes, marked: Sequence[float]) -> None:
-    """Put rows on a logarithmic axis with a mark for each number that was trained on, unless these are too close."""
+    """Put rows on a logarithmic axis with a tick for each number of rows, except where ticks would be too close."""
     axes.set_xscale("log")
     ticks = [marked[-1]]
     for n_rows in reversed(marked[:-1]):

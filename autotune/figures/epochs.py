@@ -13,23 +13,23 @@ from autotune.figures.style import FAINT, FIRST, INK, SECOND, as_label, figure_o
 
 _VALIDATION = "val_"
 _WIDTH_IN, _HEIGHT_IN = 4.4, 3.2  # of one panel
-_LEFT, _BOTTOM = 0.14, 0.15  # its margins, for the numbers on its axes, as parts of its width and height
+_LEFT, _BOTTOM = 0.14, 0.15  # margins of a panel for the numbers on its axes, as shares of its width and height
 
 
 @styled
 def learning_curve(folds: Sequence[Mapping[str, Sequence[float]]], monitor: str, best_epochs: Sequence[int]) -> Figure:
-    """Draw how a trial was trained: one panel for the monitored metric, and one for the loss if that is another.
+    """Draw the learning curves of a trial: a panel for the monitored metric, and one for the loss if it is another.
 
     Args:
-        folds: For each fold every metric, by Keras's name, a value for each epoch; at least one fold.
-        monitor: The monitored metric, as Keras names it.
+        folds: For each fold all metrics, by Keras's name, a value for each epoch; at least one fold.
+        monitor: The monitored metric, by Keras's name.
         best_epochs: For each fold the epoch that counts, from 1; it is marked.
     """
     metric = monitor.removeprefix(_VALIDATION)
     names = [metric] + ["loss"] * (metric != "loss" and "loss" in folds[0])
     panels = new_axes(_WIDTH_IN * len(names), _HEIGHT_IN, columns=len(names))
     figure = figure_of(panels[0])
-    figure.set_layout_engine("none")  # margins that are known cost a trial half the time of those to be found out
+    figure.set_layout_engine("none")  # fixed margins take half the time of measured ones
     for number, (axes, name) in enumerate(zip(panels, names, strict=True)):
         _draw_panel(axes, folds, name, best_epochs)
         axes.set_position(((number + _LEFT) / len(names), _BOTTOM, (0.98 - _LEFT) / len(names), 0.9 - _BOTTOM))
@@ -54,7 +54,7 @@ def _draw_panel(
             values = fold.get(key, ())
             if not values:
                 continue
-            marker = "o" if sum(map(math.isfinite, values)) == 1 else ""  # of which there is no line
+            marker = "o" if sum(map(math.isfinite, values)) == 1 else ""  # a single point makes no line
             shown = label if number == 0 else None
             epochs = range(1, len(values) + 1)
             axes.plot(epochs, values, color=colour, marker=marker, label=shown, alpha=alpha, linewidth=width)

@@ -1,4 +1,4 @@
-"""Rows of a table beside what a model looks at in them: a bar for each feature, named with its value."""
+"""Rows of a table with their attributions: a bar for each feature, labelled with its name and value."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from autotune.figures.attributions import AGAINST, FOR
 from autotune.figures.style import INK, as_label, figure_of, new_axes, styled
 
 _PANEL_IN, _BAR_IN = 3.4, 0.19
-_LONGEST = 28  # characters of a feature with its value
+_LONGEST = 28  # characters of a feature's name and value
 
 
 @dataclass(frozen=True)
 class Bars:
-    """What the features of one row contribute to one class.
+    """The attributions of the features of one row for one class.
 
     Attributes:
-        title: Which row, and which class.
-        bars: For each feature its name with its value, and what it contributes; the first is drawn on top.
+        title: The title, with the row and the class.
+        bars: For each feature its label (name and value) and its attribution; the first is drawn on top.
     """
 
     title: str
@@ -31,11 +31,11 @@ class Bars:
 
 @styled
 def draw_features(panels: Sequence[Bars], columns: int) -> Figure:
-    """Draw rows of a table; the bars of each panel have a scale of their own.
+    """Draw rows of a table, a panel for each; each panel has its own scale.
 
     Args:
         panels: At least one, row by row.
-        columns: Panels beside each other.
+        columns: Number of panels in each row of the figure.
     """
     lines = -(-len(panels) // columns)
     n_bars = max(len(panel.bars) for panel in panels)

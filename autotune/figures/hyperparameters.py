@@ -1,4 +1,4 @@
-"""What hyperparameters do: how much they matter, and how the value goes with one, with two, with all of them."""
+"""Figures of hyperparameters: importance, the effect of one, the interaction of two, parallel coordinates of all."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _MANY = 400
 
 @dataclass(frozen=True)
 class Tried:
-    """What was tried of one hyperparameter.
+    """One hyperparameter and the values that the trials tried.
 
     Attributes:
         name: Its name.
         distribution: Its range.
-        values: Its value in each trial; None where a trial has not been asked for it.
+        values: Its value in each trial; None for a trial without this hyperparameter.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Tried:
         return None if values is None else [as_label(str(value)) for value in values]
 
     def numbers(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Return the values as numbers, choices by their place; NaN where there is none."""
+        """Return the values as numbers, choices by their position; NaN for a trial without a value."""
         if self.choices is None:
             return np.array([np.nan if value is None else value for value in self.values], dtype=float)
         places = {str(value): place for place, value in enumerate(self._few_values or ())}
@@ -77,7 +77,7 @@ def importance_bars(names: Sequence[str], shares: Sequence[float], intervals: Se
     for y, share, (low, high) in zip(at, shares, intervals, strict=True):
         axes.plot([min(low, share), max(high, share)], [y, y], color=INK, linewidth=1.2)
     axes.axvline(0, color=INK, linewidth=0.8)
-    axes.set_xlim(max(-1.0, axes.get_xlim()[0]), min(1.5, axes.get_xlim()[1]))  # of few trials they reach anywhere
+    axes.set_xlim(max(-1.0, axes.get_xlim()[0]), min(1.5, axes.get_xlim()[1]))  # few trials give very wide intervals
     axes.set_yticks(at, list(map(as_label, names)))
     axes.grid(visible=False, axis="y")
     axes.set_xlabel("share of the importance, with its 95 % interval")
@@ -91,8 +91,8 @@ def effect(tried: Tried, results: Sequence[float], pruned: Sequence[bool], metri
     Args:
         tried: The hyperparameter.
         results: The value of each trial; NaN for none.
-        pruned: Which of them were stopped; their values are of another epoch and only hinted at.
-        metric: What the values are of.
+        pruned: Whether each trial was pruned; a pruned trial is a tick below, as its value is of another epoch.
+        metric: The name of the metric.
     """
     (axes,) = new_axes(4.4, 3.0)
     x, y, stopped = tried.numbers(), np.asarray(results, dtype=float), np.asarray(pruned, dtype=bool)
@@ -144,7 +144,7 @@ def _scale(axes: Axes, tried: Tried) -> None:
 
 
 def _plain_numbers(axis: Axis, tried: Tried) -> None:
-    """Write 1e-03 and not a formula, and 20 where a log scale is of integers close to each other."""
+    """Write 1e-03 instead of a formula, and plain integers on a log scale of a narrow integer range."""
     axis.set_major_formatter(LogFormatter())
     axis.set_minor_formatter(LogFormatter())
     if isinstance(tried.distribution, IntDistribution):
@@ -158,9 +158,9 @@ def interaction(first: Tried, second: Tried, places: Sequence[float]) -> Figure:
     """Draw trials over two hyperparameters, coloured from the worst to the best.
 
     Args:
-        first: On the horizontal axis.
-        second: On the vertical axis.
-        places: From 0, the worst trial, to 1, the best.
+        first: The hyperparameter on the horizontal axis.
+        second: The hyperparameter on the vertical axis.
+        places: The rank of each trial, from 0 for the worst to 1 for the best.
     """
     (axes,) = new_axes(5.6, 3.8)
     rng = np.random.default_rng(0)
@@ -194,7 +194,7 @@ def parallel_coordinates(tried: Sequence[Tried], places: Sequence[float]) -> Fig
 
     Args:
         tried: The hyperparameters, from left to right.
-        places: From 0, the worst trial, to 1, the best.
+        places: The rank of each trial, from 0 for the worst to 1 for the best.
     """
     (axes,) = new_axes(max(7.6, 1.1 * len(tried)), 3.8)
     heights = np.stack([_heights(one) for one in tried], axis=1)

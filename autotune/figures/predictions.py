@@ -1,4 +1,4 @@
-"""Numbers as they were predicted, against what they are."""
+"""Predicted numbers against true numbers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from autotune.figures.style import FAINT, FIRST, figure_of, new_axes, styled
 
 @styled
 def draw_predictions(true: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> Figure:
-    """Draw a point for each row; those on the line are right.
+    """Draw a point for each row; points on the line are exact predictions.
 
     Args:
-        true: What was to be predicted, shape (n,).
-        predicted: What was, likewise.
+        true: The true numbers, shape (n,).
+        predicted: The predicted numbers, shape (n,).
     """
     (axes,) = new_axes(4.2, 4.0)
     ends = [float(np.nanmin([true, predicted])), float(np.nanmax([true, predicted]))]

@@ -1,4 +1,4 @@
-"""A search as a whole: its values over time, its learning curves, where its time went."""
+"""Figures of a whole search: values over time, learning curves, time spent."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from matplotlib.ticker import MaxNLocator
 
 from autotune.figures.style import COLOURS, FAINT, FIRST, INK, SECOND, as_label, figure_of, new_axes, styled
 
-_MANY = 400  # points: more are drawn as one image, not one by one
+_MANY = 400  # more points are drawn as one bitmap
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished trial in a picture.
+    """A finished trial in a figure.
 
     Attributes:
         number: Its number.
-        value: Its value; of a pruned trial the last report.
-        epochs: The epochs, or reports, that the search had spent when it ended.
-        hours: The hours that had gone by since the first trial began.
-        is_pruned: Whether it was stopped.
+        value: Its value; the last report if it was pruned.
+        epochs: The epochs, or reports, that the search had spent when the trial ended.
+        hours: The hours from the start of the first trial to the end of this one.
+        is_pruned: Whether it was pruned.
     """
 
     number: int
@@ -41,10 +41,10 @@ def history(trials: Sequence[Finished], metric: str, maximize: bool, baseline: f
 
     Args:
         trials: Finished trials, in the order in which they ended.
-        metric: What the values are of.
+        metric: The name of the metric.
         maximize: Whether a larger value is better.
         baseline: The baseline's value; None for none.
-        steps: What is spent: "epochs" or "reports"; "trials" where nothing is reported.
+        steps: The unit on the horizontal axis: "epochs" or "reports"; "trials" if trials report nothing.
     """
     left, right = axes = new_axes(9.0, 3.4, columns=2)
     in_minutes = max((trial.hours for trial in trials), default=0.0) < 2
@@ -56,7 +56,7 @@ def history(trials: Sequence[Finished], metric: str, maximize: bool, baseline: f
     for one in axes:
         if baseline is not None:
             one.axhline(baseline, color=INK, linestyle=":", linewidth=1.2, label="baseline")
-        _look_at_the_good(one, [trial.value for trial in trials], maximize)
+        _cut_off_outliers(one, [trial.value for trial in trials], maximize)
     left.legend(loc="lower right" if maximize else "upper right")
     return figure_of(left)
 
@@ -73,8 +73,8 @@ def _progress(axes: Axes, at: Sequence[float], trials: Sequence[Finished], maxim
         axes.step(np.append(x[~pruned], x.max()), np.append(best, best[-1]), where="post", color=SECOND, label="best")
 
 
-def _look_at_the_good(axes: Axes, values: Sequence[float], maximize: bool) -> None:
-    """Leave the worst values outside of the picture where they would press the good ones into a line."""
+def _cut_off_outliers(axes: Axes, values: Sequence[float], maximize: bool) -> None:
+    """Limit the axis so that very bad values are outside, if the good values would look like a line otherwise."""
     finite = np.array([value for value in values if np.isfinite(value)])
     if len(finite) < 8:
         return
@@ -104,9 +104,9 @@ def all_curves(
     Args:
         curves: For each trial its values by epoch.
         best: The trials in colour, the best first.
-        pruned: Those that end in a cross.
+        pruned: The pruned trials; their curves end in a cross.
         baseline: The baseline's values by epoch; None for none.
-        metric: What the values are of.
+        metric: The name of the metric.
         maximize: Whether a larger value is better.
     """
     (axes,) = new_axes(7.6, 3.8)
@@ -118,13 +118,13 @@ def all_curves(
     axes.set_xlabel("epoch")
     axes.set_ylabel(as_label(metric))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _look_at_the_good(axes, [value for curve in curves.values() for value in curve.values()], maximize)
+    _cut_off_outliers(axes, [value for curve in curves.values() for value in curve.values()], maximize)
     axes.legend(loc="lower right" if maximize else "upper right")
     return figure_of(axes)
 
 
 def _draw_others(curves: Mapping[int, Mapping[int, float]], pruned: Sequence[int], axes: Axes) -> None:
-    """Draw curves faintly, as one thing: an object for each of 10,000 takes as many times as long."""
+    """Draw curves faintly, as one collection: 10,000 single objects would take far longer."""
     raster = len(curves) > _MANY
     lines = [np.array(list(curve.items()), dtype=float) for curve in curves.values()]
     axes.add_collection(LineCollection(lines, colors=FAINT, alpha=0.5, linewidths=0.8, rasterized=raster))
@@ -136,7 +136,7 @@ def _draw_others(curves: Mapping[int, Mapping[int, float]], pruned: Sequence[int
 
 @styled
 def time_spent(hours: Mapping[str, float]) -> Figure:
-    """Draw where the hours of all slots went, one bar in parts."""
+    """Draw how the hours of all slots were spent, as one bar in parts."""
     (axes,) = new_axes(7.6, 1.5)
     in_minutes = sum(hours.values()) < 2
     start = 0.0

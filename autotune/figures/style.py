@@ -1,6 +1,7 @@
-"""One look for all pictures. As SVG they take their ink from the page, so that they are legible on light and dark.
+"""The common style of all figures; in SVG they take their text colour from the page, be it light or dark.
 
-Figures are made without `matplotlib.pyplot`, whose global state neither threads nor a user's notebook want to share.
+Figures are made without `matplotlib.pyplot`, because its global state would be shared with threads and with a user's
+notebook.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from matplotlib.figure import Figure
 from autotune.escaping import one_line
 
 INK = "#1c1d22"  # text and axes; in SVG the colour of the page's own text
-FAINT = "#8b8d98"  # grid, what is in the background; in SVG the page's variable --faint
-COLOURS = ("#3b82f6", "#f08c2e", "#2aa876", "#c26bd6", "#e5554f", "#9a7b4f", "#16a5b8", "#b59f00")  # on both grounds
+FAINT = "#8b8d98"  # grid and background marks; in SVG the page's variable --faint
+COLOURS = ("#3b82f6", "#f08c2e", "#2aa876", "#c26bd6", "#e5554f", "#9a7b4f", "#16a5b8", "#b59f00")  # on light and dark
 FIRST, SECOND, THIRD, *_ = COLOURS
 
 _WIDTH_IN, _HEIGHT_IN, _DPI = 6.4, 3.6, 100
@@ -32,8 +33,8 @@ _RC: Any = {
     "font.size": 9.0,
     "font.family": "sans-serif",
     "text.color": INK,
-    "text.parse_math": False,  # what users wrote between two dollar signs is no formula,
-    "text.usetex": False,  # and no program for TeX
+    "text.parse_math": False,  # a user's text between two dollar signs is no formula
+    "text.usetex": False,  # and no TeX program
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.titlecolor": INK,
@@ -59,7 +60,7 @@ _P = ParamSpec("_P")
 
 
 def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
-    """Make a function draw in this style, whatever the process's own Matplotlib settings are."""
+    """Make a function draw in this style, independent of the process's own Matplotlib settings."""
 
     @functools.wraps(draw)
     def drawing(*args: _P.args, **kwargs: _P.kwargs) -> Figure:
@@ -70,20 +71,20 @@ def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
 
 
 def new_axes(width_in: float = _WIDTH_IN, height_in: float = _HEIGHT_IN, columns: int = 1, rows: int = 1) -> list[Axes]:
-    """Return the empty axes of a new figure (`axes[0].figure`), row by row; to be called in a `styled` function.
+    """Return the empty axes of a new figure (`axes[0].figure`), row by row; call it in a `styled` function.
 
     Args:
         width_in: Width of the figure in inches.
-        height_in: Its height.
-        columns: Axes beside each other.
-        rows: Axes above each other.
+        height_in: Height of the figure in inches.
+        columns: Number of columns of axes.
+        rows: Number of rows of axes.
     """
     figure = Figure(figsize=(width_in, height_in), dpi=_DPI, layout="constrained")
     return list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
 def as_label(text: str, longest: int = _LONGEST_LABEL) -> str:
-    """Return what somebody else wrote as one line of a picture, in which there is room for the numbers, too."""
+    """Return a text from others as one escaped line for a figure, cut so that it leaves room for the numbers."""
     line = one_line(text)
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
@@ -98,7 +99,7 @@ def figure_of(axes: Axes) -> Figure:
 def to_png(figure: Figure) -> bytes:
     """Return a figure as a PNG on white.
 
-    Without `savefig`, which draws twice: once to find out where everything is, and once more.
+    This does not use `savefig`, which draws twice: once to measure and once to save.
     """
     content = io.BytesIO()
     with _drawn_with(_RC):
@@ -110,25 +111,25 @@ def to_png(figure: Figure) -> bytes:
 def to_svg(figure: Figure, name: str) -> str:
     """Return a figure as an `<svg>` element for an HTML page, without a background.
 
-    The page gives `color` and the variable `--faint`. Without these, ink is black and the grid grey.
+    The page defines `color` and the variable `--faint`. Without these, text is black and the grid is grey.
 
     Args:
         figure: The figure.
-        name: What no other figure of the page is called; the identifiers inside begin with it.
+        name: A name that no other figure of the page has; all identifiers in the SVG begin with it.
     """
     content = io.BytesIO()
     with _drawn_with(_RC | {"svg.hashsalt": name}):
         figure.savefig(content, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = content.getvalue().decode()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor").replace(FAINT, f"var(--faint, {FAINT})")
-    # Identifiers are the page's, not the picture's.
+    # Identifiers must be unique in the whole page.
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
 
 
 @contextlib.contextmanager
 def _drawn_with(settings: Any) -> Iterator[None]:
-    """Draw with these settings, and leave it to whoever reads a page to have letters that Matplotlib's font lacks."""
+    """Draw with these settings, and do not warn of letters that Matplotlib's font lacks: the reader's may have them."""
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         yield

@@ -1,4 +1,4 @@
-"""Words of a text on the colours of what they contribute, as HTML: the page's ink stays legible on light and dark."""
+"""Texts with their attributions as HTML: the background of each word shows what it contributes, on light and dark."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from matplotlib.colors import to_rgb
 
 from autotune.figures.attributions import AGAINST, FOR
 
-_STRONGEST = 0.6  # opacity of the word that counts most: what is behind it is still the page's ground
+_STRONGEST = 0.6  # opacity behind the word with the largest attribution; the page's background shows through
 
 
 def coloured_words(words: Sequence[str], values: npt.NDArray[Any]) -> str:
-    """Return a text as HTML in which what speaks for a class is orange and what speaks against it is blue.
+    """Return a text as HTML: words that speak for a class are orange, words against it are blue.
 
     Args:
-        words: The words, plain.
-        values: What each contributes, of the same length; the largest has the full colour, 0 has none. It is the title
-            of the word, too.
+        words: The words, as plain text.
+        values: The attribution of each word, of the same length. The largest has the full colour, 0 has none; each
+            value is also the title of its word.
 
     Example:
         >>> coloured_words(["a", "<b>"], np.array([0.0, -0.5]))

@@ -1,4 +1,4 @@
-"""Builders for study files: plain values and the data's shape in, a compiled Keras model out.
+"""Functions for study files that build a compiled Keras model from plain values and the shape of the data.
 
 cnn  A convolutional network for images
 """

@@ -1,6 +1,6 @@
 """A convolutional network for images.
 
-Shapes: h, w, c are an image's height, width and channels; `side` is the smaller of what is left of h and w.
+Shapes: h, w, c are an image's height, width and channels; `side` is the smaller of h and w after the layers so far.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ def build_cnn(
     validation split of 0.1; those are settings of the study file (`fit`, `epochs`, `folds`).
 
     Args:
-        data: Gives the image shape (h, w, c) and the number of classes; its rows are not read.
-        blocks: Convolutions, at least 1. All but the last are followed by pooling; a single one is too.
+        data: A dataset with the image shape (h, w, c) and the number of classes; its rows are not read.
+        blocks: Number of convolutions, at least 1. Each is followed by pooling, except the last of several.
         filters: Filters of the first block, at least 1; all later blocks have twice as many.
         kernel_size: Side of a convolution's window in pixels, at least 1.
         pool_size: Side and stride of a pooling window in pixels, at least 1.
         pooling: "max" or "average".
         padding: Keras's padding of the convolutions. None for "valid" where the images are large enough for
             all blocks (28x28 with the defaults), else "same" (8x8).
-        activation: Of the convolutions and the hidden dense layer.
+        activation: Activation of the convolutions and the hidden dense layer.
         dense_units: Units of the hidden dense layer, at least 1.
         dropout: Share of the features dropped before the hidden dense layer, in [0, 1); 0 for no such layer.
         batch_normalization: Whether features are normalized before each activation but the last (Ioffe and Szegedy,
@@ -135,7 +135,7 @@ def _choose_padding(side: int, blocks: int, kernel_size: int, pool_size: int, pa
 
 
 def _problems(side: int, blocks: int, kernel_size: int, pool_size: int, padding: _Padding) -> Iterator[str]:
-    """Yield where the side is too small, in the order of the layers."""
+    """Yield a text for each layer that its input is too small for, in the order of the layers."""
     for block in range(blocks):
         if padding == "valid":
             if side < kernel_size:
@@ -182,7 +182,7 @@ def _check_rates(dropout: float, l2: float) -> None:
     if not 0 <= dropout < 1:
         raise StudyFileError(
             f"dropout is {dropout!r}.",
-            "Expected a share from 0 up to, but not, 1.",
+            "Expected a number of at least 0 and less than 1.",
             "Correct dropout in build_cnn.",
         )
     if not (math.isfinite(l2) and l2 >= 0):

@@ -1,12 +1,12 @@
-"""What the article tunes, as small functions for study files: each takes the trial, and suggests under plain names.
+"""Search spaces for study files: functions that suggest the hyperparameters that the article tunes.
 
-ranges        What a study file says of one hyperparameter: a range to search, or a value that is fixed
-augmentation  Images that are moved, turned, zoomed and shaded a little anew in each epoch
-losses        Losses for classes, all of which take one-hot targets: `StudySpec(one_hot=True)`
-optimizers    Optimizers with hyperparameters of their own, which only those trials have that chose the optimizer
-regularizers  What keeps a network from learning its training rows by heart
+ranges        The declaration of one hyperparameter: a range to search, or a fixed value
+augmentation  Random changes of images in each epoch: shift, rotation, zoom, contrast, flip
+losses        Losses for classification; all take one-hot targets: `StudySpec(one_hot=True)`
+optimizers    Optimizers with their own conditional hyperparameters
+regularizers  Regularization against overfitting: penalties, dropout, weight decay, batch normalization, early stopping
 schedules     Learning-rate schedules, as callbacks for `fit`
-structure     The structure of a convolutional network
+structure     The structure of a convolutional network, as arguments of `models.build_cnn`, and the batch size
 """
 
 from autotune.spaces.augmentation import augmentation

@@ -1,4 +1,4 @@
-"""Images that are moved, turned, zoomed and shaded a little anew in each epoch: layers that rest outside training."""
+"""Random changes of images in each epoch: shift, rotation, zoom, contrast, flip. The layers act in training only."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def augmentation(
     contrast: Float = 0.0,
     flip: bool = False,
 ) -> list[keras.layers.Layer]:
-    """Return Keras layers for the begin of a network; none for what is 0.
+    """Return Keras layers for the start of a network; a change of size 0 gets no layer.
 
     Args:
         trial: Suggests translation, rotation, zoom and contrast.
         translation: Largest shift, as a share of the side, in [0, 1).
-        rotation: Largest turn, as a share of a full one, in [0, 0.5].
-        zoom: Largest change of the size, as a share of it, in [0, 1).
-        contrast: Largest change of the contrast, as a share of it, in [0, 1).
-        flip: Whether left and right are exchanged in half of the images: not for digits.
+        rotation: Largest rotation, as a share of a full turn, in [0, 0.5].
+        zoom: Largest change of the size, as a share of the size, in [0, 1).
+        contrast: Largest change of the contrast, as a share of the contrast, in [0, 1).
+        flip: Whether half of the images are mirrored left to right. Do not use it for digits.
     """
     shift = suggest_float(trial, "translation", translation)
     turn = suggest_float(trial, "rotation", rotation)

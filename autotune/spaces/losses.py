@@ -1,6 +1,6 @@
-"""Losses for classes, all of which take one-hot targets: `StudySpec(one_hot=True)`.
+"""Losses for classification; all take one-hot targets: `StudySpec(one_hot=True)`.
 
-What is monitored must not depend on the loss: "val_accuracy", say, and never "val_loss", where losses differ.
+If trials use different losses, monitor a metric that does not depend on the loss: "val_accuracy", never "val_loss".
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def loss(
     """Return one of several losses.
 
     Args:
-        trial: Suggests `loss`, the name of a function, and what that function asks for.
+        trial: Suggests `loss`, the name of a function, and the hyperparameters of that function.
         choices: Functions such as `focal`, or the study file's own.
     """
     return suggest_function(trial, "loss", choices)(trial)

@@ -1,7 +1,7 @@
-"""Optimizers with hyperparameters of their own, which only those trials have that chose the optimizer.
+"""Optimizers with their own conditional hyperparameters: a trial has only those of the optimizer that it chose.
 
-Every range is searched where it is a tuple and fixed where it is a number. What is close to 1 is searched as its
-distance from 1, on a logarithmic scale, as in Google's "Deep Learning Tuning Playbook".
+A tuple is a range to search, and a number is a fixed value. Hyperparameters close to 1 are searched as their distance
+from 1, on a logarithmic scale, as in Google's "Deep Learning Tuning Playbook".
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def optimizer(
     """Return one of several optimizers with hyperparameters of its own.
 
     Args:
-        trial: Suggests `optimizer`, the name of a function, and what that function asks for.
+        trial: Suggests `optimizer`, the name of a function, and the hyperparameters of that function.
         choices: Functions such as `sgd`, or the study file's own `def adam(trial): ...`.
     """
     return suggest_function(trial, "optimizer", choices)(trial)

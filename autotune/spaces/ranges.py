@@ -1,4 +1,4 @@
-"""What a study file says of one hyperparameter: a range to search, or a value that is fixed."""
+"""The declaration of one hyperparameter: a range to search, or a fixed value."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from autotune.errors import StudyFileError
 
 T = TypeVar("T")
 Choice: TypeAlias = T | list[T] | tuple[T, ...]
-"""A value, or all to choose from."""
+"""A fixed value, or the list of all choices."""
 Float: TypeAlias = float | tuple[float, float]
-"""A value, or the smallest and the largest one to try."""
+"""A fixed value, or the smallest and the largest value of a range."""
 Int: TypeAlias = int | tuple[int, int]
-"""A value, or the smallest and the largest one to try."""
+"""A fixed value, or the smallest and the largest value of a range."""
 
 
 def suggest_float(trial: optuna.Trial, name: str, given: Float, *, log: bool = False) -> float:
-    """Return a fixed value as it is, and suggest one from a range.
+    """Return a fixed value unchanged; suggest a value if `given` is a range.
 
     Raises:
         StudyFileError: If `given` is neither.
@@ -36,7 +36,7 @@ def suggest_float(trial: optuna.Trial, name: str, given: Float, *, log: bool = F
 
 
 def suggest_int(trial: optuna.Trial, name: str, given: Int, *, step: int = 1) -> int:
-    """Return a fixed value as it is, and suggest one from a range.
+    """Return a fixed value unchanged; suggest a value if `given` is a range.
 
     Raises:
         StudyFileError: If `given` is neither.
@@ -49,8 +49,8 @@ def suggest_int(trial: optuna.Trial, name: str, given: Int, *, step: int = 1) ->
 
 
 def suggest_one(trial: optuna.Trial, name: str, given: Choice[T]) -> T:
-    """Return a fixed value as it is, and suggest one from a list or tuple."""
-    found: Any = given  # a value is told from several by what it is, which types cannot say
+    """Return a fixed value unchanged; suggest one of the values if `given` is a list or tuple."""
+    found: Any = given  # types cannot express that T itself is no list or tuple
     if isinstance(found, (list, tuple)):
         found = trial.suggest_categorical(name, list(found))
     chosen: T = found
@@ -58,7 +58,7 @@ def suggest_one(trial: optuna.Trial, name: str, given: Choice[T]) -> T:
 
 
 def suggest_function(trial: optuna.Trial, name: str, choices: Sequence[Callable[..., T]]) -> Callable[..., T]:
-    """Suggest one of several functions by their names; the only one there is needs no hyperparameter.
+    """Suggest one of several functions by its name; a single function is returned without a suggestion.
 
     Raises:
         StudyFileError: If there is none, or two have the same name.
@@ -67,7 +67,7 @@ def suggest_function(trial: optuna.Trial, name: str, choices: Sequence[Callable[
     if not choices or len(by_name) < len(choices):
         raise StudyFileError(
             f"the choices for {name!r} are {[choice.__name__ for choice in choices]}.",
-            "They are functions, at least one, each with a name of its own.",
+            "Expected at least one function, and a different name for each.",
             f"Give {name} a list like [spaces.adam, spaces.sgd].",
         )
     return choices[0] if len(choices) == 1 else by_name[trial.suggest_categorical(name, list(by_name))]
@@ -88,6 +88,6 @@ def _check_value(name: str, given: object, kind: type) -> None:
 def _no_range(name: str, given: object, rule: str) -> StudyFileError:
     return StudyFileError(
         f"{name}={given!r} is no range.",
-        f"It is a number, which is fixed, or a tuple (low, high) to search, where {rule}.",
+        f"Expected a number, which is fixed, or a tuple (low, high) to search, where {rule}.",
         f"Write, for example, {name.split('_', 1)[-1]}=(1, 2) in the study file.",
     )

@@ -1,4 +1,4 @@
-"""What keeps a network from learning its training rows by heart."""
+"""Regularization against overfitting: penalties, dropout, weight decay, batch normalization, early stopping."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def penalty(
     """Return one of several penalties of the weights; None for none.
 
     Args:
-        trial: Suggests `penalty`, the name of a function, and what that function asks for.
+        trial: Suggests `penalty`, the name of a function, and the hyperparameters of that function.
         choices: Functions such as `l2`, or the study file's own.
     """
     return suggest_function(trial, "penalty", choices)(trial)
@@ -73,8 +73,9 @@ def dropout(trial: optuna.Trial, rate: Float = (0.0, 0.6)) -> float:
 
 
 def weight_decay(trial: optuna.Trial, rate: Float = (1e-5, 1e-1)) -> float:
-    """Return the share of the weights that is taken off in each step, times the learning rate (Loshchilov and Hutter,
-    2019): `keras.optimizers.SGD(..., weight_decay=spaces.weight_decay(trial))`, or any other optimizer.
+    """Return a weight decay (Loshchilov and Hutter, 2019): each step subtracts this share, times the learning rate.
+
+    Use it with any optimizer: `keras.optimizers.SGD(..., weight_decay=spaces.weight_decay(trial))`.
 
     Args:
         trial: Suggests weight_decay (log).
@@ -84,7 +85,7 @@ def weight_decay(trial: optuna.Trial, rate: Float = (1e-5, 1e-1)) -> float:
 
 
 def batch_normalization(trial: optuna.Trial) -> bool:
-    """Say whether features are normalized in each batch (Ioffe and Szegedy, 2015).
+    """Suggest whether features are normalized in each batch (Ioffe and Szegedy, 2015).
 
     Args:
         trial: Suggests batch_normalization.
@@ -99,7 +100,7 @@ def early_stopping(trial: optuna.Trial, monitor: str, *, patience: Int = (3, 10)
     Args:
         trial: Suggests early_stopping_patience.
         monitor: The metric to watch, e.g. "val_accuracy".
-        patience: Epochs without a better one, at least 1.
+        patience: Number of epochs without improvement before training stops, at least 1.
     """
     epochs = suggest_int(trial, "early_stopping_patience", patience)
     return [keras.callbacks.EarlyStopping(monitor, patience=epochs)]

@@ -1,6 +1,6 @@
-"""Learning-rate schedules, as callbacks for `fit`: they work with any optimizer, and are checkpointed with a trial.
+"""Learning-rate schedules, as callbacks for `fit`: they work with any optimizer, and a checkpoint holds their state.
 
-Legend: t in [0, 1] is the share of the training that is over; the learning rate is the optimizer's own times s(t).
+Legend: t in [0, 1] is the share of the training that is done; the learning rate is the optimizer's own times s(t).
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _FLOOR = (1e-3, 0.3)
 class LearningRate(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
     """Sets the learning rate before each batch to a share of the optimizer's own.
 
-    Where TensorFlow trains on several batches in one call (`steps_per_execution`), which it does from 64 an epoch on,
-    they all have that of their middle.
+    In epochs of 64 batches or more, TensorFlow may train on several batches in one call (`steps_per_execution`). All
+    batches of such a group then have the learning rate of the middle of the group.
 
     Args:
-        share: From t to s(t), which is at least 0.
+        share: The function s(t), at least 0.
         epochs: Epochs of the whole training, at least 1; after them t stays 1.
     """
 
-    groups_from = 64  # batches an epoch: a group of 16 then goes over a quarter of it at most
+    groups_from = 64  # batches per epoch: a group of 16 is then at most a quarter of an epoch
 
     def __init__(self, share: Callable[[float], float], epochs: int) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ def on_plateau(
 
     Args:
         trial: Suggests plateau_factor and plateau_patience.
-        epochs: Epochs of the whole training; taken for the likeness with the other schedules.
+        epochs: Not used; an argument because all schedules have the same arguments.
         monitor: The metric to watch.
         factor: In (0, 1).
         patience: Epochs, at least 1.
@@ -134,8 +134,8 @@ def schedule(
     """Return one of several schedules, as callbacks for `fit`.
 
     Args:
-        trial: Suggests `schedule`, the name of a function, and what that function asks for.
-        epochs: Epochs of the whole training: the study's.
+        trial: Suggests `schedule`, the name of a function, and the hyperparameters of that function.
+        epochs: Epochs of the whole training, as the study file declares them.
         choices: Functions such as `cosine`, or the study file's own `def slow(trial, epochs): ...`.
     """
     return suggest_function(trial, "schedule", choices)(trial, epochs)

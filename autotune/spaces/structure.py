@@ -1,4 +1,4 @@
-"""The structure of a convolutional network, as arguments of `models.build_cnn`, and how many rows a step sees."""
+"""The structure of a convolutional network, as arguments of `models.build_cnn`, and the batch size."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def structure(
     dense_units: Choice[int] = (32, 64, 128, 256),
     activation: Choice[str] = ("relu", "elu", "gelu"),
 ) -> Structure:
-    """Return the arguments of `models.build_cnn` that make its structure.
+    """Return the arguments of `models.build_cnn` that define the structure of the network.
 
     Args:
         trial: Suggests blocks, filters, kernel_size, pooling, dense_units and activation.
-        blocks: Convolutions: a number, or the fewest and the most.
-        filters: Filters of the first block; here and below one value, or all to choose from.
+        blocks: Number of convolutions: a fixed value, or the smallest and the largest number.
+        filters: Filters of the first block; here and below a fixed value, or the list of all choices.
         kernel_size: Side of a convolution's window in pixels.
         pooling: "max" or "average".
         dense_units: Units of the hidden dense layer.
-        activation: As Keras names it.
+        activation: The activation, by Keras's name.
     """
     return {
         "blocks": suggest_int(trial, "blocks", blocks),
@@ -53,10 +53,10 @@ def structure(
 
 
 def batch_size(trial: optuna.Trial, choices: Choice[int] = (32, 64, 128, 256)) -> int:
-    """Return how many rows a step sees.
+    """Return the batch size: the number of rows in one training step.
 
     Args:
         trial: Suggests batch_size.
-        choices: One value, or all to choose from.
+        choices: A fixed value, or the list of all choices.
     """
     return suggest_one(trial, "batch_size", choices)

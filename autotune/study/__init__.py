@@ -1,10 +1,10 @@
-"""What a study file declares: the record, its checks, and how a file becomes one.
+"""The declaration of a study: the `StudySpec`, its checks, and the loading of study files.
 
-Whoever has a `StudySpec` from here need not check it again.
+A `StudySpec` checks itself when it is made, so other rooms need not check it again.
 
-checks   What a study may be: each mistake in a declaration is named when it is made, with the way out
-record   What a study file declares
-loading  A study file, parsed, run, and asked for the study that it declares
+checks   Checks of a `StudySpec`: each mistake raises an error that says how to correct it
+record   The `StudySpec` that a study file declares, and the options of the command line that override it
+loading  Load a study file: parse it, run it, and return the study that it declares
 """
 
 from autotune.study.checks import Cost, Direction, EpochPolicy

@@ -1,4 +1,4 @@
-"""What a study may be: each mistake in a declaration is named when it is made, with the way out."""
+"""Checks of a `StudySpec`: each mistake raises an error that says how to correct it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Cost = Literal["parameters", "latency"]
 
 
 def check(spec: Any) -> None:
-    """Check a `StudySpec`, which asks for it itself.
+    """Check a `StudySpec`; its `__post_init__` calls this.
 
     Raises:
-        StudyFileError: If a part is none of what it may be, or does not go with another one.
+        StudyFileError: If an argument has a wrong type or value, or contradicts another one.
     """
     _check_name(spec.name)
     _check_kind(spec)
@@ -80,19 +80,19 @@ def _check_parts(spec: Any) -> None:
     if spec.baseline is not None and not isinstance(spec.baseline, Mapping):
         raise StudyFileError(
             f"baseline={spec.baseline!r} is no dict.",
-            "It gives each hyperparameter of the configuration to beat its value.",
+            "Expected a dict from each hyperparameter of the configuration to beat to its value.",
             'Write, for example, baseline={"blocks": 3, "dropout": 0.0}.',
         )
     if not isinstance(spec.enqueue, (list, tuple)) or not all(isinstance(one, Mapping) for one in spec.enqueue):
         raise StudyFileError(
             f"enqueue={spec.enqueue!r} is no list of dicts.",
-            "Each gives hyperparameters of a trial to begin with their values.",
+            "Expected a dict from hyperparameters to values for each of the first trials.",
             'Write, for example, enqueue=[{"blocks": 3, "dropout": 0.2}].',
         )
     if not isinstance(spec.folds, (Holdout, KFold, GroupKFold)):
         raise StudyFileError(
             f"folds={spec.folds!r} is unknown.",
-            "It is Holdout(fraction), KFold(k) or GroupKFold(k).",
+            "Expected Holdout(fraction), KFold(k) or GroupKFold(k).",
             "Write, for example, folds=Holdout(0.1).",
         )
 
@@ -103,13 +103,13 @@ def _check_minimize(spec: Any) -> None:
     if not is_list or not set(costs) <= set(get_args(Cost)):
         raise StudyFileError(
             f"minimize={costs!r} is unknown.",
-            f"It lists what else is to be small, each once: {', '.join(map(repr, get_args(Cost)))}.",
+            f"Expected a list of costs to minimize, each at most once: {', '.join(map(repr, get_args(Cost)))}.",
             'Write, for example, minimize=["parameters"].',
         )
     if costs and spec.objective is not None:
         raise StudyFileError(
             f"the study has an objective and also minimize={costs!r}.",
-            "What a network costs is measured where there is one: in a Keras study (build, dataset, monitor).",
+            "The cost of a network is measured in a Keras study only (build, dataset, monitor).",
             "Leave `minimize` out, or return one value that weighs both.",
         )
 
@@ -126,7 +126,7 @@ def _check_rows(spec: Any) -> None:
     if given and spec.objective is not None:
         raise StudyFileError(
             f"the study has an objective and also {given[0]}={getattr(spec, given[0])!r}.",
-            "Training rows are known in a Keras study (build, dataset, monitor).",
+            "This argument works in a Keras study only (build, dataset, monitor).",
             f"Leave `{given[0]}` out, and take a part of the rows in the objective.",
         )
 
@@ -144,7 +144,7 @@ def _check_stop(value: object) -> None:
     if value is not None and not isinstance(value, StopWhenFlat):
         raise StudyFileError(
             f"stop={value!r} is no rule.",
-            "It is stop_when_flat(patience), or None.",
+            "Expected stop_when_flat(patience), or None.",
             "Write, for example, stop=autotune.stop_when_flat(patience=20).",
         )
 
@@ -154,7 +154,7 @@ def _check_timeout(value: object) -> None:
         return
     raise StudyFileError(
         f"trial_timeout_s={value!r} is out of range.",
-        "It is a number of seconds larger than 0, or None for any time.",
+        "Expected a number of seconds larger than 0, or None for no limit.",
         "Set `trial_timeout_s` in the study file.",
     )
 
@@ -174,12 +174,12 @@ def _check_search(spec: Any) -> None:
         kind = type(spec.sampler).__name__
         raise StudyFileError(
             f"sampler is a {kind} object.",
-            "It is to be a function from a seed to a sampler: seeds come from (study seed, trial).",
+            "Expected a function from a seed to a sampler, because seeds come from (study seed, trial).",
             f"Write sampler=lambda seed: optuna.samplers.{kind}(seed=seed).",
         )
     if spec.pruner is not None and not isinstance(spec.pruner, optuna.pruners.BasePruner):
         raise StudyFileError(
             f"pruner={spec.pruner!r} is no Optuna pruner.",
-            "It is an object such as optuna.pruners.MedianPruner(n_warmup_steps=3).",
+            "Expected an object such as optuna.pruners.MedianPruner(n_warmup_steps=3).",
             "Use optuna.pruners.NopPruner() to prune nothing, or leave it out.",
         )

@@ -1,4 +1,4 @@
-"""A study file, parsed, run, and asked for the study that it declares."""
+"""Load a study file: parse it, run it, and return the study that it declares."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from autotune.errors import StudyFileError, UsageError
 from autotune.failures import summary_of
 from autotune.study.record import StudySpec
 
-_loading: Path | None = None  # the study file that this process is in the middle of running
+_loading: Path | None = None  # the study file that this process is loading now
 
 
 def load_study_file(path: str | Path) -> StudySpec:
     """Run a study file and return the `study` it declares.
 
-    Its folder is put on `sys.path`, as Python does for a script, so that it can import its neighbours.
+    The folder of the file is put on `sys.path`, as Python does for a script, so that it can import files next to it.
 
     Raises:
         StudyFileError: If the file is missing, cannot be run, or declares no `study`.
@@ -46,13 +46,13 @@ def load_study_file(path: str | Path) -> StudySpec:
         ) from error
     finally:
         _loading = before
-    # A sampler or pruner that the file defines travels to the parent, which cannot import the file.
+    # A sampler or pruner that the file defines is pickled for the parent, which cannot import the file.
     cloudpickle.register_pickle_by_value(module)
     return _declared_study(vars(module), path)
 
 
 def refuse_while_loading() -> None:
-    """Refuse to start a run from a study file that is just being loaded, which would go on for ever.
+    """Refuse to start a run from a study file that is being loaded, because the run would load it again, without end.
 
     Raises:
         StudyFileError: If a study file is being loaded.
@@ -60,7 +60,7 @@ def refuse_while_loading() -> None:
     if _loading is not None:
         raise StudyFileError(
             f"{_loading} starts a run while it is loaded.",
-            "Every trial process loads the study file, and is only to find `study` in it.",
+            "Every trial process loads the study file, so the file must only declare `study`.",
             'Put the call below `if __name__ == "__main__":`.',
         )
 
@@ -88,7 +88,7 @@ def check_study_file(path: Path) -> ast.Module:
 
 
 def imports_keras(tree: ast.Module) -> bool:
-    """Say whether a parsed study file looks as if its trials need TensorFlow (wrong only costs time)."""
+    """Guess from its imports whether the trials of a study file need TensorFlow; a wrong guess only costs time."""
     names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):

@@ -1,4 +1,4 @@
-"""What a study file declares."""
+"""The `StudySpec` that a study file declares, and the options of the command line that override it."""
 
 from __future__ import annotations
 
@@ -16,61 +16,62 @@ from autotune.study.checks import Cost, Direction, EpochPolicy, check
 
 @dataclass(frozen=True, kw_only=True)
 class StudySpec:
-    """A question to a network, or to any Optuna objective, and how to search for its answer.
+    """The declaration of a study: what is trained or computed, how it is scored, and how the search goes.
 
-    Either `build`, `dataset` and `monitor` are given (a Keras study) or `objective` alone (a plain Optuna study).
+    Give either `build`, `dataset` and `monitor` (a Keras study) or `objective` alone (a plain Optuna study).
 
     Args:
         name: The study's name in the storage and its folder in the run dir.
         direction: Whether a larger ("maximize") or a smaller ("minimize") value is better.
-        minimize: What else is to be small, of a Keras study: "parameters", the number of the network's weights, and
-            "latency", milliseconds for one row by the saved model, the fastest of 50. The study has several objectives
-            then, of which `monitor` is the first: trials are pruned and ranked by it, and `autotune best` shows which
-            of them no other one beats in everything.
+        minimize: Costs of the network that a Keras study also minimizes: "parameters", the number of its weights, and
+            "latency", milliseconds of the saved model for one row, the fastest of 50. The study then has several
+            objectives. `monitor` is the first: trials are pruned and ranked by it. `autotune best` shows the Pareto
+            front.
         build: `build(trial, data) -> keras.Model`, compiled. `data` holds the training rows of one fold.
         dataset: The name of a dataset (see `autotune datasets`), or a function without arguments that returns a
             `Dataset` of development rows.
-        monitor: The metric that is the trial's value, as Keras names it, e.g. "val_accuracy".
-        one_hot: Whether the model is given labels one-hot, float32 of shape (b, n_classes), as cross-entropy with label
-            smoothing, mean squared error and focal loss need them; else as integers of shape (b,).
-        folds: Who trains on which rows: `Holdout(fraction)`, `KFold(k)` or `GroupKFold(k)`.
-        train_fraction: Share of each fold's training rows that the search trains on, in (0, 1]: classes stay in
-            proportion and groups whole, and validation rows are the same. `autotune finalize` confirms and refits on
-            all rows. It cannot change while a study goes on.
+        monitor: The metric that is the trial's value, by Keras's name, e.g. "val_accuracy".
+        one_hot: Whether the model gets labels one-hot, float32 of shape (b, n_classes), as cross-entropy with label
+            smoothing, mean squared error and focal loss need them; otherwise labels are integers of shape (b,).
+        folds: How rows are split into training and validation rows: `Holdout(fraction)`, `KFold(k)` or
+            `GroupKFold(k)`.
+        train_fraction: Share of each fold's training rows that the search trains on, in (0, 1]. Classes stay in
+            proportion, groups stay whole, and validation rows stay the same. `autotune finalize` confirms and refits
+            on all rows. It cannot change once the study has started.
         fit: Optional `fit(trial) -> dict` of arguments for `keras.Model.fit`: batch_size, callbacks, class_weight ...
         epochs: Epochs of training of each fold, at least 1.
-        epochs_per_pass: In how many epochs training goes once through its rows, at least 1. With 5, an epoch is a fifth
-            of them, so that trials report, keep a checkpoint and may be pruned five times as often: for data of which
-            one pass takes long. Whatever counts epochs counts these: `epochs`, callbacks, schedules, pruners.
+        epochs_per_pass: Number of epochs for one pass through the training rows, at least 1. With 5, an epoch is a
+            fifth of the rows, and trials report, write a checkpoint and may be pruned five times as often. Use it for
+            data of which one pass takes long. `epochs`, callbacks, schedules and pruners all count these epochs.
         objective: A plain Optuna objective, `objective(trial) -> float`.
-        n_trials: How many finished (complete or pruned) trials the study is to have, at least 1.
-        seed: The one seed that all chance in the study comes from, at least 0.
+        n_trials: Number of finished (complete or pruned) trials after which the study ends, at least 1.
+        seed: The seed that all random numbers of the study come from, at least 0.
         epoch_policy: Which epoch's value and weights count: "best" or "last".
         sampler: A function from a seed to an Optuna sampler, e.g.
-            `lambda seed: optuna.samplers.TPESampler(seed=seed)`. It is called anew for every suggestion, with a
-            seed from (study seed, trial, parameter), so that a search that was interrupted suggests the same.
-            None for TPE as in `autotune.search.samplers.tpe`.
-        baseline: The hyperparameters of the configuration that the study has to beat, all that it is asked for, e.g.
-            the article's; trained beside the candidates by `autotune finalize`. None for none.
-        enqueue: Hyperparameters to begin a new study with, a dict for each trial, e.g. what an earlier study has found;
-            what a dict leaves out is suggested.
-        test_dataset: A function that returns the test rows, where `dataset` is a function too; only `autotune finalize`
-            calls it, once. Named datasets have test rows of their own.
+            `lambda seed: optuna.samplers.TPESampler(seed=seed)`. It is called again for every suggestion, with a seed
+            from (study seed, trial, parameter), so that an interrupted search suggests the same values. None for TPE
+            as in `autotune.search.samplers.tpe`.
+        baseline: The configuration that the study has to beat, a value for each of its hyperparameters, e.g. the
+            article's. `autotune finalize` trains it together with the candidates. None for none.
+        enqueue: Configurations of the first trials of a new study, a dict for each trial, e.g. the best of an earlier
+            study. Hyperparameters that a dict does not give are suggested.
+        test_dataset: A function that returns the test rows, if `dataset` is a function too. Only `autotune finalize`
+            calls it, once. Named datasets have their own test rows.
         pruner: An Optuna pruner; reports are made after each epoch, counted from 1. None for
-            `autotune.NoiseAwarePruner()`: three epochs of grace, and then what is worse than five peers or more at the
-            same epoch, by more than noise explains, is stopped.
+            `autotune.NoiseAwarePruner()`: from the third epoch on, and once five other trials have reached the same
+            epoch, it stops a trial that is worse than the better ones of them by more than noise explains.
         keep_models: How many of the best trials keep their `model.keras`, at least 0.
-        max_failures_in_a_row: The study stops when so many trials fail one after another, at least 1; ten times as
-            many where they ran out of memory or time or diverged, and other configurations have worked.
-        count_failed: Whether a failed trial counts as one of `n_trials`, unless it was lost with its worker.
-        max_retries: How often a trial whose worker or process was killed runs again without having reported anything
-            new in between, at least 0; then it fails with the reason "lost".
-        retry_errors: How often a trial that an error has ended is tried again, as itself and from its checkpoint, at
-            least 0: for data sources that are not always there. It waits a second first, and twice as long each time.
-        trial_timeout_s: For how many seconds a trial may run in one go, larger than 0; then it fails with the reason
-            "timeout". None for any time.
-        stop: `stop_when_flat(patience)` to end the study, by its `monitor`, before it has all its trials. None for
-            never.
+        max_failures_in_a_row: The study stops when this many trials fail one after another, at least 1. The limit is
+            ten times as high for trials that ran out of memory or time or diverged, if other configurations worked.
+        count_failed: Whether a failed trial counts as one of `n_trials`, unless it was lost with its parent.
+        max_retries: How often a trial whose parent or process was killed runs again without a new report in between,
+            at least 0; after that it fails with the reason "lost".
+        retry_errors: How often a trial that ended with an error is retried, from its checkpoint and with the same
+            number, at least 0. Use it for data sources that are sometimes unreachable. The first retry waits a second,
+            and each later one twice as long.
+        trial_timeout_s: Number of seconds that a trial may run without interruption, larger than 0; after that it
+            fails with the reason "timeout". None for no limit.
+        stop: `stop_when_flat(patience)` to end the study early, judged by its `monitor`. None to run all trials.
 
     Raises:
         StudyFileError: If the arguments contradict each other or are out of range.
@@ -111,7 +112,7 @@ class StudySpec:
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line says in place of the study file. None leaves the study file's word."""
+    """Values from the command line that replace those of the study file; None keeps the study file's value."""
 
     name: str | None = None
     epochs: int | None = None
@@ -119,7 +120,7 @@ class Overrides:
     seed: int | None = None
 
     def apply(self, spec: StudySpec) -> StudySpec:
-        """Return `spec` with what is given here in place of its own."""
+        """Return `spec` with the values that are not None replaced."""
         changes: dict[str, Any] = {
             "name": self.name,
             "epochs": self.epochs,

@@ -89,7 +89,7 @@ def test_the_only_choice_is_no_hyperparameter() -> None:
 
 @pytest.mark.parametrize("choices", [[], [spaces.l1, spaces.l1]])
 def test_choices_that_cannot_be_told_apart_are_refused(choices: list[Any]) -> None:
-    with pytest.raises(StudyFileError, match="each with a name of its own"):
+    with pytest.raises(StudyFileError, match="a different name for each"):
         spaces.penalty(FixedTrial({}), choices)
 
 
