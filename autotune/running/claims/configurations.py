@@ -46,16 +46,16 @@ class Configurations:
     """The configurations of a study's trials, for the slots of one parent.
 
     Args:
-        shared: The trials.
+        known: The trials.
         finished: What is known of the finished ones.
         owner: This parent.
         patience_s: For how long a trial waits for another one with the same parameters to ask for more.
     """
 
     def __init__(
-        self, shared: KnownTrials, finished: FinishedTrials[Books], owner: Owner, patience_s: float = _PATIENCE_S
+        self, known: KnownTrials, finished: FinishedTrials[Books], owner: Owner, patience_s: float = _PATIENCE_S
     ) -> None:
-        self._shared = shared
+        self._known = known
         self._finished = finished
         self._owner = owner
         self._patience_s = patience_s
@@ -125,19 +125,19 @@ class Configurations:
         return self._finished_twin(asked) or running
 
     def _finished_twin(self, asked: FrozenTrial) -> FrozenTrial | None:
-        with self._finished.look(self._shared.trials()) as (books, _):
+        with self._finished.look(self._known.trials()) as (books, _):
             return books.twin(asked.params, asked.distributions)
 
     def _running_twin(self, asked: FrozenTrial) -> FrozenTrial | None:
         """Return a running trial that comes before this one and has the same parameters, if these may be all."""
         if self._owner.has_company() and is_countable(asked):  # endless values do not meet by chance
-            self._shared.forget()
+            self._known.forget()
         first = (t for t in self._others(asked) if self._is_beside(t) or _precedes(t, asked))
         found = twin(first, asked.params)
-        return None if found is None or has_more(self._shared.trials(), asked.params) else found
+        return None if found is None or has_more(self._known.trials(), asked.params) else found
 
     def _others(self, asked: FrozenTrial) -> Iterable[FrozenTrial]:
-        with self._finished.look(self._shared.trials()) as (_, unfinished):
+        with self._finished.look(self._known.trials()) as (_, unfinished):
             running = [t for t in unfinished if t.state == TrialState.RUNNING and t.number != asked.number]
         return [t for t in running if t.number not in self._behind and (t.intermediate_values or is_ours(t))]
 

@@ -31,13 +31,17 @@ class KnownTrials:
         storage: The storage.
         study_id: The study's id in it.
         clock: Seconds, of a clock that never goes back.
+
+    Attributes:
+        storage: The storage.
+        study_id: The study's id in it.
     """
 
     def __init__(
         self, storage: optuna.storages.BaseStorage, study_id: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._storage = storage
-        self._study_id = study_id
+        self.storage = storage
+        self.study_id = study_id
         self._clock = clock
         self._lock = threading.RLock()  # `release` forgets
         self._reading = threading.Lock()
@@ -63,6 +67,14 @@ class KnownTrials:
     def trial(self, trial_id: int) -> FrozenTrial | None:
         """Return a trial that is held; None for any other."""
         return self._held.get(trial_id)
+
+    def id_of(self, number: int) -> int:
+        """Return a trial's id, as the storage says.
+
+        Raises:
+            KeyError: If there is no such trial.
+        """
+        return self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
 
     def note(self, trial_id: int, change: Change) -> None:
         """Take notice of what this parent has just written to a trial."""
@@ -120,7 +132,7 @@ class KnownTrials:
             with self._lock:
                 old, n_forgotten = dict(self._newer), self._n_forgotten
             began = self._clock()
-            trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
+            trials = self.storage.get_all_trials(self.study_id, deepcopy=False)
             now = self._clock()
             with self._lock:
                 self._trials = trials  # another list: what was handed out does not change

@@ -17,10 +17,12 @@ from autotune.data import Holdout, check_stored
 from autotune.disk import telling_full_disk
 from autotune.errors import DamagedStoreError, SearchSpaceError, StorageError, StudyChangedError
 from autotune.running.claims import Claims, Lease, Owner
+from autotune.running.engine.ending import Ending
+from autotune.running.engine.failures_in_a_row import FailuresInARow
 from autotune.running.engine.given_trials import GivenTrials
+from autotune.running.engine.slot_threads import SlotThreads
 from autotune.running.engine.stopping import stoppable
 from autotune.running.engine.supervising import Supervisor
-from autotune.running.engine.workers import Job, Workers
 from autotune.running.planning import (
     KERAS_MODULES,
     MODULES,
@@ -129,24 +131,25 @@ class Session:
             study_id = plan.storage.get_study_id_from_name(plan.study.study_name)
             lease = Lease(plan.storage, study_id, owner.mark.parent, self.machine.lease_s, self.sharing.workers)
             claims = Claims(plan.study, plan.storage, owner, plan.budget, lease)
-            if claims.is_complete():
+            if claims.census.is_complete():
                 return
-            workers = Workers(
-                self._job(plan, claims, lease, folder, observer),
-                self.sharing.slots(plan.settings.threads),
-                self.stopping,
+            ending = self._ending(plan, claims, folder, observer)
+            failures = FailuresInARow(
+                plan.declared.max_failures_in_a_row,
+                lambda: claims.census.n_finished() > 0,
+                lambda number: folder(number).log,
             )
-            _note_why_over(plan.study, claims.why_over())  # by now there may be more patience, say
-            workers.run()
-        if workers.why_over is not None:  # a parent that was stopped does not know
-            _note_why_over(plan.study, workers.why_over)
-            observer(Note(None, workers.why_over))
+            slots = self.sharing.slots(plan.settings.threads)
+            threads = SlotThreads(ending, failures, lease, slots, self.stopping)
+            _note_why_over(plan.study, claims.census.why_over())  # by now there may be more patience, say
+            threads.run()
+        if threads.why_over is not None:  # a parent that was stopped does not know
+            _note_why_over(plan.study, threads.why_over)
+            observer(Note(None, threads.why_over))
 
-    def _job(
-        self, plan: Plan, claims: Claims, lease: Lease, folder: Callable[[int], TrialFolder], observer: Observer
-    ) -> Job:
+    def _ending(self, plan: Plan, claims: Claims, folder: Callable[[int], TrialFolder], observer: Observer) -> Ending:
         declared = plan.declared
-        models = KeptModels(plan.study, plan.folder, declared.keep_models, claims.known_trials)
+        models = KeptModels(plan.study, plan.folder, declared.keep_models, claims.known.trials)
         supervisor = Supervisor(
             study=plan.study,
             claims=claims,
@@ -161,16 +164,11 @@ class Session:
             given=_given_trials(plan, claims, observer),
             damaged_rows=lambda trial: _damaged_rows(plan.assign(trial).rows),
         )
-        return Job(
-            study=plan.study,
-            claims=claims,
-            lease=lease,
+        return Ending(
             supervisor=supervisor,
             folder=folder,
             artifacts=TrialArtifacts(artifact_store(plan.folder, plan.settings), observer),
-            max_failures_in_a_row=declared.max_failures_in_a_row,
             after_trial=models.tidy if plan.rows else _do_nothing,  # plain objectives have none
-            observer=observer,
         )
 
 
@@ -187,7 +185,7 @@ def _given_trials(plan: Plan, claims: Claims, observer: Observer) -> GivenTrials
     given = configurations(plan.declared.baseline, plan.declared.enqueue)
     if plan.rows is not None or not given:
         return None
-    return GivenTrials(given, lambda: claims.n_finished() > 0, observer)
+    return GivenTrials(given, lambda: claims.census.n_finished() > 0, observer)
 
 
 def _damaged_rows(rows: Rows | None) -> DamagedStoreError | None:

@@ -1,4 +1,4 @@
-"""The same workers on the nodes of a Ray cluster: Ray places them, and starts them anew where their node has died.
+"""Slots on the nodes of a Ray cluster: Ray places them, and starts them anew where their node has died.
 
 A worker is a Ray actor that does what `autotune run` does with one slot. What trials are and whose they are stands in
 the storage, so Ray need know nothing of them: a trial whose node has died waits once the lease of its worker has run

@@ -116,7 +116,7 @@ class Supervisor:
                 self._told.add(once)
                 self.observer(Note(trial.number, str(text)))
             return "value", None
-        if not self.claims.holds(trial.number):
+        if not self.claims.holding.holds(trial.number):
             raise NotOursError
         if request.name == "is_among_best":
             return "value", self.would_keep(request.args[0])
@@ -146,7 +146,7 @@ class Supervisor:
         return configurations.suggested(trial, partial(answer, trial, request))
 
     def _refuse_other_loss(self, trial: optuna.Trial, loss: str) -> None:
-        others = (t for t in self.claims.known_trials() if t.user_attrs.get(MONITORED_LOSS, loss) != loss)
+        others = (t for t in self.claims.known.trials() if t.user_attrs.get(MONITORED_LOSS, loss) != loss)
         at_work = (TrialState.RUNNING, *FINISHED)
         other = next(
             (t for t in others if t.intermediate_values or (t.number != trial.number and t.state in at_work)), None

@@ -39,4 +39,4 @@ def recover_lost_trials(storage: optuna.storages.BaseStorage, study_file: str, f
 
 def _recover(study: optuna.Study, storage: optuna.storages.BaseStorage, settings: StudySettings, folder: Path) -> None:
     with contextlib.closing(Owner(folder / "workers")) as owner:
-        Claims(study, storage, owner, Budget(0, max_retries=settings.max_retries)).recover()
+        Claims(study, storage, owner, Budget(0, max_retries=settings.max_retries)).takeover.recover()

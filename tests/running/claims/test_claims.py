@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ PARENT = """
     trial = claims.next_trial()
     trial.suggest_float("x", 0, 1)
     trial.report(0.5, 1)
-    claims._late.settle(trial._trial_id)
+    claims.holding.late.settle(trial._trial_id)
     print(trial.number, flush=True)
     signal.pause()
 """
@@ -76,7 +77,7 @@ def _states(study: optuna.Study) -> list[str]:
 def _end(claims: Claims, trial: optuna.Trial, value: float | None = 1.0, state: TrialState | None = None) -> None:
     """Tell how a trial has ended, as slots do."""
     trial.study.tell(trial, None if state else value, state)
-    claims.release(trial.number)
+    claims.holding.release(trial.number)
 
 
 def _kill(process: Any) -> None:
@@ -91,7 +92,7 @@ def test_the_budget_is_exact_over_many_threads_and_failures_do_not_count(
     ends = [TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED]
 
     def work(_: int) -> None:
-        while not claims.is_complete():
+        while not claims.census.is_complete():
             if trial := claims.next_trial():
                 state = ends[trial.number % 3]
                 trial.report(0.5, 1)
@@ -110,15 +111,15 @@ def test_no_more_trials_run_at_a_time_than_are_missing(study: optuna.Study, clai
     assert first is not None
     assert second is not None
     assert claims.next_trial() is None
-    assert not claims.is_complete()
+    assert not claims.census.is_complete()
     _end(claims, first)
     assert claims.next_trial() is None
     _end(claims, second, state=TrialState.FAIL)  # one is missing again
-    assert not claims.is_complete()
+    assert not claims.census.is_complete()
     third = claims.next_trial()
     assert third is not None
     _end(claims, third)
-    assert claims.is_complete()
+    assert claims.census.is_complete()
     assert claims.next_trial() is None
     assert _states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
 
@@ -189,7 +190,7 @@ def test_a_trial_that_somebody_else_has_ended_is_not_put_back(
     trial = claims.next_trial()
     assert trial is not None
     study.tell(trial.number, state=TrialState.FAIL)
-    claims.put_back(trial.number)
+    claims.holding.put_back(trial.number)
     assert _states(study) == ["FAIL"]
 
 
@@ -198,17 +199,17 @@ def test_a_trial_of_this_parent_is_not_claimed_by_its_other_slots(claims_of: Cal
     assert claims_of(1).next_trial() is None
 
 
-@pytest.mark.parametrize("let_go", [Claims.put_back, Claims.lose, Claims.try_again])
+@pytest.mark.parametrize("let_go", ["holding.put_back", "takeover.lose", "takeover.try_again"])
 def test_a_trial_waits_when_all_that_it_has_reported_is_written(
-    study: optuna.Study, storage: optuna.storages.BaseStorage, owner: Owner, let_go: Callable[[Claims, int], object]
+    study: optuna.Study, storage: optuna.storages.BaseStorage, owner: Owner, let_go: str
 ) -> None:
     claims, opened = Claims(study, storage, owner, Budget(1, max_retries=1, retry_errors=1)), threading.Event()
     trial = claims.next_trial()
     assert trial is not None
-    claims._late.write(trial._trial_id, opened.wait)
+    claims.holding.late.write(trial._trial_id, opened.wait)
     trial.report(0.5, 1)  # waits behind what waits
     with ThreadPoolExecutor() as pool:
-        letting = pool.submit(let_go, claims, trial.number)
+        letting = pool.submit(attrgetter(let_go)(claims), trial.number)
         assert _states(study) == ["RUNNING"]
         opened.set()
         letting.result()
@@ -222,7 +223,7 @@ def test_a_trial_that_is_put_back_keeps_all_it_had(study: optuna.Study, claims_o
     x = trial.suggest_float("x", 0, 1)
     trial.report(0.5, 1)
     trial.set_user_attr("note", "kept")
-    claims.put_back(trial.number)
+    claims.holding.put_back(trial.number)
     stored = study.get_trials()[0]
     assert stored.state == TrialState.WAITING
     again = claims.next_trial()
@@ -295,12 +296,12 @@ def test_failed_trials_are_spent_if_they_count_but_not_lost_ones(
         assert trial is not None
         trial.set_user_attr("failure", reason)
         _end(claims, trial, state=TrialState.FAIL)
-    assert not claims.is_complete()
+    assert not claims.census.is_complete()
     last = claims.next_trial()
     assert last is not None
     assert claims.next_trial() is None
     _end(claims, last)
-    assert claims.is_complete()
+    assert claims.census.is_complete()
 
 
 @pytest.mark.parametrize("max_retries", [0, 2])
@@ -311,11 +312,11 @@ def test_a_trial_that_is_lost_too_often_fails(
     for _ in range(max_retries):
         trial = claims.next_trial()
         assert trial is not None
-        assert claims.lose(trial.number)
+        assert claims.takeover.lose(trial.number)
         assert _states(study) == ["WAITING"]
     trial = claims.next_trial()
     assert trial is not None
-    assert not claims.lose(trial.number)
+    assert not claims.takeover.lose(trial.number)
     (lost,) = study.get_trials()
     assert lost.state == TrialState.FAIL
     assert lost.user_attrs["failure"] == "lost"
@@ -342,15 +343,15 @@ def test_a_trial_that_gets_further_each_time_is_not_lost_too_often(
         trial = claims.next_trial()
         assert trial is not None
         trial.report(0.5, step)
-        assert claims.lose(trial.number)
+        assert claims.takeover.lose(trial.number)
     assert claims.next_trial() is not None
-    assert not claims.lose(0)  # this time without anything new
+    assert not claims.takeover.lose(0)  # this time without anything new
 
 
 def test_finished_trials_count_whoever_made_them(study: optuna.Study, claims_of: Callable[[int], Claims]) -> None:
     study.optimize(lambda trial: 0.0, n_trials=2)
-    assert claims_of(2).is_complete()
-    assert not claims_of(3).is_complete()
+    assert claims_of(2).census.is_complete()
+    assert not claims_of(3).census.is_complete()
     trial = claims_of(3).next_trial()
     assert trial is not None
     assert trial.number == 2

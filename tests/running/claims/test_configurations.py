@@ -59,9 +59,9 @@ def _ask(claims: Claims, trial: optuna.Trial, name: str, patience_s: float = 0.0
 
 
 def _give_way(claims: Claims, trial: optuna.Trial) -> None:
-    claims.ending(trial.number)
-    claims.put_back(trial.number)
-    claims.release(trial.number)
+    claims.holding.ending(trial.number)
+    claims.holding.put_back(trial.number)
+    claims.holding.release(trial.number)
 
 
 def test_a_trial_with_the_parameters_of_one_that_runs_gives_way_although_that_one_reports_nothing(
@@ -78,7 +78,7 @@ def test_a_trial_with_the_parameters_of_one_that_runs_gives_way_although_that_on
     third = _claimed(claims)
     assert third.number == 2, "what waits is not to be run beside its like"
     second.study.tell(second, 1.0)
-    claims.release(second.number)
+    claims.holding.release(second.number)
     again = _claimed(claims)
     assert again.number == first.number
     with pytest.raises(RepetitionError) as caught:
@@ -114,14 +114,14 @@ def test_a_trial_that_ends_while_another_one_looks_is_seen_by_it(parent: Parent)
     claims = parent()
     first, second = _claimed(claims), _claimed(claims)
     _ask(claims, first, "x")
-    look = claims._shared.trials
+    look = claims.known.trials
 
     def end_after_look() -> Sequence[optuna.trial.FrozenTrial]:
         seen = look()
         first.study.tell(first, 1.0, skip_if_finished=True)
         return seen
 
-    claims._shared.trials = end_after_look
+    claims.known.trials = end_after_look
     with pytest.raises(RepetitionError):
         _ask(claims, second, "x")
 
@@ -129,7 +129,7 @@ def test_a_trial_that_ends_while_another_one_looks_is_seen_by_it(parent: Parent)
 def test_a_trial_gives_way_to_one_of_another_parent_of_its_run_dir(parent: Parent) -> None:
     ours, theirs = parent(), parent()
     first, second = _claimed(ours), _claimed(theirs)
-    ours.known_trials()  # and what is known is good for a while
+    ours.known.trials()  # and what is known is good for a while
     _ask(theirs, second, "x")
     with pytest.raises(RepetitionError) as caught:
         _ask(ours, first, "x")
@@ -146,9 +146,9 @@ def test_the_later_one_of_two_on_different_machines_gives_way_when_it_reports(
     for one, trial in zip(claims, (first, second), strict=True):
         trial.suggest_int("x", 0, 7)
         trial.report(1.0, 1)
-        one._late.settle(trial._trial_id)
-    claims[0]._shared.forget()
-    claims[1]._shared.forget()
+        one.holding.late.settle(trial._trial_id)
+    claims[0].known.forget()
+    claims[1].known.forget()
     for one in claims:
         assert one.configurations is not None
     claims[0].configurations.reporting(first)

@@ -44,7 +44,7 @@ class Machine:
         until = self.clock.now + seconds
         while self.clock.now < until:
             self.clock.now = min(until, self.clock.now + step)
-            self.claims.look()
+            self.claims.takeover.look()
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_trial_goes_back_to_waiting_once_its_parent_is_gone_for_longer_than_th
     trial = _claimed(dead)
     x = trial.suggest_float("x", 0, 1)
     trial.report(0.5, 1)
-    onlooker.claims.look()
+    onlooker.claims.takeover.look()
     onlooker.look_for(LEASE_S)
     assert _states(study) == ["RUNNING"]
     onlooker.look_for(LEASE_S / 4)
@@ -110,9 +110,9 @@ def test_a_parent_that_renews_its_lease_keeps_its_trial_however_long(
 def test_time_in_which_the_onlooker_slept_does_not_count(study: optuna.Study, machine: Callable[..., Machine]) -> None:
     alive, onlooker = machine("alive"), machine("onlooker")
     _claimed(alive)
-    onlooker.claims.look()
+    onlooker.claims.takeover.look()
     onlooker.clock.now += 10 * LEASE_S  # it was stopped, or the storage was away for both
-    onlooker.claims.look()
+    onlooker.claims.takeover.look()
     assert _states(study) == ["RUNNING"]
     onlooker.look_for(LEASE_S)
     assert _states(study) == ["RUNNING"]
@@ -123,7 +123,7 @@ def test_time_in_which_the_onlooker_slept_does_not_count(study: optuna.Study, ma
 def test_the_lease_that_counts_is_the_dead_parents_own(study: optuna.Study, machine: Callable[..., Machine]) -> None:
     dead, onlooker = machine("dead", lease_s=10 * LEASE_S), machine("onlooker")
     _claimed(dead)
-    onlooker.claims.look()
+    onlooker.claims.takeover.look()
     onlooker.look_for(10 * LEASE_S)
     assert _states(study) == ["RUNNING"]
     onlooker.look_for(LEASE_S)
@@ -134,7 +134,7 @@ def test_a_parent_that_has_ended_is_gone_at_once(study: optuna.Study, machine: C
     ended, onlooker = machine("ended"), machine("onlooker")
     _claimed(ended)
     ended.lease.end()
-    onlooker.claims.look()
+    onlooker.claims.takeover.look()
     assert _states(study) == ["WAITING"]
 
 
@@ -146,11 +146,11 @@ def test_a_trial_that_is_lost_again_and_again_fails_with_that_reason(
         dead = machine(f"dead {number}", n_trials=1)
         assert _claimed(dead).number == 0
         dead.lease.end()
-        onlooker.claims.look()
+        onlooker.claims.takeover.look()
     (trial,) = study.get_trials()
     assert trial.state == TrialState.FAIL
     assert trial.user_attrs["failure"] == "lost"
-    assert not onlooker.claims.is_complete()
+    assert not onlooker.claims.census.is_complete()
     assert _claimed(onlooker).number == 1  # which the lost one does not take the place of
 
 
@@ -159,18 +159,18 @@ def test_a_parent_that_was_asleep_learns_that_its_trial_is_somebody_elses(
 ) -> None:
     asleep, other = machine("asleep", n_trials=1), machine("other", n_trials=1)
     trial = _claimed(asleep)
-    assert asleep.claims.holds(0)
-    other.claims.look()
+    assert asleep.claims.holding.holds(0)
+    other.claims.takeover.look()
     other.look_for(1.5 * LEASE_S)
     _claimed(other)
     asleep.clock.now += 2 * LEASE_S
     assert not asleep.lease.is_fresh()
-    assert not asleep.claims.holds(0)
-    assert asleep.claims.look() == {trial.number}
-    asleep.claims.put_back(0)  # which is not its to do any more
+    assert not asleep.claims.holding.holds(0)
+    assert asleep.claims.takeover.look() == {trial.number}
+    asleep.claims.holding.put_back(0)  # which is not its to do any more
     assert _states(study) == ["RUNNING"]
-    assert other.claims.holds(0)
-    assert other.claims.look() == set()
+    assert other.claims.holding.holds(0)
+    assert other.claims.takeover.look() == set()
 
 
 def test_a_parent_that_wakes_late_owns_nothing_that_it_has_not_looked_at(
@@ -178,7 +178,7 @@ def test_a_parent_that_wakes_late_owns_nothing_that_it_has_not_looked_at(
 ) -> None:
     sleeper, other = machine("sleeper"), machine("other")
     _claimed(sleeper)
-    other.claims.look()
+    other.claims.takeover.look()
     other.look_for(1.5 * LEASE_S)
     _claimed(other)
     sleeper.clock.now += 2 * LEASE_S
@@ -187,13 +187,13 @@ def test_a_parent_that_wakes_late_owns_nothing_that_it_has_not_looked_at(
 
     def renew_and_ask() -> None:
         renew()
-        seen.append(sleeper.claims.holds(0))
+        seen.append(sleeper.claims.holding.holds(0))
 
     monkeypatch.setattr(sleeper.lease, "renew", renew_and_ask)
-    assert sleeper.claims.look() == {0}
+    assert sleeper.claims.takeover.look() == {0}
     assert seen == [False]
-    assert not sleeper.claims.holds(0)
-    assert other.claims.holds(0)
+    assert not sleeper.claims.holding.holds(0)
+    assert other.claims.holding.holds(0)
 
 
 def test_a_lease_may_be_endless(study: optuna.Study, storage: Storage) -> None:
@@ -207,8 +207,8 @@ def test_a_parent_that_was_asleep_and_whom_nobody_missed_goes_on(machine: Callab
     _claimed(asleep)
     asleep.clock.now += 100 * LEASE_S
     assert not asleep.lease.is_fresh()
-    assert asleep.claims.holds(0)
-    assert asleep.claims.look() == set()
+    assert asleep.claims.holding.holds(0)
+    assert asleep.claims.takeover.look() == set()
     assert asleep.lease.is_fresh()
 
 
@@ -217,10 +217,10 @@ def test_a_claim_whose_answer_was_lost_is_put_back_after_two_looks(
 ) -> None:
     one = machine("one")
     _claimed(one)
-    one.claims.release(0)  # no slot knows of it
-    one.claims.look()
+    one.claims.holding.release(0)  # no slot knows of it
+    one.claims.takeover.look()
     assert _states(study) == ["RUNNING"]
-    one.claims.look()
+    one.claims.takeover.look()
     assert _states(study) == ["WAITING"]
 
 
@@ -229,9 +229,9 @@ def test_a_trial_whose_claimer_died_before_it_could_sign_is_taken_over(
 ) -> None:
     dead, onlooker = machine("dead"), machine("onlooker")
     _claimed(dead)
-    dead.claims.put_back(0)
+    dead.claims.holding.put_back(0)
     storage.set_trial_state_values(study.get_trials()[0]._trial_id, TrialState.RUNNING)  # and no signature
-    onlooker.claims.look()
+    onlooker.claims.takeover.look()
     onlooker.look_for(LEASE_S)
     assert _states(study) == ["RUNNING"]
     onlooker.look_for(LEASE_S / 4)
@@ -243,17 +243,17 @@ def test_a_trial_that_is_being_told_is_neither_lost_nor_put_back(
 ) -> None:
     one = machine("one")
     _claimed(one)
-    one.claims.ending(0)
+    one.claims.holding.ending(0)
     study.tell(0, 1.0)
-    assert one.claims.look() == set()
-    assert one.claims.look() == set()
+    assert one.claims.takeover.look() == set()
+    assert one.claims.takeover.look() == set()
     assert _states(study) == ["COMPLETE"]
 
 
 def test_a_trial_of_plain_optuna_is_left_alone(study: optuna.Study, machine: Callable[..., Machine]) -> None:
     study.ask()
     onlooker = machine("onlooker")
-    onlooker.claims.look()
+    onlooker.claims.takeover.look()
     onlooker.look_for(10 * LEASE_S)
     assert _states(study) == ["RUNNING"]
 
@@ -275,14 +275,14 @@ def test_a_trial_that_a_slot_lets_go_of_during_a_look_is_in_doubt_no_more(
     trial = _claimed(one)
     with closing(Owner(tmp_path / "other" / "workers")) as other:
         other.sign(storage, trial._trial_id)  # who has taken it over
-    running, looks = one.claims._running_here, iter([False, True])
+    running, looks = one.claims.holding.numbers.running, iter([False, True])
 
     def let_go() -> set[int]:
         found = running()
         if next(looks):
-            one.claims.release(trial.number)
+            one.claims.holding.release(trial.number)
         return found
 
-    monkeypatch.setattr(one.claims, "_running_here", let_go)
-    assert one.claims.look() == {trial.number}
-    assert not one.claims._doubtful
+    monkeypatch.setattr(one.claims.holding.numbers, "running", let_go)
+    assert one.claims.takeover.look() == {trial.number}
+    assert not one.claims.holding.numbers.is_doubtful(trial.number)

@@ -68,8 +68,8 @@ def _run_trial(claims: Claims) -> None:
         trial.report(0.1, step)
         trial.should_prune()
     trial.study.tell(trial, 0.1)
-    claims.release(trial.number)
-    claims.n_finished()
+    claims.holding.release(trial.number)
+    claims.census.n_finished()
 
 
 def _cost(folder: Path, n_trials: int) -> list[str]:
@@ -79,7 +79,7 @@ def _cost(folder: Path, n_trials: int) -> list[str]:
     lease = Lease(study._storage, study._study_id, owner.mark.parent, lease_s=3600, slots=1)
     lease.renew()
     claims = Claims(study, study._storage, owner, Budget(10 * n_trials), lease)
-    claims._shared._clock = lambda: 0.0  # all trials are looked at anew for each question, as if hours had passed
+    claims.known._clock = lambda: 0.0  # all trials are looked at anew for each question, as if hours had passed
     _run_trial(claims)
     seen = _statements(study)
     _run_trial(claims)
