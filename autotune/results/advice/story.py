@@ -14,6 +14,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StorageError
+from autotune.optuna_inside import storage_of
 from autotune.results.advice.advice import Advice, advise
 from autotune.results.advice.importance import Importance, importances
 from autotune.results.final import BASELINE, FinalResult, read_result, trained_again
@@ -108,7 +109,7 @@ class Story:
     @cached_property
     def baseline(self) -> FrozenTrial | None:
         """The baseline as it was trained beside the candidates, with the first of its seeds; None if it was not."""
-        again = find_study(self.study._storage, f"{self.study.study_name}.confirm")
+        again = find_study(storage_of(self.study), f"{self.study.study_name}.confirm")
         repeats = trained_again(again).get(BASELINE, {}) if again else {}
         complete = [trial for trial in repeats.values() if trial.state == TrialState.COMPLETE]
         return complete[0] if complete else None

@@ -15,6 +15,7 @@ import optuna_dashboard
 
 from autotune.errors import StoredStudyError, UsageError
 from autotune.escaping import one_line
+from autotune.optuna_inside import id_of_study
 from autotune.results.dashboard.artifacts import StudiesArtifacts, WsgiApp, tell_study
 from autotune.results.dashboard.few_curves import FewCurves, with_early_trials
 from autotune.results.dashboard.guard import guarded
@@ -72,7 +73,7 @@ def stores_left_out(
     """Return the artifact stores that studies name and that are not opened, each with the name of a study."""
     found: dict[str, str] = {}
     for study in storage.get_all_studies():
-        settings = _settings(storage, study._study_id)
+        settings = _settings(storage, id_of_study(study))
         url = settings.artifacts if settings else None
         if url is not None and is_left_out(run_dir, url, artifacts):
             found.setdefault(url, study.study_name)
@@ -126,4 +127,4 @@ def _read_ahead(storage: optuna.storages.BaseStorage) -> None:
     with contextlib.suppress(Exception):  # whoever asks for a page is told
         for study in storage.get_all_studies():
             with contextlib.suppress(StoredStudyError):
-                storage.get_all_trials(study._study_id, deepcopy=False)
+                storage.get_all_trials(id_of_study(study), deepcopy=False)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 
+from autotune.optuna_inside import storage_of
 from autotune.results.data_efficiency.power_law import Fitted, Interval, NoLaw, PowerLaw, fit_power_law
 from autotune.results.final import Design, estimate
 from autotune.running.planning import LEARNING_CURVE, find_study
@@ -176,7 +177,7 @@ def learn_from(measured: Sequence[Measured], monitor: str, direction: str, desig
 
 def read_learning_curve(search: optuna.Study) -> LearningCurve | None:
     """Return the learning curve that was recorded for a search; None if there is none."""
-    beside = find_study(search._storage, search.study_name + LEARNING_CURVE)
+    beside = find_study(storage_of(search), search.study_name + LEARNING_CURVE)
     return read_record(beside, _CURVE, LearningCurve) if beside else None
 
 

@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import UsageError
+from autotune.optuna_inside import id_of, id_of_study, storage_of
 from autotune.parsing import parsed_or_none
 from autotune.running.claims import is_foreign, is_tried_again, living_parents, mark_of
 from autotune.running.storages import PatientStorage, open_existing_storage, open_to_look, saved_storage
@@ -120,7 +121,7 @@ def _best_of(looked: _Looked, trials: Sequence[FrozenTrial]) -> BestTrial | None
         ranked = best_first(study, best_complete(study))
     else:
         ranked = best_first(study, [trial for trial in trials if trial.state == TrialState.COMPLETE])
-    return _described(looked, study._storage.get_trial(ranked[0]._trial_id)) if ranked else None
+    return _described(looked, storage_of(study).get_trial(id_of(ranked[0]))) if ranked else None
 
 
 def pareto_front(study: optuna.Study, places: Places | None = None) -> list[BestTrial]:
@@ -173,17 +174,17 @@ def study_status(study: optuna.Study, places: Places | None = None) -> StudyStat
 
 def outlines(study: optuna.Study) -> list[FrozenTrial]:
     """Return all trials with their states, times and values, whatever else they may have."""
-    storage = study._storage
+    storage = storage_of(study)
     if isinstance(storage, PatientStorage):
-        return storage.outlines(study._study_id)
+        return storage.outlines(id_of_study(study))
     return study.get_trials(deepcopy=False)
 
 
 def trials_in(study: optuna.Study, state: TrialState) -> list[FrozenTrial]:
     """Return the trials in a state, without a look at the others where that is possible."""
-    storage = study._storage
+    storage = storage_of(study)
     if isinstance(storage, PatientStorage):
-        return storage.trials_in(study._study_id, (state,))
+        return storage.trials_in(id_of_study(study), (state,))
     return study.get_trials(deepcopy=False, states=(state,))
 
 

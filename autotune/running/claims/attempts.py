@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.optuna_inside import id_of
 from autotune.parsing import parsed_or_none
 
 _LOSSES = "autotune:losses"
@@ -56,7 +57,7 @@ def losses_with_this(trial: FrozenTrial) -> Losses:
 
 def note_losses(storage: optuna.storages.BaseStorage, trial: FrozenTrial, losses: Losses) -> None:
     """Note how often a trial was lost."""
-    storage.set_trial_system_attr(trial._trial_id, _LOSSES, asdict(losses))
+    storage.set_trial_system_attr(id_of(trial), _LOSSES, asdict(losses))
 
 
 def errors_of(trial: FrozenTrial) -> Errors:
@@ -72,7 +73,7 @@ def note_error(
     if count > limit:
         return None
     errors = Errors(count, clock() + Errors(count, 0.0).wait_s)
-    storage.set_trial_system_attr(trial._trial_id, _ERRORS, asdict(errors))
+    storage.set_trial_system_attr(id_of(trial), _ERRORS, asdict(errors))
     return errors
 
 

@@ -18,6 +18,7 @@ from functools import partial
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.optuna_inside import id_of, set_id
 from autotune.running.claims.attempts import is_due
 from autotune.running.claims.census import Books, Census, has_begun, is_fresh
 from autotune.running.claims.configurations import Configurations
@@ -79,7 +80,7 @@ class Claims:
         else:
             with self._owner.alone():
                 claimed = self._claimed(filter(has_begun, self._recovered())) if is_flat else self._claimed_or_made()
-        return optuna.Trial(self.census.study(), claimed._trial_id) if claimed else None  # as `study.ask` does
+        return optuna.Trial(self.census.study(), id_of(claimed)) if claimed else None  # as `study.ask` does
 
     def _others_made_trials(self) -> bool:
         """Say whether there were more trials than this parent knew of, at the price of one small query."""
@@ -143,8 +144,8 @@ class Claims:
             if self._budget.is_met_by(self.known.n_known()) and self._budget.is_met_by(len(self.census.counted())):
                 return None  # the other slots were faster
             trial = self._owner.new_trial()
-            trial._trial_id = self._storage.create_new_trial(self.known.study_id, trial)
-            trial.number = self._number(trial._trial_id)
+            trial_id = self._storage.create_new_trial(self.known.study_id, trial)
+            set_id(trial, trial_id, self._number(trial_id))
             self.known.hold(trial)
         if self._budget.is_met_by(trial.number):  # not all before it need count
             self.known.forget()

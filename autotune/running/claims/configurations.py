@@ -20,6 +20,7 @@ from typing import TypeVar
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.optuna_inside import stored
 from autotune.running.claims.census import Books
 from autotune.running.claims.known_trials import KnownTrials
 from autotune.running.claims.ownership import Owner, is_ours, mark_of
@@ -148,7 +149,7 @@ class Configurations:
 
 
 def _stored(trial: optuna.Trial) -> FrozenTrial:
-    return trial.storage.get_trial(trial._trial_id)  # `trial` itself would copy all the distributions
+    return stored(trial)  # `trial` itself would copy all the distributions
 
 
 def _precedes(one: FrozenTrial, other: FrozenTrial) -> bool:

@@ -8,6 +8,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.optuna_inside import id_of
 from autotune.running.claims.configurations import Configurations
 from autotune.running.claims.held_numbers import HeldNumbers
 from autotune.running.claims.known_trials import KnownTrials
@@ -49,16 +50,16 @@ class Holding:
 
     def claim(self, trial: FrozenTrial) -> bool:
         """Take a WAITING trial, if nobody else is faster."""
-        self.late.forget(trial._trial_id)
+        self.late.forget(id_of(trial))
         if not is_ours(trial):
-            make_ours(self._storage, trial._trial_id)
+            make_ours(self._storage, id_of(trial))
         self.numbers.put(trial.number, "claiming")
         if not self._set_running(trial):
             self._known.forget()
             self.release(trial.number)
             return False
-        self._owner.sign(self._storage, trial._trial_id)
-        self._known.hold(self._storage.get_trial(trial._trial_id))
+        self._owner.sign(self._storage, id_of(trial))
+        self._known.hold(self._storage.get_trial(id_of(trial)))
         self.numbers.put(trial.number, "running")
         return True
 
@@ -92,9 +93,9 @@ class Holding:
         Raises:
             UpdateFinishedTrialError: If it has ended.
         """
-        self._owner.unsign(self._storage, trial._trial_id)
-        self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-        self._known.drop(trial._trial_id)
+        self._owner.unsign(self._storage, id_of(trial))
+        self._storage.set_trial_state_values(id_of(trial), TrialState.WAITING)
+        self._known.drop(id_of(trial))
         self.numbers.release_unless_ending(trial.number)
 
     def settled(self, number: int) -> FrozenTrial:
@@ -109,7 +110,7 @@ class Holding:
 
     def _set_running(self, trial: FrozenTrial) -> bool:
         try:
-            return self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+            return self._storage.set_trial_state_values(id_of(trial), TrialState.RUNNING)
         except UpdateFinishedTrialError:
             return False
 

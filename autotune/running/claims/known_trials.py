@@ -17,6 +17,7 @@ from typing import overload
 import optuna
 from optuna.trial import FrozenTrial
 
+from autotune.optuna_inside import id_of
 from autotune.search.history import Change
 
 _SHARE = 0.05  # of the time, at most, that goes into reading
@@ -85,14 +86,14 @@ class KnownTrials:
     def hold(self, trial: FrozenTrial) -> None:
         """Keep a trial that this parent has just made or claimed, and alone writes to from now on."""
         with self._lock:
-            self._held[trial._trial_id] = trial
+            self._held[id_of(trial)] = trial
             self._put(trial)
 
     def release(self, number: int) -> None:
         """Let go of a trial; only what has been noted of its end is still known of it."""
         with self._lock:
             for trial in [t for t in self._held.values() if t.number == number]:
-                del self._held[trial._trial_id]
+                del self._held[id_of(trial)]
                 if trial.state.is_finished():
                     self._put(trial)
                 else:

@@ -17,6 +17,7 @@ from typing import Any
 
 import optuna
 
+from autotune.optuna_inside import system_attrs_of
 from autotune.parsing import parsed_or_none
 
 _PARENT = "autotune:parent:"
@@ -57,7 +58,7 @@ class SignOfLife:
 
 def read_signs(study: optuna.Study) -> dict[str, SignOfLife]:
     """Return the signs of life of a study's parents, by the parents' names."""
-    return _signs(study._storage.get_study_system_attrs(study._study_id))
+    return _signs(system_attrs_of(study))
 
 
 def is_recent(sign: SignOfLife | None) -> bool:

@@ -9,6 +9,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.optuna_inside import id_of
 from autotune.running.claims.attempts import losses_with_this, note_error, note_losses
 from autotune.running.claims.holding import Holding
 from autotune.running.claims.known_trials import KnownTrials
@@ -121,7 +122,7 @@ class Takeover:
 
     def _fail_as_lost(self, trial: FrozenTrial, times: int) -> None:
         message = f"The process that ran it was killed {times} times in a row without a new report."
-        self._storage.set_trial_user_attr(trial._trial_id, "failure", "lost")
-        self._storage.set_trial_user_attr(trial._trial_id, "failure_message", message)
-        self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-        self._known.drop(trial._trial_id)
+        self._storage.set_trial_user_attr(id_of(trial), "failure", "lost")
+        self._storage.set_trial_user_attr(id_of(trial), "failure_message", message)
+        self._storage.set_trial_state_values(id_of(trial), TrialState.FAIL)
+        self._known.drop(id_of(trial))

@@ -11,6 +11,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.failures import SUMMARY
+from autotune.optuna_inside import stored
 from autotune.running.claims import errors_of
 from autotune.running.engine.supervising import NotOursError, Supervisor
 from autotune.running.tracking import EndState, TrialArtifacts, leave_log
@@ -110,7 +111,7 @@ class Ending:
 
 
 def _note_failure(trial: optuna.Trial, outcome: Outcome) -> None:
-    n_errors = errors_of(trial.storage.get_trial(trial._trial_id)).count
+    n_errors = errors_of(stored(trial)).count
     tried, times = (f"It was tried {n_errors + 1} times; the last time:\n", f" (tried {n_errors + 1} times)")
     trial.set_user_attr("failure", outcome.reason)
     trial.set_user_attr("failure_message", (tried if n_errors else "") + outcome.message[-2000:])

@@ -9,6 +9,7 @@ from functools import partial
 
 import optuna
 
+from autotune.optuna_inside import stored
 from autotune.running.claims import Lease, RepetitionError
 from autotune.running.engine.ending import Ending
 from autotune.running.engine.failures_in_a_row import FailuresInARow
@@ -160,11 +161,11 @@ class SlotThreads:
         steps: set[int] = set()
         n_before = 0
         try:
-            stored = trial.storage.get_trial(trial._trial_id)
-            steps |= stored.intermediate_values.keys()
+            known = stored(trial)
+            steps |= known.intermediate_values.keys()
             n_before = len(steps)
-            folds = n_finished_folds(stored.user_attrs)
-            self._supervisor.observer(TrialStarted(slot.number, trial.number, stored.intermediate_values, folds))
+            folds = n_finished_folds(known.user_attrs)
+            self._supervisor.observer(TrialStarted(slot.number, trial.number, known.intermediate_values, folds))
             outcome, state = self._ending.end(trial, self._supervise(slot, trial, steps))
         except RepetitionError as repetition:
             outcome, state = self._ending.end_as_copy(trial, repetition.twin)

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 
 from autotune.errors import DamagedStoreError, TrainingError
 from autotune.failures import last_line
+from autotune.optuna_inside import stored
 from autotune.running.claims import Claims
 from autotune.running.engine.given_trials import GivenTrials, OutsideError
 from autotune.running.processes import (
@@ -171,7 +172,7 @@ class Supervisor:
         if asked is not None and self.known_space is not None:
             self.known_space.refuse_new(self.study.study_name, *asked)
         if asked is not None and self.given is not None:
-            self.given.check(trial.storage.get_trial(trial._trial_id), *asked)
+            self.given.check(stored(trial), *asked)
 
 
 class Supervision:
@@ -213,7 +214,7 @@ class Supervision:
         try:
             outcome = self._until_outcome()
             if outcome is not None and outcome.kind in ("complete", "pruned") and self._supervisor.given is not None:
-                self._supervisor.given.note_unused(self._trial.storage.get_trial(self._trial._trial_id))
+                self._supervisor.given.note_unused(stored(self._trial))
         except OutsideError as problem:
             error = problem.error if problem.ends_run else None
             summary = last_line(problem.error.happened)

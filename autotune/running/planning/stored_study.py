@@ -14,6 +14,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
 from autotune.errors import UsageError
+from autotune.optuna_inside import id_of, set_system_attr, storage_of, system_attrs_of
 from autotune.running.claims import is_ours, slots_at_work
 from autotune.running.storages import PatientStorage
 from autotune.running.study import FINISHED, KnownSpace, StudySettings, read_settings, refuse, write_settings
@@ -64,8 +65,8 @@ def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> o
 def _name_on_dashboard(study: optuna.Study, names: list[str]) -> None:
     """Name the objective of a study that has only one on optuna-dashboard; Optuna's tables would change by it."""
     key = "dashboard:objective_names"
-    if study._storage.get_study_system_attrs(study._study_id).get(key) != names:
-        study._storage.set_study_system_attr(study._study_id, key, names)
+    if system_attrs_of(study).get(key) != names:
+        set_system_attr(study, key, names)
 
 
 def has_results(study: optuna.Study) -> bool:
@@ -78,7 +79,7 @@ def forget_unbegun(study: optuna.Study) -> None:
     """Delete a study in which nothing was trained and nobody is at work, so that a corrected file begins it anew."""
     trials = study.get_trials(deepcopy=False)
     if all(t.state in (TrialState.WAITING, TrialState.FAIL) and not t.intermediate_values for t in trials):
-        optuna.delete_study(study_name=study.study_name, storage=study._storage)
+        optuna.delete_study(study_name=study.study_name, storage=storage_of(study))
 
 
 def forget_refused(study: optuna.Study, before: StudySettings, n_before: int) -> None:
@@ -92,8 +93,8 @@ def forget_refused(study: optuna.Study, before: StudySettings, n_before: int) ->
     write_settings(study, before)
     for trial in study.get_trials(deepcopy=False)[n_before:]:
         if trial.state == TrialState.WAITING and is_ours(trial) and not trial.intermediate_values:
-            study._storage.set_trial_user_attr(trial._trial_id, "failure", "refused")
-            study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+            storage_of(study).set_trial_user_attr(id_of(trial), "failure", "refused")
+            storage_of(study).set_trial_state_values(id_of(trial), TrialState.FAIL)
 
 
 def remember(study: optuna.Study, folder: Path, settings: StudySettings, before: StudySettings | None) -> StudySettings:

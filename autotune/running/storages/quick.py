@@ -28,6 +28,7 @@ from optuna.storages._rdb import models
 from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.optuna_inside import set_id
 from autotune.parsing import NotUnderstoodError
 from autotune.running.storages.rows import read_outlines, read_trials
 from autotune.running.storages.stored_studies import read_studies
@@ -178,7 +179,7 @@ def is_empty(trial: FrozenTrial | None) -> bool:
 def as_made(template: FrozenTrial, trial_id: int, number: int) -> FrozenTrial:
     """Return a trial that was made after a template."""
     made = copy.deepcopy(template)
-    made._trial_id, made.number = trial_id, number
+    set_id(made, trial_id, number)
     return made
 
 

@@ -19,6 +19,7 @@ from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.optuna_inside import id_of
 from autotune.parsing import NotUnderstoodError
 
 _TRIALS = models.TrialModel.__table__
@@ -50,7 +51,7 @@ def read_trials(
         after_id: Only trials with larger ids are read, and those included.
     """
     trials = read_outlines(connection, study_id, states, included_ids, after_id)
-    by_id = {trial._trial_id: trial for trial in trials}
+    by_id = {id_of(trial): trial for trial in trials}
     reports, params = (_REPORTS.c[name] for name in ("step", "intermediate_value")), _PARAMS.c
     kind = _text(_REPORTS.c.intermediate_value_type)
     for trial_id, step, value, how in _rows(connection, study_id, by_id, _REPORTS, [*reports, kind]):
@@ -58,9 +59,9 @@ def read_trials(
     asked = [params.param_name, params.param_value, params.distribution_json]
     for trial_id, name, value, text in _rows(connection, study_id, by_id, _PARAMS, asked, _PARAMS.c.param_id):
         distribution = _distribution(text)
-        by_id[trial_id]._params[name] = distribution.to_external_repr(_finite(value))
-        by_id[trial_id]._distributions[name] = distribution
-    for table, field in ((_USER_ATTRS, "_user_attrs"), (_SYSTEM_ATTRS, "_system_attrs")):
+        by_id[trial_id].params[name] = distribution.to_external_repr(_finite(value))
+        by_id[trial_id].distributions[name] = distribution
+    for table, field in ((_USER_ATTRS, "user_attrs"), (_SYSTEM_ATTRS, "system_attrs")):
         for trial_id, key, text in _rows(connection, study_id, by_id, table, [table.c.key, table.c.value_json]):
             getattr(by_id[trial_id], field)[key] = json.loads(text)
     return trials
@@ -89,7 +90,7 @@ def read_outlines(
         query = query.where(_TRIALS.c.state.in_(states))
     rows: Iterable[Any] = connection.execute(query.order_by(_TRIALS.c.trial_id))
     trials = [_outline(*row) for row in rows if row[0] > after_id or row[0] in included]
-    by_id = {trial._trial_id: trial for trial in trials}
+    by_id = {id_of(trial): trial for trial in trials}
     values: defaultdict[int, dict[int, float]] = defaultdict(dict)
     columns_of_values = [_VALUES.c.objective, _VALUES.c.value, _text(_VALUES.c.value_type)]
     for trial_id, objective, value, how in _rows(connection, study_id, by_id, _VALUES, columns_of_values):

@@ -19,6 +19,7 @@ import optuna
 import sqlalchemy
 
 from autotune.errors import StorageError, StoredStudyError, UsageError
+from autotune.optuna_inside import id_of_study
 from autotune.running.storages.opening import open_storage
 from autotune.running.storages.url import parse_url, shown_url, storage_file
 
@@ -102,7 +103,7 @@ def _remember_all_trials(storage: optuna.storages.BaseStorage) -> None:
     """Fill Optuna's cache: its clients write to trials that they know from the proxy before this one."""
     for study in storage.get_all_studies():
         with contextlib.suppress(StoredStudyError):  # whoever asks for it is told
-            storage.get_all_trials(study._study_id, deepcopy=False)
+            storage.get_all_trials(id_of_study(study), deepcopy=False)
 
 
 def _bind(server: Any, host: str, port: int) -> int:

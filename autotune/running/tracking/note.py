@@ -17,6 +17,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 
 from autotune.escaping import escaped, one_line
+from autotune.optuna_inside import set_system_attr, system_attrs_of
 from autotune.parsing import parsed_or_none
 from autotune.running.study import StudySettings, read_settings
 from autotune.search.history import describe
@@ -42,7 +43,7 @@ def write_note(study: optuna.Study, advice: Sequence[str] | None = None) -> None
         study: The study.
         advice: What to do differently in the next search, a line each; None for what was given last.
     """
-    attributes = study._storage.get_study_system_attrs(study._study_id)
+    attributes = system_attrs_of(study)
     own = parsed_or_none(_Own, attributes.get(_OWN)) or _Own(_digest(""), [])
     before = _note(attributes)
     if _digest(before) != own.digest:
@@ -117,7 +118,7 @@ def _write(study: optuna.Study, text: str, before: Mapping[str, Any]) -> None:
 
 
 def _set(study: optuna.Study, key: str, value: Any) -> None:
-    study._storage.set_study_system_attr(study._study_id, key, value)
+    set_system_attr(study, key, value)
 
 
 def _digest(text: str) -> str:

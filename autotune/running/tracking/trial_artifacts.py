@@ -18,6 +18,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from autotune.disk import disk_full
+from autotune.optuna_inside import id_of, stored
 from autotune.parsing import parsed, parsed_or_none
 from autotune.running.study import StudySettings, folder_to_look_at, is_store_of_here, read_settings
 from autotune.running.tracking.events import Note, Observer
@@ -131,7 +132,7 @@ class TrialArtifacts:
             return
         from optuna.artifacts import ArtifactMeta  # imports boto3 wherever it is installed
 
-        known = _artifact_ids(trial.storage.get_trial(trial._trial_id))
+        known = _artifact_ids(stored(trial))
         for path in sorted(folder.shown.iterdir()):
             artifact_id = known.get(path.name) or str(uuid.uuid4())
             # Before it is noted: there is to be no note of a file that is not there.
@@ -139,7 +140,7 @@ class TrialArtifacts:
                 return
             if path.name not in known:
                 meta = ArtifactMeta(artifact_id, path.name, _mime_type(path), None)
-                trial.storage.set_trial_system_attr(trial._trial_id, _PREFIX + artifact_id, json.dumps(asdict(meta)))
+                trial.storage.set_trial_system_attr(id_of(trial), _PREFIX + artifact_id, json.dumps(asdict(meta)))
         shutil.rmtree(folder.shown, ignore_errors=True)
 
     def _is_written(self, artifact_id: str, path: Path) -> bool:

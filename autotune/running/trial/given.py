@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.trial import create_trial
 
 from autotune.errors import SearchSpaceError
 from autotune.running.trial.plain_values import NotPlainError, plain, plain_name
@@ -56,9 +57,10 @@ def contains(distribution: BaseDistribution, value: Any) -> bool:
     if isinstance(value, str) and not isinstance(distribution, CategoricalDistribution):
         return False  # Optuna takes "0.5" for a number
     try:
-        return distribution._contains(distribution.to_internal_repr(value))
+        create_trial(value=0.0, params={"": value}, distributions={"": distribution})  # looks
     except (ValueError, TypeError, OverflowError):
         return False
+    return True
 
 
 def may_contain(distribution: BaseDistribution, value: Any) -> bool:

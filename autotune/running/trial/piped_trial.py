@@ -25,6 +25,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import BaseTrial
 
 from autotune.errors import ParentGoneError, SearchSpaceError
+from autotune.optuna_inside import stored
 from autotune.running.storages import is_refusal, reason
 from autotune.running.trial.plain_values import (
     NotPlainError,
@@ -236,7 +237,7 @@ def answer(trial: optuna.Trial, request: Request) -> tuple[str, Any]:
         if request.name in _PROPERTIES:
             return "value", getattr(trial, request.name)
         if request.name == "has_reported":
-            return "value", bool(trial.storage.get_trial(trial._trial_id).intermediate_values)
+            return "value", bool(stored(trial).intermediate_values)
         if request.name not in _METHODS:
             raise AttributeError(f"trial.{request.name} is not available in a trial process.")
         if request.name in _BY_FIRST_OBJECTIVE:

@@ -27,7 +27,7 @@ from autotune.search.curves.model import CurveModel, Fit, condition, fit
 from autotune.search.curves.scale import Scale
 from autotune.search.curves.space import CurveSpace, searched, space_of
 from autotune.search.curves.training import Training
-from autotune.search.history import direction_sign
+from autotune.search.history import all_trials, direction_sign
 
 _GROWTH = 1.15  # of the number of curves between two fits
 _CAUTION = 0.5  # standard deviations that an expected end is lowered by
@@ -135,7 +135,7 @@ def believe(
         but: The number of a trial that is left out, because the decision is about it.
     """
     # Not `study.get_trials`: under Hyperband `study` is only one bracket.
-    trials = [t for t in study._storage.get_all_trials(study._study_id, deepcopy=False) if t.number != but and t.params]
+    trials = [t for t in all_trials(study) if t.number != but and t.params]
     distributions = searched(trials) if space is None else space
     trials = [t for t in trials if any(name in t.params for name in distributions)]
     sign = direction_sign(study)

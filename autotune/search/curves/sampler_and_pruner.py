@@ -31,7 +31,7 @@ from autotune.search.curves.one_thread import one_thread
 from autotune.search.curves.proposals import Proposal, expected_improvement, propose
 from autotune.search.curves.space import CurveSpace, searched
 from autotune.search.curves.training import Training
-from autotune.search.history import direction_sign
+from autotune.search.history import all_trials, direction_sign
 from autotune.seeds import derive_seed
 from autotune.study import EpochPolicy
 
@@ -69,9 +69,8 @@ class CurveSampler(BaseSampler):
         self._seed = seed
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
         with one_thread():
-            return searched(t for t in trials if t.number != trial.number and t.state != TrialState.WAITING)
+            return searched(t for t in all_trials(study) if t.number != trial.number and t.state != TrialState.WAITING)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

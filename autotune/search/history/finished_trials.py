@@ -13,6 +13,8 @@ from typing import Generic, Protocol, TypeVar
 
 from optuna.trial import FrozenTrial
 
+from autotune.optuna_inside import id_of
+
 
 class Learner(Protocol):
     """Something that learns from finished trials."""
@@ -78,4 +80,4 @@ class FinishedTrials(Generic[L]):
         if self._first.number >= len(trials):
             return False
         now = trials[self._first.number]
-        return (now._trial_id, now.datetime_complete) == (self._first._trial_id, self._first.datetime_complete)
+        return (id_of(now), now.datetime_complete) == (id_of(self._first), self._first.datetime_complete)

@@ -16,6 +16,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.optuna_inside import id_of, stored
 from autotune.search.history.storage_view import MappedTrials, StorageView
 
 COPY_OF = "copy_of"
@@ -49,8 +50,8 @@ def report(trial: optuna.Trial, value: float, step: int) -> None:
     """Do what `trial.report` does, whatever the number of objectives."""
     if len(trial.study.directions) == 1:
         trial.report(value, step)
-    elif step not in trial.storage.get_trial(trial._trial_id).intermediate_values:
-        trial.storage.set_trial_intermediate_value(trial._trial_id, step, float(value))
+    elif step not in stored(trial).intermediate_values:
+        trial.storage.set_trial_intermediate_value(id_of(trial), step, float(value))
 
 
 def should_prune(trial: optuna.Trial) -> bool:
@@ -58,7 +59,7 @@ def should_prune(trial: optuna.Trial) -> bool:
     if len(trial.study.directions) == 1:
         return trial.should_prune()
     shown = by_first_objective(trial.study)
-    return trial.study.pruner.prune(shown, trial.storage.get_trial(trial._trial_id))
+    return trial.study.pruner.prune(shown, stored(trial))
 
 
 def by_first_objective(study: optuna.Study) -> optuna.Study:

@@ -15,6 +15,8 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.optuna_inside import id_of_study, storage_of
+
 Change = Callable[[FrozenTrial], FrozenTrial]
 _LARGEST_STEP = 2**31 - 1  # in PostgreSQL
 _LONGEST_KEY = 255
@@ -66,10 +68,10 @@ class MappedTrials:
         self._change = change
 
     def trial(self, trial_id: int) -> FrozenTrial:
-        return self._change(self._study._storage.get_trial(trial_id))
+        return self._change(storage_of(self._study).get_trial(trial_id))
 
     def trials(self) -> list[FrozenTrial]:
-        trials = self._study._storage.get_all_trials(self._study._study_id, deepcopy=False)
+        trials = storage_of(self._study).get_all_trials(id_of_study(self._study), deepcopy=False)
         return [self._change(trial) for trial in trials]
 
     def note(self, trial_id: int, change: Change) -> None:
@@ -116,7 +118,7 @@ class StorageView(BaseStorage):
         self._study = study
         self._writer = writer or WritesAtOnce()
         self._directions = list(directions or study.directions)
-        self._storage = study._storage
+        self._storage = storage_of(study)
         self._reader = reader
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
@@ -176,7 +178,7 @@ class StorageView(BaseStorage):
 
     def get_study_id_from_name(self, study_name: str) -> int:
         if study_name == self._study.study_name:
-            return self._study._study_id  # a query less for every suggestion
+            return id_of_study(self._study)  # a query less for every suggestion
         return self._storage.get_study_id_from_name(study_name)
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
@@ -223,10 +225,10 @@ def all_trials(study: optuna.Study) -> Sequence[FrozenTrial]:
 
     For who looks at a few of them. A bracket of Hyperband's is a study, too, and shows the trials of all brackets.
     """
-    storage = study._storage
+    storage = storage_of(study)
     if isinstance(storage, StorageView):
         return storage._reader.trials()
-    return storage.get_all_trials(study._study_id, deepcopy=False)
+    return storage.get_all_trials(id_of_study(study), deepcopy=False)
 
 
 def _is_numeric(value: Any) -> bool:

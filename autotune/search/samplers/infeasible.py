@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.optuna_inside import id_of
 from autotune.search.history import MappedTrials, StorageView
 
 
@@ -41,9 +42,9 @@ def show_to_sampler(study: optuna.Study, trials: Sequence[FrozenTrial]) -> optun
     for trial in trials:
         if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
             finished[frozenset(trial.params)].append(trial)
-    shown = {t._trial_id: _as_pruned(t, finished) for t in infeasible}
-    shown |= {t._trial_id: _without_reports(t) for t in silent}
-    reader = MappedTrials(study, lambda trial: shown.get(trial._trial_id, trial))
+    shown = {id_of(t): _as_pruned(t, finished) for t in infeasible}
+    shown |= {id_of(t): _without_reports(t) for t in silent}
+    reader = MappedTrials(study, lambda trial: shown.get(id_of(trial), trial))
     # Under Hyperband `study` is one bracket, of which samplers that read trials as Optuna's own do see nothing.
     return optuna.Study(study.study_name, StorageView(study, reader), sampler=study.sampler, pruner=study.pruner)
 
