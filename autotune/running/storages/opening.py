@@ -20,7 +20,8 @@ from autotune.disk import disk_full
 from autotune.errors import StorageError
 from autotune.running.storages.journal import open_journal
 from autotune.running.storages.outages import is_taken, is_without_tables, reason
-from autotune.running.storages.patient import Patience, PatientStorage
+from autotune.running.storages.patience import Patience
+from autotune.running.storages.patient import PatientStorage
 from autotune.running.storages.sqlite import SqliteStorage
 from autotune.running.storages.url import parse_url, shown_url, sqlite_url, storage_file, storage_folder
 from autotune.running.storages.watched_file import saved_copies

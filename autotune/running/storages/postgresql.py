@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.dialects import postgresql
 
-from autotune.running.storages.quick import IS_WRITABLE, QuickStorage, as_made, is_empty, naming_errors
+from autotune.running.storages.quick import QuickStorage, as_made, is_empty, naming_errors
+from autotune.running.storages.tables import IS_WRITABLE, STUDY, SYSTEM_ATTRS, TRIALS, VALUES, given, stored_value, utc
 
 _AT_ONCE: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "preserve_rowcount": True}
 
@@ -33,11 +33,10 @@ class PostgresStorage(QuickStorage):
         if template_trial is None or not is_empty(template_trial):
             return super()._create_new_trial(study_id, template_trial)
         attrs = template_trial.system_attrs
-        model = models.TrialModel(datetime_start=template_trial.datetime_start)
         row = {
             "study_id": study_id,
             "state": template_trial.state,
-            "datetime_start": model._datetime_start_utc,
+            "datetime_start": utc(template_trial.datetime_start),
             "keys": list(attrs),
             "values": [json.dumps(value) for value in attrs.values()],
         }
@@ -49,10 +48,9 @@ class PostgresStorage(QuickStorage):
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         if state.is_finished() and len(values or ()) <= 1:
-            model = models.TrialModel(datetime_complete=datetime.datetime.now())
-            row = {"trial": trial_id, "end": state, "datetime_complete": model._datetime_complete_utc}
+            row: dict[str, Any] = {"trial": trial_id, "end": state, "datetime_complete": utc(datetime.datetime.now())}
             for value in values or ():
-                row["value"], row["value_type"] = models.TrialValueModel.value_to_stored_repr(value)
+                row["value"], row["value_type"] = stored_value(value)
             if self._is_written(_END_WITH_VALUE if values else _END, row):
                 return True
         return super().set_trial_state_values(trial_id, state, values)
@@ -63,42 +61,37 @@ def _creation() -> Any:
 
     The study is to be locked by a statement before it: this one would count the trials as they were when it began.
     """
-    trials, attrs = models.TrialModel.__table__, models.TrialSystemAttributeModel.__table__
     study_id = sqlalchemy.bindparam("study_id", type_=sqlalchemy.Integer)
-    count = sqlalchemy.select(sqlalchemy.func.count()).where(trials.c.study_id == study_id).scalar_subquery()
-    given = {name: sqlalchemy.bindparam(name, type_=trials.c[name].type) for name in ("state", "datetime_start")}
-    insertion = postgresql.insert(trials).values(number=count, study_id=study_id, **given)
-    made = insertion.returning(trials.c.trial_id, trials.c.number).cte("made")
+    count = sqlalchemy.select(sqlalchemy.func.count()).where(TRIALS.c.study_id == study_id).scalar_subquery()
+    of_template = given(TRIALS, "state", "datetime_start")
+    insertion = postgresql.insert(TRIALS).values(number=count, study_id=study_id, **of_template)
+    made = insertion.returning(TRIALS.c.trial_id, TRIALS.c.number).cte("made")
     arrays = [sqlalchemy.bindparam(name, type_=postgresql.ARRAY(sqlalchemy.Text)) for name in ("keys", "values")]
     rows = sqlalchemy.select(made.c.trial_id, *map(sqlalchemy.func.unnest, arrays))
-    marked = postgresql.insert(attrs).from_select(["trial_id", "key", "value_json"], rows).cte("marked")
+    marked = postgresql.insert(SYSTEM_ATTRS).from_select(["trial_id", "key", "value_json"], rows).cte("marked")
     return sqlalchemy.select(made.c.trial_id, made.c.number).add_cte(marked)
 
 
 def _end(has_value: bool) -> Any:
     """Return the statement that ends a trial that may be written to, with one value or none."""
-    trials, values = models.TrialModel.__table__, models.TrialValueModel.__table__
-    complete = sqlalchemy.bindparam("datetime_complete", type_=trials.c.datetime_complete.type)
     end = (
-        sqlalchemy.update(trials)
-        .where(trials.c.trial_id == sqlalchemy.bindparam("trial"), IS_WRITABLE)
-        .values(state=sqlalchemy.bindparam("end", type_=trials.c.state.type), datetime_complete=complete)
+        sqlalchemy.update(TRIALS)
+        .where(TRIALS.c.trial_id == sqlalchemy.bindparam("trial"), IS_WRITABLE)
+        .values(
+            state=sqlalchemy.bindparam("end", type_=TRIALS.c.state.type),
+            **given(TRIALS, "datetime_complete"),
+        )
     )
     if not has_value:
         return end
-    ended = end.returning(trials.c.trial_id).cte("ended")
-    given = [sqlalchemy.bindparam(name, type_=values.c[name].type) for name in ("value", "value_type")]
-    row = sqlalchemy.select(ended.c.trial_id, sqlalchemy.literal(0), *given)
-    insertion = postgresql.insert(values).from_select(["trial_id", "objective", "value", "value_type"], row)
+    ended = end.returning(TRIALS.c.trial_id).cte("ended")
+    value = given(VALUES, "value", "value_type").values()
+    row = sqlalchemy.select(ended.c.trial_id, sqlalchemy.literal(0), *value)
+    insertion = postgresql.insert(VALUES).from_select(["trial_id", "objective", "value", "value_type"], row)
     replaced = {name: insertion.excluded[name] for name in ("value", "value_type")}
     return insertion.on_conflict_do_update(index_elements=["trial_id", "objective"], set_=replaced)
 
 
-_STUDIES = models.StudyModel.__table__
-_LOCK = (
-    sqlalchemy.select(_STUDIES.c.study_id)
-    .where(_STUDIES.c.study_id == sqlalchemy.bindparam("study_id"))
-    .with_for_update()
-)
+_LOCK = STUDY.with_for_update()
 _TRIAL = _creation()
 _END, _END_WITH_VALUE = _end(has_value=False), _end(has_value=True)

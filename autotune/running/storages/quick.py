@@ -23,20 +23,29 @@ from typing import Any
 import sqlalchemy
 from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
 from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
-from optuna.study._frozen import FrozenStudy
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.optuna_inside import set_id
 from autotune.parsing import NotUnderstoodError
 from autotune.running.storages.rows import read_outlines, read_trials
 from autotune.running.storages.stored_studies import read_studies
-
-_TRIALS = models.TrialModel.__table__
-# Not `state IN (...)`, whose SQL SQLAlchemy writes anew each time, which takes it as long as all the rest.
-IS_WRITABLE = sqlalchemy.or_(*(_TRIALS.c.state == state for state in TrialState if not state.is_finished()))
-"""The condition that a trial may be written to."""
+from autotune.running.storages.tables import (
+    IS_WRITABLE,
+    NOT_FOUND,
+    OF_STUDY,
+    PARAMS,
+    REPORTS,
+    STUDIES,
+    STUDY,
+    SYSTEM_ATTRS,
+    TRIALS,
+    USER_ATTRS,
+    FrozenStudy,
+    behind_cache,
+    given,
+    stored_report,
+)
 
 
 class QuickStorage(RDBStorage):
@@ -65,7 +74,7 @@ class QuickStorage(RDBStorage):
         trial_id_greater_than: int,
     ) -> list[FrozenTrial]:
         with naming_errors("The trials could not be read."), self.reading() as connection:
-            if connection.execute(_STUDY, {"study_id": study_id}).first() is None:
+            if connection.execute(STUDY, {"study_id": study_id}).first() is None:
                 raise KeyError(f"There is no study with the id {study_id}.")
             chosen = None if states is None else [state for state in TrialState if state in states]
             with understood():
@@ -96,7 +105,7 @@ class QuickStorage(RDBStorage):
         return super().get_trial_id_from_study_id_trial_number(study_id, trial_number)
 
     def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        stored, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(intermediate_value)
+        stored, kind = stored_report(intermediate_value)
         row = {"trial_id": trial_id, "step": step, "intermediate_value": stored, "intermediate_value_type": kind}
         if not self._is_written(self._statements.report, row):
             super().set_trial_intermediate_value(trial_id, step, intermediate_value)
@@ -141,6 +150,12 @@ class QuickStorage(RDBStorage):
             return connection.execute(statement, row).rowcount == 1
 
 
+def quick_behind(storage: BaseStorage) -> QuickStorage | None:
+    """Return the storage of a database behind Optuna's cache, which would read all trials; None if it is another."""
+    backend = behind_cache(storage)
+    return backend if isinstance(backend, QuickStorage) else None
+
+
 @contextmanager
 def naming_errors(what: str) -> Iterator[None]:
     """Raise errors of SQLAlchemy's as Optuna's storages do.
@@ -164,7 +179,7 @@ def understood() -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        if error.args == (models.NOT_FOUND_MSG,):
+        if error.args == (NOT_FOUND,):
             raise
         raise NotUnderstoodError(f"{error} is not known") from error
 
@@ -207,24 +222,20 @@ def _statements(dialect: str) -> _Statements:
     param = ["trial_id", "param_name", "param_value", "distribution_json"]
     report = ["trial_id", "step", "intermediate_value", "intermediate_value_type"]
     return _Statements(
-        report=_replacing(
-            _insertion(dialect, models.TrialIntermediateValueModel, report), report, ["trial_id", "step"]
-        ),
-        param=_insertion(dialect, models.TrialParamModel, param).on_conflict_do_nothing(
-            index_elements=["trial_id", "param_name"]
-        ),
-        user_attr=_replacing(_insertion(dialect, models.TrialUserAttributeModel, attr), attr, ["trial_id", "key"]),
-        system_attr=_replacing(_insertion(dialect, models.TrialSystemAttributeModel, attr), attr, ["trial_id", "key"]),
+        report=_replacing(_insertion(dialect, REPORTS, report), report, ["trial_id", "step"]),
+        param=_insertion(dialect, PARAMS, param).on_conflict_do_nothing(index_elements=["trial_id", "param_name"]),
+        user_attr=_replacing(_insertion(dialect, USER_ATTRS, attr), attr, ["trial_id", "key"]),
+        system_attr=_replacing(_insertion(dialect, SYSTEM_ATTRS, attr), attr, ["trial_id", "key"]),
     )
 
 
-def _insertion(dialect: str, model: Any, columns: Sequence[str]) -> Any:
-    table = model.__table__
-    given = [sqlalchemy.bindparam(name, type_=table.c[name].type) for name in columns]
-    is_writable = (_TRIALS.c.trial_id == sqlalchemy.bindparam("trial_id")) & IS_WRITABLE
+def _insertion(dialect: str, table: Any, columns: Sequence[str]) -> Any:
+    is_writable = (TRIALS.c.trial_id == sqlalchemy.bindparam("trial_id")) & IS_WRITABLE
     # One of them: a dialect brings in all of its drivers' code.
     insert = importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert
-    insertion = insert(table).from_select(columns, sqlalchemy.select(*given).where(is_writable))
+    insertion = insert(table).from_select(
+        columns, sqlalchemy.select(*given(table, *columns).values()).where(is_writable)
+    )
     return insertion.execution_options(preserve_rowcount=True)
 
 
@@ -233,12 +244,7 @@ def _replacing(insertion: Any, columns: Iterable[str], key: Sequence[str]) -> An
     return insertion.on_conflict_do_update(index_elements=key, set_=replaced)
 
 
-_NAMES = sqlalchemy.select(models.StudyModel.__table__.c.study_name).order_by(models.StudyModel.__table__.c.study_id)
+_NAMES = sqlalchemy.select(STUDIES.c.study_name).order_by(STUDIES.c.study_id)
 _NEWEST = (
-    sqlalchemy.select(_TRIALS.c.trial_id, _TRIALS.c.number)
-    .where(_TRIALS.c.study_id == sqlalchemy.bindparam("study_id"))
-    .order_by(_TRIALS.c.trial_id.desc())
-    .limit(1)
+    sqlalchemy.select(TRIALS.c.trial_id, TRIALS.c.number).where(OF_STUDY).order_by(TRIALS.c.trial_id.desc()).limit(1)
 )
-_STUDIES = models.StudyModel.__table__
-_STUDY = sqlalchemy.select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == sqlalchemy.bindparam("study_id"))

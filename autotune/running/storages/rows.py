@@ -16,22 +16,15 @@ from typing import Any
 
 import sqlalchemy
 from optuna.distributions import BaseDistribution, json_to_distribution
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.optuna_inside import id_of
 from autotune.parsing import NotUnderstoodError
+from autotune.running.storages.tables import PARAMS, REPORTS, SYSTEM_ATTRS, TRIALS, USER_ATTRS, VALUES, local
 
-_TRIALS = models.TrialModel.__table__
-_VALUES = models.TrialValueModel.__table__
-_REPORTS = models.TrialIntermediateValueModel.__table__
-_PARAMS = models.TrialParamModel.__table__
-_USER_ATTRS = models.TrialUserAttributeModel.__table__
-_SYSTEM_ATTRS = models.TrialSystemAttributeModel.__table__
 _FEW = 500  # databases take so many values in one statement, and it is quicker to name trials than to look at all
 _NOT_FINITE = {"INF_POS": math.inf, "INF_NEG": -math.inf, "NAN": math.nan}
 _FINITE = "FINITE"
-_UTC = datetime.timezone.utc
 
 
 def read_trials(
@@ -52,16 +45,16 @@ def read_trials(
     """
     trials = read_outlines(connection, study_id, states, included_ids, after_id)
     by_id = {id_of(trial): trial for trial in trials}
-    reports, params = (_REPORTS.c[name] for name in ("step", "intermediate_value")), _PARAMS.c
-    kind = _text(_REPORTS.c.intermediate_value_type)
-    for trial_id, step, value, how in _rows(connection, study_id, by_id, _REPORTS, [*reports, kind]):
+    reports, params = (REPORTS.c[name] for name in ("step", "intermediate_value")), PARAMS.c
+    kind = _text(REPORTS.c.intermediate_value_type)
+    for trial_id, step, value, how in _rows(connection, study_id, by_id, REPORTS, [*reports, kind]):
         by_id[trial_id].intermediate_values[_step(step)] = _number(value, how)
     asked = [params.param_name, params.param_value, params.distribution_json]
-    for trial_id, name, value, text in _rows(connection, study_id, by_id, _PARAMS, asked, _PARAMS.c.param_id):
+    for trial_id, name, value, text in _rows(connection, study_id, by_id, PARAMS, asked, PARAMS.c.param_id):
         distribution = _distribution(text)
         by_id[trial_id].params[name] = distribution.to_external_repr(_finite(value))
         by_id[trial_id].distributions[name] = distribution
-    for table, field in ((_USER_ATTRS, "user_attrs"), (_SYSTEM_ATTRS, "system_attrs")):
+    for table, field in ((USER_ATTRS, "user_attrs"), (SYSTEM_ATTRS, "system_attrs")):
         for trial_id, key, text in _rows(connection, study_id, by_id, table, [table.c.key, table.c.value_json]):
             getattr(by_id[trial_id], field)[key] = json.loads(text)
     return trials
@@ -81,19 +74,19 @@ def read_outlines(
         study_id: The study's id.
         states: As in `read_trials`, as all that follows.
     """
-    columns = (_TRIALS.c[name] for name in ("trial_id", "number", "datetime_start", "datetime_complete"))
-    query = sqlalchemy.select(*columns, _text(_TRIALS.c.state)).where(_TRIALS.c.study_id == study_id)
+    columns = (TRIALS.c[name] for name in ("trial_id", "number", "datetime_start", "datetime_complete"))
+    query = sqlalchemy.select(*columns, _text(TRIALS.c.state)).where(TRIALS.c.study_id == study_id)
     included = {trial_id for trial_id in included_ids if trial_id <= after_id}
     if after_id > -1:
-        query = query.where((_TRIALS.c.trial_id > after_id) | _is_one_of(_TRIALS.c.trial_id, included))
+        query = query.where((TRIALS.c.trial_id > after_id) | _is_one_of(TRIALS.c.trial_id, included))
     if states is not None:
-        query = query.where(_TRIALS.c.state.in_(states))
-    rows: Iterable[Any] = connection.execute(query.order_by(_TRIALS.c.trial_id))
+        query = query.where(TRIALS.c.state.in_(states))
+    rows: Iterable[Any] = connection.execute(query.order_by(TRIALS.c.trial_id))
     trials = [_outline(*row) for row in rows if row[0] > after_id or row[0] in included]
     by_id = {id_of(trial): trial for trial in trials}
     values: defaultdict[int, dict[int, float]] = defaultdict(dict)
-    columns_of_values = [_VALUES.c.objective, _VALUES.c.value, _text(_VALUES.c.value_type)]
-    for trial_id, objective, value, how in _rows(connection, study_id, by_id, _VALUES, columns_of_values):
+    columns_of_values = [VALUES.c.objective, VALUES.c.value, _text(VALUES.c.value_type)]
+    for trial_id, objective, value, how in _rows(connection, study_id, by_id, VALUES, columns_of_values):
         values[trial_id][objective] = _number(value, how)
     for trial_id, those in values.items():
         by_id[trial_id].values = [those[objective] for objective in sorted(those)]
@@ -113,8 +106,8 @@ def _outline(
         trial_id=trial_id,
         state=TrialState[state],
         value=None,
-        datetime_start=_local(start),
-        datetime_complete=_local(complete),
+        datetime_start=local(start),
+        datetime_complete=local(complete),
         params={},
         distributions={},
         user_attrs={},
@@ -136,7 +129,7 @@ def _rows(
         return []
     query = sqlalchemy.select(table.c.trial_id, *columns)
     if len(by_id) > _FEW:
-        query = query.join(_TRIALS, _TRIALS.c.trial_id == table.c.trial_id).where(_TRIALS.c.study_id == study_id)
+        query = query.join(TRIALS, TRIALS.c.trial_id == table.c.trial_id).where(TRIALS.c.study_id == study_id)
     rows: Iterable[Any] = connection.execute(query.where(_is_one_of(table.c.trial_id, by_id.keys())).order_by(order))
     return rows if len(by_id) <= _FEW else (row for row in rows if row[0] in by_id)
 
@@ -177,8 +170,3 @@ def _step(stored: Any) -> int:
 @functools.lru_cache(maxsize=1024)
 def _distribution(text: str) -> BaseDistribution:
     return json_to_distribution(text)
-
-
-def _local(stored: datetime.datetime | None) -> datetime.datetime | None:
-    """Return a time in UTC as Optuna's trials have it, without a time zone."""
-    return None if stored is None else stored.replace(tzinfo=_UTC).astimezone().replace(tzinfo=None)

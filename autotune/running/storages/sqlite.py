@@ -19,11 +19,21 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import StorageLostError
-from autotune.running.storages.quick import IS_WRITABLE, QuickStorage, as_made, is_empty, naming_errors
+from autotune.running.storages.quick import QuickStorage, as_made, is_empty, naming_errors
+from autotune.running.storages.tables import (
+    IS_WRITABLE,
+    OF_STUDY,
+    STUDY,
+    SYSTEM_ATTRS,
+    TRIALS,
+    VALUES,
+    given,
+    stored_value,
+    utc,
+)
 from autotune.running.storages.url import sqlite_url
 from autotune.running.storages.watched_file import WatchedFile
 
@@ -32,7 +42,6 @@ _ALONE = "with the only statement"
 _LOCKED_MS = 2000  # for how long SQLite itself waits for a lock, deaf to Ctrl-C; whoever asked it asks again
 _DAMAGE = ("malformed", "not a database", "no such table", "readonly database")
 _ANY = "SELECT name FROM sqlite_master LIMIT 1"
-_TRIALS = models.TrialModel.__table__
 
 
 class SqliteStorage(QuickStorage):
@@ -101,10 +110,13 @@ class SqliteStorage(QuickStorage):
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
         if template_trial is None or not is_empty(template_trial):
             return super()._create_new_trial(study_id, template_trial)
-        model = models.TrialModel(datetime_start=template_trial.datetime_start)
-        row = {"study_id": study_id, "state": template_trial.state, "datetime_start": model._datetime_start_utc}
+        row = {
+            "study_id": study_id,
+            "state": template_trial.state,
+            "datetime_start": utc(template_trial.datetime_start),
+        }
         with naming_errors("A trial could not be created."), self.engine.begin() as connection:
-            if connection.execute(_STUDY, row).first() is None:
+            if connection.execute(STUDY, row).first() is None:
                 raise KeyError(f"There is no study with the id {study_id}.")
             number = connection.execute(_COUNT, row).scalar_one()
             trial_id = connection.execute(_TRIAL, {**row, "number": number}).lastrowid
@@ -120,13 +132,12 @@ class SqliteStorage(QuickStorage):
 
     def _is_ended(self, trial_id: int, state: TrialState, values: Sequence[float]) -> bool:
         """End a trial and return True, or return False if there is no such trial, or it has ended already."""
-        model = models.TrialModel(datetime_complete=datetime.datetime.now())
-        end = {"trial": trial_id, "end": state, "datetime_complete": model._datetime_complete_utc}
+        end = {"trial": trial_id, "end": state, "datetime_complete": utc(datetime.datetime.now())}
         with naming_errors("The end of a trial could not be written."), self.engine.begin() as connection:
             if connection.execute(_END, end).rowcount != 1:
                 return False
             for value in values:
-                stored, kind = models.TrialValueModel.value_to_stored_repr(value)
+                stored, kind = stored_value(value)
                 row = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
                 connection.execute(_NO_VALUE, {"trial": trial_id})
                 connection.execute(_VALUE, row)
@@ -177,19 +188,16 @@ def _begin(connection: sqlalchemy.Connection) -> None:
         connection.exec_driver_sql(how)
 
 
-def _given(*names: str) -> dict[str, Any]:
-    return {name: sqlalchemy.bindparam(name, type_=_TRIALS.c[name].type) for name in names}
-
-
-_STUDIES, _VALUES = models.StudyModel.__table__, models.TrialValueModel.__table__
-_STUDY = sqlalchemy.select(_STUDIES.c.study_id).where(_STUDIES.c.study_id == sqlalchemy.bindparam("study_id"))
-_COUNT = sqlalchemy.select(sqlalchemy.func.count()).where(_TRIALS.c.study_id == sqlalchemy.bindparam("study_id"))
-_TRIAL = sqlalchemy.insert(_TRIALS).values(_given("study_id", "number", "state", "datetime_start"))
-_ATTRS = sqlalchemy.insert(models.TrialSystemAttributeModel.__table__)
+_COUNT = sqlalchemy.select(sqlalchemy.func.count()).where(OF_STUDY)
+_TRIAL = sqlalchemy.insert(TRIALS).values(given(TRIALS, "study_id", "number", "state", "datetime_start"))
+_ATTRS = sqlalchemy.insert(SYSTEM_ATTRS)
 _END = (
-    sqlalchemy.update(_TRIALS)
-    .where(_TRIALS.c.trial_id == sqlalchemy.bindparam("trial"), IS_WRITABLE)
-    .values(state=sqlalchemy.bindparam("end", type_=_TRIALS.c.state.type), **_given("datetime_complete"))
+    sqlalchemy.update(TRIALS)
+    .where(TRIALS.c.trial_id == sqlalchemy.bindparam("trial"), IS_WRITABLE)
+    .values(
+        state=sqlalchemy.bindparam("end", type_=TRIALS.c.state.type),
+        **given(TRIALS, "datetime_complete"),
+    )
 )
-_NO_VALUE = sqlalchemy.delete(_VALUES).where(_VALUES.c.trial_id == sqlalchemy.bindparam("trial"))
-_VALUE = sqlalchemy.insert(_VALUES)
+_NO_VALUE = sqlalchemy.delete(VALUES).where(VALUES.c.trial_id == sqlalchemy.bindparam("trial"))
+_VALUE = sqlalchemy.insert(VALUES)

@@ -11,14 +11,16 @@ from collections import defaultdict
 from typing import Any
 
 import sqlalchemy
-from optuna.storages._rdb import models
 from optuna.study import StudyDirection
-from optuna.study._frozen import FrozenStudy
 
 from autotune.parsing import UNREADABLE
-
-_STUDIES, _DIRECTIONS = models.StudyModel.__table__, models.StudyDirectionModel.__table__
-_USER, _SYSTEM = models.StudyUserAttributeModel.__table__, models.StudySystemAttributeModel.__table__
+from autotune.running.storages.tables import (
+    STUDIES,
+    STUDY_DIRECTIONS,
+    STUDY_SYSTEM_ATTRS,
+    STUDY_USER_ATTRS,
+    FrozenStudy,
+)
 
 
 def read_studies(connection: sqlalchemy.Connection) -> list[FrozenStudy]:
@@ -27,11 +29,14 @@ def read_studies(connection: sqlalchemy.Connection) -> list[FrozenStudy]:
     Args:
         connection: To the database, in a transaction.
     """
-    direction = sqlalchemy.type_coerce(_DIRECTIONS.c.direction, sqlalchemy.String)
-    directions = _by_study(connection, _DIRECTIONS, _DIRECTIONS.c.objective, direction)
-    user, system = (_by_study(connection, table, table.c.key, table.c.value_json) for table in (_USER, _SYSTEM))
+    direction = sqlalchemy.type_coerce(STUDY_DIRECTIONS.c.direction, sqlalchemy.String)
+    directions = _by_study(connection, STUDY_DIRECTIONS, STUDY_DIRECTIONS.c.objective, direction)
+    user, system = (
+        _by_study(connection, table, table.c.key, table.c.value_json)
+        for table in (STUDY_USER_ATTRS, STUDY_SYSTEM_ATTRS)
+    )
     found = []
-    query = sqlalchemy.select(_STUDIES.c.study_id, _STUDIES.c.study_name).order_by(_STUDIES.c.study_id)
+    query = sqlalchemy.select(STUDIES.c.study_id, STUDIES.c.study_name).order_by(STUDIES.c.study_id)
     for study_id, name in connection.execute(query):
         with contextlib.suppress(*UNREADABLE):
             found.append(_study(study_id, name, directions[study_id], user[study_id], system[study_id]))

@@ -7,16 +7,17 @@ import datetime
 import math
 from collections.abc import Callable, Container, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.forwarding_storage import ForwardingStorage, Request
 from autotune.optuna_inside import id_of_study, storage_of
 
+T = TypeVar("T")
 Change = Callable[[FrozenTrial], FrozenTrial]
 _LARGEST_STEP = 2**31 - 1  # in PostgreSQL
 _LONGEST_KEY = 255
@@ -98,7 +99,7 @@ class GivenTrials:
         return None
 
 
-class StorageView(BaseStorage):
+class StorageView(ForwardingStorage):
     """A study's storage whose trials come from a `TrialsReader`.
 
     Args:
@@ -120,6 +121,9 @@ class StorageView(BaseStorage):
         self._directions = list(directions or study.directions)
         self._storage = storage_of(study)
         self._reader = reader
+
+    def ask(self, request: Request[T], again: Request[T] | None = None) -> T:
+        return request(self._storage)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         trial = self._reader.trial(trial_id)
@@ -183,33 +187,6 @@ class StorageView(BaseStorage):
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
         return list(self._directions)  # which never change
-
-    def get_study_name_from_id(self, study_id: int) -> str:
-        return self._storage.get_study_name_from_id(study_id)
-
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._storage.get_study_user_attrs(study_id)
-
-    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        return self._storage.get_study_system_attrs(study_id)
-
-    def get_all_studies(self) -> list[Any]:
-        return self._storage.get_all_studies()
-
-    def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        return self._storage.create_new_study(directions, study_name)
-
-    def delete_study(self, study_id: int) -> None:
-        self._storage.delete_study(study_id)
-
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._storage.set_study_user_attr(study_id, key, value)
-
-    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
-        self._storage.set_study_system_attr(study_id, key, value)
-
-    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        return self._storage.create_new_trial(study_id, template_trial)
 
     def _note(self, trial_id: int, field: str, key: Any, value: Any) -> None:
         def change(trial: FrozenTrial) -> FrozenTrial:

@@ -1,5 +1,6 @@
 """Which trials are stopped early: by their epochs, then by their folds.
 
+told          What Optuna's pruners were told when they were made, and keep to themselves
 percentiles   Optuna's percentile pruners, without a look at every trial of the study after each report
 noise_aware   The pruner of studies that name none: it knows how noisy reports are, and survivors do not raise its bar
 by_folds      Pruning with folds: by epochs within the first fold, by the folds that are finished after it

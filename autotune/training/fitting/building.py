@@ -10,6 +10,7 @@ import optuna
 
 from autotune.data import Dataset
 from autotune.errors import TrainingError
+from autotune.keras_inside import all_layers, strategy_of
 from autotune.study import StudySpec
 from autotune.training.fitting.batches import Batches
 
@@ -42,7 +43,7 @@ def _build_optimizer(model: keras.Model, number: int) -> None:
     try:
         model.optimizer.build(model.trainable_variables)
     except RuntimeError as error:  # TensorFlow's, which Keras lets through
-        if model.optimizer._distribution_strategy is model.distribute_strategy:
+        if strategy_of(model.optimizer) is model.distribute_strategy:
             raise
         raise TrainingError(
             f"the optimizer of trial {number} is not one of the strategy that its model was built under.",
@@ -54,7 +55,7 @@ def _build_optimizer(model: keras.Model, number: int) -> None:
 def _refuse_values_of_each_device(model: keras.Model, number: int) -> None:
     apart = [
         layer.name
-        for layer in model._flatten_layers()
+        for layer in all_layers(model)
         if isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized
     ]
     if apart and model.distribute_strategy.num_replicas_in_sync > 1:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import optuna
 
 from autotune.errors import DivergedError, TrainingError
+from autotune.keras_inside import all_layers
 from autotune.study import StudySpec
 from autotune.training.checkpoints import Checkpoint, UnusableCheckpointError
 from autotune.training.fitting.batches import Batches
@@ -229,7 +230,7 @@ def made_of(model: keras.Model) -> tuple[Any, ...]:
     A checkpoint holds values, neither another optimizer nor what is frozen: after such a change none is written, and a
     trial that is interrupted trains again from the epoch before it, callbacks and all.
     """
-    frozen = [one.trainable for one in (*model._flatten_layers(), *model.variables)]
+    frozen = [one.trainable for one in (*all_layers(model), *model.variables)]
     return model.optimizer, model.train_function, frozen
 
 

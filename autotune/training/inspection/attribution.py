@@ -27,6 +27,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from autotune.errors import UsageError
+from autotune.keras_inside import all_layers, tokens_of
 
 _NODES = 8  # Gauss-Legendre nodes in each piece of the path
 _MOST = 4  # times the steps that were asked for: about as many are the most that are taken
@@ -79,7 +80,7 @@ def integrated_gradients(
     Raises:
         UsageError: If the model's output does not depend on its input in a way that can be differentiated.
     """
-    embeddings = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    embeddings = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.Embedding)]
     path = _Words(model, embeddings) if embeddings else _Numbers(model, _start(rows, baseline))
     found = [_integrate(path, row, int(target), steps) for row, target in zip(rows, np.asarray(targets), strict=True)]
     length = max((len(one.values) for one in found), default=0) if embeddings else 0
@@ -233,9 +234,9 @@ def _words_of(model: keras.Model, row: Any, length: int) -> tuple[str, ...]:
 
     Words that the vocabulary does not know are themselves, too.
     """
-    of_strings = (layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.TextVectorization))
+    of_strings = (layer for layer in all_layers(model) if isinstance(layer, keras.layers.TextVectorization))
     if (vectorization := next(of_strings, None)) is not None:
-        found = vectorization._preprocess(tf.constant([row]))
+        found = tokens_of(vectorization, tf.constant([row]))
         words = [word.decode("utf-8", "replace") for word in np.ravel(found[0].numpy())]
     elif np.ndim(row) == 1:
         words = [str(token) if token else "" for token in row]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autotune.data import Dataset
+from autotune.keras_inside import rows_of
 from autotune.training.fitting import Batches, build_metrics, compiled_metrics
 
 _BATCH_SIZE = 512
@@ -63,6 +64,6 @@ def _by_row(model: keras.Model, batches: Batches, n_rows: int, name: str) -> npt
     scores = []
     for number in range(len(batches)):
         x, y = batches[number]
-        scores.append(np.asarray(metric._fn(y, model(x, training=False), **metric._fn_kwargs), dtype=np.float64))
+        scores.append(np.asarray(rows_of(metric, y, model(x, training=False)), dtype=np.float64))
     rows = np.concatenate(scores)
     return rows if rows.shape == (n_rows,) else None

@@ -15,6 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from autotune.keras_inside import writers_of
+
 
 @dataclass(frozen=True)
 class TrialEvents:
@@ -59,7 +61,7 @@ class _EpochEvents(keras.callbacks.TensorBoard):  # type: ignore[misc]  # reason
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         super().on_epoch_end(epoch, {name: value for name, value in (logs or {}).items() if np.size(value) == 1})
-        for writer in self._writers.values():
+        for writer in writers_of(self):
             writer.flush()
 
 

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from autotune.keras_inside import all_layers
+
 if TYPE_CHECKING:
     import keras
 
@@ -20,7 +22,7 @@ def is_loss(monitor: str | None) -> bool:
 
 def describe_loss(model: keras.Model) -> str:
     """Return what a compiled model's loss is made of, for comparisons and people: loss and penalties of weights."""
-    penalties = sorted({_plain(penalty) for layer in model._flatten_layers() for penalty in _penalties(layer)})
+    penalties = sorted({_plain(penalty) for layer in all_layers(model) for penalty in _penalties(layer)})
     return " + ".join([_plain(model.loss), *penalties])
 
 

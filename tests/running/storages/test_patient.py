@@ -21,7 +21,8 @@ from postgres_server import PostgresServer
 from autotune.errors import StorageError
 from autotune.running.storages.opening import open_storage, sqlite_url
 from autotune.running.storages.outages import is_away
-from autotune.running.storages.patient import Patience, PatientStorage
+from autotune.running.storages.patience import Patience
+from autotune.running.storages.patient import PatientStorage
 
 psycopg = pytest.importorskip("psycopg", reason="no PostgreSQL driver: install the extra postgres")
 LOST = sqlalchemy.exc.OperationalError("SELECT 1", {}, psycopg.OperationalError("server closed the connection"))

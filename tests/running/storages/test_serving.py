@@ -18,7 +18,7 @@ from postgres_server import PostgresServer
 
 from autotune.errors import StorageError
 from autotune.running.storages.opening import open_storage, sqlite_url
-from autotune.running.storages.patient import Patience
+from autotune.running.storages.patience import Patience
 
 pytest.importorskip("grpc", reason="no gRPC: install the extra grpc")
 Serve = Callable[..., tuple["subprocess.Popen[str]", str]]
