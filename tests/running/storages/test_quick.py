@@ -15,12 +15,15 @@ from optuna.study import StudyDirection
 from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState, create_trial
 
+from autotune.running.storages.patient import PatientStorage
 from autotune.running.storages.postgresql import PostgresStorage
-from autotune.running.storages.quick import QuickStorage
+from autotune.running.storages.quick import QuickStorage, quick_behind
 from autotune.running.storages.sqlite import SqliteStorage
 from autotune.running.storages.url import sqlite_url
 
 RUNNING = create_trial(state=TrialState.RUNNING, system_attrs={"owner": {"parent": "a"}, "ours": True})
+
+DISTRIBUTION = FloatDistribution(0, 1)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -63,11 +66,10 @@ def _statements(rdb: RDBStorage, act: Callable[[], object]) -> int:
 def test_what_running_trials_write_takes_one_statement_each(rdb: QuickStorage, study_id: int) -> None:
     storage = get_storage(rdb)
     first, second = storage.create_new_trial(study_id, RUNNING), storage.create_new_trial(study_id, RUNNING)
-    distribution = FloatDistribution(0, 1)
-    storage.set_trial_param(first, "x", 0.25, distribution)  # Optuna looks for the distribution in other trials
+    storage.set_trial_param(first, "x", 0.25, DISTRIBUTION)  # Optuna looks for the distribution in other trials
     is_sqlite = isinstance(rdb, SqliteStorage)  # a statement costs no way to a server and back there
     assert _statements(rdb, lambda: storage.create_new_trial(study_id, RUNNING)) == (4 if is_sqlite else 2)
-    assert _statements(rdb, lambda: storage.set_trial_param(second, "x", 0.5, distribution)) == 1
+    assert _statements(rdb, lambda: storage.set_trial_param(second, "x", 0.5, DISTRIBUTION)) == 1
     assert _statements(rdb, lambda: storage.set_trial_intermediate_value(second, 1, float("nan"))) == 1
     assert _statements(rdb, lambda: storage.set_trial_user_attr(second, "a", [1])) == 1
     assert _statements(rdb, lambda: storage.set_trial_system_attr(second, "a", None)) == 1
@@ -81,6 +83,61 @@ def test_what_running_trials_write_takes_one_statement_each(rdb: QuickStorage, s
     assert trial.datetime_start == RUNNING.datetime_start
     assert trial.datetime_complete is not None
     assert storage.get_trial(first).state == TrialState.FAIL
+
+
+OPTUNAS: dict[str, Callable[[BaseStorage, int, int], object]] = {
+    "_create_new_trial": lambda storage, study_id, _: storage.create_new_trial(study_id, RUNNING),
+    "_get_trials": lambda storage, study_id, _: storage.get_all_trials(study_id),
+    "_set_trial_param": lambda storage, _, trial_id: storage.set_trial_param(trial_id, "x", 0.5, DISTRIBUTION),
+    "get_all_studies": lambda storage, *_: storage.get_all_studies(),
+    "set_trial_intermediate_value": lambda storage, _, trial_id: storage.set_trial_intermediate_value(trial_id, 1, 0.5),
+    "set_trial_state_values": lambda storage, _, trial_id: storage.set_trial_state_values(
+        trial_id, TrialState.COMPLETE, [0.5]
+    ),
+    "set_trial_system_attr": lambda storage, _, trial_id: storage.set_trial_system_attr(trial_id, "a", 1),
+    "set_trial_user_attr": lambda storage, _, trial_id: storage.set_trial_user_attr(trial_id, "a", 1),
+    "get_trial_id_from_study_id_trial_number": lambda _, study_id, __: None,  # asked of the storage itself, below
+}
+"""What is overridden of Optuna's `RDBStorage`, and what Optuna's cache before it asks for it by."""
+
+
+@pytest.mark.parametrize("name", OPTUNAS)
+def test_optunas_own_way_is_not_gone_by(
+    rdb: QuickStorage, study_id: int, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = get_storage(rdb)
+    first, second = (storage.create_new_trial(study_id, RUNNING) for _ in range(2))
+    storage.set_trial_param(first, "x", 0.25, DISTRIBUTION)  # Optuna looks for the distribution in other trials
+    ours, calls = getattr(rdb, name), []
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError(f"Optuna's own {name} was called")
+
+    def note(*arguments: object, **named: object) -> object:
+        calls.append(name)
+        return ours(*arguments, **named)
+
+    monkeypatch.setattr(RDBStorage, name, refuse)
+    monkeypatch.setattr(rdb, name, note)
+    OPTUNAS[name](storage, study_id, second)
+    if name == "get_trial_id_from_study_id_trial_number":
+        assert rdb.get_trial_id_from_study_id_trial_number(study_id, 1) == second
+    assert calls == [name], f"Optuna's cache does not call {name} any more"
+
+
+@pytest.mark.parametrize("read", ["outlines", "study_names", "trials_in"])
+def test_optunas_cache_is_passed_by(
+    rdb: QuickStorage, study_id: int, read: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached = get_storage(rdb)
+    assert quick_behind(cached) is rdb
+    storage = PatientStorage(lambda: cached, "toy")
+    storage.create_new_trial(study_id, RUNNING)
+    monkeypatch.setattr(type(cached), "get_all_trials", None)
+    monkeypatch.setattr(type(cached), "get_all_studies", None)
+    asked = {"outlines": (study_id,), "study_names": (), "trials_in": (study_id, (TrialState.RUNNING,))}
+    (found,) = getattr(storage, read)(*asked[read])
+    assert found == "toy" or found.state == TrialState.RUNNING
 
 
 def test_a_finished_trial_is_not_written_to(rdb: QuickStorage, study_id: int) -> None:
