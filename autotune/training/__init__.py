@@ -1,4 +1,4 @@
-"""One trial: build, train each fold, report each epoch, stop when told, checkpoint so that it can go on.
+"""Training of one trial: build its model, train it on each fold, report and checkpoint each epoch, prune.
 
-`trial`, `epochs` and `batches` import Keras; only trial processes load them.
+Most of these rooms import Keras, and only trial processes import them; the others say so.
 """

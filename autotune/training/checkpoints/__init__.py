@@ -1,13 +1,13 @@
-"""Checkpoints of a trial: written while it trains, copied to other machines, read again.
+"""Checkpoints of a trial: written while it trains, copied for other machines, and read when it is resumed.
 
-Nothing here needs Keras. What is read is checked: a torn, old or strange file is never used.
+Nothing here needs Keras. Every checkpoint is checked when it is read: a torn, old or foreign file is never used.
 
-artifacts   Artifact stores by their URL: Optuna's own, for what one machine leaves to another
-folder      Where a trial keeps its files
-values      Values as a checkpoint holds them: JSON beside arrays, from which each comes back as it was, with its type
-checkpoint  Everything a trial needs to go on after an epoch as if nothing had happened, in one file
-copies      A trial's checkpoint in the trial's folder and, for other machines, in an artifact store
-saving      Checkpoints that are written while training goes on
+artifacts   Artifact stores, opened by URL: folders and buckets that several machines share
+folder      The folder of a trial, and the paths of its files
+values      Conversion of Python values to JSON and arrays, and back without loss
+checkpoint  The checkpoint: the whole state of a trial after an epoch, in one file
+copies      The two copies of a trial's checkpoint: in the trial's folder and in an artifact store
+saving      A writer that saves checkpoints in a thread while training goes on
 """
 
 from autotune.training.checkpoints.artifacts import (

@@ -1,8 +1,8 @@
-"""Artifact stores by their URL: Optuna's own, for what one machine leaves to another.
+"""Artifact stores, opened by URL: folders and buckets that several machines share.
 
 A URL is `s3://BUCKET/PREFIX` (boto3), `gs://BUCKET/PREFIX` (google-cloud-storage), or a folder that all machines see:
-its path or `file:///PATH`. Credentials and endpoints come from where those packages look for them, never from the URL.
-Optuna's stores are imported where they are used: importing them imports boto3 wherever it is installed.
+its path or `file:///PATH`. Those packages find credentials and endpoints themselves; a URL never contains them.
+Functions import Optuna's stores when they need them, because that import also imports boto3 if it is installed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from urllib.parse import unquote
 
 from autotune.errors import StorageError, UsageError
 
-NOWHERE = "none"  # said in place of a URL: no longer
+NOWHERE = "none"  # given in place of a URL to stop using an artifact store
 _CONNECT_S = 5
 _T = TypeVar("_T")
-_ATTEMPTS = 3  # what fails for long is tried again after the next epoch
+_ATTEMPTS = 3  # a copy that still fails is tried again after the next epoch
 _KINDS = "Known are s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, file:///FOLDER and the plain path of a folder."
 
 
 class ArtifactStore(Protocol):
-    """What Optuna's artifact stores have in common."""
+    """The interface of Optuna's artifact stores."""
 
     def open_reader(self, artifact_id: str) -> BinaryIO: ...
 
@@ -46,7 +46,7 @@ class ArtifactStore(Protocol):
 class Artifact:
     """One file in an artifact store, under a fixed name.
 
-    Its methods raise whatever the store's client raises when the store cannot be reached or refuses.
+    Its methods raise the errors of the store's client if the store cannot be reached or refuses access.
 
     Args:
         url: The store's URL.
@@ -60,11 +60,11 @@ class Artifact:
         return f"{self.url}/{self.name}"
 
     def write(self, content: BinaryIO) -> None:
-        """Put `content` there, in place of what was there. May close `content`."""
+        """Write `content` to the file, replacing an older one. May close `content`."""
         open_store(self.url).write(self.name, content)
 
     def read(self) -> bytes | None:
-        """Return what is there; None if there is nothing."""
+        """Return the content of the file; None if there is no file."""
         from optuna.artifacts.exceptions import ArtifactNotFound
 
         try:
@@ -74,7 +74,7 @@ class Artifact:
             return None
 
     def remove(self) -> None:
-        """Delete what is there, if there is something."""
+        """Delete the file, if there is one."""
         from optuna.artifacts.exceptions import ArtifactNotFound
 
         with contextlib.suppress(ArtifactNotFound):
@@ -82,10 +82,10 @@ class Artifact:
 
 
 def store_url(given: str) -> str:
-    """Return the URL or the path of a store as it can be remembered: absolute, and without a slash at its end.
+    """Return the URL or the path of a store in its stored form: absolute, without a slash at the end.
 
     Raises:
-        UsageError: If it is of no known kind.
+        UsageError: If its scheme is unknown or its bucket has no valid name.
     """
     scheme, _, rest = given.rpartition("://")
     if not scheme:
@@ -95,19 +95,19 @@ def store_url(given: str) -> str:
     bucket = rest.partition("/")[0]
     if scheme in _STORES and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]+", bucket):
         return given.rstrip("/")
-    # Whoever writes keys into the URL does not want to read them here.
+    # The URL may contain keys, which must not be printed.
     shown = "that was given" if set("@:?") & set(rest) else repr(given)
     raise UsageError(f"the artifact store {shown} cannot be used.", _KINDS, "Correct --artifacts.")
 
 
 def check_store(url: str) -> None:
-    """Make sure that files can be written to the store at `url`, read and removed.
+    """Check that files in the store at `url` can be written, read and removed.
 
     Args:
-        url: What `store_url` returned.
+        url: A URL from `store_url`.
 
     Raises:
-        StorageError: If they cannot, or if its package is not installed. The message holds no credentials.
+        StorageError: If they cannot, or if the store's package is not installed. The message has no credentials.
     """
     probe = Artifact(url, f"probe-{uuid.uuid4().hex}")
     try:
@@ -124,15 +124,15 @@ def check_store(url: str) -> None:
     except Exception as error:
         raise StorageError(
             f"the artifact store {url} cannot be used: {reason(error)}.",
-            "It is there, and files in it can be written, read and removed. Credentials and endpoints of buckets\n"
+            "It must exist, and allow files to be written, read and removed. Credentials and endpoints of buckets\n"
             "come from their package's own environment variables and files: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,\n"
             "AWS_ENDPOINT_URL; GOOGLE_APPLICATION_CREDENTIALS.",
-            "Make the bucket or the folder, check its permissions, or correct --artifacts.",
+            "Create the bucket or the folder, check its permissions, or correct --artifacts.",
         ) from error
 
 
 def reason(error: Exception) -> str:
-    """Return what a store's client complains of, in a word that holds no secrets."""
+    """Return the reason of an error of a store's client as a code or class name, which contains no secrets."""
     response: Any = getattr(error, "response", None)
     if isinstance(response, dict) and "Error" in response:
         return str(response["Error"].get("Code", type(error).__name__))
@@ -140,15 +140,15 @@ def reason(error: Exception) -> str:
 
 
 def client_modules(url: str | None) -> tuple[str, ...]:
-    """Return what is worth importing once for all trial processes that use the store at `url`."""
+    """Return the modules that the fork server should import for trial processes that use the store at `url`."""
     return ("boto3",) if url is not None and url.startswith("s3://") else ()
 
 
 class FolderStore:
-    """Optuna's store of a folder, with two things added: names that hold slashes, and files that are never half there.
+    """Optuna's artifact store in a folder, which also allows slashes in names and writes each file in one step.
 
     Args:
-        folder: The folder; made when missing.
+        folder: The folder; created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -170,11 +170,11 @@ class FolderStore:
 
 
 class FolderBelow:
-    """A folder below another one, as an artifact store that is never left: no link is followed, no name leads out.
+    """An artifact store in a folder below another one; links are not followed and no name leads out of the folder.
 
     Args:
-        root: A folder that is trusted, and may be reached by a link.
-        parts: The names of the folders from there on; they are made when something is written.
+        root: A trusted folder; its path may contain links.
+        parts: The names of the folders below it; they are created by the first write.
     """
 
     def __init__(self, root: Path, *parts: str) -> None:
@@ -182,7 +182,7 @@ class FolderBelow:
         self._parts = parts
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
-        with self._opened() as folder:  # O_NONBLOCK: a pipe in the place of a file is not waited for
+        with self._opened() as folder:  # O_NONBLOCK: if a pipe has the file's name, opening it must not wait
             descriptor = os.open(_plain(artifact_id), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
             file = os.fdopen(descriptor, "rb") if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
             if file is None:
@@ -209,7 +209,7 @@ class FolderBelow:
 
     @contextlib.contextmanager
     def _opened(self, make: bool = False) -> Iterator[int]:
-        """Give the folder's descriptor; what is not there, or is a link, is ArtifactNotFound."""
+        """Yield the folder's descriptor; raise ArtifactNotFound if a folder is missing or a link."""
         from optuna.artifacts.exceptions import ArtifactNotFound
 
         with contextlib.ExitStack() as stack:
@@ -236,10 +236,10 @@ def _plain(name: str) -> str:
 
 
 class BucketStore:
-    """A place in a bucket: an artifact store whose names begin with a prefix there.
+    """An artifact store in a bucket, whose files have a common prefix.
 
     Args:
-        store: Optuna's store of the bucket.
+        store: Optuna's store for the bucket.
         prefix: The prefix, with its slash.
     """
 
@@ -260,7 +260,7 @@ class BucketStore:
 
 
 class StoresInTurn:
-    """Several artifact stores as one: written to the first, read and removed where a file is.
+    """Several artifact stores as one: it writes to the first, and reads and removes in the first that has the file.
 
     Args:
         stores: The stores, at least one.
@@ -288,7 +288,9 @@ class StoresInTurn:
 
 
 def open_store(url: str) -> ArtifactStore:
-    """Return the store at `url`, which `store_url` returned. Names may hold slashes; missing ones are ArtifactNotFound.
+    """Return the store at `url`, a URL from `store_url`.
+
+    Names in it may contain slashes. Reading or removing a missing file raises ArtifactNotFound.
 
     Raises:
         ImportError: If its package is not installed.
@@ -307,7 +309,7 @@ def _missing_as_optunas() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if type(error).__name__ == "NotFound":  # Google's own word, which Optuna's store lets through
+        if type(error).__name__ == "NotFound":  # Google's error, which Optuna's store does not translate
             raise ArtifactNotFound("not found") from error
         raise
 
@@ -323,7 +325,7 @@ def _s3_store(bucket: str) -> ArtifactStore:
     from optuna.artifacts import Boto3ArtifactStore
 
     patience = Config(connect_timeout=_CONNECT_S, retries={"total_max_attempts": _ATTEMPTS})
-    # A session of its own: the default one may not be shared by threads that make their first client.
+    # A new session, because threads must not create their first client from the default session at the same time.
     client = boto3.session.Session().client("s3", config=patience)
     return Boto3ArtifactStore(bucket, client, avoid_buf_copy=True)
 
@@ -333,7 +335,7 @@ def _gcs_store(bucket: str) -> ArtifactStore:
     from optuna.exceptions import ExperimentalWarning
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # there since 2023
+        warnings.simplefilter("ignore", ExperimentalWarning)  # Optuna has had this store since 2023
         return GCSArtifactStore(bucket)
 
 

@@ -1,12 +1,12 @@
-"""Everything a trial needs to go on after an epoch as if nothing had happened, in one file.
+"""The checkpoint: the whole state of a trial after an epoch, in one file.
 
-What is covered: all variables that change while a network trains, seed generators and any number of optimizers among
-them (Keras's own files leave those out); the plain state of callbacks; history; best epoch and its weights; the folds
-already finished.
-What is not covered: attributes of callbacks that are of no type that `values` knows.
+What is covered: all variables that change while a network trains, with seed generators and any number of optimizers
+(Keras's own files do not contain those); the plain state of callbacks; the history; the best epoch and its weights; the
+finished folds.
+What is not covered: attributes of callbacks whose types `values` cannot convert.
 
-The file is a sha256 digest followed by an `.npz` archive. It is written beside its place and moved there, so that
-a process killed at any moment leaves the old one or the new one.
+The file is a SHA-256 digest followed by an `.npz` archive. It is written under a temporary name and then renamed, so
+that a process that is killed at any moment leaves the old file or the new one.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _DIGEST_BYTES = 32
 
 
 class UnusableCheckpointError(Exception):
-    """What was read is no checkpoint of this trial; the text says why: "is damaged"."""
+    """The file is no usable checkpoint of this trial; the text says why, e.g. "is damaged"."""
 
 
 @dataclass(frozen=True)
 class FoldScore:
-    """What training on one fold came to.
+    """The result of training on one fold.
 
     Attributes:
         value: The monitored metric at `best_epoch`.
         best_epoch: The epoch whose value and weights count, from 1.
-        history: Every metric Keras reported, a value for each epoch.
-        n_parameters: The number of weights of the fold's network: it may depend on the rows, as with a vocabulary.
+        history: Every metric that Keras reported, a value for each epoch.
+        n_parameters: The number of weights of the fold's network; it may depend on the rows, e.g. through a vocabulary.
     """
 
     value: float
@@ -50,10 +50,10 @@ class FoldScore:
 
 @dataclass(frozen=True)
 class FoldHistory:
-    """How the training on one fold went, to its end or so far.
+    """The history of a finished or unfinished training on one fold.
 
     Attributes:
-        metrics: Every metric Keras reported, a value for each finished epoch.
+        metrics: Every metric that Keras reported, a value for each finished epoch.
         best_epoch: The epoch that counts, from 1.
     """
 
@@ -66,17 +66,17 @@ class Checkpoint:
     """The state of a trial after an epoch.
 
     Attributes:
-        identity: What the trial is: parameters, seed, split. A checkpoint of something else is not used.
+        identity: The digest of the trial's parameters, seed and split. A checkpoint with another one is not used.
         finished: The scores of the folds before the one in training.
         history: Every metric of the fold in training, a value for each finished epoch.
         best_epoch: The best finished epoch of this fold, from 1.
         stopped: Whether a callback has ended the training of this fold.
-        callbacks: For each callback its attributes, as `state_of` gives them.
-        variables: What changes while the model trains, in the order of `training_variables`.
+        callbacks: For each callback its attributes, as `state_of` returns them.
+        variables: The values of the model's changing variables, in the order of `training_variables`.
         best_weights: The model's weights at `best_epoch`.
         fit_seconds: The seconds in `Model.fit` so far, over all folds and processes.
-        process_seconds: The seconds in all, likewise.
-        callback_variables: What changes with the callbacks, in the order of `callback_variables`.
+        process_seconds: The seconds of all processes of the trial so far.
+        callback_variables: The values of the callbacks' variables, in the order of `callback_variables`.
     """
 
     identity: str
@@ -98,13 +98,13 @@ class Checkpoint:
 
     @property
     def histories(self) -> list[FoldHistory]:
-        """How each fold went that was begun."""
+        """The history of each fold that was started."""
         finished = [FoldHistory(score.history, score.best_epoch) for score in self.finished]
         return [*finished, FoldHistory(self.history, self.best_epoch)]
 
     @property
     def progress(self) -> tuple[int, int]:
-        """How far the trial is: finished folds, and finished epochs of the fold in training."""
+        """The number of finished folds, and of finished epochs of the fold in training."""
         return len(self.finished), self.epochs
 
 
@@ -148,20 +148,20 @@ def load_checkpoint(path: Path, identity: str) -> Checkpoint | None:
 
 
 def stored_histories(path: Path) -> list[FoldHistory]:
-    """Return how the folds of the trial went whose checkpoint is at `path`.
+    """Return the histories of the folds in the checkpoint at `path`.
 
     Raises:
-        UnusableCheckpointError: If it cannot be read.
-        OSError: If it is not there.
+        UnusableCheckpointError: If it is damaged or from another version.
+        OSError: If the file is missing or cannot be read.
     """
     return _checked(path.read_bytes()).histories
 
 
 def read_checkpoint(content: bytes, identity: str) -> Checkpoint:
-    """Make a checkpoint of what `save_checkpoint` wrote.
+    """Return the checkpoint in the bytes that `save_checkpoint` wrote.
 
     Raises:
-        UnusableCheckpointError: If its digest does not fit its content, or if it belongs to another trial.
+        UnusableCheckpointError: If the digest does not match the content, or the checkpoint is of another trial.
     """
     checkpoint = _checked(content)
     if checkpoint.identity != identity:

@@ -1,7 +1,7 @@
-"""A trial's checkpoint in the trial's folder and, for other machines, in an artifact store.
+"""The two copies of a trial's checkpoint: in the trial's folder and, for other machines, in an artifact store.
 
-It is written to the folder first, then to the store. Whoever goes on with the trial reads both and
-takes the one that is further. A store that does not answer costs no trial: the next epoch tries again.
+Each checkpoint is written to the folder first, then to the store. A process that resumes the trial reads both and uses
+the one with more epochs. If the store cannot be reached, the trial goes on, and the next epoch tries again.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class CheckpointCopies:
 
     Args:
         folder: The trial's folder, with its place in the artifact store if there is one.
-        tell: Told what the person should know.
+        tell: Called with messages for the user.
 
     Attributes:
-        histories: How each fold went, as of the checkpoint that was loaded or saved last; empty if there was none.
+        histories: The history of each fold in the checkpoint that was loaded or saved last; empty if there was none.
     """
 
     def __init__(self, folder: TrialFolder, tell: Callable[[str], None]) -> None:
@@ -38,11 +38,11 @@ class CheckpointCopies:
         self.histories: list[FoldHistory] = []
 
     def load(self, identity: str, has_reported: bool) -> Checkpoint | None:
-        """Return the checkpoint that is furthest; None if there is none that can be used.
+        """Return the usable checkpoint with the most epochs; None if there is none.
 
         Args:
-            identity: What the checkpoint must be of.
-            has_reported: Whether there should be one.
+            identity: The identity that the checkpoint must have.
+            has_reported: Whether the trial has reported, so that it must have had a checkpoint.
         """
         found: list[Checkpoint] = []
         problems: list[str] = []
@@ -73,7 +73,7 @@ class CheckpointCopies:
         try:
             with self._folder.checkpoint.open("rb") as content:
                 self._folder.copy.write(content)
-        except Exception as error:  # whatever the store's client raises: the trial itself is well
+        except Exception as error:  # the store's client may raise any error, but the trial itself can go on
             if not self._has_told:
                 self._has_told = True
                 self._tell(

@@ -1,4 +1,4 @@
-"""Where a trial keeps its files."""
+"""The folder of a trial, and the paths of its files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TrialFolder:
 
     Args:
         path: The folder; it need not exist.
-        copy: Where the checkpoint is copied to, for other machines; None for nowhere.
+        copy: The copy of the checkpoint for other machines; None for no copy.
         events: The folder of its event files for TensorBoard; None for none.
     """
 
@@ -26,7 +26,7 @@ class TrialFolder:
 
     @property
     def log(self) -> Path:
-        """What the trial printed, and its traceback if it failed."""
+        """The log: the trial's output, and its traceback if it failed."""
         return self.path / "log.txt"
 
     @property
@@ -36,35 +36,35 @@ class TrialFolder:
 
     @property
     def checkpoint(self) -> Path:
-        """The state after the last finished epoch, while the trial may go on."""
+        """The checkpoint after the last finished epoch; it exists while the trial may be resumed."""
         return self.path / "checkpoint" / "state"
 
     @property
     def shown(self) -> Path:
-        """What a trial that has ended leaves to look at, a folder; gone when it is in the artifact store."""
+        """The folder of the pictures and tables of an ended trial, until they are in the artifact store."""
         return self.path / "shown"
 
     @property
     def result(self) -> Path:
-        """What a plain objective has returned, until that is in the storage."""
+        """The value that a plain objective has returned, until it is in the storage."""
         return self.path / "checkpoint" / "result"
 
     def has_checkpoint(self) -> bool:
-        """Say whether there is a checkpoint here, or was one whose copy may still be there."""
+        """Tell whether the trial has a checkpoint here, or a copy that could not be removed yet."""
         return self.checkpoint.parent.is_dir()
 
     def remove_checkpoint(self) -> bool:
         """Delete the checkpoint of a trial that is finished, and its copy.
 
         Returns:
-            False if the copy is out of reach; then `has_checkpoint` remembers that it is to be removed.
+            False if the copy cannot be reached; then `has_checkpoint` stays True, so that the next run tries again.
         """
         with contextlib.suppress(OSError):
             self.checkpoint.unlink()
         try:
             if self.copy is not None:
                 self.copy.remove()
-        except Exception:  # whatever the store's client raises: the next run tries again
+        except Exception:  # the store's client may raise any error; the next run tries again
             with contextlib.suppress(OSError):
                 self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
             return False
@@ -80,7 +80,7 @@ def trial_folder(
     Args:
         study_folder: The study's folder, `RUN_DIR/NAME`.
         number: The trial's number.
-        artifacts: The URL of the study's place in an artifact store; None for no such copies.
+        artifacts: The URL of the study's folder in an artifact store; None for no copies.
         events: The folder of the study's event files; None for none.
     """
     name = f"{number:05d}"

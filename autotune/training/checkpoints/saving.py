@@ -1,10 +1,11 @@
-"""Checkpoints that are written while training goes on.
+"""A writer that saves checkpoints in a thread while training goes on.
 
-What a checkpoint holds is copied when its epoch ends. A thread then writes it, while the next epoch is trained: never
-two at a time, and no trial ends before its last one is written. A trial that is killed meanwhile goes on from the
-checkpoint before, trains one epoch again and ends with the same numbers.
+The values are copied when the epoch ends. A thread then writes them while the next epoch trains. It writes one
+checkpoint at a time, and no trial ends before its last one is written. A trial that is killed during a write resumes
+from the checkpoint before, trains one epoch again and ends with the same numbers.
 
-The first one is waited for. A trial that has reported has a checkpoint: one that has none was lost with its machine.
+Training waits for the first checkpoint to be written. So a trial that has reported but has no checkpoint has lost it,
+for example together with its machine.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from autotune.training.checkpoints.copies import CheckpointCopies
 
 
 class CheckpointWriter:
-    """Writes the checkpoints of a trial, one after the other; to be used in a `with` block, which ends after the last.
+    """Writes the checkpoints of a trial one after the other. Use it in a `with` block, which waits for the last one.
 
     Args:
-        copies: Where they are written to.
+        copies: The copies that it writes to.
     """
 
     def __init__(self, copies: CheckpointCopies) -> None:
@@ -35,10 +36,10 @@ class CheckpointWriter:
         self._wait()
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Have `checkpoint` written, after the one before it. Nothing in it may be changed from now on.
+        """Start to write `checkpoint` once the one before is written. Its arrays must not change from now on.
 
         Raises:
-            OSError: If the one before could not be written: the disk is full, say.
+            OSError: If the checkpoint before could not be written, e.g. because the disk is full.
         """
         self._wait()
         is_first = not self._copies.histories
@@ -47,7 +48,7 @@ class CheckpointWriter:
             self._wait()
 
     def note(self, checkpoint: Checkpoint) -> None:
-        """Let what is shown of the trial know of an epoch whose checkpoint is not written."""
+        """Keep the history of an epoch, for the figures of the trial, without writing its checkpoint."""
         self._wait()
         self._copies.histories = checkpoint.histories
 

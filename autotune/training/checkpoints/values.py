@@ -1,9 +1,9 @@
-"""Values as a checkpoint holds them: JSON beside arrays, from which each comes back as it was, with its type.
+"""Conversion of Python values to JSON and arrays for a checkpoint, and back without loss of value or type.
 
 What is covered: numbers, text, bytes, arrays, tensors, the containers of Python and `collections`, random generators,
-dates, paths and other small types of Python; lists and the like that are there twice come back as one.
-What is not covered: anything else, of which `pack` says where it is. Nothing is read that could run code, as pickled
-objects do: a checkpoint may come from an artifact store.
+dates, paths and other small types of Python. A list or dict that occurs twice is one object again afterwards.
+What is not covered: any other type, for which `pack` raises an error. Pickle is not used, because a pickled object can
+run code and a checkpoint may come from an artifact store.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-_REGISTERED = 2  # what NumPy's `dtype.isbuiltin` says of types like bfloat16, which `.npz` files make raw bytes of
+_REGISTERED = 2  # `dtype.isbuiltin` of types like bfloat16, which an `.npz` file would turn into raw bytes
 
 _PATHS = (pathlib.PosixPath, pathlib.WindowsPath, pathlib.PurePosixPath, pathlib.PureWindowsPath)
 _BITS = (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)
@@ -47,20 +47,20 @@ _IN_WORDS: dict[type, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 }
 _BY_NAME = {kind.__name__: kind for kind in (*_IN_WORDS, *_DICTS, *_SEQUENCES, *_FACTORIES, *_BITS)}
 
-Arrays: TypeAlias = dict[int, tuple[int, npt.NDArray[Any]]]  # by `id` of what holds them: position and array
+Arrays: TypeAlias = dict[int, tuple[int, npt.NDArray[Any]]]  # from the `id` of the value to its position and array
 
 
 class UnkeptError(Exception):
-    """A value that no checkpoint can hold; the text says where it is, as one writes it: "['seen'][3]"."""
+    """A checkpoint cannot hold a value; the text is the path to it in Python's notation, e.g. "['seen'][3]"."""
 
 
 @dataclass(frozen=True)
 class Attributes:
-    """What an object holds that is there whenever a trial begins, and is given its attributes back.
+    """The attributes of an object that `fit` creates in every process, to be set on it when the trial is resumed.
 
     Attributes:
-        of: Its class, as it calls itself.
-        items: From the names of its attributes to their values.
+        of: The qualified name of its class.
+        items: Its attributes by name.
     """
 
     of: str
@@ -69,11 +69,11 @@ class Attributes:
 
 @dataclass
 class Packing:
-    """What was packed so far.
+    """The values that were packed so far.
 
     Attributes:
         arrays: The arrays that the JSON refers to.
-        known: What may be changed in place, by `id`: the how manyth it is, and itself, so that it stays alive.
+        known: The mutable values, by `id`: the number of each, and the value itself, so that it stays alive.
     """
 
     arrays: Arrays = field(default_factory=dict)
@@ -82,12 +82,12 @@ class Packing:
 
 @dataclass
 class Unpacking:
-    """What was unpacked so far.
+    """The values that were unpacked so far.
 
     Attributes:
-        archive: From "array_0" and so on to the arrays.
-        arrays: Those that were read.
-        known: What may be changed in place, in the order in which it was met.
+        archive: The arrays by name: "array_0" and so on.
+        arrays: The arrays that were read, by position.
+        known: The mutable values, in the order in which they were found.
     """
 
     archive: Any
@@ -96,7 +96,7 @@ class Unpacking:
 
 
 def is_plain(value: Any) -> bool:
-    """Say whether a checkpoint can hold `value`."""
+    """Tell whether a checkpoint can hold `value`."""
     try:
         pack(value, Packing())
     except UnkeptError:
@@ -105,7 +105,7 @@ def is_plain(value: Any) -> bool:
 
 
 def fingerprint(value: Any) -> str:
-    """Return a text that is another one for another value, of those that a checkpoint can hold."""
+    """Return a text that identifies a value; different values that a checkpoint can hold have different texts."""
     packing = Packing()
     text = json.dumps(pack(value, packing))
     return text + "".join(f"{array.dtype.str}{array.shape}{array.tobytes()!r}" for _, array in packing.arrays.values())
@@ -114,15 +114,15 @@ def fingerprint(value: Any) -> str:
 def pack(value: Any, packing: Packing, at: str = "") -> Any:
     """Turn `value` into JSON that refers to arrays by position; NumPy numbers keep their dtype that way.
 
-    An array that is there twice, as the weights are whose epoch is the best so far, is written once.
+    An array that occurs twice is written once, e.g. the weights if the last epoch is the best one.
 
     Args:
-        value: What is to be kept.
-        packing: What was packed before it.
-        at: Where it is.
+        value: The value.
+        packing: The values that were packed before it; it is updated.
+        at: The path to the value, for errors.
 
     Raises:
-        UnkeptError: If it, or something in it, is of no type that comes back as it was.
+        UnkeptError: If the value, or a value in it, has a type that cannot be restored.
     """
     kind = type(value)
     if value is None or kind in (bool, int, float, str):
@@ -143,10 +143,10 @@ def pack(value: Any, packing: Packing, at: str = "") -> Any:
 
 
 def unpack(value: Any, unpacking: Unpacking) -> Any:
-    """Make of what `pack` has returned what it was.
+    """Return the value that `pack` has converted.
 
     Raises:
-        KeyError: If it is of a kind that this version does not know.
+        KeyError: If this version does not know the kind of the value.
     """
     if isinstance(value, list):
         return [unpack(item, unpacking) for item in value]
@@ -196,7 +196,7 @@ def _unpacked_container(value: dict[str, Any], kind: type, unpacking: Unpacking)
     if kind in (tuple, frozenset):
         return kind(unpack(item, unpacking) for item in value["items"])
     made = _empty(value, kind)
-    unpacking.known.append(made)  # before what is in it, which may be itself
+    unpacking.known.append(made)  # before its items, because it may contain itself
     if kind in _DICTS:
         pairs = value["items"].items() if "items" in value else value["pairs"]
         for key, item in pairs:
@@ -216,7 +216,7 @@ def _empty(value: dict[str, Any], kind: type) -> Any:
 
 
 def _once(value: Any, packing: Packing) -> dict[str, Any] | None:
-    """Return what stands for a value that was met before; None for one that is met for the first time."""
+    """Return a reference to a value that was packed before; None if it is new."""
     if id(value) in packing.known:
         return {"kind": "same", "as": packing.known[id(value)][0]}
     packing.known[id(value)] = (len(packing.known), value)
@@ -246,7 +246,7 @@ def _unpacked_array(value: dict[str, Any], unpacking: Unpacking) -> Any:
 
 
 def _is_simple(value: Any) -> bool:
-    """Say whether a date or a time is all in its text."""
+    """Tell whether the ISO text of a date or a time holds all of its state."""
     zone = getattr(value, "tzinfo", None)
     return (zone is None or type(zone) is datetime.timezone) and not getattr(value, "fold", 0)
 
@@ -283,6 +283,6 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _tensor(value: Any) -> Any:
-    import tensorflow as tf  # by now it is imported where a trial goes on; who only reads histories needs it for this
+    import tensorflow as tf  # a trial process has imported it; a process that only reads histories may not have
 
     return tf.convert_to_tensor(value)

@@ -1,16 +1,16 @@
-"""One network on one fold, epoch by epoch.
+"""Training of one network on one fold, epoch by epoch.
 
-The numbers are those of plain `keras.Model.fit` to the bit. All of it needs Keras.
+The numbers equal those of plain `keras.Model.fit`, bit for bit. All modules need Keras.
 
-device        TensorFlow's settings in a trial process, made before anything touches a device
-phases        Which of the phases of a trial Keras is in while it fits
-batches       Rows for Keras, in an order that comes from a seed and an epoch alone
-building      Build a trial's network whole, with all its variables, before it is trained
-grouping      Train on several batches in one call of TensorFlow
-arguments     What a study file's `fit` returns, checked: arguments of `keras.Model.fit`
-measured      What an epoch was measured with
-unvalidated   A study file's callbacks in a training that has no validation rows
-epoch_keeper  What happens between two epochs: seeds, history, best epoch, checkpoint, report, pruning
+device        TensorFlow's settings in a trial process, made before TensorFlow touches a device
+phases        A callback that tells the timer what Keras does: tracing, training, validation
+batches       Batches of rows for Keras, in an order that depends only on a seed and an epoch
+building      Build a trial's network with all its variables before it is trained
+grouping      Train on several batches in one call of TensorFlow, to save time
+arguments     Checks of the arguments for `keras.Model.fit` that a study file's `fit` returns
+measured      The metrics and weights of an epoch before other callbacks change them
+unvalidated   A wrapper for callbacks in a training without validation rows
+epoch_keeper  The work between two epochs: seeds, history, best epoch, checkpoint, report, pruning
 """
 
 from autotune.training.fitting.arguments import fit_arguments

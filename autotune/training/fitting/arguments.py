@@ -1,4 +1,4 @@
-"""What a study file's `fit` returns, checked: arguments of `keras.Model.fit`."""
+"""Checks of the arguments for `keras.Model.fit` that a study file's `fit` returns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import optuna
 from autotune.errors import TrainingError
 from autotune.study import StudySpec
 
-# Not to be given by a study file: rows, their order and the epoch to start from are what makes a trial repeatable.
+# A study file must not give these: rows, their order and the first epoch are set here, so that a trial is repeatable.
 _OURS = (
     "x",
     "y",
@@ -28,23 +28,23 @@ _PRUNING = {"KerasPruningCallback", "TFKerasPruningCallback"}  # of optuna-integ
 
 
 def fit_arguments(spec: StudySpec, trial: optuna.Trial) -> dict[str, Any]:
-    """Return what `fit` returns for a trial, with a list of callbacks whatever they came in.
+    """Return the arguments that the study file's `fit` returns for a trial, with the callbacks as a list.
 
     Raises:
-        TrainingError: If it cannot be used.
+        TrainingError: If an argument cannot be used.
     """
     arguments = spec.fit(trial) if spec.fit else {}
     if not isinstance(arguments, Mapping):
         raise TrainingError(
             f"fit returned {arguments!r} in trial {trial.number}.",
-            "It is to return a dict of arguments for keras.Model.fit.",
+            "It must return a dict of arguments for keras.Model.fit.",
             'Return, for example, {"batch_size": 64}.',
         )
     if wrong := sorted(set(arguments) & set(_OURS)):
         raise TrainingError(
             f"fit returned {', '.join(wrong)} in trial {trial.number}.",
             "Rows and their order come from `dataset` and `folds`; epochs start where the trial was interrupted.",
-            f"Remove {', '.join(wrong)} from what `fit` returns.",
+            f"Remove {', '.join(wrong)} from the dict that `fit` returns.",
         )
     for name in _COUNTS:
         count = arguments.get(name)
@@ -58,7 +58,7 @@ def fit_arguments(spec: StudySpec, trial: optuna.Trial) -> dict[str, Any]:
 
 
 def _callbacks(given: Any, number: int) -> list[keras.callbacks.Callback]:
-    """Return the callbacks that are given in one of the ways in which Keras takes them."""
+    """Return the callbacks as a list; Keras also accepts None, a single callback or a CallbackList."""
     if isinstance(given, keras.callbacks.CallbackList):
         given = given.callbacks
     callbacks = [given] if isinstance(given, keras.callbacks.Callback) else list(given or ())
@@ -78,18 +78,18 @@ def _check_callback(callback: Any, number: int) -> None:
     if isinstance(callback, keras.callbacks.BackupAndRestore):
         raise TrainingError(
             f"fit returned a {kind} in trial {number}.",
-            "It would go on with what another trial has left in its folder.",
-            "Remove it: each trial has a checkpoint of its own after every epoch, and goes on from there by itself.",
+            "It would continue from the files of another trial in its folder.",
+            "Remove it: each trial writes its own checkpoint after every epoch, and resumes from it by itself.",
         )
     if not _PRUNING.isdisjoint(base.__name__ for base in type(callback).__mro__):
         raise TrainingError(
             f"fit returned a {kind} in trial {number}.",
-            "Each epoch would be reported twice, and pruned by its report.",
+            "Each epoch would be reported twice, and the callback's report would decide about pruning.",
             "Remove it: `monitor` is reported after every epoch, and the study's `pruner` decides.",
         )
     if getattr(callback, "_model", None):
         raise TrainingError(
             f"fit returned a {kind} in trial {number} that an earlier fold has used.",
-            "What a callback remembers of one fold must not reach into the next.",
+            "A callback must not carry its state from one fold to the next.",
             f"Make it inside `fit`, so that each fold has its own: {kind}(...).",
         )

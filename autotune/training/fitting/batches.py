@@ -1,4 +1,4 @@
-"""Rows for Keras, in an order that comes from a seed and an epoch alone."""
+"""Batches of rows for Keras, in an order that depends only on a seed and an epoch."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from autotune.data import Dataset
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras ships no types
-    """A dataset cut into batches, gathered by index from the (memory-mapped) arrays.
+    """A dataset in batches, which are read by index from the (memory-mapped) arrays.
 
     Args:
         data: The rows.
-        batch_size: Rows a batch, at least 1; the last batch of an epoch may be smaller.
+        batch_size: Rows per batch, at least 1; the last batch of an epoch may be smaller.
         one_hot: Whether labels are given as float32 of shape (b, n_classes): 1 for the class, 0 for the others.
-        pass_seed: From a pass through the rows (counted from 0) to the seed of its order; None keeps the rows in their
-            order.
-        epochs_per_pass: In how many epochs all rows are seen, at least 1. Each of these has as many rows: where they
-            cannot be divided, the last ones take some rows of those before once more.
+        pass_seed: The function from the number of a pass through the rows (from 0) to the seed of its order. None to
+            keep the rows in order.
+        epochs_per_pass: Number of epochs for one pass through the rows, at least 1. Each epoch has equally many rows.
+            If the rows cannot be divided equally, the last epoch of a pass repeats some rows of the epochs before.
 
     Attributes:
-        batch_size: Rows a batch.
+        batch_size: Rows per batch.
         as_column: Whether targets are given as a column, of shape (b, 1).
     """
 
@@ -50,7 +50,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
-        """Take the rows of `epoch`, counted from 0, in its order, whatever was trained before."""
+        """Select the rows of `epoch` (from 0) in the order of that epoch; earlier epochs have no influence."""
         passes, part = divmod(epoch, self._epochs_per_pass)
         n = len(self._data)
         if self._pass_seed is None:
@@ -66,16 +66,16 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
 
     @property
     def batch_bytes(self) -> int:
-        """Bytes of a batch's rows as they are in the dataset."""
+        """Bytes of the rows of one batch, in the dtype of the dataset."""
         return self.batch_size * self._data.row_bytes
 
     def __getitem__(self, index: int) -> tuple[Any, npt.NDArray[Any]]:
         return self.group(index, 1)
 
     def group(self, first: int, count: int) -> tuple[Any, npt.NDArray[Any]]:
-        """Return the rows of `count` batches, or of as many as there are, beginning with the one of index `first`."""
+        """Return the rows of `count` batches, or of as many as there are, from the batch with the index `first` on."""
         x, y = self._data.take(self._rows[first * self.batch_size : (first + count) * self.batch_size])
-        if x.dtype.kind == "U":  # Keras takes strings as tensors only
+        if x.dtype.kind == "U":  # Keras accepts strings only as tensors
             x = keras.ops.convert_to_tensor(x, dtype="string")
         if self.as_column:
             return x, y[:, np.newaxis]

@@ -1,4 +1,4 @@
-"""Build a trial's network whole, with all its variables, before it is trained."""
+"""Build a trial's network with all its variables before it is trained."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from autotune.training.fitting.batches import Batches
 
 
 def built_model(spec: StudySpec, trial: optuna.Trial, rows: Dataset) -> keras.Model:
-    """Have the study file build and compile a network, with its weights and its optimizer's variables.
+    """Call the study file's `build`, and create the model's weights and its optimizer's variables.
 
     Raises:
-        TrainingError: If what it returns is not a compiled model.
+        TrainingError: If `build` does not return a compiled model, or the model cannot train on several devices.
     """
     assert spec.build is not None
     model = spec.build(trial, rows)
@@ -27,32 +27,32 @@ def built_model(spec: StudySpec, trial: optuna.Trial, rows: Dataset) -> keras.Mo
         found = "a model that is not compiled" if isinstance(model, keras.Model) else f"{model!r}"
         raise TrainingError(
             f"build returned {found} in trial {trial.number}.",
-            "It is to return a compiled keras.Model.",
+            "It must return a compiled keras.Model.",
             "Call model.compile(optimizer=..., loss=..., metrics=[...]) and return the model.",
         )
-    with model.distribute_strategy.scope():  # where a model of several devices has its variables
-        if not model.built and type(model).call is not keras.Model.call:  # one made of others has no call
+    with model.distribute_strategy.scope():  # a model on several devices must create its variables in this scope
+        if not model.built and type(model).call is not keras.Model.call:  # a functional or sequential model has no call
             model(rows.take([0])[0])
         if model.optimizer is not None:
             _build_optimizer(model, trial.number)
-    _refuse_values_of_each_device(model, trial.number)
+    _refuse_unsynchronized(model, trial.number)
     return model
 
 
 def _build_optimizer(model: keras.Model, number: int) -> None:
     try:
         model.optimizer.build(model.trainable_variables)
-    except RuntimeError as error:  # TensorFlow's, which Keras lets through
+    except RuntimeError as error:  # raised by TensorFlow
         if strategy_of(model.optimizer) is model.distribute_strategy:
             raise
         raise TrainingError(
-            f"the optimizer of trial {number} is not one of the strategy that its model was built under.",
-            "Model and optimizer of several devices are made in the same scope.",
+            f"the optimizer of trial {number} was not made under the strategy that its model was built under.",
+            "A model on several devices and its optimizer must be made in the same scope.",
             "Make the optimizer, and call compile, inside `with strategy.scope():`.",
         ) from error
 
 
-def _refuse_values_of_each_device(model: keras.Model, number: int) -> None:
+def _refuse_unsynchronized(model: keras.Model, number: int) -> None:
     apart = [
         layer.name
         for layer in all_layers(model)
@@ -61,18 +61,18 @@ def _refuse_values_of_each_device(model: keras.Model, number: int) -> None:
     if apart and model.distribute_strategy.num_replicas_in_sync > 1:
         raise TrainingError(
             f"{', '.join(apart)} of trial {number} keeps another mean on each device of its model's strategy.",
-            "A model is saved, and a trial goes on from its checkpoint, with one value of each variable.",
+            "A saved model and a checkpoint hold one value of each variable.",
             "Write keras.layers.BatchNormalization(synchronized=True).",
         )
 
 
 def shared(batch_size: int, n_devices: int, n_rows: int) -> int:
-    """Return the batch size that devices can share: Keras wants their parts of a first batch to be equal.
+    """Return a batch size that all devices can share equally; Keras needs this for the first batch.
 
     Args:
-        batch_size: Rows a batch.
-        n_devices: How many devices a model is trained on.
-        n_rows: How many rows there are.
+        batch_size: Rows per batch.
+        n_devices: Number of devices that the model is trained on.
+        n_rows: Number of rows; a smaller number than `batch_size` reduces the batch size.
 
     Raises:
         TrainingError: If the rows of a batch cannot be shared equally.
@@ -80,21 +80,21 @@ def shared(batch_size: int, n_devices: int, n_rows: int) -> int:
     if batch_size % n_devices:
         raise TrainingError(
             f"{batch_size} rows a batch cannot be shared by {n_devices} devices.",
-            "Each device of the model's strategy takes as many rows of a batch.",
+            "Each device of the model's strategy must get the same number of rows of a batch.",
             f"Give `batch_size` (and `validation_batch_size`) a multiple of {n_devices} in `fit`.",
         )
     return batch_size if n_rows >= batch_size else max(n_devices, n_rows - n_rows % n_devices)
 
 
 def build_metrics(model: keras.Model, batches: Batches) -> None:
-    """Have the metrics of `model` make their variables, from one row, and find out how they want targets.
+    """Compute the metrics of `model` on one row, which creates their variables and shows which targets they accept.
 
-    TensorFlow traces a step twice if variables are made in it: 0.3 s for the article's network on a CPU. Nothing that
-    training sees is changed: an epoch begins with metrics that are reset. Metrics that compare columns, as F1 does,
-    are given the targets of a model with a single output as one.
+    If a step created variables, TensorFlow would trace it twice: 0.3 s for the article's network on a CPU. Training is
+    not affected, because Keras resets metrics before each epoch. Metrics that compare columns, such as F1, get the
+    targets of a model with a single output as a column.
 
     Raises:
-        TrainingError: If the metrics want columns of classes, and labels are integers.
+        TrainingError: If the metrics need a column for each class, but labels are integers.
     """
     x, y = batches[0]
     problem = _metrics_problem(model, x[:1], y[:1])
@@ -112,12 +112,12 @@ def build_metrics(model: keras.Model, batches: Batches) -> None:
 
 
 def compiled_metrics(model: keras.Model) -> list[keras.metrics.Metric]:
-    """Return the metrics of a model, those that Keras keeps together one by one."""
+    """Return the metrics of a model, and also the metrics inside Keras's containers of metrics."""
     return [inner for metric in model.metrics for inner in (metric, *getattr(metric, "metrics", []))]
 
 
 def _metrics_problem(model: keras.Model, x: Any, y: Any) -> Exception | None:
-    # Whatever is wrong with rows, loss or metrics, or is not meant for a single row, `fit` finds out and says better.
+    # Other mistakes in rows, loss or metrics are left to `fit`, whose errors are clearer.
     try:
         with model.distribute_strategy.scope():
             model.compute_metrics(x, y, model(x))

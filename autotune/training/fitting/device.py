@@ -1,4 +1,4 @@
-"""TensorFlow's settings in a trial process, made before anything touches a device."""
+"""TensorFlow's settings in a trial process, made before TensorFlow touches a device."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import tensorflow as tf
 
 
 def configure_tensorflow(threads: int, memory_limit_mib: int | None = None) -> int:
-    """Make this process train with `threads` threads and give the same numbers each time.
+    """Make TensorFlow deterministic in this process, and limit its threads and GPU memory.
 
-    The number of threads decides how TensorFlow splits its sums, and so the last bits of every result: trials that
-    are to be equal need the same number.
+    The number of threads decides how TensorFlow splits its sums, and so the last bits of every result. Two trials give
+    the same numbers only with the same number of threads.
 
     Args:
-        threads: How many threads TensorFlow may use.
-        memory_limit_mib: How much memory of its GPU it may take, in MiB; None for all that it comes to need.
+        threads: Number of threads that TensorFlow may use.
+        memory_limit_mib: GPU memory that TensorFlow may take, in MiB; None for as much as it needs.
 
     Returns:
-        How many GPUs TensorFlow sees.
+        The number of GPUs that TensorFlow sees.
     """
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)

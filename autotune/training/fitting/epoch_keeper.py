@@ -1,12 +1,12 @@
-"""What happens between two epochs: seeds, history, best epoch, checkpoint, report, pruning.
+"""The work between two epochs: seeds, history, best epoch, checkpoint, report, pruning.
 
-The order at the end of an epoch is: checkpoint, then report, then ask whether to prune. The checkpoint is copied then,
-and written while the next epoch is trained (see `saving`). A trial that is killed anywhere in between finds the epoch
-in its checkpoint, or trains it again; it reports it (again, which changes nothing) and asks again.
+The order at the end of an epoch is: checkpoint, report, question whether to prune. The checkpoint is copied at the end
+of the epoch and written while the next epoch trains (see `saving`). If the process is killed at any point, the resumed
+trial finds the epoch in its checkpoint or trains it again. It then reports the epoch again, which changes nothing.
 
-What is covered: row order, Keras's seed generators (dropout, augmentation, any `keras.random` call that is given a
-generator that its layer holds), Python's and NumPy's global generators. What is not covered: `tf.random`, and
-`keras.random` without a seed, called directly in a model: their hidden counters are not restored.
+What is covered: row order, Keras's seed generators (dropout, augmentation, any `keras.random` call with a generator
+that its layer holds), Python's and NumPy's global generators. What is not covered: `tf.random`, and `keras.random`
+without a seed, called directly in a model: their hidden counters are not restored.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ from autotune.training.state import (
 
 
 class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
-    """The last callback of `fit`: it sees what the others did to an epoch, and keeps it.
+    """The last callback of `fit`: it sees the changes of all other callbacks, and checkpoints and reports the epoch.
 
     Args:
         spec: The study.
         trial: The trial to report to.
-        seed: From a place such as ("epoch", 3) to the seed of that place in this fold.
+        seed: The function from names and numbers such as ("epoch", 3) to a seed in this fold.
         batches: The training rows.
-        callbacks: The study file's own callbacks, whose state is kept too.
-        save: What to do with the checkpoint of an epoch, and whether it holds all there is; nothing in it is changed
-            later.
-        tell: Told what the person should know.
-        reports: Whether epochs are reported and may be pruned (the first fold's are).
-        resume: The checkpoint to go on from.
+        callbacks: The study file's own callbacks, whose state is checkpointed too.
+        save: Called with the checkpoint of each epoch, and whether it is complete. The checkpoint does not change
+            afterwards.
+        tell: Called with messages for the user.
+        reports: Whether epochs are reported, so that the trial may be pruned; true for the first fold only.
+        resume: The checkpoint to resume from.
         measured: Knows with which weights an epoch was measured.
         is_refit: Whether there are no validation rows.
 
     Attributes:
-        problem: Why training was ended, to be raised after `fit`; None if it was not.
+        problem: The error that ended the training, to be raised after `fit`; None if there is none.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         self._lost: list[str] = []
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        if self._resume is not None:  # by now the other callbacks have made what they make at the beginning
+        if self._resume is not None:  # the other callbacks have created their variables by now
             restore(self.model, self._callbacks, self._resume, self._batches)
         self._made_of, self._marks = made_of(self.model), marks_of(self.model, self._callbacks)
 
@@ -127,7 +127,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
             self._tell_who_measures()
 
     def judge(self, epoch: int) -> None:
-        """Report `epoch` (from 1) and find out whether training is to end with it."""
+        """Report `epoch` (from 1), and set `problem` if training must end after it."""
         if self.problem is not None:
             return
         values = self.history.get(self.monitor)
@@ -142,20 +142,20 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
 
     @property
     def monitor(self) -> str:
-        """The metric that counts; in a refit the loss, where a callback had made it of metrics of validation rows."""
+        """The metric that counts; in a refit the loss, if a callback computed the metric from validation metrics."""
         monitor = str(self._spec.monitor)
         if self._is_refit and monitor not in self.history:
             return "loss" if "loss" in self.history else next(iter(self.history), monitor)
         return monitor
 
     def _tell_who_measures(self) -> None:
-        """Say, once a study, what no evaluation of the model gives: on test rows nobody calls callbacks."""
+        """Tell the user, once in a study, if a callback computes the monitor, which is then not known for test rows."""
         names = self._measured.names
         if self._trial.number == 0 and self.monitor not in names:
             of_model = sorted(name for name in self.history if name in names and not name.startswith("val_"))
             self._tell(
-                f"{self.monitor} is made by a callback: candidates are confirmed by it, and on the test rows, where "
-                f"nobody calls callbacks, what the model is compiled with is measured: {', '.join(of_model)}"
+                f"{self.monitor} is made by a callback. Candidates are confirmed by it. Callbacks do not run on the "
+                f"test rows, so there the metrics that the model is compiled with are measured: {', '.join(of_model)}"
             )
 
     def _unknown_monitor(self) -> TrainingError:
@@ -163,7 +163,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         if size := self._vectors.get(str(name)):
             return TrainingError(
                 f"the metric {name!r} of trial {number} is {size} numbers, one for each class.",
-                "What is monitored is one number.",
+                "The monitored metric must be one number.",
                 'Give the metric an average, e.g. keras.metrics.F1Score(average="macro"), "weighted" or "micro".',
             )
         return TrainingError(
@@ -176,7 +176,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         was_whole, self._is_whole = self._is_whole, made_of(self.model) == self._made_of
         if was_whole and not self._is_whole:
             self._tell(
-                f"until epoch {epoch} a callback has changed the optimizer, the training function or what is frozen, "
+                f"by epoch {epoch} a callback has changed the optimizer, the training function or the frozen layers, "
                 "which no checkpoint holds: if it is interrupted from now on, it trains again from that epoch"
             )
         if self._lost or not self._is_whole:
@@ -186,7 +186,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
             self.problem = cannot_be_kept(self._lost, f"changed in epoch 1 of trial {self._trial.number}")
         elif self._lost:
             self._tell(
-                f"until epoch {epoch} {', '.join(self._lost)} changed, which no checkpoint holds: if it is interrupted "
+                f"by epoch {epoch} {', '.join(self._lost)} changed, which no checkpoint holds: if it is interrupted "
                 "from now on, it trains again from that epoch"
             )
 
@@ -203,7 +203,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
             self.best_weights = self._weights(state)
 
     def _weights(self, state: Mapping[int, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """Return the weights that the epoch was measured with: those of `state`, unless a callback has changed some."""
+        """Return the weights that the epoch was measured with: those of `state`, unless a callback changed them."""
         now = [state[id(weight)] for weight in self.model.weights]
         then = self._measured.weights
         if then is None:
@@ -225,10 +225,10 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
 
 
 def made_of(model: keras.Model) -> tuple[Any, ...]:
-    """Return what a network that is built anew has as `build` made it, and a callback may have put another in place of.
+    """Return the parts of a model that `build` makes and a callback may replace: optimizer, train function, freezing.
 
-    A checkpoint holds values, neither another optimizer nor what is frozen: after such a change none is written, and a
-    trial that is interrupted trains again from the epoch before it, callbacks and all.
+    A checkpoint holds values only, not another optimizer or which layers are frozen. After such a change no checkpoint
+    is written, and an interrupted trial trains again from the epoch before the change, with its callbacks.
     """
     frozen = [one.trainable for one in (*all_layers(model), *model.variables)]
     return model.optimizer, model.train_function, frozen
@@ -237,13 +237,13 @@ def made_of(model: keras.Model) -> tuple[Any, ...]:
 def restore(
     model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], checkpoint: Checkpoint, batches: Batches
 ) -> None:
-    """Put what a checkpoint holds into a model that was freshly built, and into its callbacks.
+    """Restore a freshly built model and its callbacks from a checkpoint.
 
     Raises:
-        UnusableCheckpointError: If it is of another model or of other callbacks, as where one of these rebuilds it.
+        UnusableCheckpointError: If it is of another model or of other callbacks, e.g. if a callback rebuilds the model.
     """
     if len(training_variables(model)) != len(checkpoint.variables):
-        with contextlib.suppress(Exception):  # then some are missing still
+        with contextlib.suppress(Exception):  # if the step fails, some variables are still missing
             train_step(model, batches)
     variables = training_variables(model)
     _assign(variables, checkpoint.variables)
@@ -252,7 +252,7 @@ def restore(
 
 
 def train_step(model: keras.Model, batches: Batches) -> None:
-    """Train one step outside of `fit`: optimizers and layers make the variables that they make when first used."""
+    """Train one step outside of `fit`, so that optimizers and layers create the variables of their first use."""
     x, y = batches[0]
     model.train_step((keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y)))
     model.reset_metrics()
@@ -271,17 +271,17 @@ def _dtype(variable: Any) -> str:
 
 
 def value_of(variable: Any) -> npt.NDArray[Any]:
-    """Return a copy of a variable's value, a scalar's too as an array.
+    """Return a copy of a variable's value as an array, also for a scalar.
 
     Raises:
-        TrainingError: If it has another value on each device of a strategy, of which only one could be kept.
+        TrainingError: If its values on the devices of a strategy differ, because a checkpoint can hold only one.
     """
     value = np.asarray(variable.numpy())
-    for other in getattr(variable.value, "values", ()):  # of each device
+    for other in getattr(variable.value, "values", ()):  # one for each device
         if not np.array_equal(value, other.numpy(), equal_nan=value.dtype.kind == "f"):
             raise TrainingError(
                 f"the variable {variable.path} has another value on each device of its model's strategy.",
-                "A model is saved, and a trial goes on from its checkpoint, with one value of each variable.",
+                "A saved model and a checkpoint hold one value of each variable.",
                 "Give the layer's variables an aggregation, or build the model for one device.",
             )
     return value
@@ -297,6 +297,6 @@ def _not_finite(history: dict[str, list[float]], monitor: str, epoch: int) -> st
 def _diverged(what: str, epoch: int) -> DivergedError:
     return DivergedError(
         f"{what} after epoch {epoch}.",
-        "Loss and metric of a network that trains are finite.",
-        "If many trials end so, lower the largest learning rate or clip the gradients.",
+        "The loss and the metric must be finite numbers.",
+        "If many trials fail like this, lower the largest learning rate or clip the gradients.",
     )

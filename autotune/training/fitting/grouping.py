@@ -1,8 +1,8 @@
-"""Train on several batches in one call of TensorFlow: the way through Python and `tf.data` costs milliseconds a time.
+"""Train on several batches in one call of TensorFlow, to save the milliseconds that each call costs in Python.
 
-The numbers are those of single batches, to the last bit, but for a callback that changes something between batches and
-is content with groups (`groups_from`), such as a schedule. A callback may freeze layers, compile anew and have Keras
-make its functions anew: from then on each batch goes Keras's own way.
+The numbers equal those of single batches, bit for bit. The exception is a callback that changes something between
+batches and accepts groups (`groups_from`), such as a schedule. If a callback freezes layers, compiles again or makes
+Keras build its functions again, Keras trains on single batches from then on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tensorflow as tf
 from autotune.training.fitting.batches import Batches
 
 _GROUP = 16
-_GROUP_BYTES = 2**25  # of a group's rows; larger batches gain nothing, and would take memory
+_GROUP_BYTES = 2**25  # largest size of a group's rows; larger groups save no time and take memory
 _HOOKS = (
     "on_batch_begin",
     "on_batch_end",
@@ -28,7 +28,7 @@ _HOOKS = (
     "on_test_batch_begin",
     "on_test_batch_end",
 )
-# What a model does in its own way is left to it.
+# A model that overrides one of these trains on single batches.
 _OWN = ("fit", "evaluate", "train_step", "test_step", "compute_metrics", "make_train_function", "make_test_function")
 _BY_BATCHES = {"class_weight", "validation_steps"}
 _NUMBER = tf.TensorSpec((), tf.int64)
@@ -44,14 +44,14 @@ def group_size(
     callbacks: Sequence[keras.callbacks.Callback],
     arguments: Collection[str] = (),
 ) -> int:
-    """Return how many batches to train on in one call: 1 where something has to see each of them.
+    """Return how many batches to train on in one call; 1 if the model or a callback needs single batches.
 
     Args:
         model: A compiled model.
-        training: The rows to train on.
-        validation: Those to validate on; None for none.
-        callbacks: Those of the training. One that does something at batches has to see each, unless it is content with
-            groups in epochs of this many batches (`groups_from`).
+        training: The training rows.
+        validation: The validation rows; None for none.
+        callbacks: The callbacks of the training. A callback with a hook for batches needs single batches, unless its
+            `groups_from` says that it accepts groups in epochs of this many batches.
         arguments: The names of the other arguments of `fit`.
     """
     kind = type(model)
@@ -70,16 +70,16 @@ def group_size(
 def in_groups(
     model: keras.Model, training: Batches, validation: Batches | None, size: int
 ) -> Iterator[tuple[Any, Any]]:
-    """Let `fit` train and validate on groups of batches while the block lasts.
+    """Let `fit` train and validate on groups of batches inside the block.
 
     Args:
-        model: A compiled model; what its `compile` was told stays as it is.
-        training: The rows to train on.
-        validation: Those to validate on; None for none.
-        size: Batches a group, as `group_size` says.
+        model: A compiled model; its compile settings do not change.
+        training: The training rows.
+        validation: The validation rows; None for none.
+        size: Batches per group, from `group_size`.
 
     Yields:
-        What `fit` is to be given as `x` and `validation_data`.
+        The arguments `x` and `validation_data` for `fit`.
     """
     if size == 1:
         yield training, validation
@@ -90,9 +90,9 @@ def in_groups(
         if validation is not None:
             groups.append(_Groups("test", model, validation, size, pool))
         for group in groups:
-            group.take_the_place()
+            group.install()
         model.compile = partial(_compile, model, size)
-        model.predict_function = None  # one that was made for single batches would leave rows out
+        model.predict_function = None  # a function that was made for single batches would skip rows
         try:
             yield _counting(len(training)), None if validation is None else _counting(len(validation))
         finally:
@@ -104,20 +104,20 @@ def in_groups(
 
 
 def _compile(model: keras.Model, size: int, *given: Any, **named: Any) -> None:
-    """Compile `model` anew while it trains in groups: Keras goes on to count in groups."""
+    """Compile `model` again while it trains in groups, and keep Keras counting in groups."""
     type(model).compile(model, *given, **named)
     model.steps_per_execution = size
 
 
 class _Groups:
-    """Stands for the function that `fit` and `evaluate` call for each step: it takes a group, and gets the next one.
+    """Replaces the function that `fit` and `evaluate` call for each step: it runs a group and prepares the next one.
 
     Args:
         kind: "train" or "test".
-        model: What is trained or tested.
+        model: The model.
         batches: The rows.
-        size: Batches a group, at least 1.
-        pool: What gets the rows of the next group while TensorFlow trains on one.
+        size: Batches per group, at least 1.
+        pool: Reads the rows of the next group while TensorFlow trains on this one.
     """
 
     def __init__(self, kind: str, model: keras.Model, batches: Batches, size: int, pool: ThreadPoolExecutor) -> None:
@@ -132,8 +132,8 @@ class _Groups:
         self._run: Call | None = None
         self._of_keras: Call | None = None
 
-    def take_the_place(self) -> None:
-        """Be what Keras calls from now on, whoever has it made anew."""
+    def install(self) -> None:
+        """Make Keras call this object from now on, also after the function is made again."""
         setattr(self._model, f"{self._kind}_function", self)
         setattr(self._model, f"make_{self._kind}_function", self._make)
 
@@ -142,14 +142,14 @@ class _Groups:
         delattr(self._model, f"make_{self._kind}_function")
 
     def __call__(self, epoch: Any) -> dict[str, tf.Tensor]:
-        """Take the next group of an epoch, which is told from others by the iterator that Keras makes for it."""
-        if getattr(epoch, "element_spec", None) != _NUMBER:  # of other rows: a callback has called `evaluate`
+        """Run the next group of an epoch; Keras makes a new iterator `epoch` for each epoch."""
+        if getattr(epoch, "element_spec", None) != _NUMBER:  # other rows: a callback has called `evaluate`
             return self._by_keras(epoch)
         if epoch is not self._epoch:
             self._epoch, self._first = epoch, 0
             self._next = self._pool.submit(self._group, 0)
         x, y = self._next.result()
-        if self._is_told_to_end():
+        if self._is_last_step():
             x, y = x[: self._batches.batch_size], y[: self._batches.batch_size]
         self._first += self._size
         if self._first < len(self._batches):
@@ -158,30 +158,30 @@ class _Groups:
             self._run = self._traced((x, y)) if self._has_variables() else self._each
         return self._run(x, y)
 
-    def _is_told_to_end(self) -> bool:
-        """Say whether Keras asks after this step no more: it then is to be of one batch, as without groups."""
+    def _is_last_step(self) -> bool:
+        """Tell whether Keras stops after this step, which must then be a single batch, as without groups."""
         name = {"train": "stop_training", "test": "stop_evaluating"}[self._kind]
         return bool(getattr(self._model, name, False))
 
     def _has_variables(self) -> bool:
-        """Say whether the optimizer has its variables: one that a callback has put in place may not."""
+        """Tell whether the optimizer has its variables; one that a callback has set may not have them."""
         return self._kind == "test" or self._model.optimizer is None or bool(self._model.optimizer.built)
 
     def _make(self, force: bool = False) -> Any:
-        """Stand for Keras's own way to make its function: what it is made of may have changed, so that it is made."""
+        """Replace Keras's `make_..._function`: its inputs may have changed, so Keras's own function is made."""
         current = getattr(self._model, f"{self._kind}_function")
         if current is not None and not force:
             return current
         anew = _Groups(self._kind, self._model, self._batches, self._size, self._pool)
         anew._of_keras = self._made_by_keras()
         anew._run = anew._each
-        anew.take_the_place()
+        anew.install()
         return None
 
     def _made_by_keras(self) -> Call:
         getattr(type(self._model), f"make_{self._kind}_function")(self._model, force=True)
         made: Call = getattr(self._model, f"{self._kind}_function")
-        self.take_the_place()
+        self.install()
         return made
 
     def _by_keras(self, rows: Any) -> dict[str, tf.Tensor]:
@@ -190,7 +190,7 @@ class _Groups:
         return self._of_keras(rows)
 
     def _each(self, x: Any, y: Any) -> dict[str, tf.Tensor]:
-        """Take the batches of a group one after the other, as Keras does."""
+        """Run the batches of a group one after the other, as Keras does."""
         n = self._batches.batch_size
         for begin in range(0, len(y), n):
             logs = self._by_keras(iter([(x[begin : begin + n], y[begin : begin + n])]))
@@ -218,7 +218,7 @@ class _Groups:
 
 
 def _counting(n: int) -> tf.data.Dataset:
-    """Return a dataset of `n` numbers: Keras goes by it to know when an epoch ends, the rows come from elsewhere."""
+    """Return a dataset of `n` numbers, which only tells Keras when an epoch ends; the rows are read separately."""
     options = tf.data.Options()
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False

@@ -1,4 +1,4 @@
-"""What an epoch was measured with: the model that is handed over is to be the one whose numbers are in the record."""
+"""The metrics and weights of an epoch before other callbacks change them, so that the saved model fits its metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 _CHANGING = ("on_test_begin", "on_test_end", "on_epoch_end")
-# They do nothing to weights before training has ended.
+# These callbacks do not change weights before training has ended.
 _HARMLESS = (
     keras.callbacks.EarlyStopping,
     keras.callbacks.ReduceLROnPlateau,
@@ -22,18 +22,18 @@ _TOLERANCE = 1e-4  # relative: the same weights on the same rows differ by round
 
 
 class Measured(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
-    """The first callback of `fit`: it sees an epoch's numbers and weights before other callbacks change them.
+    """The first callback of `fit`: it sees an epoch's metrics and weights before other callbacks change them.
 
-    Callbacks may put other weights in place while rows are validated on, as `SwapEMAWeights` does. Where there are no
-    validation rows, they are asked to as if there were: the weights are those that would be measured.
+    A callback such as `SwapEMAWeights` sets other weights during validation. If there are no validation rows, this
+    class calls the callback's hooks as if there were some, to get the weights that would be measured.
 
     Args:
         callbacks: The study file's own callbacks.
-        validates: Whether there are rows to validate on.
+        validates: Whether there are validation rows.
 
     Attributes:
-        names: What Keras itself reported of the last epoch.
-        weights: The model's weights when that was measured, in its order; None where nothing can have changed them.
+        names: The metrics that Keras itself reported for the last epoch.
+        weights: The model's weights at the measurement, in the model's order; None if no callback can change them.
     """
 
     def __init__(self, callbacks: Sequence[keras.callbacks.Callback], validates: bool) -> None:
@@ -63,13 +63,13 @@ class Measured(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras
 
 
 def compare(history: Mapping[str, Sequence[float]], best_epoch: int, again: Mapping[str, Any], monitor: str) -> str:
-    """Say how a model differs from its record when it is measured again; "" if it does not.
+    """Describe how a second measurement of a model differs from its history; "" if it does not.
 
     Args:
-        history: What was recorded, by metric.
+        history: The recorded values, by metric.
         best_epoch: The epoch of the model's weights, from 1.
-        again: What evaluating it on the validation rows gives, by metric without "val_".
-        monitor: The metric that counts; where no evaluation gives it, the loss is compared.
+        again: The result of `evaluate` on the validation rows, by metric without "val_".
+        monitor: The metric that counts; if `evaluate` does not return it, the loss is compared.
     """
     name = monitor if monitor.removeprefix("val_") in again and monitor.startswith("val_") else "val_loss"
     now = again.get(name.removeprefix("val_"))

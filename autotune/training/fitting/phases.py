@@ -1,4 +1,4 @@
-"""Which of the phases of a trial Keras is in while it fits."""
+"""A callback that tells the timer what Keras does: tracing, training, validation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from autotune.training.records import Timer
 
 
 class PhaseWatch(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
-    """Tells a timer what `fit` does. It looks at the begin of batches only: Keras has no results to fetch for that.
+    """Tells a timer the phases of `fit`. It has hooks for the start of batches only, as those at the end cost time.
 
-    Tracing is reckoned to last until the first batch, or group of batches, is over.
+    Tracing counts as lasting until the end of the first batch or group of batches.
 
     Args:
-        timer: What is told.
+        timer: The timer.
     """
 
     groups_from = 1

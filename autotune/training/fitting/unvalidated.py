@@ -1,4 +1,4 @@
-"""A study file's callbacks in a training that has no validation rows."""
+"""A wrapper for callbacks in a training without validation rows."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _HOOKS = [name for name in dir(keras.callbacks.Callback) if name.startswith("on_
 
 
 class Unvalidated(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
-    """Stands for a callback that may look for metrics of validation rows, as one does that makes a metric of others.
+    """Wraps a callback that may read validation metrics, e.g. to compute a metric from them.
 
-    Where it stops because one of them is not there, it is left out until the next epoch.
+    If the callback raises because such a metric is missing, the error is ignored, and the next epoch calls it again.
 
     Args:
         callback: The callback.
-        tell: Told, once, what it looked for in vain.
+        tell: Called once with the name of the missing metric.
     """
 
     def __init__(self, callback: keras.callbacks.Callback, tell: Callable[[str], None]) -> None:
@@ -49,17 +49,17 @@ class Unvalidated(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
                 self._has_told = True
                 self._tell(
                     f"{type(self._callback).__name__} looks for {seen.missed!r}, which a training on all rows does not "
-                    f"report, and stops with {type(error).__name__}: it is left out there"
+                    f"report, and stops with {type(error).__name__}: this training ignores it"
                 )
         if logs is not None:
             logs.update(seen)
 
 
 class _Logs(dict[str, Any]):
-    """What Keras reports, which knows what was looked for in vain.
+    """Keras's logs of an epoch, which note the first missing metric that a callback reads.
 
     Attributes:
-        missed: The first name of it; None if there is none.
+        missed: The name of that metric; None if there is none.
     """
 
     missed: str | None = None

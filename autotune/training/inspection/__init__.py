@@ -1,11 +1,11 @@
-"""What a trained network does, and what it costs.
+"""Measurements of trained networks: metrics on new rows, attributions, latency, and TensorBoard's event files.
 
-All of it needs Keras.
+All modules need Keras.
 
-evaluating   Trained models, loaded and measured on rows that they were not trained on
-attribution  What a model looks at: integrated gradients (Sundararajan, Taly and Yan, "Axiomatic attribution", 2017)
-latency      How long a network takes for one row, as whoever loads the exported model will find it
-tensorboard  Event files for TensorBoard
+evaluating   Load a saved model and measure its metrics on rows that it was not trained on
+attribution  Attributions by integrated gradients (Sundararajan, Taly and Yan, "Axiomatic attribution", 2017)
+latency      The time that a saved and loaded model takes to predict one row
+tensorboard  Event files for TensorBoard: epochs by Keras's own callback, hyperparameters by the HParams plugin
 """
 
 from autotune.training.inspection.attribution import integrated_gradients

@@ -1,13 +1,13 @@
-"""What a model looks at: integrated gradients (Sundararajan, Taly and Yan, "Axiomatic attribution", 2017).
+"""Attributions by integrated gradients (Sundararajan, Taly and Yan, "Axiomatic attribution", 2017).
 
-F is the model's output of one class, x a row and b its baseline. Part i of the row is given
+F is the model's output for one class, x a row and b its baseline. The attribution of part i of the row is
 
-    (x_i - b_i) * integral over a from 0 to 1 of dF/dx_i (b + a (x - b)),
+    (x_i - b_i) * integral over a from 0 to 1 of dF/dx_i (b + a (x - b)).
 
-and all parts together F(x) - F(b): that is the axiom of completeness, by which the quadrature is checked. Words cannot
-be moved gradually, but their vectors can: for text the path leads through the output of the Embedding layer, from the
-vectors of padding (all that is left of an empty text, and what the model has learned to read as nothing) to those of
-the words. A token is given the sum over its vector, and padding, which does not move, nothing.
+All attributions sum to F(x) - F(b). This axiom of completeness is used to check the quadrature. Words cannot change
+gradually, but their vectors can: for text the path is in the output of the Embedding layer, from the vectors of padding
+(the model has learned to ignore padding) to the vectors of the words. A token gets the sum over its vector. Padding
+does not change on the path and gets 0.
 
 What is not covered: models with several inputs or outputs, and words without an Embedding layer.
 """
@@ -30,24 +30,24 @@ from autotune.errors import UsageError
 from autotune.keras_inside import all_layers, tokens_of
 
 _NODES = 8  # Gauss-Legendre nodes in each piece of the path
-_MOST = 4  # times the steps that were asked for: about as many are the most that are taken
-_RELATIVE, _ABSOLUTE = 0.01, 1e-3  # the gap that is small enough
-_POINTS, _NUMBERS = 128, 2**22  # a batch has at most so many points of the path, and numbers in them
+_MOST = 4  # the refinement stops at about this many times the given steps
+_RELATIVE, _ABSOLUTE = 0.01, 1e-3  # tolerance of the gap
+_POINTS, _NUMBERS = 128, 2**22  # largest number of points of the path in a batch, and of numbers in them
 
 _Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """What each part of some rows contributes to a model's output.
+    """The attributions of some rows.
 
     Attributes:
-        values: Shape of the rows, (n, ...); for text (n, length), a number for each token. Larger than 0 for what
-            speaks for the class.
-        words: For text the words of each row, as many as the row has tokens, "" for padding; empty for numbers.
+        values: Shape of the rows, (n, ...); for text (n, length), a number for each token. A value above 0 speaks for
+            the class.
+        words: For text the words of each row, one per token, "" for padding; empty for numbers.
         start: The output for the baseline, shape (n,).
         end: The output for the row, shape (n,).
-        gap: By how much the values' sum is too large: sum - (end - start), shape (n,).
+        gap: The error of the sum: sum of values - (end - start), shape (n,).
     """
 
     values: _Floats
@@ -64,21 +64,21 @@ def integrated_gradients(
     baseline: npt.ArrayLike = 0.0,
     steps: int = 64,
 ) -> Attribution:
-    """Return what each part of each row contributes to the output of a class, with dropout and augmentation at rest.
+    """Return the attributions of each row for the output of a class, without dropout and augmentation.
 
-    The path is cut in pieces; those where gradients and outputs disagree are halved until the gap is below one percent
-    of the whole, or four times the steps are taken.
+    The path is cut into pieces. Pieces whose gradients do not match their outputs are halved until the gap is below one
+    percent of the whole, or four times the steps are used.
 
     Args:
-        model: One input and one output, probabilities or logits: (n, k), or (n, 1) of class 1. What speaks for class 0
-            is then 1 minus the output.
+        model: A model with one input and one output, probabilities or logits: (n, k), or (n, 1) for class 1; class 0
+            then has 1 minus the output.
         rows: Shape (n, ...): numbers, or for a model with an Embedding layer strings, or tokens with 0 for padding.
         targets: The class of each row, shape (n,), integers.
-        baseline: Where the path begins, a number or of the shape of a row; not looked at for text.
-        steps: Points of each row's path to begin with.
+        baseline: The start of the path, a number or an array of the shape of a row; ignored for text.
+        steps: Number of points of each row's path at first.
 
     Raises:
-        UsageError: If the model's output does not depend on its input in a way that can be differentiated.
+        UsageError: If the gradient of the model's output with respect to its input cannot be computed.
     """
     embeddings = [layer for layer in all_layers(model) if isinstance(layer, keras.layers.Embedding)]
     path = _Words(model, embeddings) if embeddings else _Numbers(model, _start(rows, baseline))
@@ -95,10 +95,10 @@ def integrated_gradients(
 
 
 class _Path(Protocol):
-    """The way from a baseline to a row."""
+    """The path from a baseline to a row."""
 
     def look(self, row: Any, shares: _Floats, target: int) -> tuple[_Floats, _Floats]:
-        """Return the output at each share of the way, (m,), and gradient times the whole way there, (m, ...)."""
+        """Return for each share of the path the output, (m,), and the gradient times the whole difference, (m, ...)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class _Numbers:
 
     def look(self, row: Any, shares: _Floats, target: int) -> tuple[_Floats, _Floats]:
         way = row.astype(np.float32) - self.start
-        is_missing = np.isnan(way)  # stays so all the way, and contributes nothing
+        is_missing = np.isnan(way)  # a missing value stays missing on the whole path, and gets 0
         way, start = np.where(is_missing, 0, way), np.where(is_missing, np.nan, self.start)
         point = tf.constant(start + shares.astype(np.float32).reshape(-1, *[1] * way.ndim) * way)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -134,7 +134,7 @@ class _Words:
 
         def move(embed: Callable[[tf.Tensor], tf.Tensor], tokens: tf.Tensor) -> tf.Tensor:
             if tokens.shape.rank != 2 or tokens.shape[0] != len(shares):
-                return embed(tokens)  # of something else, positions say
+                return embed(tokens)  # an Embedding of something else, e.g. positions
             start = embed(tf.zeros_like(tokens))
             way = embed(tokens) - start
             point = start + tf.cast(shares[:, np.newaxis, np.newaxis], way.dtype) * way
@@ -154,7 +154,7 @@ class _Words:
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """A piece of the way, from the share `low` to `high`, with the outputs at both and what it contributes."""
+    """A piece of the path, from the share `low` to `high`, with the outputs at both ends and its attributions."""
 
     low: float
     high: float
@@ -172,7 +172,7 @@ class _Piece:
 
 
 def _integrate(path: _Path, row: Any, target: int, steps: int) -> _Piece:
-    """Return the whole way as one piece."""
+    """Integrate the whole path, and return it as one piece."""
     cuts = [float(cut) for cut in np.linspace(0.0, 1.0, max(1, steps // _NODES) + 1)]
     pieces = _pieces(path, row, target, list(pairwise(cuts)))
     start, end = pieces[0].start, pieces[-1].end
@@ -190,7 +190,7 @@ def _integrate(path: _Path, row: Any, target: int, steps: int) -> _Piece:
 
 def _pieces(path: _Path, row: Any, target: int, bounds: Sequence[tuple[float, float]]) -> list[_Piece]:
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
-    nodes, weights = np.array([-1.0, *nodes, 1.0]), np.array([0.0, *weights, 0.0])  # the ends are looked at, too
+    nodes, weights = np.array([-1.0, *nodes, 1.0]), np.array([0.0, *weights, 0.0])  # with the outputs at both ends
     shares = np.concatenate([low + (high - low) * (nodes + 1) / 2 for low, high in bounds])
     at_a_time = max(2, min(_POINTS, _NUMBERS // max(1, np.size(row))))
     looks = [path.look(row, part, target) for part in np.array_split(shares, -(-len(shares) // at_a_time))]
@@ -216,9 +216,9 @@ def _output(model: keras.Model, points: tf.Tensor, target: int) -> tf.Tensor:
 
 @contextlib.contextmanager
 def _calling(layers: Sequence[keras.layers.Layer], stand_in: Callable[..., Any]) -> Iterator[None]:
-    """Have `stand_in(call, inputs)` called in place of each layer's `call(inputs)`, until the end of the block.
+    """Replace each layer's `call(inputs)` by `stand_in(call, inputs)` inside the block.
 
-    Models cannot be cut open behind an Embedding layer without losing the mask that it makes of padding.
+    A model that is split after its Embedding layer would lose the mask of the padding.
     """
     try:
         for layer in layers:
@@ -226,13 +226,13 @@ def _calling(layers: Sequence[keras.layers.Layer], stand_in: Callable[..., Any])
         yield
     finally:
         for layer in layers:
-            del layer.call  # which uncovers that of its class
+            del layer.call  # then the layer has the `call` of its class again
 
 
 def _words_of(model: keras.Model, row: Any, length: int) -> tuple[str, ...]:
-    """Return the words of a row's tokens, padded with "" to `length`; tokens without words are called by their number.
+    """Return the words of a row's tokens, padded with "" to `length`; tokens without words are shown as numbers.
 
-    Words that the vocabulary does not know are themselves, too.
+    Words outside the vocabulary are shown as they are in the text.
     """
     of_strings = (layer for layer in all_layers(model) if isinstance(layer, keras.layers.TextVectorization))
     if (vectorization := next(of_strings, None)) is not None:
@@ -262,7 +262,7 @@ def _as_floats(tensor: tf.Tensor) -> _Floats:
 
 def _not_differentiable(why: str) -> UsageError:
     return UsageError(
-        f"what the model looks at cannot be found out: {why}.",
-        "Integrated gradients follow a model's one output back to numbers in its one input, or to an Embedding layer.",
+        f"the attributions of the model cannot be computed: {why}.",
+        "Integrated gradients need a path from the model's output to its numeric input, or to an Embedding layer.",
         "Build the model with one input, one output and, for text, keras.layers.Embedding.",
     )

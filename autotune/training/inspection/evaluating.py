@@ -1,4 +1,4 @@
-"""Trained models, loaded and measured on rows that they were not trained on."""
+"""Load a saved model and measure its metrics on rows that it was not trained on."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _BATCH_SIZE = 512
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """What a model scores.
+    """The metrics of a model on some rows.
 
     Attributes:
-        metric: The metric that was measured: the loss if the model has not the one that was asked for.
+        metric: The name of the metric: the requested one, or the loss if the model does not have it.
         value: The metric over all rows.
-        rows: The metric of each row, shape (n,), float64; None if it is no mean over rows.
-        others: All else that the model was compiled with, by its name.
+        rows: The metric of each row, shape (n,), float64; None if the metric is not a mean over rows.
+        others: The other metrics that the model was compiled with, by name.
     """
 
     metric: str
@@ -38,12 +38,12 @@ class Measurement:
 def measure(
     path: Path, data: Dataset, metric: str, custom_objects: Mapping[str, Any], one_hot: bool = False
 ) -> Measurement:
-    """Load a model and measure what it was compiled with.
+    """Load a model and measure the metrics that it was compiled with.
 
     Args:
         path: A `.keras` file.
         data: The rows.
-        metric: The metric as Keras names it, without "val_". One that a callback makes is none of the model's.
+        metric: The metric, by Keras's name without "val_". A metric that a callback computes is not in the model.
         custom_objects: Classes and functions of the study file that the model may need.
         one_hot: Whether it was trained on one-hot targets.
     """

@@ -1,4 +1,4 @@
-"""How long a network takes for one row, as whoever loads the exported model will find it."""
+"""The time that a saved and loaded model takes to predict one row."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _REPEATS = 50
 def measure_latency_ms(model: keras.Model, data: Dataset) -> float:
     """Save a model, load it again, and return the fastest of 50 predictions of one row, in milliseconds.
 
-    Whatever else the machine does can only slow a prediction down.
+    The fastest counts, because other work on the machine can only make a prediction slower.
 
     Args:
         model: The model.
-        data: Where the row is taken from.
+        data: A dataset; its first row is predicted.
 
     Raises:
         TrainingError: If the model cannot be saved and loaded.
@@ -52,7 +52,7 @@ def _saved_and_loaded(model: keras.Model) -> keras.Model:
                 raise
             raise TrainingError(
                 f"the latency cannot be measured: {summary_of(error)}",
-                "It is that of the model as it is exported: saved as .keras and loaded again.",
+                "It is measured on the exported model, which is saved as .keras and loaded again.",
                 "Mark the study file's own layers with @keras.saving.register_keras_serializable(), or leave "
                 "'latency' out of minimize.",
             ) from error

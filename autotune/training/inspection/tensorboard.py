@@ -1,7 +1,7 @@
-"""Event files for TensorBoard: a trial's epochs by Keras's own callback, its hyperparameters by the HParams plugin.
+"""Event files for TensorBoard: epochs by Keras's own callback, hyperparameters by the HParams plugin.
 
-A trial has a folder, with one for each fold where there are several. One that goes on adds files to them, whose steps
-follow those before. None of this draws random numbers: a trial ends with the same ones as without it.
+Each trial has a folder, with a subfolder for each fold if there are several. A resumed trial adds files, whose steps
+follow the earlier ones. Nothing here draws random numbers, so a trial's results are the same with and without it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from autotune.keras_inside import writers_of
 
 @dataclass(frozen=True)
 class TrialEvents:
-    """Where the event files of one trial are.
+    """The writer of the event files of one trial.
 
     Args:
-        folder: The trial's folder; made when something is written.
-        n_folds: How many folds it has.
+        folder: The trial's folder; created when it is first written to.
+        n_folds: Number of folds of the trial.
     """
 
     folder: Path
@@ -35,7 +35,7 @@ class TrialEvents:
         return _EpochEvents(self.folder / f"fold-{fold + 1}" if self.n_folds > 1 else self.folder)
 
     def write_hyperparameters(self, params: Mapping[str, Any]) -> None:
-        """Write what the trial was asked for; TensorBoard compares trials by it."""
+        """Write the trial's hyperparameters, by which TensorBoard compares trials."""
         from tensorboard.plugins.hparams import api
 
         shown = {name: v if isinstance(v, (bool, int, float, str)) else str(v) for name, v in params.items()}
@@ -43,7 +43,7 @@ class TrialEvents:
             api.hparams(shown, trial_id=self.folder.name)
 
     def write_value(self, monitor: str, value: float, epochs: int) -> None:
-        """Write the value of the complete trial, which TensorBoard shows beside its hyperparameters."""
+        """Write the value of the complete trial, which TensorBoard shows next to its hyperparameters."""
         import tensorflow as tf
 
         with _writer(self.folder) as writer, writer.as_default():
@@ -51,12 +51,12 @@ class TrialEvents:
 
 
 class _EpochEvents(keras.callbacks.TensorBoard):  # type: ignore[misc]  # reason: Keras ships no types
-    """Keras's callback, which leaves what it has written to the disk after each epoch: the process may be killed."""
+    """Keras's callback, which also flushes its files after each epoch, because the process may be killed."""
 
     groups_from = 1  # with these arguments it does nothing at batches
 
     def __init__(self, folder: Path) -> None:
-        # Neither graph nor profile: they take longer than an epoch of a small network.
+        # Without graph and profile, which take longer than an epoch of a small network.
         super().__init__(str(folder), write_graph=False, update_freq="epoch", profile_batch=0)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

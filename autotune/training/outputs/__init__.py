@@ -1,10 +1,10 @@
-"""What a network is for, what it predicts, and what is left of that to look at.
+"""Outputs of trained networks: the kind of task, predictions, and the figures that an ended trial writes.
 
-Nothing here needs Keras to be imported.
+These modules can be imported without Keras.
 
-purpose     What a model is for, asked from its loss and its data
-predicting  What a model predicts: which class, how often one is taken for another, and where it is most wrong
-shown       What a Keras trial that has ended leaves to look at
+purpose     Decide from its loss, metrics and data whether a model predicts classes or a number
+predicting  Predictions of a model: classes, confusion matrix, and the rows with the largest mistakes
+shown       The files that an ended Keras trial writes for people: history, learning curves, confusion matrix
 """
 
 from autotune.training.outputs.predicting import (

@@ -1,7 +1,7 @@
-"""What a model predicts: which class, how often one is taken for another, and where it is most wrong.
+"""Predictions of a model: classes, confusion matrix, and the rows with the largest mistakes.
 
-Shapes: n rows, k classes; outputs are (n, k), or (n, 1) or (n,) of a model with a single output.
-Nothing here but `predict` needs Keras, and that only when it is called.
+Shapes: n rows, k classes; outputs are (n, k), or (n, 1) or (n,) for a model with a single output.
+Only a call of `predict` needs Keras.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     import keras
 
 _BATCH_SIZE = 512
-_ROUNDING = 1e-5  # by how much a float32 softmax may be above 1
+_ROUNDING = 1e-5  # a float32 softmax may exceed 1 by this much
 
 _Floats: TypeAlias = npt.NDArray[np.float64]
 _Ints: TypeAlias = npt.NDArray[np.int64]
 
 
 def predict(model: keras.Model, data: Dataset) -> _Floats:
-    """Return what a model puts out for each row, as in use: without dropout and augmentation.
+    """Return the model's output for each row, without dropout and augmentation.
 
     Args:
         model: A model with one output.
@@ -39,11 +39,11 @@ def predict(model: keras.Model, data: Dataset) -> _Floats:
     """
     from autotune.training.fitting import Batches
 
-    found = model.predict(Batches(data, _BATCH_SIZE), verbose=0)  # compiled, which takes two thirds of the time
+    found = model.predict(Batches(data, _BATCH_SIZE), verbose=0)  # takes two thirds of the time of an eager call
     if isinstance(found, (list, tuple, dict)):
         raise UsageError(
             f"the model has {len(found)} outputs.",
-            "One class or one number is compared with the row's target.",
+            "A model must have one output, to be compared with the row's target.",
             "Build the model with a single output.",
         )
     outputs: _Floats = np.asarray(found).reshape(len(data), -1).astype(np.float64)
@@ -51,13 +51,13 @@ def predict(model: keras.Model, data: Dataset) -> _Floats:
 
 
 def as_probabilities(outputs: npt.NDArray[Any]) -> _Floats:
-    """Return how sure a model is of each class.
+    """Return the probability of each class.
 
-    Outputs that all lie in [0, 1] are probabilities already; others are logits, of which this is the softmax, or the
-    sigmoid where there is one output only.
+    If all outputs lie in [0, 1], they are probabilities already. Otherwise they are logits, and this is their softmax,
+    or the sigmoid of a single output.
 
     Returns:
-        Shape (n, k); (n, 2) of a single output, which is that of class 1.
+        Shape (n, k); (n, 2) for a single output, which is the probability of class 1.
     """
     columns = _columns(outputs)
     is_probability = bool(((columns >= -_ROUNDING) & (columns <= 1 + _ROUNDING)).all())
@@ -72,18 +72,18 @@ def as_probabilities(outputs: npt.NDArray[Any]) -> _Floats:
 
 
 def predicted_classes(outputs: npt.NDArray[Any]) -> _Ints:
-    """Return the class that a model takes each row for, shape (n,); see `as_probabilities` for a single output."""
+    """Return the predicted class of each row, shape (n,); see `as_probabilities` for a single output."""
     classes: _Ints = as_probabilities(outputs).argmax(axis=1)
     return classes
 
 
 def confusion_matrix(true: npt.NDArray[Any], predicted: npt.NDArray[Any], n_classes: int) -> _Ints:
-    """Count how often each class is taken for each.
+    """Count how often each true class is predicted as each class.
 
     Args:
-        true: The classes, shape (n,), integers in [0, n_classes - 1].
-        predicted: What they are taken for, likewise.
-        n_classes: How many classes there are.
+        true: The true classes, shape (n,), integers in [0, n_classes - 1].
+        predicted: The predicted classes, with the same shape and range.
+        n_classes: Number of classes.
 
     Returns:
         Shape (n_classes, n_classes): a row for each true class, a column for each predicted one.
@@ -98,17 +98,17 @@ def confusion_matrix(true: npt.NDArray[Any], predicted: npt.NDArray[Any], n_clas
 
 
 def confident_mistakes(true: npt.NDArray[Any], probabilities: _Floats, n: int) -> _Ints:
-    """Return the positions of at most `n` rows that a model is wrong about, the surest mistake first."""
+    """Return the positions of at most `n` wrongly predicted rows, the mistake with the highest probability first."""
     wrong = np.flatnonzero(probabilities.argmax(axis=1) != true)
     surest: _Ints = wrong[np.argsort(-probabilities[wrong].max(axis=1), kind="stable")][:n]
     return surest
 
 
 def typical_hits(true: npt.NDArray[Any], probabilities: _Floats, n: int) -> _Ints:
-    """Return the positions of at most `n` rows that a model is right about, of as many classes as possible.
+    """Return the positions of at most `n` correctly predicted rows, from as many classes as possible.
 
-    Of each class that is taken first about which the model is as sure as of half of the class: neither the plainest
-    row nor the hardest one.
+    Within each class the row whose probability is closest to the median comes first, so that neither the easiest nor
+    the hardest row is shown.
     """
     hits = np.flatnonzero(probabilities.argmax(axis=1) == true)
     sureness = probabilities.max(axis=1)
@@ -119,13 +119,13 @@ def typical_hits(true: npt.NDArray[Any], probabilities: _Floats, n: int) -> _Int
         rank[own[np.argsort(off, kind="stable")]] = np.arange(len(own))
     ordered: _Ints = hits[np.lexsort((true[hits], rank[hits]))]
     n_classes = int((rank[ordered] == 0).sum())
-    # With more classes than rows to show: not the first classes only.
+    # If there are more classes than rows to show, the shown classes are spread over all of them.
     chosen = np.linspace(0, n_classes - 1, n).round().astype(np.int64) if n_classes > n else np.arange(n)
     return ordered[chosen[: len(ordered)]]
 
 
 def largest_errors(true: npt.NDArray[Any], predicted: npt.NDArray[Any], n: int) -> _Ints:
-    """Return the positions of the `n` numbers that are predicted worst, the worst first."""
+    """Return the positions of the `n` rows with the largest absolute errors, the largest first."""
     worst: _Ints = np.argsort(-np.abs(true - predicted), kind="stable")[:n]
     return worst
 

@@ -1,6 +1,7 @@
-"""What a model is for, asked from its loss and its data: labels that are integers may as well be numbers to predict.
+"""Decide from its loss, metrics and data whether a model predicts classes or a number.
 
-What is not covered: models with several outputs, which are compared with nothing.
+The data alone cannot tell, because integer targets may be labels or numbers to predict.
+What is not covered: models with several outputs; no function here compares them with targets.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 Purpose = Literal["classes", "a number", "something else"]
 
-# Parts of the names of Keras's losses, and of those that people write; without underscores, in small letters.
+# Parts of the names of Keras's losses and of users' own losses, without underscores, in lower case.
 _OF_CLASSES = ("crossentropy", "focal", "hinge", "divergence")
 _OF_NUMBERS = (
     "squared",
@@ -33,16 +34,16 @@ _METRICS_OF_NUMBERS = ("error", "mae", "mse", "mape", "msle", "r2")
 
 
 def purpose_of(model: keras.Model, n_outputs: int, n_classes: int | None, one_hot: bool) -> Purpose:
-    """Say what a model predicts.
+    """Decide what a model predicts.
 
-    Its loss decides; where that is one of a study's own, the metrics that it was compiled with; where these say
-    nothing, whether it has an output for each class.
+    The loss decides. If the loss is the study's own, the compiled metrics decide. If these are unknown too, it depends
+    on whether the model has an output for each class.
 
     Args:
         model: The model, compiled or not.
-        n_outputs: How many numbers it puts out for each row.
-        n_classes: How many labels there are; None for float targets.
-        one_hot: Whether it was trained on one-hot labels, and so on classes, whatever its loss.
+        n_outputs: Number of outputs for each row.
+        n_classes: Number of classes; None for float targets.
+        one_hot: Whether it was trained on one-hot labels, so that it predicts classes with any loss.
     """
     if n_classes is None:
         return "a number" if n_outputs == 1 else "something else"
@@ -76,7 +77,7 @@ def _named(names: str, of_classes: tuple[str, ...], of_numbers: tuple[str, ...])
 
 
 def _names(loss: Any) -> str:
-    """Return what a loss is called: a name, a function, an object, or the only one in a list or dict."""
+    """Return the name of a loss, which may be a name, a function, an object, or a list or dict with one loss."""
     if isinstance(loss, dict):
         loss = list(loss.values())
     if isinstance(loss, (list, tuple)):
@@ -90,7 +91,7 @@ def _names(loss: Any) -> str:
 
 
 def _metrics(model: keras.Model) -> str:
-    with contextlib.suppress(Exception):  # a model of another kind, which need not know how it was compiled
+    with contextlib.suppress(Exception):  # a model of another class may not have its compile settings
         return str(model.get_compile_config().get("metrics"))
     return ""
 

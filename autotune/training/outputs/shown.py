@@ -1,7 +1,8 @@
-"""What a Keras trial that has ended leaves to look at: its history, its learning curves, and what it confuses.
+"""The files that an ended Keras trial writes for people: history, learning curves, confusion matrix.
 
-The files go into the trial's folder. The parent puts them into the study's artifact store. What draws is imported where
-it is used: parents and plain objectives do without Matplotlib, and the server of trial processes has imported it.
+The files go into the trial's folder, and the parent moves them to the study's artifact store. Functions import the
+figures when they need them, because parents and plain objectives work without Matplotlib; the fork server has imported
+it already.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ CONFUSION, CONFUSION_PICTURE = "confusion.json", "confusion.png"
 
 @contextlib.contextmanager
 def leaving_history(folder: TrialFolder, copies: CheckpointCopies, monitor: str, timer: Timer) -> Iterator[None]:
-    """Leave what `leave_history` does when the block ends, well or with an error of the trial.
+    """Call `leave_history` when the block ends, normally or with an error of the trial.
 
     Args:
         folder: The trial's folder.
-        copies: Knows how the folds went.
+        copies: Holds the histories of the folds.
         monitor: The monitored metric.
         timer: Counts the seconds that this takes.
     """
     try:
         yield
     except ParentGoneError:
-        raise  # the trial goes on elsewhere
+        raise  # another process resumes the trial
     except Exception:
         with timer.spending("pictures"):
             leave_history(folder, copies.histories, monitor)
@@ -53,7 +54,7 @@ def leaving_history(folder: TrialFolder, copies: CheckpointCopies, monitor: str,
 
 
 def leave_history(folder: TrialFolder, histories: Sequence[FoldHistory], monitor: str) -> None:
-    """Leave `history.json` and `curves.png` of the folds that were begun; nothing if no epoch is finished.
+    """Write `history.json` and `curves.png` for all folds that were started; nothing if no epoch is finished.
 
     Raises:
         OSError: If the disk is full.
@@ -71,12 +72,12 @@ def leave_history(folder: TrialFolder, histories: Sequence[FoldHistory], monitor
 
 
 def leave_confusion(folder: TrialFolder, model: keras.Model, data: Dataset, one_hot: bool = False) -> None:
-    """Leave `confusion.json`, with labels and counts, and `confusion.png`; nothing of what is no classifier.
+    """Write `confusion.json`, with labels and counts, and `confusion.png`; nothing if the model is no classifier.
 
     Args:
         folder: The trial's folder.
-        model: The trained model, with the weights that count.
-        data: Rows it was not trained on.
+        model: The trained model, with the weights of its best epoch.
+        data: Rows that it was not trained on.
         one_hot: Whether it was trained on one-hot labels.
 
     Raises:
@@ -90,7 +91,7 @@ def leave_confusion(folder: TrialFolder, model: keras.Model, data: Dataset, one_
         outputs = predict(model, data)
         if purpose_of(model, outputs.shape[1], data.n_classes, one_hot) != "classes":
             return
-        n_classes = max(data.n_classes, outputs.shape[1])  # there may be a class of which there is no row
+        n_classes = max(data.n_classes, outputs.shape[1])  # the model may have a class without rows
         counts = confusion_matrix(data.y, predicted_classes(outputs), n_classes)
         labels = list(class_names_of(data.name, n_classes))
         folder.shown.mkdir(parents=True, exist_ok=True)
@@ -100,7 +101,7 @@ def leave_confusion(folder: TrialFolder, model: keras.Model, data: Dataset, one_
 
 @contextlib.contextmanager
 def _not_failing(folder: TrialFolder, problem: str) -> Iterator[None]:
-    """Print what went wrong with a picture; the trial itself is well, unless the disk is full."""
+    """Print an error in drawing a figure instead of raising it, unless the disk is full."""
     try:
         yield
     except Exception as error:

@@ -1,11 +1,11 @@
-"""What a Keras trial leaves to be read: its attributes, its times, its losses.
+"""Records of a Keras trial that other rooms read: its user attributes, its times, its monitored loss.
 
 Nothing here needs Keras.
 
-attributes      What a Keras trial leaves in the storage beside its value and reports
-timing          How long a trial takes, over all the processes that it has needed
-refit           Training on all development rows
-monitored_loss  A loss that is monitored has to be the same in all trials
+attributes      The user attributes of a Keras trial: best epoch, values of folds, learning rates, times, weights
+timing          A timer for the phases of a trial, over all processes that have trained it
+refit           The settings of a refit: training on all development rows, without validation rows
+monitored_loss  A description of a monitored loss, which must be the same in all trials
 """
 
 from autotune.training.records.attributes import (

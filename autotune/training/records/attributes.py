@@ -1,4 +1,4 @@
-"""What a Keras trial leaves in the storage beside its value and reports: user attributes of the Optuna trial."""
+"""The user attributes of a Keras trial: best epoch, values of folds, learning rates, times, weights."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from optuna.trial import FrozenTrial
 from autotune.parsing import parsed_or_none
 from autotune.training.checkpoints import FoldScore
 
-_RATE = "learning_rate"  # what Keras's own callbacks call it in the history
+_RATE = "learning_rate"  # the name that Keras's own callbacks give it in the history
 MEASURED_AGAIN = "measured_again"
-"""How the model of a trial differs from its record when it is measured again; only where it does."""
+"""The attribute that says how a second measurement of the model differs from its history; set only if it differs."""
 
 FOLD_VALUES = "fold_values"
-"""The values of the finished folds, a list; only where there are several folds."""
+"""The attribute with the values of the finished folds, a list; set only if there are several folds."""
 
 
 def note_folds(trial: optuna.Trial, finished: Sequence[FoldScore], n_folds: int) -> None:
-    """Leave what the finished folds came to.
+    """Store the results of the finished folds as user attributes of the trial.
 
-    `best_epoch`: the epoch that counts, from 1; a list where there are several folds. With several folds also
+    `best_epoch`: the epoch that counts, from 1; a list if there are several folds. With several folds also
     `fold_values` and, from the second fold on, `fold_std` (the sample standard deviation of the values).
-    `learning_rates`: those of the epochs, a list for each fold, where a callback has changed them. All other metrics,
-    epoch by epoch, are in the artifact `history.json`.
+    `learning_rates`: the learning rate of each epoch, a list for each fold, if a callback has changed it. The artifact
+    `history.json` holds all other metrics, epoch by epoch.
 
     Args:
         trial: The trial.
         finished: Its finished folds, at least one.
-        n_folds: How many there will be.
+        n_folds: The number of all folds.
     """
     rates = [score.history[_RATE] for score in finished if _RATE in score.history]
     if len(rates) == len(finished):
@@ -47,38 +47,38 @@ def note_folds(trial: optuna.Trial, finished: Sequence[FoldScore], n_folds: int)
 
 
 def n_finished_folds(attributes: Mapping[str, Any]) -> int:
-    """Return how many folds a trial has finished, by its user attributes; 0 where there is only one fold."""
+    """Return the number of finished folds from a trial's user attributes; 0 if the study has only one fold."""
     return len(fold_values(attributes))
 
 
 def fold_values(attributes: Mapping[str, Any]) -> list[float]:
-    """Return the values of the finished folds; none where there is only one fold."""
+    """Return the values of the finished folds; an empty list if the study has only one fold."""
     return _known(list[float], attributes.get(FOLD_VALUES)) or []
 
 
 def best_epoch(trial: FrozenTrial) -> int | list[int] | None:
-    """Return the epoch that counts, from 1, one for each fold if there are several; None where it is not known."""
+    """Return the epoch that counts, from 1, or a list of one for each of several folds; None if it is not known."""
     found: int | list[int] | None = _known(int | list[int], trial.user_attrs.get("best_epoch"))
     return found
 
 
 def learning_rates(trial: FrozenTrial) -> list[list[float]]:
-    """Return the learning rates of the epochs, a list for each fold; none where no callback has changed them."""
+    """Return the learning rates of the epochs, a list for each fold; an empty list if no callback has changed them."""
     return _known(list[list[float]], trial.user_attrs.get("learning_rates")) or []
 
 
 def seconds_of(trial: FrozenTrial) -> tuple[float, float] | None:
-    """Return how long a trial was in `Model.fit`, and its processes ran, in seconds; None where it is not known."""
+    """Return the seconds that a trial spent in `Model.fit` and those that its processes ran; None if not known."""
     fit, process = (_known(float, trial.user_attrs.get(f"{name}_seconds")) for name in ("fit", "process"))
     return None if fit is None or process is None else (fit, process)
 
 
 def n_parameters(trial: FrozenTrial) -> int | None:
-    """Return how many weights a trial's network has; None where it is not known."""
+    """Return the number of weights of a trial's network; None if it is not known."""
     found: int | None = _known(int, trial.user_attrs.get("n_parameters"))
     return found
 
 
 def _known(kind: Any, stored: Any) -> Any:
-    """Return what was stored; None where it is something else: a plain objective may call anything by that name."""
+    """Return a stored attribute; None if it has another type, as a plain objective may use the same name."""
     return parsed_or_none(kind, stored)

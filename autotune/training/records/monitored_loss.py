@@ -1,4 +1,4 @@
-"""A loss that is monitored has to be the same in all trials: values of different losses cannot be compared."""
+"""A description of a monitored loss, which must be the same in all trials so that their values can be compared."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     import keras
 
 MONITORED_LOSS = "monitored_loss"
-"""The user attribute that says what the monitored loss is made of; only where it is the loss that is monitored."""
+"""The user attribute that describes the loss with its penalties; set only if the study monitors the loss."""
 
 
 def is_loss(monitor: str | None) -> bool:
-    """Say whether a metric is what is trained for: the loss with its penalties."""
+    """Tell whether a metric is the loss (with penalties) on training or validation rows."""
     return monitor in ("loss", "val_loss")
 
 
 def describe_loss(model: keras.Model) -> str:
-    """Return what a compiled model's loss is made of, for comparisons and people: loss and penalties of weights."""
+    """Describe a compiled model's loss and its penalties of weights, in a text to compare and to read."""
     penalties = sorted({_plain(penalty) for layer in all_layers(model) for penalty in _penalties(layer)})
     return " + ".join([_plain(model.loss), *penalties])
 
@@ -33,7 +33,7 @@ def _penalties(layer: keras.layers.Layer) -> Iterator[Any]:
 
 
 def _plain(part: Any) -> str:
-    """Return the name of a loss or penalty, with what it was made with."""
+    """Return the name of a loss or penalty with its arguments."""
     if isinstance(part, str):
         return part
     if isinstance(part, Mapping):

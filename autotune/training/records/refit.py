@@ -1,4 +1,4 @@
-"""Training on all development rows: nothing is left to validate on, so that earlier runs say for how long to train."""
+"""The settings of a refit: training on all development rows, without validation rows, as long as earlier trainings."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ _VALIDATION = "val_"
 
 @dataclass(frozen=True)
 class Refit:
-    """How to train without validation rows.
+    """The settings of a training without validation rows.
 
     Attributes:
-        epochs: For how many epochs, at least 1.
-        learning_rates: The learning rate of each epoch; empty for what optimizer and callbacks make of it.
+        epochs: Number of epochs, at least 1.
+        learning_rates: The learning rate of each epoch; empty to leave it to the optimizer and the callbacks.
     """
 
     epochs: int
     learning_rates: tuple[float, ...] = ()
 
     def apply(self, spec: StudySpec) -> StudySpec:
-        """Return the study as it is trained: the last epoch counts, and the monitor is that of the training rows."""
+        """Return the study for a refit: the last epoch counts, and the metric is monitored on the training rows."""
         monitor = str(spec.monitor).removeprefix(_VALIDATION)
         return dataclasses.replace(spec, epochs=self.epochs, monitor=monitor, epoch_policy="last")
 
     def callbacks(self, given: Sequence[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
-        """Return the callbacks without those that look at validation rows, whose learning rates are replayed."""
+        """Return the callbacks without those that monitor validation rows; recorded learning rates replace theirs."""
         kept = [c for c in given if not str(getattr(c, "monitor", "")).startswith(_VALIDATION)]
         if len(kept) == len(given) or not self.learning_rates:
             return kept
-        import keras  # by now it is: the callbacks are Keras's
+        import keras  # already imported, because the callbacks are Keras's
 
         rates = self.learning_rates
         return [*kept, keras.callbacks.LearningRateScheduler(lambda epoch: rates[min(epoch, len(rates) - 1)])]

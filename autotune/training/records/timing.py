@@ -1,4 +1,4 @@
-"""How long a trial takes, over all the processes that it has needed."""
+"""A timer for the phases of a trial, over all processes that have trained it."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ Phase = Literal[
     "pictures",
     "the rest",
 ]
-"""What a trial spends its time with, in about the order in which it does so.
+"""The phases of a trial, in about the order in which they occur.
 
-"process" is what its parent sees before and after it; "tracing" the first batch of training and of validation, for
-which TensorFlow traces and compiles the network; "checkpoints" what training waits for them; "saving" the model.
+"process" is the time that only its parent sees, before and after the trial process; "tracing" the first batch of
+training and of validation, for which TensorFlow traces and compiles the network; "checkpoints" the time that training
+waits for checkpoints; "saving" the time to save the model.
 """
 
 
 class Timer:
-    """Counts the seconds of a trial; what a killed process had spent since its last checkpoint is not in it.
+    """Counts the seconds of a trial, except those of a killed process after its last checkpoint.
 
     Args:
-        clock: Seconds from some moment on.
+        clock: Returns the time in seconds, from any starting point.
 
     Attributes:
-        phases: The seconds of this process by phase, up to the last change of the phase; each second counts once.
+        phases: The seconds of this process by phase, up to the last change of phase; each second counts once.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,7 +53,7 @@ class Timer:
         self._fitting_since: float | None = None
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
-        """Count on from what earlier processes had spent."""
+        """Add the seconds that earlier processes have spent."""
         self._fit_seconds, self._process_seconds = checkpoint.fit_seconds, checkpoint.process_seconds
 
     @contextlib.contextmanager
@@ -66,7 +67,7 @@ class Timer:
             self._fit_seconds, self._fitting_since = self.fit_seconds, None
 
     def turn_to(self, phase: Phase) -> Phase:
-        """Count the seconds from now on as those of `phase`, and return the phase before."""
+        """Start to count for `phase`, and return the phase before."""
         before, now = self._phase, self._clock()
         self.phases[before] = self.phases.get(before, 0.0) + now - self._since
         self._phase, self._since = phase, now
@@ -74,7 +75,7 @@ class Timer:
 
     @contextlib.contextmanager
     def spending(self, phase: Phase) -> Iterator[None]:
-        """Count the seconds of a block as those of `phase`, but for those of blocks within it."""
+        """Count the seconds of a block for `phase`, except those of inner blocks."""
         before = self.turn_to(phase)
         try:
             yield
@@ -89,13 +90,13 @@ class Timer:
 
     @property
     def process_seconds(self) -> float:
-        """Seconds in all: `fit_seconds`, and building, tracing and saving."""
+        """Seconds of all phases: `fit_seconds`, and building, tracing and saving."""
         return self._process_seconds + self._clock() - self._began
 
 
 @contextlib.contextmanager
 def noting_time(trial: optuna.Trial, timer: Timer) -> Iterator[None]:
-    """Leave `fit_seconds` and `process_seconds` with the trial when the block ends, well or because it was pruned."""
+    """Store `fit_seconds` and `process_seconds` with the trial when the block ends normally or the trial is pruned."""
     try:
         yield
     except optuna.TrialPruned:

@@ -1,10 +1,10 @@
-"""What changes while a network trains, whoever holds it: variables, and what callbacks hold.
+"""The state that changes while a network trains: variables and the attributes of callbacks.
 
-What is taken when an epoch ends and given back later makes training go on to the same bit.
+If all of it is saved when an epoch ends and restored later, training continues with the same numbers, bit for bit.
 
-variables       Every variable that changes while a network trains, whoever holds it
-callback_state  What callbacks hold: taken when an epoch ends, given back when a trial goes on
-unkept          What changes while a network trains and no checkpoint can hold: found, and named
+variables       All variables that change while a network trains, found in the model, its parts and the callbacks
+callback_state  The attributes of callbacks: saved when an epoch ends, restored when a trial is resumed
+unkept          State that changes in training but that no checkpoint can hold: found and reported
 """
 
 from autotune.training.state.callback_state import go_on_writing, put_back, state_of

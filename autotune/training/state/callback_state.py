@@ -1,9 +1,9 @@
-"""What callbacks hold: taken when an epoch ends, given back when a trial goes on.
+"""The attributes of callbacks: saved when an epoch ends, restored when a trial is resumed.
 
-What is covered: attributes of the types of `values`; those of the study file's own objects, and of callbacks, that an
-attribute names; defaultdicts with a function of their own.
-What is not covered, because `fit` makes it anew: functions, classes, models, layers, files, loggers, and whatever does
-not change. What changes and cannot be kept is named, see `lost_attributes`.
+What is covered: attributes of the types that `values` can convert; the attributes of the study file's own objects, and
+of other callbacks, that a callback holds; defaultdicts with any factory.
+What is not covered, because `fit` creates it again: functions, classes, models, layers, files, loggers, and attributes
+that do not change. `lost_attributes` finds those that change and cannot be saved.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from autotune.training.state.variables import is_own
 _KERAS_SETS = {"_model", "params", "_params", "validation_data"}
 _MADE_ANEW = (types.ModuleType, logging.Handler, logging.Logger, io.IOBase)
 _CONTENTS = "contents"
-_DEEP = 9  # containers within each other; some hold themselves
+_DEEP = 9  # nested containers; a limit is needed because some contain themselves
 
 
 def state_of(callbacks: Iterable[keras.callbacks.Callback]) -> list[dict[str, Any]]:
-    """Return a copy of what each callback holds and can be kept, by the names of its attributes."""
+    """Return for each callback a copy of the attributes that a checkpoint can hold, by name."""
     return copy.deepcopy([_kept(callback, {id(callback)}) for callback in callbacks])
 
 
 def put_back(callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Mapping[str, Any]]) -> None:
-    """Give callbacks back what `state_of` has returned.
+    """Restore the attributes of callbacks that `state_of` has returned.
 
     Raises:
-        UnusableCheckpointError: If they are others.
+        UnusableCheckpointError: If the callbacks are not the same ones.
     """
     if len(callbacks) != len(states):
         raise UnusableCheckpointError("is of other callbacks")
@@ -47,14 +47,14 @@ def put_back(callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Map
 
 
 def go_on_writing(callbacks: Iterable[keras.callbacks.Callback]) -> None:
-    """Have the files of callbacks go on that would begin anew with a trial that goes on."""
+    """Make callbacks of a resumed trial append to their files instead of overwriting them."""
     for callback in callbacks:
         if isinstance(callback, keras.callbacks.CSVLogger):
             callback.append = True
 
 
 def lost_attributes(callbacks: Iterable[keras.callbacks.Callback]) -> dict[str, Any]:
-    """Return a mark of each attribute that cannot be kept, by "Name.attribute": another one if it has changed."""
+    """Return a mark of each attribute that cannot be saved, by "Class.attribute"; the mark differs after a change."""
     return {
         f"{type(callback).__name__}.{name}": mark
         for callback in callbacks
@@ -63,7 +63,7 @@ def lost_attributes(callbacks: Iterable[keras.callbacks.Callback]) -> dict[str, 
 
 
 def doomed_attributes(callbacks: Iterable[keras.callbacks.Callback]) -> list[str]:
-    """Return the names of what cannot be kept and will change, going by the code: hooks give it another value."""
+    """Return the names of attributes that cannot be saved and that the code of a hook assigns, so they will change."""
     return [
         f"{type(callback).__name__}.{name}"
         for callback in callbacks
@@ -121,7 +121,7 @@ def _marks(holder: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
 
 @dataclass(frozen=True)
 class _Itself:
-    """A value that is equal to itself alone, and stays alive so that no other one is taken for it."""
+    """Wraps a value so that it equals only itself; it keeps the value alive so that its `id` is not used again."""
 
     value: Any
 
@@ -130,7 +130,7 @@ class _Itself:
 
 
 def _mark(value: Any, depth: int = 0) -> Any:
-    """Return what tells a value from another: of a container what is in it, of all else which object it is."""
+    """Return a mark to compare values: the items of a container, the identity of any other object."""
     if isinstance(value, Mapping) and depth < _DEEP:
         return [(_mark(key, depth + 1), _mark(item, depth + 1)) for key, item in value.items()]
     if isinstance(value, (list, tuple, set, frozenset, deque)) and depth < _DEEP:
@@ -141,9 +141,9 @@ def _mark(value: Any, depth: int = 0) -> Any:
 def _attributes(holder: Any) -> list[tuple[str, Any]]:
     left = set(_KERAS_SETS) if isinstance(holder, keras.callbacks.Callback) else set()
     if hasattr(holder, "monitor_op"):
-        left.add("min_delta")  # Keras turns its sign after the first epoch that a fresh callback sees
+        left.add("min_delta")  # Keras changes its sign after the first epoch that a fresh callback sees
     if isinstance(holder, keras.callbacks.CSVLogger):
-        left |= {"append", "append_header"}  # whether its file begins or goes on
+        left |= {"append", "append_header"}  # whether it starts its file or appends to it
     return [(name, value) for name, value in vars(holder).items() if name not in left]
 
 

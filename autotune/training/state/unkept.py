@@ -1,8 +1,8 @@
-"""What changes while a network trains and no checkpoint can hold: found, and named.
+"""State that changes in training but that no checkpoint can hold: found and reported.
 
 What is covered: plain attributes of models, layers and other objects of the study file; attributes of callbacks;
-tables, iterators and generators. Frozen layers and other optimizers are noticed in `epochs`.
-What is not covered: what is hidden in functions, in other packages' objects, and in tensors that a model remembers.
+tables, iterators and generators. `epoch_keeper` notices frozen layers and other optimizers.
+What is not covered: state inside functions, inside objects of other packages, and in tensors that a model holds.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from autotune.training.checkpoints import fingerprint, is_plain
 from autotune.training.state.callback_state import doomed_attributes, lost_attributes
 from autotune.training.state.variables import TABLES, held_variables, is_own, training_variables, walk
 
-_SET_BY_FIT = {"stop_training", "stop_evaluating", "stop_predicting"}  # a checkpoint knows of the first
+_SET_BY_FIT = {"stop_training", "stop_evaluating", "stop_predicting"}  # a checkpoint holds the first
 
 
 @dataclass(frozen=True)
 class Marks:
-    """What must not change: by its name a mark, which is another one if it has changed.
+    """Marks of attributes that must not change, by name; the mark of an attribute differs after a change.
 
     Attributes:
-        callbacks: Attributes of callbacks that cannot be kept.
+        callbacks: Attributes of callbacks that cannot be saved.
         model: Plain attributes in a model.
     """
 
@@ -36,30 +36,30 @@ class Marks:
     model: Mapping[str, Any]
 
     def changed_since(self, before: Marks) -> list[str]:
-        """Return the names of what has changed. What a model makes when it is first used counts from then on."""
+        """Return the names of changed attributes. Attributes that a model creates at its first use count from then."""
         changed = [name for name, mark in self.callbacks.items() if before.callbacks.get(name) != mark]
         return changed + [name for name, mark in self.model.items() if before.model.get(name, mark) != mark]
 
 
 def marks_of(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> Marks:
-    """Return the marks of all that must not change."""
+    """Return the marks of all attributes that must not change."""
     return Marks(lost_attributes(callbacks), _plain_state(model))
 
 
 def refuse_unkept(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:
-    """Refuse what no checkpoint can hold, as far as one can tell before anything is trained.
+    """Refuse a model or callbacks with state that no checkpoint can hold, as far as this is known before training.
 
     Raises:
-        TrainingError: If there is something, which it names.
+        TrainingError: If there is such state; the message names it.
     """
     if held := unkept_parts(model, callbacks) + doomed_attributes(callbacks):
         raise cannot_be_kept(held, "would change while a trial trains")
 
 
 def unkept_parts(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> list[str]:
-    """Return the names of what no checkpoint can hold: tables, iterators, and sets of what has variables.
+    """Return the names of parts that no checkpoint can hold: tables, iterators, and sets of objects with variables.
 
-    Tables of Keras's own layers hold a vocabulary, which is there before they train.
+    Tables of Keras's own layers are no problem: they hold a vocabulary, which does not change in training.
     """
     parts = [part for root in (*callbacks, model) for part in walk(root, type(root).__name__)]
     layers = [value for _, value in parts if isinstance(value, keras.Layer) and not is_own(value.__class__)]
@@ -75,18 +75,18 @@ def _is_unkept(value: Any) -> bool:
 
 
 def cannot_be_kept(names: Sequence[str], what: str) -> TrainingError:
-    """Return the error that names what a trial would lose when it is interrupted."""
+    """Return the error that names the state that an interrupted trial would lose."""
     return TrainingError(
         f"{', '.join(names)} {what}, and no checkpoint can hold it.",
-        "A trial that is interrupted has to go on with all that has changed, or its numbers would be others.\n"
-        "Kept are variables of Keras and TensorFlow wherever they are; of callbacks also numbers, text, arrays,\n"
+        "A resumed trial gives the same numbers only if its checkpoint holds all state that has changed.\n"
+        "A checkpoint holds all variables of Keras and TensorFlow; for callbacks also numbers, text, arrays,\n"
         "dates, random generators and containers of those.",
         "In a model or a layer make it a keras.Variable(..., trainable=False); in a callback use such a type.",
     )
 
 
 def has_own_code(model: keras.Model) -> bool:
-    """Say whether a model is, or has in it, an object of the study file's own: Keras's hold variables only."""
+    """Tell whether a model is, or contains, an object of the study file's own; Keras's objects hold variables only."""
     return any(is_own(value.__class__) for _, value in walk(model, ""))
 
 
@@ -112,7 +112,7 @@ def _plain_attributes(holder: Any) -> list[tuple[str, Any]]:
 
 
 def _untracked(value: Any) -> Any:
-    """Return the lists and dicts of a layer as they were before Keras began to look after what is put into them."""
+    """Return a layer's list, dict or set as a plain one, not as the class with which Keras tracks its items."""
     kind = next((one for one in (list, dict, set) if isinstance(value, one)), None)
     return kind(value) if kind is not None and type(value).__module__.startswith("keras.") else value
 

@@ -1,9 +1,9 @@
-"""Every variable that changes while a network trains, whoever holds it.
+"""All variables that change while a network trains, found in the model, its parts and the callbacks.
 
-What is covered: weights, seed generators, and the variables of optimizers, metrics of the study file's own, losses,
+What is covered: weights, seed generators, and the variables of optimizers, the study file's own metrics, losses,
 callbacks and the study file's own objects, as attributes or in lists, tuples, dicts and closures.
-What is not covered: metrics of Keras, which begin every epoch anew; sets, whose order is another one in each process;
-objects of other packages.
+What is not covered: metrics of Keras, which are reset before every epoch; sets, because their order differs between
+processes; objects of other packages.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _OF_KERAS = (
     tf.random.Generator,
 )
 _VARIABLES = (keras.Variable, tf.Variable)
-# Where Keras keeps which layer calls which, and what it has listed elsewhere too.
+# Attributes in which Keras keeps its graph of layers, and objects that are found elsewhere too.
 _OF_GRAPHS = {"_inbound_nodes", "_outbound_nodes", "_nodes", "_nodes_by_depth", "_operations_by_depth", "_operations"}
 _OF_GRAPHS |= {"_tracker", "_losses", "_loss_ids", "_build_shapes_dict", "_call_signature", "_dtype_policy", "_model"}
 TABLES = (tf.lookup.experimental.MutableHashTable, tf.lookup.experimental.DenseHashTable)
@@ -43,7 +43,7 @@ _INSTALLED = {"site-packages", "dist-packages"}
 
 
 def training_variables(model: keras.Model) -> list[Any]:
-    """Return all that changes while `model` trains, in a fixed order: what Keras lists, then all others."""
+    """Return all variables that change while `model` trains, in a fixed order: those that Keras lists, then others."""
     optimizer = list(model.optimizer.variables) if model.optimizer is not None else []
     known = list({id(variable): variable for variable in (*model.variables, *optimizer)}.values())
     reset = [variable for metric in model.metrics if not is_own(metric.__class__) for variable in metric.variables]
@@ -53,14 +53,14 @@ def training_variables(model: keras.Model) -> list[Any]:
 def variables_elsewhere(model: keras.Model, x: tf.Tensor, y: tf.Tensor) -> list[tf.Variable]:
     """Return the variables that a step of `model` uses and that `training_variables` does not find.
 
-    Without Keras's own generator of seeds, which belongs to no model (see `epochs`).
+    Keras's global seed generator is left out, because it belongs to no model (see `epoch_keeper`).
 
     Args:
-        model: A model that has trained a step already, so that its variables are there.
-        x: A batch of rows.
-        y: Their targets.
+        model: A model that has trained a step already, so that it has its variables.
+        x: The inputs of a batch.
+        y: The targets of the batch.
     """
-    step = tf.function(lambda *batch: model.train_step(batch), autograph=False)  # as Keras traces it
+    step = tf.function(lambda *batch: model.train_step(batch), autograph=False)  # Keras traces it in the same way
     graph = step.get_concrete_function(x, y).graph
     known = (*training_variables(model), *model.metrics_variables)
     ids = {id(one) for variable in known for one in _both(variable)}
@@ -70,13 +70,13 @@ def variables_elsewhere(model: keras.Model, x: tf.Tensor, y: tf.Tensor) -> list[
 def callback_variables(
     callbacks: Iterable[keras.callbacks.Callback], model: keras.Model, of_model: Iterable[Any]
 ) -> list[Any]:
-    """Return what changes with `callbacks` and is not `of_model`, in a fixed order."""
+    """Return the variables that `callbacks` hold and that are not in `of_model`, in a fixed order."""
     return held_variables(list(callbacks), [model, *of_model, *model.metrics_variables])
 
 
 @functools.cache
 def is_own(kind: type) -> bool:
-    """Say whether a class is the study file's own, or of a file beside it, and not of an installed package."""
+    """Tell whether a class is from the study file or a file next to it, and not from an installed package."""
     root = kind.__module__.split(".")[0]
     if root in {"autotune", "keras", "tensorflow"} or root in sys.stdlib_module_names - {"__main__"}:
         return False
@@ -85,7 +85,7 @@ def is_own(kind: type) -> bool:
 
 
 def parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Give what `value` is made of, each with how one writes it: ".optimizer", "[0]"; nothing if it is a leaf."""
+    """Yield the parts of `value` with their notation: ".optimizer", "[0]"; nothing if it has no parts."""
     if isinstance(value, dict):
         yield from ((f"[{key!r}]", item) for key, item in value.items())
     elif isinstance(value, (list, tuple, deque)):
@@ -103,12 +103,13 @@ def parts(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def walk(root: Any, name: str, known: Iterable[Any] = ()) -> Iterator[tuple[str, Any]]:
-    """Give `root` and all that it holds, each once and in a fixed order, with how one calls it; not `known`, nor below.
+    """Yield `root` and all objects below it with their names, each once and in a fixed order.
 
-    What holds nothing is left out, but for iterators and tables. What is in a set has no order, and is not looked at.
+    Objects in `known`, and those below them, are left out. So are objects without parts, except iterators and tables,
+    and the items of sets, which have no order.
     """
     seen = {id(one) for variable in known for one in _both(variable)}
-    left, alive = [(name, root)], []  # what is made on the way stays alive: its `id` is not given to another
+    left, alive = [(name, root)], []  # temporary objects stay alive, so that their `id` is not used again
     while left:
         name, value = left.pop()
         if id(value) in seen:
@@ -147,12 +148,12 @@ def _is_variable(kind: type) -> bool:
 
 
 def held_variables(root: Any, known: Iterable[Any]) -> list[Any]:
-    """Return the variables that `root` holds beside those that are known."""
+    """Return the variables that `root` holds and that are not in `known`."""
     return [value for _, value in walk(root, "", known) if _is_variable(value.__class__)]
 
 
 def _both(variable: Any) -> tuple[Any, Any]:
-    """Return a variable, and the one of TensorFlow's that Keras keeps its value in; of all else, itself twice."""
+    """Return a Keras variable and the TensorFlow variable inside it; any other object twice."""
     return variable, (getattr(variable, "_value", variable) if isinstance(variable, keras.Variable) else variable)
 
 

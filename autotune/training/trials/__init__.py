@@ -1,9 +1,9 @@
-"""One trial, fold after fold; and what is tried before the first one.
+"""Training of one Keras trial on all folds, and the rehearsal before the first trial of a study.
 
-All of it needs Keras: only trial processes import it.
+All modules need Keras, so only trial processes import them.
 
-trial      Train one trial: build its model, train it on each fold in turn, and say what that came to
-rehearsal  What is tried before the first trial of a study
+trial      Train one trial: build its model, train it on each fold in turn, and return its score
+rehearsal  Checks before the first trial: can its network be checkpointed, saved and loaded?
 """
 
 from autotune.training.trials.rehearsal import rehearse

@@ -1,7 +1,7 @@
-"""What is tried before the first trial of a study: whether its networks can be kept while they train, and loaded again.
+"""Checks before the first trial: can its network be checkpointed, saved and loaded?
 
-One network is built, with the values that are given, or at the edges of the ranges. A few rows of training are tried
-where it has code of the study file's own; then it is saved, loaded and asked for a prediction.
+One network is built with the values that `trial` suggests. If it contains code of the study file's own, it trains a few
+steps on a few rows. Then it is saved and loaded, and the predictions of both models are compared.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ _MOST_NAMED = 5
 def rehearse(
     spec: StudySpec, trial: optuna.Trial, rows: Dataset, folder: Path, custom_objects: Mapping[str, Any]
 ) -> None:
-    """Refuse a study whose networks or callbacks cannot be kept, or whose networks cannot be loaded again.
+    """Refuse a study whose networks or callbacks cannot be checkpointed, or whose networks cannot be saved and loaded.
 
-    What else is wrong with them, as that they cannot be built with these values, is left to trials.
+    Other mistakes are left to the trials, for example a network that cannot be built with these values.
 
     Args:
         spec: A Keras study.
         trial: Suggests the values.
         rows: Training rows.
-        folder: Where a model may be written for a moment.
-        custom_objects: What the study file defines.
+        folder: A folder for a temporary model file.
+        custom_objects: The classes and functions that the study file defines.
 
     Raises:
-        TrainingError: If it is refused.
+        TrainingError: If the study is refused.
         OSError: If the disk is full.
     """
     keras.utils.clear_session()
@@ -79,26 +79,26 @@ def _callbacks(spec: StudySpec, trial: optuna.Trial) -> list[keras.callbacks.Cal
 
 
 def _check_steps(model: keras.Model, batches: Batches) -> None:
-    """Train two steps: what is made when a model is first used is there after the first."""
+    """Train two steps and compare; the first step creates the attributes that a model makes at its first use."""
     try:
         train_step(model, batches)
         before = marks_of(model, ())
         train_step(model, batches)
-    except Exception:  # `fit` finds out and says better, and on batches that are whole
+    except Exception:  # `fit` will raise a clearer error, on whole batches
         return
     if changed := marks_of(model, ()).changed_since(before):
         raise cannot_be_kept(changed, "changed from one step of training to the next")
     if lost := _changed_elsewhere(model, batches):
         raise TrainingError(
             f"training changes variables that are nowhere in the model: {', '.join(lost[:_MOST_NAMED])}.",
-            "A trial that is interrupted has to go on with all that has changed, or its numbers would be others. What\n"
-            "changes is looked for in the model, its optimizer, losses and metrics, and in what these hold.",
-            "Make them, or the optimizer that has them, in `build`, and make it an attribute of the model.",
+            "A resumed trial gives the same numbers only if its checkpoint holds all variables that change. They are\n"
+            "looked for in the model, its optimizer, losses and metrics, and in the objects that these hold.",
+            "Create them, or the optimizer that has them, in `build`, and make it an attribute of the model.",
         )
 
 
 def _changed_elsewhere(model: keras.Model, batches: Batches) -> list[str]:
-    """Return the names of variables that a step changes and no checkpoint would hold."""
+    """Return the names of variables that a step changes and that no checkpoint would hold."""
     try:
         found = variables_elsewhere(model, *map(keras.ops.convert_to_tensor, batches[0]))
         before = [np.array(variable.numpy()) for variable in found]
@@ -109,10 +109,10 @@ def _changed_elsewhere(model: keras.Model, batches: Batches) -> list[str]:
 
 
 def _check_reloads(model: keras.Model, batches: Batches, folder: Path, custom_objects: Mapping[str, Any]) -> None:
-    """Save a model, load it as `finalize` does, and compare what both predict.
+    """Save a model, load it as `finalize` does, and compare the predictions of both.
 
     Raises:
-        TrainingError: If it cannot be saved or loaded, or predicts something else then.
+        TrainingError: If it cannot be saved or loaded, or if the loaded model predicts something else.
         OSError: If the disk is full.
     """
     x, _ = batches[0]
@@ -126,10 +126,10 @@ def _check_reloads(model: keras.Model, batches: Batches, folder: Path, custom_ob
                 raise
             raise _not_loaded(model, error) from error
     expected = _predicted(model, x)
-    if expected is None or not _is_same(expected, _predicted(model, x)):  # it has no prediction, or one by chance
+    if expected is None or not _is_same(expected, _predicted(model, x)):  # it cannot predict, or predicts at random
         return
     if not _is_same(expected, _predicted(loaded, x)):
-        raise _refusal("predicts something else when it was saved and loaded", model, _suspects(model))
+        raise _refusal("predicts something else after it is saved and loaded", model, _suspects(model))
 
 
 def _predicted(model: keras.Model, x: Any) -> list[npt.NDArray[Any]] | None:
@@ -160,10 +160,10 @@ def _refusal(what: str, model: keras.Model, layers: list[keras.Layer]) -> Traini
     named = ", ".join(f"the layer {layer.name!r} ({type(layer).__name__})" for layer in layers if layer is not model)
     return TrainingError(
         f"the network that `build` returns {what}{f': see {named}' if named else ''}.",
-        "The winner is saved as .keras, and loaded by `finalize` to be measured.",
-        "Give each class of the study file a `get_config` with all that its `__init__` takes, and mark it with\n"
-        "@keras.saving.register_keras_serializable(). Classes and functions (losses and metrics too) stand at the top\n"
-        "level of the study file, not in `build`; a Lambda layer gets such a function in place of a lambda.",
+        "The winner is saved as .keras, and `finalize` loads it to measure it.",
+        "Give each class of the study file a `get_config` with all arguments of its `__init__`, and mark it with\n"
+        "@keras.saving.register_keras_serializable(). Define classes and functions (also losses and metrics) at the\n"
+        "top level of the study file, not in `build`; give a Lambda layer such a function instead of a lambda.",
     )
 
 
@@ -173,7 +173,7 @@ def _suspects(model: keras.Model) -> list[keras.Layer]:
 
 
 def _problem(layer: keras.Layer) -> str:
-    """Say why a layer cannot be made of its config; empty if it can."""
+    """Return why a layer cannot be made from its config; "" if it can."""
     try:
         type(layer).from_config(layer.get_config())
     except Exception as error:

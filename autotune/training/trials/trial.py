@@ -1,4 +1,4 @@
-"""Train one trial: build its model, train it on each fold in turn, and say what that came to."""
+"""Train one trial: build its model, train it on each fold in turn, and return its score."""
 
 from __future__ import annotations
 
@@ -57,20 +57,20 @@ from autotune.training.records import (
 from autotune.training.state import go_on_writing, refuse_unkept
 
 _KERAS_BATCH_SIZE = 32
-# Larger ones are no faster on a CPU: 3,000 rows of MNIST take 0.25 s of CPU time with 512 or with 3,000 rows a batch,
-# and 0.45 s with 32. They would change the last bits of what is reported.
+# Larger batches are no faster on a CPU: 3,000 rows of MNIST take 0.25 s of CPU time with 512 or with 3,000 rows per
+# batch, and 0.45 s with 32. Another size would change the last bits of the reported metrics.
 _VALIDATION_BATCH_SIZE = 512
 
 
 @dataclass(frozen=True)
 class TrialScore:
-    """What a trial came to.
+    """The result of a trial.
 
     Attributes:
         value: The mean of the folds' values.
-        folds: Each fold's score.
-        n_parameters: The number of weights of its network; with several folds, of the largest.
-        latency_ms: Milliseconds that the saved network takes for one row; NaN where the study does not ask for it.
+        folds: The score of each fold.
+        n_parameters: The number of weights of its network; of the largest network if there are several folds.
+        latency_ms: Milliseconds that the saved network takes for one row; NaN if the study does not minimize it.
     """
 
     value: float
@@ -81,23 +81,23 @@ class TrialScore:
 
 @dataclass(frozen=True)
 class FoldJob:
-    """One fold of one trial: what is trained on which rows, and how to keep it.
+    """One fold of one trial: the study, the rows, and the writers of checkpoints and events.
 
     Attributes:
         spec: The study.
         trial: The trial.
-        place: What names the trial in the seeds derived for it.
-        writer: Writes its checkpoints.
-        number: Which fold it is, from 0.
-        train: The rows to train on.
-        validation: The rows to validate on; none in a refit.
-        refit: How to train without them.
+        place: The parts of the trial's seeds that identify the trial.
+        writer: Writes the trial's checkpoints.
+        number: The number of the fold, from 0.
+        train: The training rows.
+        validation: The validation rows; none in a refit.
+        refit: The settings of a refit; None if there are validation rows.
         finished: The scores of the folds before.
         split: The digest of data and folds.
         timer: Counts the trial's seconds.
-        events: Where the trial's event files are; None for none.
-        tell: Told what the person should know.
-        n_folds: How many folds there are.
+        events: The writer of the trial's event files; None for none.
+        tell: Called with messages for the user.
+        n_folds: The number of folds.
     """
 
     spec: StudySpec
@@ -117,19 +117,20 @@ class FoldJob:
 
     @property
     def keeps_model(self) -> bool:
-        """Whether the model may be kept: of trials with several folds none is."""
+        """Whether the model may be kept; trials with several folds keep no model."""
         return self.spec.keep_models > 0 and self.n_folds == 1
 
     def seed(self, *place: int | str) -> int:
-        """Return the seed of a place in this fold, e.g. ("epoch", 3)."""
+        """Return the seed for a part of this fold, e.g. ("epoch", 3)."""
         return derive_seed(self.spec.seed, *self.place, "fold", self.number, *place)
 
     def save(self, checkpoint: Checkpoint, is_whole: bool) -> None:
-        """Have the checkpoint of an epoch written, with what the epoch does not know: whose it is.
+        """Complete the checkpoint of an epoch with the trial's identity, folds and times, and write it.
 
-        One that does not hold all there is to the network is not written: the trial would end with other numbers.
+        A checkpoint that does not hold the whole state of the network is not written, because a trial that resumes from
+        it would end with other numbers.
         """
-        identity = trial_identity(self.spec, self.trial, self.place, self.split)  # by now it has all its parameters
+        identity = trial_identity(self.spec, self.trial, self.place, self.split)  # the trial has all parameters by now
         whole = dataclasses.replace(
             checkpoint,
             identity=identity,
@@ -154,23 +155,23 @@ def train_trial(
     is_among_best: Callable[[float], bool] = lambda value: True,
     timer: Timer | None = None,
 ) -> TrialScore:
-    """Train `trial` on every fold, going on from its checkpoint if it has one.
+    """Train `trial` on every fold; resume from its checkpoint if it has one.
 
     Args:
         spec: A Keras study.
-        trial: Optuna's trial, or one that looks like it.
-        split: The rows, and who trains on which.
-        folder: Where the checkpoint, and in the end the model, are kept.
-        tell: Told what the person should know about the trial's checkpoint.
-        place: What names the trial in the seeds derived for it, e.g. `("trial", 12)`.
-        refit: How to train where a fold has no validation rows; None where all have some.
-        has_reported: Whether the trial has reported before, here or elsewhere.
-        is_among_best: Says whether a trial with this value is so good that its model is kept, and that one wants to
-            know what it confuses.
-        timer: Counts the seconds; None for one that begins now.
+        trial: Optuna's trial, or an object with the same methods.
+        split: The rows and the folds.
+        folder: The trial's folder, for its checkpoint and its model.
+        tell: Called with messages for the user about the trial's checkpoint.
+        place: The parts of the trial's seeds that identify the trial, e.g. `("trial", 12)`.
+        refit: The settings of a training without validation rows; None if all folds have some.
+        has_reported: Whether the trial has reported before, on this machine or another one.
+        is_among_best: Tells whether a trial with this value is good enough to keep its model and to draw its confusion
+            matrix.
+        timer: Counts the seconds; None for a new timer.
 
     Raises:
-        optuna.TrialPruned: If the pruner said so; every `on_train_end` has run by then.
+        optuna.TrialPruned: If the pruner stops the trial; every `on_train_end` has run by then.
         DivergedError: If the loss became NaN or infinite.
         TrainingError: If the study file's monitor, model or fit arguments cannot be used.
         OSError: If the disk is full.
@@ -187,7 +188,7 @@ def train_trial(
         events = TrialEvents(folder.events, len(folds)) if folder.events else None
         checkpoint = copies.load(trial_identity(spec, trial, place, split.digest), has_reported)
         if checkpoint and not refit and checkpoint.history and str(spec.monitor) not in checkpoint.history:
-            checkpoint = None  # the study file has been corrected since, and this metric was not there yet
+            checkpoint = None  # the study file has been corrected since, and the checkpoint lacks its new metric
         finished = checkpoint.finished if checkpoint else ()
         if checkpoint:
             timer.go_on_from(checkpoint)
@@ -212,10 +213,10 @@ def train_trial(
         value = fmean(score.value for score in finished)
         if events:
             events.write_value(str(spec.monitor), value, max(map(len, finished[-1].history.values())))
-        # With several folds, the predictions of all would have to be kept before one knows whether anybody wants them.
+        # With several folds, the predictions of all of them would have to be kept before the trial's value is known.
         is_kept = spec.keep_models > 0 and len(folds) == 1
         is_good = is_kept and len(validation) > 0 and is_among_best(value)
-        # One that is not among the best now will never be; but it may be cheaper than all that are better.
+        # A trial that is not among the best now will never be, but it may be cheaper than all better trials.
         if refit or is_good or (is_kept and spec.minimize):
             with timer.spending("saving"):
                 _save_model(model, folder)
@@ -228,7 +229,7 @@ def train_trial(
 
 
 def trial_identity(spec: StudySpec, trial: optuna.Trial, place: tuple[int | str, ...], split: str) -> str:
-    """Return a digest of what decides a trial's numbers; it tells its own checkpoint from a foreign one."""
+    """Return a digest of everything that decides a trial's numbers, to recognise the trial's own checkpoint."""
     facts = [spec.name, spec.seed, trial.number, *place, split]
     text = json.dumps([*facts, sorted(trial.params.items())], default=repr)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -236,7 +237,7 @@ def trial_identity(spec: StudySpec, trial: optuna.Trial, place: tuple[int | str,
 
 def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Model, FoldScore]:
     spec = job.spec
-    keras.utils.clear_session()  # names are counted from here: a second fold's "auc" is not "auc_1"
+    keras.utils.clear_session()  # Keras numbers names from here, so that the second fold has "auc", not "auc_1"
     keras.utils.set_random_seed(job.seed("build"))
     with job.timer.spending("build"):
         model = built_model(spec, job.trial, job.train)
@@ -307,11 +308,11 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
 def _tell_of_difference(job: FoldJob, difference: str) -> None:
     if difference:
         job.trial.set_user_attr(MEASURED_AGAIN, difference)
-        job.tell(f"{difference}: a callback or a layer of the study file's own makes a difference that no file holds")
+        job.tell(f"{difference}: a callback or a layer of the study file's own has state that no model file holds")
 
 
 def _batch_sizes(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) -> tuple[int, int]:
-    """Take the batch sizes, of training and validation, out of the arguments of `fit`."""
+    """Remove the batch sizes of training and validation from the arguments of `fit`, and return them."""
     n_devices = model.distribute_strategy.num_replicas_in_sync
     size = arguments.pop("batch_size", None) or _KERAS_BATCH_SIZE
     default = max(size, _VALIDATION_BATCH_SIZE // n_devices * n_devices)
@@ -322,9 +323,9 @@ def _batch_sizes(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) ->
 
 
 def _report_again(trial: optuna.Trial, spec: StudySpec, checkpoint: Checkpoint, n_folds: int) -> None:
-    """Report what a parent that was killed may not have written down yet; what is there already is passed over."""
+    """Report the checkpoint's epochs again, as a killed parent may not have stored them; a known report is ignored."""
     values, finished = checkpoint.histories[0].metrics.get(str(spec.monitor), []), checkpoint.finished
-    for epoch, value in enumerate(values if finished else values[:-1], start=1):  # the last one is judged anew
+    for epoch, value in enumerate(values if finished else values[:-1], start=1):  # `judge` reports the last one
         trial.report(value, epoch)
     if finished:
         note_folds(trial, finished, n_folds)
@@ -334,7 +335,7 @@ def _report_again(trial: optuna.Trial, spec: StudySpec, checkpoint: Checkpoint, 
 
 def _report_folds(trial: optuna.Trial, finished: tuple[FoldScore, ...], epochs: int) -> None:
     """Report the mean of the finished folds, at the steps after the first fold's epochs."""
-    epochs = max(epochs, *map(len, finished[0].history.values()))  # `fit` may ask for more than the study
+    epochs = max(epochs, *map(len, finished[0].history.values()))  # `fit` may train more epochs than the study says
     trial.report(fmean(score.value for score in finished), epochs + len(finished) - 1)
 
 
@@ -343,7 +344,7 @@ def _save_model(model: keras.Model, folder: TrialFolder) -> None:
     try:
         model.save(beside)
         os.replace(beside, folder.model)
-    except Exception as error:  # what Keras cannot save (a loss without a name, say) has been trained all the same
+    except Exception as error:  # Keras cannot save every model (e.g. a loss without a name); the trial is still valid
         if disk_full(error, folder.path):
             raise
         print(f"The model could not be saved: {type(error).__name__}: {error}")

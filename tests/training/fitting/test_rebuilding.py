@@ -151,4 +151,4 @@ def test_a_trial_that_was_unfrozen_and_interrupted_ends_as_if_it_had_not_been(
     assert again.folds[0].history == score.folds[0].history
     assert len(again.folds[0].history["loss"]) == 5
     assert json.loads((torn.folder.shown / "history.json").read_text()) == [score.folds[0].history]
-    assert "until epoch 2 a callback has changed the optimizer" in " ".join(torn.told)
+    assert "by epoch 2 a callback has changed the optimizer" in " ".join(torn.told)

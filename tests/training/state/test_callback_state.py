@@ -155,7 +155,7 @@ def test_one_that_loses_something_later_keeps_the_checkpoint_before(bench: Bench
     spec = study_of(fit=lambda trial: {"callbacks": [Losing(1)]})
     bench.train(spec)
     assert bench.checkpoint(spec).epochs == 1
-    said = "until epoch 2 Losing.objects changed, which no checkpoint holds: if it is interrupted from now on"
+    said = "by epoch 2 Losing.objects changed, which no checkpoint holds: if it is interrupted from now on"
     assert said in bench.told[0]
 
 
@@ -208,8 +208,8 @@ class KerasPruningCallback(keras.callbacks.Callback):  # type: ignore[misc]  # r
 @pytest.mark.parametrize(
     ("callbacks", "words"),
     [
-        (keras.callbacks.BackupAndRestore("there"), "goes on from there by itself"),
-        ((BackupAndRestore("there"),), "goes on from there by itself"),
+        (keras.callbacks.BackupAndRestore("there"), "resumes from it by itself"),
+        ((BackupAndRestore("there"),), "resumes from it by itself"),
         ([KerasPruningCallback()], "the study's `pruner` decides"),
         ([keras.callbacks.EarlyStopping], "EarlyStopping(...), not EarlyStopping"),
         ("early", "is a list of keras.callbacks.Callback objects"),

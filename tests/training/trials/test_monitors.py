@@ -60,7 +60,7 @@ def test_a_metric_that_a_callback_makes_is_monitored_and_refitted_without(
     assert history["val_gap"] == pytest.approx(np.subtract(history["val_loss"], history["loss"]))
     (told,) = searched.told
     assert told.startswith("val_gap is made by a callback")
-    assert told.endswith("is measured: accuracy, loss")
+    assert told.endswith("are measured: accuracy, loss")
     refitted = bench.train(spec, refit=Refit(2)).folds[0]
     assert refitted.value == refitted.history["loss"][-1]
     assert refitted.history.keys() == {"accuracy", "loss"}
