@@ -1,1 +1,1 @@
-"""Which hyperparameters next, and which trial to stop: in Optuna's own interfaces."""
+"""Samplers and pruners, with Optuna's interfaces: which configuration to try next, and which trial to stop."""

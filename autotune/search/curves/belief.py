@@ -1,9 +1,8 @@
-"""What is believed of a study: its curves, a model of them, and what each is expected to end at.
+"""The state of the model before a decision: curves, Gaussian process, expected final values.
 
-All of it is a function of the stored trials, so that a process that joins or goes on believes the same. The
-covariance is fitted to the trials that were the first to finish when there were 8, 10, 12 ... of them (from fewer on
-where they take long to begin): those are the same ever after. What has been fitted is remembered by what it was fitted
-to.
+It is a function of the stored trials, so that every process that joins or resumes the study computes the same. The
+covariance is fitted to the first 8, 10, 12 ... finished trials (starting with fewer if a trial takes long to start);
+these do not change later. A fit is cached under the data that it was fitted to.
 """
 
 from __future__ import annotations
@@ -30,29 +29,29 @@ from autotune.search.curves.training import Training
 from autotune.search.history import all_trials, direction_sign
 
 _GROWTH = 1.15  # of the number of curves between two fits
-_CAUTION = 0.5  # standard deviations that an expected end is lowered by
-_MOST_FITTED = 150  # points that hyperparameters are fitted to; it takes some thirty times their cube
-_MOST_SEEN = 300  # points that the model is conditioned on
+_CAUTION = 0.5  # standard deviations by which an expected final value is lowered
+_MOST_FITTED = 150  # most points for the fit of the hyperparameters, which takes O(n³) about thirty times
+_MOST_SEEN = 300  # most points that the model is conditioned on
 
 _CURVES: OfFinished[Curve | None] = OfFinished()
 _BELIEFS: Recent[Belief | None] = Recent(4)
 _FITS: Recent[Fit] = Recent(64)
 
 
-@dataclass(frozen=True, eq=False)  # two of them are never compared, and the same one is asked often
+@dataclass(frozen=True, eq=False)  # hashed by identity, as a key of caches
 class Belief:
-    """What is believed of a study before a decision.
+    """The state of the model before a decision.
 
     Attributes:
         space: The search space.
-        scale: How values are standardized; all values below are.
-        training: How the study's trials train.
+        scale: The scale; all values below are standardized.
+        training: The settings of the study's training.
         curves: The n curves that have a value.
         cube: Their configurations, shape (n, d).
-        model: The model, which has seen them, and fantasies of those that are still running.
-        ends: What each curve is expected to be at the last epoch, shape (n,).
-        doubts: The standard deviations of these, shape (n,).
-        taken: Configurations that have been tried or are, shape (m, d), m >= n.
+        model: The model, conditioned on these curves and on fantasies of running trials.
+        ends: The expected values of the curves at the last epoch, shape (n,).
+        doubts: The standard deviations of `ends`, shape (n,).
+        taken: Configurations of finished and running trials, shape (m, d), m >= n.
     """
 
     space: CurveSpace
@@ -67,26 +66,26 @@ class Belief:
 
     @property
     def leader(self) -> int:
-        """The index of the curve that is best with some certainty.
+        """The index of the curve with the best cautious final value.
 
-        Not the one with the best value seen, which with noise is a lucky one; nor the one with the best expected end,
-        which may be of a trial that was stopped early, and would stay the best for ever.
+        The best reported value would select a lucky one if reports are noisy. The best expected value could select a
+        trial that was stopped early, which would stay the best without more evidence.
         """
         return int(self.cautious_ends.argmax())
 
     @property
     def cautious_ends(self) -> Array:
-        """The expected ends, each lowered by some of its doubt, shape (n,)."""
+        """The expected final values, each lowered by half of its standard deviation, shape (n,)."""
         return self.ends - _CAUTION * self.doubts
 
     @property
     def best(self) -> float:
-        """The expected end of the leader."""
+        """The expected final value of the leader."""
         return float(self.ends[self.leader])
 
     @cached_property
     def best_seen(self) -> float:
-        """The best value that has been seen, or is expected of what runs."""
+        """The best of all reported values and of the expected final values of running trials."""
         seen = self.scale.standardized(curve.extremes[1] for curve in self.curves if curve.finite)
         runs = [not curve.trial.state.is_finished() for curve in self.curves]
         return float(max([*seen, *self.ends[runs]]))
@@ -96,7 +95,7 @@ class Belief:
 
         Args:
             cube: The configurations, shape (m, d).
-            trial: The number of the trial that they belong to; -1 for one to come.
+            trial: The number of the trial that they belong to; -1 for a new trial.
         """
         return self.model.predict(_ends(self.space, self.training.max_epochs, cube, np.full(len(cube), trial)))
 
@@ -107,15 +106,15 @@ class Belief:
         return self.model.predict_together(points)
 
     def resembles_failure(self, cube: Array) -> np.ndarray:
-        """Say of configurations, shape (m, d), whether the trial that each resembles most has failed or diverged."""
+        """Tell for configurations, shape (m, d), whether the most similar trial of each has failed or diverged."""
         failed = np.array([not math.isfinite(curve.values[-1]) for curve in self.curves])
-        if not failed.any():  # as in most studies; what follows looks at every pair
+        if not failed.any():  # a shortcut for most studies, because the rest compares every pair
             return np.zeros(len(cube), bool)
         to_come, tried = (_ends(self.space, 1, one, np.full(len(one), -1)) for one in (cube, self.cube))
         return np.asarray(failed[self.model.kernel.between(to_come, tried).argmax(axis=1)])
 
     def with_curve(self, curve: Curve) -> Belief:
-        """Return the belief with one more curve, known so far."""
+        """Return the belief with one more curve, finished or not."""
         model = self.model.extended(*_seen(self.space, self.scale, self.training.max_epochs, curve))
         return dataclasses.replace(self, model=model)
 
@@ -126,13 +125,13 @@ def believe(
     space: Mapping[str, BaseDistribution] | None = None,
     but: int | None = None,
 ) -> Belief | None:
-    """Return what is believed of a study; None if there are too few curves for it.
+    """Return the state of the model of a study; None if there are too few curves for a model.
 
     Args:
         study: The study; of several objectives the first counts.
-        training: How its trials train.
+        training: The settings of its training.
         space: The parameters to model; None for all.
-        but: The number of a trial that is left out, because the decision is about it.
+        but: The number of the trial that the decision is about, which is left out; None for none.
     """
     # Not `study.get_trials`: under Hyperband `study` is only one bracket.
     trials = [t for t in all_trials(study) if t.number != but and t.params]
@@ -188,7 +187,7 @@ def _believe(
 
 
 def _fitted(space: CurveSpace, training: Training, over: Sequence[Curve]) -> Fit:
-    """Return what was fitted to as many of the first finished curves as the last fit was due at."""
+    """Return the last fit that was due, to the first 8, 10, 12 ... finished curves."""
     n = training.n_start
     while (more := math.ceil(n * _GROWTH)) <= len(over):
         n = more
@@ -196,7 +195,7 @@ def _fitted(space: CurveSpace, training: Training, over: Sequence[Curve]) -> Fit
     scale = scale_of(first)
     if scale is None:
         scale = scale_of(over)
-        assert scale is not None  # `believe` has looked
+        assert scale is not None  # `_believe` has checked it
     observed = _fewer(thinned(first, scale, _MOST_SEEN))
     cube = space.to_cube([curve.trial.params for curve in first])
     points = _points_of(space, training.max_epochs, first, cube, observed)
@@ -206,7 +205,7 @@ def _fitted(space: CurveSpace, training: Training, over: Sequence[Curve]) -> Fit
 
 
 def _fewer(seen: Observations) -> Observations:
-    """Return as many observations as hyperparameters are fitted to: the best third, and evenly of the others."""
+    """Return at most `_MOST_FITTED` observations: the best third of that number, and the others evenly."""
     n = len(seen.values)
     if n <= _MOST_FITTED:
         return seen
@@ -218,7 +217,7 @@ def _fewer(seen: Observations) -> Observations:
 
 
 def _with_fantasies(model: CurveModel, ends: Points) -> CurveModel:
-    """Return the model as if the ends of what runs were known, and were as expected: no mean changes, only doubts do.
+    """Return the model as if running trials had ended with their expected values: only standard deviations change.
 
     Reference: Ginsbourger, Le Riche and Carraro 2010, "Kriging is well-suited to parallelize optimization".
     """
@@ -226,7 +225,7 @@ def _with_fantasies(model: CurveModel, ends: Points) -> CurveModel:
 
 
 def _seen(space: CurveSpace, scale: Scale, max_epochs: int, curve: Curve) -> tuple[Points, Array]:
-    """Return the points of a curve that a model sees, and their targets."""
+    """Return the points of a curve for the model, and their targets."""
     positions = rungs_of(curve)
     epochs = np.array([curve.epochs[at] for at in positions])
     trials = np.full(len(positions), curve.trial.number)

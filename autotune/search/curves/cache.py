@@ -1,6 +1,6 @@
-"""What the model of a study need not compute again. Results are the same without it, only later.
+"""Caches for the model of a study; they save time and do not change results.
 
-Used under `one_thread`, by one caller at a time.
+They are not thread-safe: callers hold `one_thread`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ T = TypeVar("T")
 
 
 class Recent(Generic[T]):
-    """The last results of functions of the same things, which need not be computed again."""
+    """A cache of the last results, by key.
+
+    Args:
+        most: The number of results that are kept.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._results: OrderedDict[Hashable, T] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Return what `make` returns, or has returned for this key before."""
+        """Return the result for this key; call `make` if it is not cached."""
         if key not in self._results:
             self._results[key] = make()
             if len(self._results) > self._most:
@@ -31,12 +35,12 @@ class Recent(Generic[T]):
 
 
 class OfFinished(Generic[T]):
-    """What is made of finished trials, which never change: storages hand out the same objects again and again."""
+    """A cache of results for finished trials, which never change and which storages return as the same objects."""
 
     def __init__(self) -> None:
         self._made: Recent[tuple[FrozenTrial, T]] = Recent(20_000)
 
     def get(self, trial: FrozenTrial, key: Hashable, make: Callable[[], T]) -> T:
-        """Return what `make` makes of a finished trial, or has made for this key before."""
-        # The trial is kept beside its result, so that no other one can get its identity.
+        """Return the result for a finished trial and this key; call `make` if it is not cached."""
+        # The trial is kept together with its result, so that no other trial can get its `id`.
         return self._made.get((id(trial), key), lambda: (trial, make()))[1]

@@ -1,10 +1,10 @@
-"""The learning curves of a study's trials, thinned for a model of them.
+"""The learning curves of a study's trials, thinned for the model.
 
-What is covered: steps counted from 0 or from 1; trials without reports, of which the value counts; reports that are
-NaN or infinite, trials that failed or were pruned before any report: as bad as the worst value seen; folds, whose means
-are reported at the steps after the first fold's epochs and stand in place of its last epoch; studies in which the best
-epoch of a trial counts.
-What is not covered: steps that are not epochs, such as batches; `max_epochs` is then to be the last step.
+What is covered: steps counted from 0 or from 1; trials without reports, for which the value counts; reports that are
+NaN or infinite, and trials that failed or were pruned before any report, which count as the worst value seen; folds,
+whose means are reported at the steps after the first fold's epochs and replace its last epoch; studies in which the
+best epoch of a trial counts.
+What is not covered: steps that are not epochs, such as batches; `max_epochs` must then be the last step.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from autotune.search.curves.training import Training
 from autotune.search.history import COPY_OF
 
 _N_LEADERS = 12  # trials whose curves are kept from their first epoch on
-_LOST = "lost"  # the reason of a failed trial (user attribute "failure") that says nothing of its configuration
+_LOST = "lost"  # this reason of failure (user attribute "failure") does not depend on the configuration
 
 
-@dataclass(frozen=True, eq=False)  # one of a finished trial is made once, and stands in keys for all that is in it
+@dataclass(frozen=True, eq=False)  # hashed by identity: each finished trial has one curve, which is part of cache keys
 class Curve:
-    """What is known of a trial.
+    """The learning curve of a trial.
 
     Attributes:
         trial: The trial.
-        epochs: Epochs, counted from 1 and rising, at most the last epoch.
-        values: A value for each epoch, larger is better; NaN for what is as bad as the worst.
+        epochs: The epochs, from 1, in increasing order, at most `max_epochs`.
+        values: A value for each epoch, larger is better; NaN counts as the worst value of the study.
     """
 
     trial: FrozenTrial
@@ -43,12 +43,12 @@ class Curve:
 
     @cached_property
     def finite(self) -> tuple[float, ...]:
-        """The values that are not as bad as the worst."""
+        """The finite values."""
         return tuple(value for value in self.values if math.isfinite(value))
 
     @cached_property
     def extremes(self) -> tuple[float, float]:
-        """The smallest and the largest of the finite values, of which there is at least one."""
+        """The smallest and the largest finite value; there must be one."""
         return min(self.finite), max(self.finite)
 
 
@@ -57,9 +57,9 @@ class Observations:
     """Points on the curves of a study.
 
     Attributes:
-        curves: The curve that each belongs to, an index, shape (n,).
-        epochs: shape (n,).
-        values: shape (n,), all finite.
+        curves: The index of the curve of each point, shape (n,).
+        epochs: The epoch of each point, shape (n,).
+        values: The value of each point, shape (n,), all finite.
     """
 
     curves: np.ndarray
@@ -68,12 +68,12 @@ class Observations:
 
 
 def curve_of(trial: FrozenTrial, sign: int, training: Training) -> Curve | None:
-    """Return what is known of a trial; None if it adds nothing.
+    """Return the learning curve of a trial; None if it has no information.
 
     Args:
         trial: The trial.
         sign: 1 if a larger value is better, -1 if a smaller one is.
-        training: How it trains. Where its best epoch counts a curve is the best report so far.
+        training: The settings of its training. If the best epoch counts, a curve is the best report so far.
     """
     if not trial.params or COPY_OF in trial.user_attrs:
         return None
@@ -88,7 +88,7 @@ def curve_of(trial: FrozenTrial, sign: int, training: Training) -> Curve | None:
 
 
 def _by_epoch(reports: Mapping[int, float], sign: int, training: Training) -> dict[int, float]:
-    first = 1 if 0 in reports else 0  # of a loop that counts from 0
+    first = 1 if 0 in reports else 0  # steps may be counted from 0
     best = -math.inf
     found: dict[int, float] = {}
     for step in sorted(reports):
@@ -101,12 +101,12 @@ def _by_epoch(reports: Mapping[int, float], sign: int, training: Training) -> di
 
 
 def by_completion(trial: FrozenTrial) -> tuple[datetime.datetime, int]:
-    """Return a key to sort finished trials by, so that those that finish later come behind."""
+    """Return a key that sorts finished trials by the time when they finished."""
     return trial.datetime_complete or datetime.datetime.max, trial.number
 
 
 def scale_of(curves: Sequence[Curve]) -> Scale | None:
-    """Return how to standardize the values of curves; None if none is finite."""
+    """Return the scale for the values of curves; None if no value is finite."""
     useful = [curve for curve in curves if curve.finite]
     if not useful:
         return None
@@ -117,12 +117,12 @@ def scale_of(curves: Sequence[Curve]) -> Scale | None:
 
 
 def thinned(curves: Sequence[Curve], scale: Scale, most: int) -> Observations:
-    """Return points of curves, the best ones' first: of the leaders all along, of the last third only the end.
+    """Return points of curves, from the best curve on: all rungs of the leaders, only the ends of the worst curves.
 
     Args:
-        curves: The curves, each with a value at least.
-        scale: The study's.
-        most: How many points there may be, about.
+        curves: The curves, each with at least one value.
+        scale: The study's scale.
+        most: The approximate number of points.
     """
     last = scale.finite(curve.values[-1] for curve in curves)
     taken: list[tuple[int, int, float]] = []
@@ -142,7 +142,7 @@ def thinned(curves: Sequence[Curve], scale: Scale, most: int) -> Observations:
 
 
 def rungs_of(curve: Curve) -> list[int]:
-    """Return positions on a curve at about doubling epochs, and the last one."""
+    """Return the positions of a curve at which the epoch has about doubled, and the last one."""
     positions = []
     wanted = 1
     last = len(curve.epochs) - 1
@@ -160,7 +160,7 @@ def _end_of(curve: Curve) -> list[int]:
 
 
 def _is_bad(trial: FrozenTrial, values: dict[int, float]) -> bool:
-    """Say whether a trial ended so badly that it has nothing better to show."""
+    """Tell whether a trial failed because of its configuration, or was pruned without a report."""
     if trial.state == TrialState.FAIL:
         return trial.user_attrs.get("failure") != _LOST
     return trial.state == TrialState.PRUNED and not values

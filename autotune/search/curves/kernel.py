@@ -3,16 +3,17 @@
 Symbols
     n, m  points; d parameters; p columns of the search space, p >= d
     X     columns of a point's configuration, shape (n, p)
-    c     number of the trial that a point belongs to, shape (n,); -1 for a trial to come
+    c     number of the trial that a point belongs to, shape (n,); -1 for a new trial
     τ     log-epoch of a point, log(epoch) / log(last epoch), shape (n,): 0 at the first epoch and 1 at the last
     θ     logarithms of the hyperparameters, shape (d + 6,): a length scale for each parameter, variances a, b, e, g,
           the length scale of time, the variance of the noise
 
     k = a Kx + b Kx Kt + e [same trial] Kt + g Kt + noise [same point]
 
-Kx and Kt are Matérn-5/2 over configurations and over log-epochs. `a` is what a configuration is worth at all epochs,
-`b` how its curve bends, `e` what is a trial's own (its seed), `g` how all curves rise together. As in Swersky et al.
-2014 (Freeze-Thaw Bayesian Optimization), curves of one study inform each other; unlike there no shape is assumed.
+Kx and Kt are Matérn-5/2 over configurations and over log-epochs. `a` is the variance of a configuration's value at all
+epochs, `b` that of the shape of its curve, `e` that of a single trial (its seed), `g` that of the common rise of all
+curves. As in Swersky et al. 2014 (Freeze-Thaw Bayesian Optimization), curves of one study inform each other; unlike
+there, no shape of the curves is assumed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 JITTER = 1e-6  # variance that is added to the noise so that the covariance can be factored
-N_SHARED = 6  # hyperparameters beside the length scales of the parameters
+N_SHARED = 6  # number of hyperparameters without the length scales of the parameters
 
 _SQRT5 = float(np.sqrt(5.0))
 
@@ -61,7 +62,7 @@ class Kernel:
     parameter_of: NDArray[np.intp]
 
     def between(self, left: Points, right: Points) -> Array:
-        """Return the covariance of points with others, without noise, shape (n, m)."""
+        """Return the covariance of n points with m others, without noise, shape (n, m)."""
         d = len(self.theta) - N_SHARED
         a, b, e, g = np.exp(self.theta[d : d + 4])
         scales = np.exp(-self.theta[:d])[self.parameter_of]
@@ -72,7 +73,7 @@ class Kernel:
 
     @property
     def variance(self) -> float:
-        """The variance of any one point before anything is known, without noise."""
+        """The prior variance of a point, without noise."""
         d = len(self.theta) - N_SHARED
         return float(np.exp(self.theta[d : d + 4]).sum())
 
@@ -83,7 +84,7 @@ class Kernel:
 
 
 class Gradients:
-    """The covariance of one set of points with itself, and its gradient, for any hyperparameters.
+    """The covariance of n points with themselves, and its gradient, for any hyperparameters.
 
     Args:
         points: n points.
@@ -111,7 +112,7 @@ class Gradients:
         """Return the gradient of sum(weights * covariance), shape (d + 6,).
 
         Args:
-            theta: The hyperparameters that `covariance` was called with last.
+            theta: The hyperparameters of the last call of `covariance`.
             weights: A symmetric matrix, shape (n, n).
         """
         d = len(self._dx2)
@@ -131,7 +132,7 @@ class Gradients:
 
 
 def matern(squares: Array) -> tuple[Array, Array]:
-    """Return the Matérn-5/2 covariance at squared distances, and its derivative by them.
+    """Return the Matérn-5/2 covariance at squared distances, and its derivative with respect to these.
 
     Reference: Rasmussen and Williams 2006, equation 4.17.
     """

@@ -1,6 +1,6 @@
-"""A Gaussian process over learning curves: fitted, conditioned on points, extended by more of them.
+"""A Gaussian process over learning curves: fitted, conditioned on points, extended by more points.
 
-Symbols as in `curve_kernel` and `curve_scale`; targets are standardized values u, shape (n,).
+Symbols as in `kernel` and `scale`; targets are standardized values u, shape (n,).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from autotune.search.curves.kernel import N_SHARED, Array, Gradients, Kernel, Points
 from autotune.search.curves.scale import Scale
 
-# Where the hyperparameters are searched: logarithms of normal distributions (mean, standard deviation), for distances
-# in the unit cube and targets of about unit size. The search is for the maximum a posteriori: with few points
-# likelihood alone finds length scales of zero. The means are about what was found, with wide priors, on 60 random
-# configurations of each of LCBench's development tasks (docs/search.md); the deviations are at least those found there.
+# Log-normal priors of the hyperparameters (mean and standard deviation of the logarithm), for distances in the unit
+# cube and targets of about unit size. The fit is the maximum a posteriori, because with few points the maximum of the
+# likelihood has length scales of zero. The means are close to fits with wide priors on 60 random configurations of each
+# of LCBench's development tasks (docs/search.md); the deviations are at least as large as the spread of those fits.
 _PRIOR_LENGTH = (np.log(0.9), 1.0)
 _PRIOR_SHARED = np.array(
     [
@@ -30,14 +30,14 @@ _PRIOR_SHARED = np.array(
     ]
 )
 _PRIOR_HEADROOM = (np.log(0.3), 1.2)
-_HEADROOMS = (np.log(0.02), np.log(10.0))  # bounds; beyond them a scale is hardly another one
+_HEADROOMS = (np.log(0.02), np.log(10.0))  # bounds; beyond them the scale hardly changes
 _STEP = 1e-4  # of the logarithm of the headroom, for its derivative
 _N_ITERATIONS = 30
 
 
 @dataclass(frozen=True)
 class CurveModel:
-    """A Gaussian process that has seen some points.
+    """A Gaussian process that is conditioned on some points.
 
     Attributes:
         kernel: Its covariance.
@@ -54,7 +54,7 @@ class CurveModel:
     targets: Array
 
     def predict(self, points: Points) -> tuple[Array, Array]:
-        """Return mean and standard deviation of what is to be expected, noise of a report aside, shapes (m,)."""
+        """Return mean and standard deviation of m points without the noise of reports, shapes (m,)."""
         from scipy.linalg import solve_triangular
 
         across = self.kernel.between(points, self.points)
@@ -63,7 +63,7 @@ class CurveModel:
         return across @ self.weights, np.sqrt(np.maximum(variance, 1e-10))
 
     def predict_together(self, points: Points) -> tuple[Array, Array]:
-        """Return mean, shape (m,), and covariance, shape (m, m), of points, noise of a report aside."""
+        """Return mean, shape (m,), and covariance, shape (m, m), of points without the noise of reports."""
         from scipy.linalg import solve_triangular
 
         across = self.kernel.between(points, self.points)
@@ -73,7 +73,7 @@ class CurveModel:
         return across @ self.weights, covariance
 
     def extended(self, points: Points, targets: Array) -> CurveModel:
-        """Return the process after it has seen k more points: in O(k n²), where beginning anew takes O(n³)."""
+        """Return the process conditioned on k more points, in O(k n²) instead of the O(n³) of `condition`."""
         from scipy.linalg import cho_solve, cholesky, solve_triangular
 
         n, k = len(self.points), len(points)
@@ -92,7 +92,7 @@ class CurveModel:
 
 
 def condition(kernel: Kernel, points: Points, targets: Array) -> CurveModel:
-    """Return the Gaussian process with this covariance that has seen the points.
+    """Return the Gaussian process with this covariance, conditioned on the points.
 
     Args:
         kernel: The covariance.
@@ -109,7 +109,7 @@ def condition(kernel: Kernel, points: Points, targets: Array) -> CurveModel:
 
 @dataclass(frozen=True)
 class Fit:
-    """What has been fitted to a study.
+    """The fitted hyperparameters of a study.
 
     Attributes:
         kernel: The covariance.
@@ -124,9 +124,9 @@ def fit(points: Points, values: Array, scale: Scale, parameter_of: NDArray[np.in
     """Return the hyperparameters that are most probable given the points, from one fixed start.
 
     Args:
-        points: n points; it takes O(n³) some thirty times.
+        points: n points; the fit takes O(n³) about thirty times.
         values: Their values, shape (n,), finite, larger is better.
-        scale: How to standardize them, but for its headroom.
+        scale: The scale to standardize them; its headroom is fitted.
         parameter_of: The parameter of each column, shape (p,).
     """
     from scipy.optimize import minimize
@@ -154,7 +154,7 @@ def loss(theta: Array, gradients: Gradients, values: Array, scale: Scale, prior:
         theta: θ of the covariance, and the logarithm of the headroom, shape (d + 7,).
         gradients: The covariance of the n points.
         values: Their values, shape (n,).
-        scale: How to standardize them, but for its headroom.
+        scale: The scale to standardize them; its headroom is ignored.
         prior: Means and standard deviations, shape (d + 7, 2).
     """
     from scipy.linalg import LinAlgError, cho_solve, cholesky
@@ -162,7 +162,7 @@ def loss(theta: Array, gradients: Gradients, values: Array, scale: Scale, prior:
     covariance = gradients.covariance(theta[:-1])
     try:
         factor = cholesky(covariance, lower=True, check_finite=False)
-    except LinAlgError:  # hardly ever, at the edge of the bounds; the line search takes a shorter step
+    except LinAlgError:  # rare, at the edge of the bounds; the line search then takes a shorter step
         return 1e10, np.zeros_like(theta)
     targets, stretch = _bent(scale, theta[-1], values)
     inverse = cho_solve((factor, True), np.eye(len(targets)), check_finite=False)

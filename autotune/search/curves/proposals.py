@@ -1,9 +1,9 @@
-"""The configuration whose curve is expected to improve most on the best one's end.
+"""The configuration with the largest expected improvement on the best curve's final value.
 
-A model that is fitted to few trials is surer than it may be: where one bad trial condemns all that resembles it, a
-search by expected improvement alone stays beside its first leader. So half of the proposals are bold: expected
-improvement is reckoned with deviations larger than the model's own, and what is known of least is tried, but for what
-most resembles a trial that has failed or diverged.
+A model that is fitted to few trials is too certain: one bad trial makes all similar configurations look bad, and a
+search by expected improvement alone stays close to its first leader. So half of the proposals are bold: they compute
+the expected improvement with larger standard deviations than the model's, which favours unknown regions. Configurations
+that are most similar to a failed or diverged trial are excluded from bold proposals.
 
 References: Bull 2011, "Convergence rates of efficient global optimization algorithms" (with a fitted model it may never
 find the optimum); Wang and de Freitas 2014, "Theoretical analysis of Bayesian optimisation with unknown Gaussian
@@ -22,11 +22,11 @@ from autotune.search.curves.kernel import Array
 _N_RANDOM = 300
 _N_LEADERS = 8
 _PER_REACH = 80
-_REACHES = (0.03, 0.1, 0.25)  # of steps from the leaders, of the range
+_REACHES = (0.03, 0.1, 0.25)  # standard deviations of steps from the leaders, as shares of the range
 _N_REFINED = 4
 _PER_REFINED = 40
 _FINE_REACH = 0.04
-_BOLDNESS = (1.0, 3.0)  # times the model's own deviations, by chance
+_BOLDNESS = (1.0, 3.0)  # factors of the model's standard deviations; one is drawn for each proposal
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Proposal:
 
     Attributes:
         u: The configuration in the cube, shape (d,).
-        improvement: Its expected improvement at the last epoch by the model's own deviation, standardized.
+        improvement: Its expected improvement at the last epoch with the model's own deviation, standardized.
     """
 
     u: Array
@@ -43,7 +43,7 @@ class Proposal:
 
 
 def propose(belief: Belief, rng: np.random.Generator) -> Proposal:
-    """Return the best of random configurations, steps from the leaders, and steps from the best of those."""
+    """Return the best of random configurations, steps from the leaders, and steps from the best of all these."""
     boldness = float(rng.choice(_BOLDNESS))
     d = belief.cube.shape[1]
     leaders = np.argsort(-belief.ends, kind="stable")[:_N_LEADERS]
@@ -61,7 +61,7 @@ def propose(belief: Belief, rng: np.random.Generator) -> Proposal:
 
 
 def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
-    """Return the expected improvement on `best` of normally distributed values.
+    """Return the expected improvement of normally distributed values over `best`.
 
     Reference: Jones, Schonlau and Welch 1998, equation 15.
     """
@@ -72,11 +72,11 @@ def expected_improvement(mean: Array, deviation: Array, best: float) -> Array:
 
 
 def _steps(belief: Belief, starts: Array, reach: float, rng: np.random.Generator) -> Array:
-    """Return configurations that differ from others in about half of their parameters."""
+    """Return configurations that differ from `starts` in about half of their parameters."""
     starts = np.where(np.isnan(starts), rng.random(starts.shape), starts)
     moved = np.clip(starts + rng.normal(0.0, reach, starts.shape), 0.0, 1.0)
     choices = np.array(belief.space.n_choices) > 0
-    moved[:, choices] = rng.random((len(starts), int(choices.sum())))  # no choice lies beside another
+    moved[:, choices] = rng.random((len(starts), int(choices.sum())))  # choices have no order, so any one is drawn
     share = np.where(choices, 0.25, 0.5)
     return np.where(rng.random(starts.shape) < share, moved, starts)
 
@@ -91,6 +91,6 @@ def _gains(belief: Belief, u: Array, boldness: float) -> Array:
 
 
 def _is_taken(values: Array, taken: Array) -> Array:
-    """Say of configurations, shape (n, d), whether they are among others, shape (m, d)."""
+    """Tell for configurations, shape (n, d), whether they are among `taken`, shape (m, d)."""
     known = {row.tobytes() for row in np.nan_to_num(np.round(taken, 9), nan=-1.0) + 0.0}
     return np.array([row.tobytes() in known for row in np.nan_to_num(np.round(values, 9), nan=-1.0) + 0.0])

@@ -1,12 +1,14 @@
-"""A sampler and a pruner that know learning curves: each trial's epochs inform the next suggestion, however few.
+"""`CurveSampler` and `CurvePruner`, which use the model of learning curves.
 
-They share one model of the study, a Gaussian process over configurations and epochs that both build from the stored
-trials. The sampler suggests what is expected to improve most on the best trial *at the last epoch*. The pruner stops a
-trial at a rung if a new configuration is expected to improve more on the best value for each epoch that it takes.
+Both build the same model from the stored trials: a Gaussian process over configurations and epochs. So each report of a
+trial, also of one that was stopped early, improves the next suggestion. The sampler suggests the configuration with the
+largest expected improvement on the best trial *at the last epoch*. The pruner stops a trial at a rung if a new
+configuration has a larger expected improvement for each epoch that it costs.
 
-What is covered: every kind of parameter, conditional ones too; trials that failed, diverged, or run at the same time;
-folds; several objectives, of which the first counts; each works with any other pruner or sampler.
-What is not covered: studies whose reports are not about epochs.
+What is covered: every kind of parameter, also conditional ones; trials that failed, diverged, or run at the same time;
+folds; several objectives, of which the first counts; the sampler with any other pruner, the pruner with any other
+sampler.
+What is not covered: studies whose steps are not epochs.
 """
 
 from __future__ import annotations
@@ -36,22 +38,22 @@ from autotune.seeds import derive_seed
 from autotune.study import EpochPolicy
 
 Kind = TypeVar("Kind")
-_TO_COME = 2**62  # the number of a trial that is not there yet
+_TO_COME = 2**62  # the number of a new trial in the model
 
 
 class CurveSampler(BaseSampler):
-    """Suggest the configuration that is expected to improve most on the best trial at the last epoch.
+    """Suggest the configuration with the largest expected improvement on the best trial at the last epoch.
 
-    The first suggestions are a scrambled Sobol sequence; of the others half, by chance, are bold: they go where the
-    model knows little. All is a function of the seed and of the stored trials.
+    The first suggestions are a scrambled Sobol sequence. Of the others about half, chosen at random, are bold: they
+    explore regions that the model knows little about. Suggestions depend only on the seed and the stored trials.
 
     Args:
-        max_epochs: How many epochs a trial trains that is not stopped, at least 1.
-        seed: Where the chance comes from, at least 0.
-        start_epochs: How many epochs it takes as long as to begin a trial (its process, its data, the network), at
-            least 0. The longer, the fewer trials there are before the first suggestion by the model.
-        epoch_policy: Which epoch's report a trial comes to: "last", or "best", where a curve is the best report so far.
-            None for what a study file says, and "last" where there is none.
+        max_epochs: Number of epochs of a trial that is not stopped, at least 1.
+        seed: The seed, at least 0.
+        start_epochs: The cost of starting a trial (its process, its data, the network), in epochs, at least 0. A larger
+            cost means fewer trials before the first suggestion by the model.
+        epoch_policy: Which report is the value of a trial: "last", or "best" for the best report so far. None for the
+            study file's `epoch_policy`, and "last" without a study file.
 
     Raises:
         UsageError: If an argument is out of range.
@@ -96,21 +98,21 @@ class CurveSampler(BaseSampler):
         from scipy.stats import qmc  # takes a while to import
 
         sequence = qmc.Sobol(len(search_space), scramble=True, seed=derive_seed(self._seed, "start"))
-        if trial.number > 0:  # SciPy cannot go forward by nothing
+        if trial.number > 0:  # SciPy refuses to go forward by 0
             sequence.fast_forward(trial.number)
         return CurveSpace(search_space, {}).to_params(sequence.random(1)[0])
 
 
 class CurvePruner(BasePruner):
-    """Stop a trial when a new one is expected to improve more on the best value, for each epoch that it takes.
+    """Stop a trial if a new one has a larger expected improvement for each epoch that it costs.
 
-    A good trial may be stopped too: `predicted_best` finds it. The first trials, from which no model can be made, are
-    stopped at their first rung, unless they were enqueued.
+    A good trial may be stopped too; `predicted_best` finds it. The first trials, before there is a model, are stopped
+    at their first rung, unless they were enqueued.
 
     Args:
-        max_epochs: How many epochs a trial trains that is not stopped, at least 1.
-        start_epochs: As for `CurveSampler`. The longer, the fewer trials are begun; none is looked at before it has
-            trained for longer, or for a tenth of its epochs.
+        max_epochs: Number of epochs of a trial that is not stopped, at least 1.
+        start_epochs: As for `CurveSampler`. A larger cost means fewer new trials. No trial is stopped before it has
+            trained longer than this, or longer than a tenth of its epochs.
         epoch_policy: As for `CurveSampler`.
 
     Raises:
@@ -127,18 +129,18 @@ class CurvePruner(BasePruner):
         with one_thread():
             belief = believe(study, self.training, None, trial.number)
             if belief is None:
-                return "fixed_params" not in trial.system_attrs  # who enqueues a trial wants to see it
+                return "fixed_params" not in trial.system_attrs  # an enqueued trial is not stopped
             if curve.epochs[-1] == self.training.max_epochs:
                 return _expects_less_than_of_new(belief, curve)
             return self._is_worth_less_than_new(belief, curve)
 
     def best_first(self, study: optuna.Study) -> list[FrozenTrial]:
-        """Return the complete and the stopped trials by what they are expected to end at, the best first."""
+        """Return the complete and the pruned trials by their expected final values, the best first."""
         over = (TrialState.COMPLETE, TrialState.PRUNED)
         return [trial for trial in by_predicted_end(study, self.training) if trial.state in over]
 
     def _is_due(self, trial: FrozenTrial, epoch: int) -> bool:
-        """Say whether this is the epoch of a rung, or the end of a later fold."""
+        """Tell whether this is the epoch of a rung, or the end of a later fold."""
         last_step = trial.last_step
         return epoch in self.training.rungs or (last_step is not None and last_step > self.training.max_epochs)
 
@@ -153,7 +155,7 @@ class CurvePruner(BasePruner):
 
 
 def with_epoch_policy(kind: Kind, epoch_policy: EpochPolicy) -> Kind:
-    """Return a sampler or a pruner; one of curves counts the epoch that its study counts, unless it was told which."""
+    """Return a sampler or a pruner; a `CurveSampler` or `CurvePruner` without an epoch policy gets this one."""
     if isinstance(kind, CurveSampler | CurvePruner) and kind.training.epoch_policy is None:
         kind = copy.copy(kind)
         kind.training = replace(kind.training, epoch_policy=epoch_policy)
@@ -163,13 +165,13 @@ def with_epoch_policy(kind: Kind, epoch_policy: EpochPolicy) -> Kind:
 def predicted_best(
     study: optuna.Study, max_epochs: int, start_epochs: float = 1.0, epoch_policy: EpochPolicy | None = None
 ) -> FrozenTrial:
-    """Return the trial that the model would hand over: the best by the mean, not by a lucky report.
+    """Return the trial with the best expected final value, which does not depend on a single lucky report.
 
     Args:
         study: A study with a trial that has reported something.
         max_epochs: The last epoch.
         start_epochs: As for `CurveSampler`.
-        epoch_policy: Which epoch's report a trial comes to; None for the last.
+        epoch_policy: Which report is the value of a trial; None for the last.
 
     Raises:
         UsageError: If no trial has a value.
@@ -178,13 +180,14 @@ def predicted_best(
 
 
 def by_predicted_end(study: optuna.Study, training: Training) -> list[FrozenTrial]:
-    """Return the trials that have reported something by what they are expected to end at, the best first.
+    """Return the trials that have reported something by their expected final values, the best first.
 
-    What is expected is lowered by how uncertain it is: a trial that was stopped early is to be clearly better.
+    Each expected value is lowered by a part of its standard deviation, so that a trial that was stopped early must be
+    clearly better.
 
     Args:
         study: A study with a trial that has reported something.
-        training: How its trials train.
+        training: The settings of its training.
 
     Raises:
         UsageError: If no trial has a value.
@@ -200,14 +203,14 @@ def by_predicted_end(study: optuna.Study, training: Training) -> list[FrozenTria
     if not known:
         raise UsageError(
             f"the study {study.study_name} has no trial with a value.",
-            "The best one is chosen from trials that have reported something.",
+            "The best trial is chosen from trials with at least one report.",
             "Run a trial first.",
         )
     return [curve.trial for curve in sorted(known, key=lambda curve: -curve.values[-1])]
 
 
 def _expects_less_than_of_new(belief: Belief, curve: Curve) -> bool:
-    """Say whether a trial that has folds left improves less than a new one is expected to."""
+    """Tell whether a trial with unfinished folds has a smaller expected improvement than a new one."""
     u = belief.space.to_cube([curve.trial.params])
     mean, deviation = belief.with_curve(curve).predict_ends(u, curve.trial.number)
     return bool(expected_improvement(mean, deviation, belief.best)[0] < _new(belief).improvement)
@@ -222,5 +225,5 @@ def _looks_at_new(belief: Belief) -> Looks:
 
 @functools.lru_cache(maxsize=4)
 def _new(belief: Belief) -> Proposal:
-    """Return the best new configuration, which is looked for once between two trials."""
+    """Return the best new configuration; it is searched once for each number of curves."""
     return propose(belief, np.random.default_rng(len(belief.curves)))

@@ -1,12 +1,12 @@
-"""A study's search space as a cube, and as the columns that a covariance measures distances in.
+"""The search space as a unit cube, and as the columns between which the covariance measures distances.
 
 Symbols
     d  parameters; p columns: one for each number, one for each choice of a categorical parameter
-    u  a configuration in the cube [0, 1]^d, NaN where it has no such parameter, shape (n, d)
-    X  its columns, shape (n, p)
+    u  configurations in the cube [0, 1]^d, NaN for a missing parameter, shape (n, d)
+    X  their columns, shape (n, p)
 
-What is covered: logarithms, steps, integers, choices; parameters that only some trials have. Of those a new
-configuration has the ones that go with its other values, as far as one parameter with few values decides it.
+What is covered: logarithms, steps, integers, choices; parameters that only some trials have, if another parameter with
+few values decides which trials have them.
 What is not covered: a parameter whose range changes from trial to trial; it is left out.
 """
 
@@ -29,11 +29,11 @@ Array = NDArray[np.float64]
 
 _SHARED_BY_TRIAL: OfFinished[Mapping[str, BaseDistribution]] = OfFinished()
 _SHARED: Recent[BaseDistribution] = Recent(1_000)
-_FEW = 20  # values of a parameter that may decide whether another one is asked for
+_FEW = 20  # most values of a parameter that may decide whether a trial has another one
 
 
 def searched(trials: Iterable[FrozenTrial]) -> dict[str, BaseDistribution]:
-    """Return the parameters, by name, that at least one trial has and that have one range in all of them."""
+    """Return the parameters, by name, that some trials have and whose range is the same in all of these."""
     found: dict[str, BaseDistribution] = {}
     moving = set()
     for trial in trials:
@@ -45,7 +45,7 @@ def searched(trials: Iterable[FrozenTrial]) -> dict[str, BaseDistribution]:
 
 
 def _distributions(trial: FrozenTrial) -> Mapping[str, BaseDistribution]:
-    """Return a trial's distributions, of finished ones as objects that equal ones share: `==` of them is slow."""
+    """Return a trial's distributions; finished trials share equal ones as the same object, because `==` is slow."""
     if not trial.state.is_finished():
         return trial.distributions
     return _SHARED_BY_TRIAL.get(trial, None, lambda: {n: _shared(one) for n, one in trial.distributions.items()})
@@ -59,12 +59,12 @@ def _shared(distribution: BaseDistribution) -> BaseDistribution:
 
 @dataclass(frozen=True)
 class CurveSpace:
-    """A search space between Optuna's values, the cube and the columns.
+    """A search space that converts between Optuna's values, the cube and the columns.
 
     Args:
         distributions: The parameters, in the order of the cube's axes.
-        gates: For a parameter that only some trials have, the axis of the parameter that decides it, and the values of
-            that one (internal ones, None for none) without it.
+        gates: For each parameter that only some trials have, the axis of the parameter that decides it, and the values
+            of that one (internal values; None if it is missing too) for which the parameter is missing.
     """
 
     distributions: Mapping[str, BaseDistribution]
@@ -72,7 +72,7 @@ class CurveSpace:
 
     @cached_property
     def n_choices(self) -> tuple[int, ...]:
-        """How many choices each parameter has, 0 for a number; length d."""
+        """The number of choices of each parameter, 0 for a number; length d."""
         return tuple(
             len(one.choices) if isinstance(one, CategoricalDistribution) else 0 for one in self.distributions.values()
         )
@@ -83,7 +83,7 @@ class CurveSpace:
         return np.repeat(np.arange(len(self.n_choices)), [max(1, n) for n in self.n_choices])
 
     def to_cube(self, params: Sequence[Mapping[str, Any]]) -> Array:
-        """Return configurations as points of the cube, shape (n, d); NaN where there is no such parameter."""
+        """Return configurations as points of the cube, shape (n, d); NaN for a missing parameter."""
         u = np.full((len(params), len(self.distributions)), np.nan)
         for axis, (name, distribution) in enumerate(self.distributions.items()):
             rows = [row for row, one in enumerate(params) if name in one]
@@ -99,13 +99,13 @@ class CurveSpace:
         }
 
     def to_values(self, u: Array) -> Array:
-        """Move points of the cube, shape (n, d), to the nearest values; NaN where no parameter is asked for."""
+        """Move points of the cube, shape (n, d), to the nearest values; NaN for parameters that a gate excludes."""
         moved = np.empty_like(u)
         internal = np.empty_like(u)
         for axis, distribution in enumerate(self.distributions.values()):
             internal[:, axis] = _from_unit(distribution, u[:, axis])
             moved[:, axis] = _to_unit(distribution, internal[:, axis])
-        for _ in self.gates:  # one parameter may hang on another, and that one on a third
+        for _ in self.gates:  # repeated, because gates may depend on each other
             for name, (gate, without) in self.gates.items():
                 closed = np.isin(internal[:, gate], [value for value in without if value is not None])
                 if None in without:
@@ -115,9 +115,9 @@ class CurveSpace:
         return moved
 
     def to_columns(self, u: Array) -> Array:
-        """Return points of the cube as columns, shape (n, p); what is missing stands in the middle.
+        """Return points of the cube as columns, shape (n, p); a missing parameter is in the middle of its range.
 
-        Any two choices of a categorical parameter are as far from each other as the ends of a range.
+        Any two choices of a categorical parameter have the same distance as the ends of a range.
         """
         columns = []
         for axis, n in enumerate(self.n_choices):
@@ -132,7 +132,7 @@ class CurveSpace:
 
 
 def space_of(trials: Sequence[FrozenTrial], distributions: Mapping[str, BaseDistribution]) -> CurveSpace:
-    """Return the space of these parameters, with what the trials show of which ones go together."""
+    """Return the space of these parameters, with the gates that the trials show."""
     partial = [name for name in distributions if not all(name in trial.params for trial in trials)]
     gates = {name: gate for name in partial if (gate := _gate(name, trials, distributions)) is not None}
     return CurveSpace(dict(distributions), gates)
@@ -141,7 +141,7 @@ def space_of(trials: Sequence[FrozenTrial], distributions: Mapping[str, BaseDist
 def _gate(
     name: str, trials: Sequence[FrozenTrial], distributions: Mapping[str, BaseDistribution]
 ) -> tuple[int, frozenset[float | None]] | None:
-    """Return the axis of a parameter whose values tell whether a trial has `name`, and those without it."""
+    """Return the axis of a parameter whose value decides whether a trial has `name`, and the values without `name`."""
     for axis, (other, distribution) in enumerate(distributions.items()):
         n = n_values(distribution)
         if other == name or n is None or n > _FEW:
@@ -157,14 +157,14 @@ def _gate(
 
 
 def _n_steps(distribution: BaseDistribution) -> int | None:
-    """Return how many values lie at equal distances; None if they do not, or are endless."""
+    """Return the number of equally spaced values; None if they are not equally spaced, or infinite."""
     if getattr(distribution, "log", False):
         return None
     return n_values(distribution)
 
 
 def _log_ends(distribution: FloatDistribution | IntDistribution) -> tuple[float, float]:
-    half = 0.5 if isinstance(distribution, IntDistribution) else 0.0  # so that each integer has its share
+    half = 0.5 if isinstance(distribution, IntDistribution) else 0.0  # each integer gets an interval around it
     return float(np.log(distribution.low - half)), float(np.log(distribution.high + half))
 
 
@@ -180,7 +180,7 @@ def _to_unit(distribution: BaseDistribution, internal: Array) -> Array:
         unit = ((internal - distribution.low) / (distribution.step or 1.0) + 0.5) / n
     else:
         unit = (internal - distribution.low) / (distribution.high - distribution.low)
-    return np.clip(unit, 0.0, 1.0)  # of values given by hand, which may lie outside
+    return np.clip(unit, 0.0, 1.0)  # values that a user gave by hand may lie outside
 
 
 def _from_unit(distribution: BaseDistribution, u: Array) -> Array:

@@ -1,15 +1,15 @@
-"""What has been tried, and what is left to try.
+"""The trials of a study: which configurations have been tried, and which are left.
 
-Records of Optuna's in, answers out: nothing is written here.
+These functions take Optuna's trials and studies, and do not change them.
 
-countable        Choices that are lists or dicts, as text
-domain           The values of a distribution, counted and numbered
-exhaustion       What has been tried, and whether anything is left to try
-tried_trials     What has been tried in a study, learned trial by trial
-finished_trials  The finished trials of a study, each looked at once
-storage_view     One study in a storage, with its trials read in another way
-objectives       Studies with one objective or several: the first is the metric, the others are what the network costs
-describing       Search spaces, compared and said in words
+countable        Distributions whose choices are lists or dicts, with text as choices instead
+domain           The values of a distribution: their number, and the index of each
+exhaustion       The configurations that have been tried, and whether any are left
+tried_trials     The tried configurations of a study, updated trial by trial
+finished_trials  A reader of finished trials that visits each of them once
+storage_view     A view of one study's storage that shows its trials changed or cached
+objectives       Studies with one objective or several: the first is the metric, the others are costs of the network
+describing       Descriptions of search spaces, and of the differences between two
 """
 
 from autotune.search.history.countable import countable, countable_trial

@@ -1,4 +1,4 @@
-"""Choices that are lists or dicts, as text: for whoever counts values by their hash, which these have not."""
+"""Distributions whose choices are lists or dicts, with text as choices instead: lists and dicts have no hash."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial
 
 
 def countable(distribution: BaseDistribution) -> BaseDistribution:
-    """Return a distribution whose choices all have a hash; itself if they have one."""
+    """Return a distribution whose choices all have a hash; the same object if they already do."""
     if not isinstance(distribution, CategoricalDistribution):
         return distribution
     if not any(isinstance(choice, (list, tuple, dict)) for choice in distribution.choices):
@@ -18,7 +18,7 @@ def countable(distribution: BaseDistribution) -> BaseDistribution:
 
 
 def countable_trial(trial: FrozenTrial) -> FrozenTrial:
-    """Return a trial with countable distributions, and its parameters as values of these; itself if it has such."""
+    """Return a trial with countable distributions and matching parameters; the same object if it already has them."""
     changed = {
         name: shown
         for name, distribution in trial.distributions.items()

@@ -1,4 +1,4 @@
-"""Search spaces, compared and said in words."""
+"""Descriptions of search spaces, and of the differences between two."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from optuna.distributions import (
 
 
 def differences(before: Mapping[str, BaseDistribution], now: Mapping[str, BaseDistribution]) -> list[str]:
-    """Say how two search spaces differ.
+    """Describe the differences between two search spaces.
 
     Returns:
-        One line for each parameter that is new, gone or different; none if the spaces are the same.
+        One line for each parameter that is new, missing or different; an empty list if the spaces are the same.
     """
     lines = []
     for name in sorted(before.keys() | now.keys()):
@@ -30,7 +30,7 @@ def differences(before: Mapping[str, BaseDistribution], now: Mapping[str, BaseDi
 
 
 def describe(distribution: BaseDistribution) -> str:
-    """Say a distribution in words, e.g. "a float from 1e-05 to 0.01 (log)"."""
+    """Describe a distribution, e.g. "a float from 1e-05 to 0.01 (log)"."""
     if isinstance(distribution, CategoricalDistribution):
         return f"one of {', '.join(map(repr, distribution.choices))}"
     if isinstance(distribution, FloatDistribution):

@@ -1,4 +1,4 @@
-"""The values of a distribution, counted and numbered."""
+"""The values of a distribution: their number, and the index of each."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-_TOLERANCE = 1e-8  # in steps; as Optuna's own, whose samplers say 0.30000000000000004 or 0.3 for the same value
+_TOLERANCE = 1e-8  # in steps, like Optuna's: its samplers return 0.30000000000000004 or 0.3 for the same value
 
 
 def n_values(distribution: BaseDistribution) -> int | None:
-    """Return how many values there are; None for endlessly many."""
+    """Return the number of values; None if it is infinite."""
     if isinstance(distribution, CategoricalDistribution):
         return len(distribution.choices)
     if isinstance(distribution, IntDistribution):
@@ -21,9 +21,9 @@ def n_values(distribution: BaseDistribution) -> int | None:
 
 
 def index_of(distribution: BaseDistribution, value: Any) -> int | None:
-    """Return the number of a value, in [0, `n_values`); None if it is not one of the values or they are endless.
+    """Return the index of a value, in [0, `n_values`); None if it is not one of the values or they are infinite.
 
-    Two choices that are equal in Python (True, 1 and 1.0) are one value to Optuna, and have the number of the first.
+    Two choices that are equal in Python (True, 1 and 1.0) are one value to Optuna, and have the index of the first.
     """
     try:
         internal = distribution.to_internal_repr(value)
@@ -34,13 +34,13 @@ def index_of(distribution: BaseDistribution, value: Any) -> int | None:
     if not isinstance(distribution, (FloatDistribution, IntDistribution)) or n_values(distribution) is None:
         return None
     if not distribution.low <= internal <= distribution.high:
-        return None  # of a trial whose parameters were given by hand
+        return None  # a value that a user gave by hand, outside the range
     steps = (internal - distribution.low) / (distribution.step or 1.0)
     return round(steps) if abs(steps - round(steps)) < _TOLERANCE else None
 
 
 def value_at(distribution: BaseDistribution, index: int) -> Any:
-    """Return the value of a number in [0, `n_values`), as Optuna's samplers would."""
+    """Return the value at an index in [0, `n_values`), with the type that Optuna's samplers return."""
     if isinstance(distribution, CategoricalDistribution):
         return distribution.choices[index]
     if isinstance(distribution, IntDistribution):
@@ -51,9 +51,9 @@ def value_at(distribution: BaseDistribution, index: int) -> Any:
 
 
 def is_same(distribution: BaseDistribution, one: Any, other: Any) -> bool:
-    """Say whether two values of a distribution are one to Optuna: NaN is NaN, and steps have no rounding errors.
+    """Tell whether two values are the same for Optuna: NaN equals NaN, and rounding errors of steps do not count.
 
-    It is asked of thousands of trials at a time, and therefore does without `to_internal_repr` where `==` will do.
+    This is called for thousands of trials at a time, so it tries the fast `==` first.
     """
     if one == other:
         return True

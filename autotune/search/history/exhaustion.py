@@ -1,12 +1,12 @@
-"""What has been tried, and whether anything is left to try.
+"""The configurations that have been tried, and whether any are left.
 
-A search space is known only from the trials in it: a study file asks for parameters as it runs, and which it asks for
-next may depend on the values so far. What is held to here is that the values so far decide what is asked for next,
-from which distribution. The order in which a trial was asked for its parameters is not needed: gRPC storages lose it.
+The search space is known only from its trials: a study file suggests parameters as it runs, and the next parameter may
+depend on the values so far. The assumption here is that the values so far decide which parameter comes next, and its
+distribution. The order of a trial's parameters is not needed, because gRPC storages lose it.
 
-What is covered: conditional spaces, distributions that depend on other parameters, trials that failed before all
-their parameters were asked for (none of those could have helped).
-What is not covered: spaces that change from trial to trial; they are never said to be exhausted.
+What is covered: conditional spaces, distributions that depend on other parameters, trials that failed before they had
+all their parameters (these would have failed with any value of the missing ones).
+What is not covered: spaces that change from trial to trial; such a space is never reported as exhausted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.search.history.domain import index_of, is_same, n_values
 
 FAULTS_OF_CONFIGURATION = frozenset({"nan", "oom", "timeout"})
-"""The reasons (user attribute "failure") with which a configuration fails however often it is tried."""
+"""The reasons of failure (user attribute "failure") that depend on the configuration, so that a retry fails too."""
 
 
 def tried(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
@@ -32,9 +32,9 @@ def tried(trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def is_endless(trials: Sequence[FrozenTrial]) -> bool:
-    """Say whether a parameter that all trials have gives the space endlessly many configurations.
+    """Tell whether the space is infinite because of a parameter that all trials have.
 
-    It takes next to no time, and answers for most searches.
+    This is a fast check, and enough for most searches.
     """
     if not trials:
         return False
@@ -43,29 +43,29 @@ def is_endless(trials: Sequence[FrozenTrial]) -> bool:
 
 
 def is_exhausted(trials: Sequence[FrozenTrial]) -> bool:
-    """Say whether every configuration there is has been tried.
+    """Tell whether every configuration of the space has been tried.
 
     Args:
-        trials: Those that count as tried. A trial without any parameter says nothing about the space.
+        trials: The trials that count as tried. A trial without parameters gives no information about the space.
     """
     return all_tried(trials, {})
 
 
 def n_untried(trials: Sequence[FrozenTrial]) -> float:
-    """Return how many configurations are left at least; infinity if they are endless, or nothing is known.
+    """Return a lower bound of the number of untried configurations; infinity if it is infinite or unknown.
 
     Args:
-        trials: Those that count as tried.
+        trials: The trials that count as tried.
     """
     return _n_uncovered(_longer(trials, ()), ()) if any(t.params for t in trials) else math.inf
 
 
 def all_tried(trials: Sequence[FrozenTrial], params: Mapping[str, Any]) -> bool:
-    """Say whether every configuration with these values has been tried.
+    """Tell whether every configuration with these values has been tried.
 
     Args:
-        trials: Those that count as tried.
-        params: Values of any parameters; those that turn out not to be asked for do not matter.
+        trials: The trials that count as tried.
+        params: Values of any parameters; a parameter that these configurations do not have is ignored.
     """
     group = below(trials, params)
     return bool(group) and _is_covered(group, params.keys())
@@ -74,7 +74,8 @@ def all_tried(trials: Sequence[FrozenTrial], params: Mapping[str, Any]) -> bool:
 def below(trials: Iterable[FrozenTrial], params: Mapping[str, Any]) -> list[FrozenTrial]:
     """Return the trials that have these values, or do not have these parameters.
 
-    Those that have nothing else are left out where others do: what made them fail need not happen again.
+    Trials without further parameters are left out if other trials have some: they failed early, and the next trial may
+    not fail there.
     """
     group = [t for t in trials if t.params and _agrees(t, params)]
     return _longer(group, params.keys()) or group
@@ -87,17 +88,17 @@ def draw_untried(
     distribution: BaseDistribution,
     rng: random.Random,
 ) -> int | None:
-    """Draw one of the values of a parameter with which there is still something to try, all equally likely.
+    """Draw, with equal probability, one of the values of a parameter that still have untried configurations.
 
     Args:
-        trials: Those that count as tried.
-        params: The values of the parameters that were asked for before.
+        trials: The trials that count as tried.
+        params: The values of the parameters that were suggested before.
         name: The parameter.
         distribution: Its distribution.
-        rng: Where the chance comes from.
+        rng: The random generator.
 
     Returns:
-        The value's number, for `value_at`; None if there is none, or they are endless.
+        The value's index, for `value_at`; None if there is no such value, or the values are infinite.
     """
     total = n_values(distribution)
     group = below(trials, params)
@@ -120,7 +121,7 @@ def draw_untried(
 def twin(trials: Iterable[FrozenTrial], params: Mapping[str, Any]) -> FrozenTrial | None:
     """Return the first of the trials that has exactly these parameters and values; None if there is none.
 
-    Trials without any parameter have no twins: nothing says that they were to be the same.
+    Trials without parameters have no twins, because they may have had different values.
     """
     names = params.keys()
     for trial in trials:
@@ -130,22 +131,22 @@ def twin(trials: Iterable[FrozenTrial], params: Mapping[str, Any]) -> FrozenTria
 
 
 def has_more(trials: Iterable[FrozenTrial], params: Mapping[str, Any]) -> bool:
-    """Say whether one of the trials was given these values, and others after them: then they are not all there is."""
+    """Tell whether a trial has these values and further parameters, so that `params` is not a whole configuration."""
     return any(trial.params.keys() > params.keys() and _agrees(trial, params) for trial in trials)
 
 
 def is_countable(trial: FrozenTrial) -> bool:
-    """Say whether none of a trial's parameters has endlessly many values."""
+    """Tell whether all of a trial's parameters have a finite number of values."""
     return all(n_values(distribution) is not None for distribution in trial.distributions.values())
 
 
 def rough_key(params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> Hashable:
-    """Return what is the same for all that `twin` holds for the same, and different for most others."""
+    """Return a key that is equal for configurations that `twin` treats as equal, and different for most others."""
     return tuple(sorted((name, _rough(value, distributions[name])) for name, value in params.items()))
 
 
 def _rough(value: Any, distribution: BaseDistribution) -> int:
-    """Return a number for a value; the same for all where equal ones may differ by rounding, or have no hash."""
+    """Return the hash of a value; 0 if the value has no hash, or if equal values may differ by rounding."""
     has_steps = isinstance(distribution, FloatDistribution) and distribution.step is not None
     if has_steps or value != value:
         return 0
@@ -163,7 +164,7 @@ def _is_tried(trial: FrozenTrial) -> bool:
 
 def _agrees(trial: FrozenTrial, params: Mapping[str, Any]) -> bool:
     values, distributions = trial.params, trial.distributions
-    for name, value in params.items():  # `all` of them takes twice as long
+    for name, value in params.items():  # a generator in `all` takes twice as long
         if name in values and not is_same(distributions[name], values[name], value):
             return False
     return True
@@ -174,12 +175,11 @@ def _longer(trials: Iterable[FrozenTrial], known: Collection[str]) -> list[Froze
 
 
 def _is_covered(trials: Sequence[FrozenTrial], known: Collection[str]) -> bool:
-    """Say whether trials that agree on the known parameters are all that can be tried with those.
+    """Tell whether trials with equal values of the known parameters are all configurations with these values.
 
-    They are split by all other parameters that every one of them has, from one and the same distribution. If each
-    combination of values is there, and is covered itself, then so is the whole: what a configuration that nobody has
-    tried is asked for first, second and so on is, by induction, what one of these trials was asked for and answered
-    in the same way.
+    The trials are split by all other parameters that every one of them has, with the same distribution. If each
+    combination of values occurs, and is covered itself, then the whole is covered. Proof by induction: each parameter
+    of any configuration was also suggested, with the same value, in one of these trials.
     """
     trials = _longer(trials, known)
     if not trials:
@@ -195,7 +195,7 @@ def _is_covered(trials: Sequence[FrozenTrial], known: Collection[str]) -> bool:
 
 
 def _n_uncovered(trials: Sequence[FrozenTrial], known: Collection[str]) -> float:
-    """Count what `_is_covered` finds missing: a combination of values that nobody has tried counts as one."""
+    """Count the untried configurations; a combination of values without any trial counts as one."""
     trials = _longer(trials, known)
     if not trials:
         return 0
@@ -214,7 +214,7 @@ def _n_combinations(shared: Mapping[str, int]) -> int:
 
 
 def _groups(trials: Sequence[FrozenTrial], shared: Collection[str]) -> list[list[FrozenTrial]]:
-    """Split trials by their values of the shared parameters; those with a value from outside are left out."""
+    """Split trials by their values of the shared parameters; trials with a value outside its range are left out."""
     groups = defaultdict(list)
     for trial in trials:
         groups[tuple(index_of(trial.distributions[n], trial.params[n]) for n in shared)].append(trial)
@@ -222,9 +222,9 @@ def _groups(trials: Sequence[FrozenTrial], shared: Collection[str]) -> list[list
 
 
 def _shared(trials: Sequence[FrozenTrial], known: Collection[str]) -> dict[str, int]:
-    """Return how many values the parameters have that all trials have from one and the same distribution.
+    """Return the number of values of each parameter that all trials have, with the same distribution.
 
-    The known ones are left out, and those that come after too many combinations for so many trials.
+    Known parameters are left out. The search for more stops when there are more combinations than trials.
     """
     sizes = {name: n_values(distribution) or 0 for name, distribution in trials[0].distributions.items()}
     shared: dict[str, int] = {}

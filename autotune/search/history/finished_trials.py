@@ -1,7 +1,7 @@
-"""The finished trials of a study, each looked at once.
+"""A reader of finished trials that visits each of them once.
 
-A finished trial never changes, so that what is learned from it need not be learned again: with 10,000 of them a look
-at all takes longer than the rest of a suggestion.
+A finished trial never changes, so its information can be stored. With 10,000 trials, visiting all of them would take
+longer than the rest of a suggestion.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from autotune.optuna_inside import id_of
 
 
 class Learner(Protocol):
-    """Something that learns from finished trials."""
+    """An object that collects information from finished trials."""
 
     def learn(self, trial: FrozenTrial) -> None:
-        """Take notice of a trial that has finished since the last one."""
+        """Add the information of a newly finished trial."""
 
 
 L = TypeVar("L", bound=Learner)
 
 
 class FinishedTrials(Generic[L]):
-    """What was learned from the finished trials of the study that was looked at last. Safe in any thread.
+    """The learner of the study that was looked at last, updated with each newly finished trial. It is thread-safe.
 
     Args:
-        new_learner: Makes what learns; anew for each other study.
+        new_learner: Makes an empty learner; called again for another study.
     """
 
     def __init__(self, new_learner: Callable[[], L]) -> None:
@@ -43,13 +43,13 @@ class FinishedTrials(Generic[L]):
 
     @contextmanager
     def look(self, trials: Sequence[FrozenTrial]) -> Iterator[tuple[L, list[FrozenTrial]]]:
-        """Look at all trials of a study.
+        """Update the learner with the newly finished trials of a study.
 
         Args:
-            trials: The trials, by their numbers.
+            trials: All trials, ordered by number.
 
         Yields:
-            What was learned from the finished ones, and the other trials. Nothing more is learned meanwhile.
+            The learner and the unfinished trials. The learner does not change during the block.
         """
         with self._lock:
             if not self._is_known(trials):
@@ -74,7 +74,7 @@ class FinishedTrials(Generic[L]):
         self._first = None
 
     def _is_known(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Say whether these are trials of the study that was looked at before."""
+        """Tell whether these are trials of the study that was looked at before."""
         if self._first is None:
             return self._n_seen == 0 or not trials
         if self._first.number >= len(trials):

@@ -1,10 +1,10 @@
-"""Studies with one objective or several: the first is the metric, the others are what the network costs.
+"""Studies with one objective or several: the first is the metric, the others are costs of the network.
 
-Optuna refuses reports and pruning as soon as there are several objectives, although curves are still those of one
-metric. Here trials of such a study are reported, pruned and ranked by their first objective; samplers see them all.
+Optuna refuses reports and pruning in a study with several objectives, although its learning curves are of one metric.
+Here trials of such a study report, are pruned and are ranked by their first objective; samplers see all objectives.
 
 What is covered: every pruner that reads the study it is given.
-What is not covered: pruners that look at costs.
+What is not covered: pruners that use the costs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from autotune.optuna_inside import id_of, stored
 from autotune.search.history.storage_view import MappedTrials, StorageView
 
 COPY_OF = "copy_of"
-"""The user attribute of a trial that has the results of another one, with the same configuration."""
+"""The user attribute of a trial whose results were copied from another trial with the same configuration."""
 
 
 def first_value(trial: FrozenTrial) -> float | None:
@@ -34,20 +34,20 @@ def direction_sign(study: optuna.Study) -> int:
 
 
 def best_complete(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the complete trials; with several objectives those that no other one beats in everything."""
+    """Return the complete trials; with several objectives only those on the Pareto front."""
     if len(study.directions) > 1:
-        return [trial for trial in study.best_trials if COPY_OF not in trial.user_attrs]  # which adds nothing
+        return [trial for trial in study.best_trials if COPY_OF not in trial.user_attrs]  # a copy adds nothing
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
 
 def best_first(study: optuna.Study, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-    """Return complete trials by their first values, the best first; those with equal ones stay in their order."""
+    """Sort complete trials by their first values, the best first; trials with equal values keep their order."""
     sign = direction_sign(study)
     return sorted(trials, key=lambda trial: -sign * (first_value(trial) or 0.0))
 
 
 def report(trial: optuna.Trial, value: float, step: int) -> None:
-    """Do what `trial.report` does, whatever the number of objectives."""
+    """Report like `trial.report`, with any number of objectives."""
     if len(trial.study.directions) == 1:
         trial.report(value, step)
     elif step not in stored(trial).intermediate_values:
@@ -55,7 +55,7 @@ def report(trial: optuna.Trial, value: float, step: int) -> None:
 
 
 def should_prune(trial: optuna.Trial) -> bool:
-    """Do what `trial.should_prune` does, by the first objective if there are several."""
+    """Decide like `trial.should_prune`, by the first objective if there are several."""
     if len(trial.study.directions) == 1:
         return trial.should_prune()
     shown = by_first_objective(trial.study)
@@ -63,7 +63,7 @@ def should_prune(trial: optuna.Trial) -> bool:
 
 
 def by_first_objective(study: optuna.Study) -> optuna.Study:
-    """Return a study with several objectives as one that has only the first."""
+    """Return a view of a study with several objectives that shows only the first."""
     view = StorageView(study, MappedTrials(study, _with_first_value), directions=study.directions[:1])
     return optuna.Study(study.study_name, view, sampler=study.sampler, pruner=study.pruner)
 

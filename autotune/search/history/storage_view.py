@@ -1,4 +1,4 @@
-"""One study in a storage, with its trials read in another way; everything else is read and written as it is."""
+"""A view of one study's storage that shows its trials changed or cached; everything else passes through unchanged."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from autotune.optuna_inside import id_of_study, storage_of
 
 T = TypeVar("T")
 Change = Callable[[FrozenTrial], FrozenTrial]
-_LARGEST_STEP = 2**31 - 1  # in PostgreSQL
+_LARGEST_STEP = 2**31 - 1  # PostgreSQL's limit
 _LONGEST_KEY = 255
 
 
 class TrialsReader(Protocol):
-    """Another way to read the trials of one study."""
+    """A source of the trials of one study, in place of the storage."""
 
     def trial(self, trial_id: int) -> FrozenTrial | None:
-        """Return a trial; None to have it read from the storage."""
+        """Return a trial; None to read it from the storage."""
 
     def trials(self) -> Sequence[FrozenTrial]:
-        """Return all trials, by their numbers."""
+        """Return all trials, ordered by number."""
 
     def note(self, trial_id: int, change: Change) -> None:
-        """Take notice of what has just been written to a trial."""
+        """Apply a change that was just written to a trial."""
 
 
 class TrialsWriter(Protocol):
-    """When what a trial reports is written to its storage."""
+    """Decides when a trial's reports and attributes are written to the storage."""
 
     def write(self, trial_id: int, write: Callable[[], None]) -> None:
-        """Have something written to a trial: now, or later in the same order."""
+        """Call `write` for a trial now, or later but in the order of the calls."""
 
     def settle(self, trial_id: int) -> None:
-        """Have all written, at the latest now, that was to be written to a trial."""
+        """Finish all writes of a trial before returning."""
 
 
 class WritesAtOnce:
-    """Writes now."""
+    """Writes immediately."""
 
     def write(self, trial_id: int, write: Callable[[], None]) -> None:
         write()
@@ -57,11 +57,11 @@ class WritesAtOnce:
 
 
 class MappedTrials:
-    """The trials of a study, each shown as a function makes it: for readers that write nothing.
+    """The stored trials of a study, each changed by a function; for views that only read.
 
     Args:
         study: The study.
-        change: From a trial as it is stored to another one, as it is to be shown.
+        change: The function from a stored trial to the trial to show.
     """
 
     def __init__(self, study: optuna.Study, change: Change) -> None:
@@ -80,10 +80,10 @@ class MappedTrials:
 
 
 class GivenTrials:
-    """Trials of a study that were read before: for readers that write nothing.
+    """Trials of a study that were read before; for views that only read.
 
     Args:
-        trials: The trials, by their numbers.
+        trials: The trials, ordered by number.
     """
 
     def __init__(self, trials: Sequence[FrozenTrial]) -> None:
@@ -104,9 +104,10 @@ class StorageView(ForwardingStorage):
 
     Args:
         study: The study.
-        reader: Where its trials are read from.
-        directions: What its objectives are shown as; None for what they are.
-        writer: When reports, and attributes that are numbers or the pruner's, are written; None for at once.
+        reader: The source of its trials.
+        directions: The directions to show; None for the study's own.
+        writer: Decides when reports, numeric user attributes and system attributes are written; None to write
+            immediately.
     """
 
     def __init__(
@@ -173,24 +174,24 @@ class StorageView(ForwardingStorage):
         self._note(trial_id, "system_attrs", key, value)
 
     def _write(self, trial_id: int, write: Callable[[], None], is_sure: bool) -> None:
-        """Have something written, later if it is sure that every storage takes it: else the caller is to hear it."""
+        """Write through the writer if every storage accepts the value; else now, so that the caller gets errors."""
         if is_sure:
             self._writer.write(trial_id, write)
         else:
-            self._writer.settle(trial_id)  # what came before comes before
+            self._writer.settle(trial_id)  # earlier writes come first
             write()
 
     def get_study_id_from_name(self, study_name: str) -> int:
         if study_name == self._study.study_name:
-            return id_of_study(self._study)  # a query less for every suggestion
+            return id_of_study(self._study)  # saves a query in every suggestion
         return self._storage.get_study_id_from_name(study_name)
 
     def get_study_directions(self, study_id: int) -> list[StudyDirection]:
-        return list(self._directions)  # which never change
+        return list(self._directions)  # they never change
 
     def _note(self, trial_id: int, field: str, key: Any, value: Any) -> None:
         def change(trial: FrozenTrial) -> FrozenTrial:
-            changed = copy.copy(trial)  # whoever holds the trial as it was keeps it so
+            changed = copy.copy(trial)  # a copy, because callers may hold the old trial
             setattr(changed, field, {**getattr(trial, field), key: value})
             return changed
 
@@ -198,9 +199,9 @@ class StorageView(ForwardingStorage):
 
 
 def all_trials(study: optuna.Study) -> Sequence[FrozenTrial]:
-    """Return all trials of a study, by their numbers: without a copy of the list, if they are known already.
+    """Return all trials of a study, ordered by number, without a copy of the list if it is cached.
 
-    For who looks at a few of them. A bracket of Hyperband's is a study, too, and shows the trials of all brackets.
+    If `study` is a bracket of Hyperband, this returns the trials of all brackets.
     """
     storage = storage_of(study)
     if isinstance(storage, StorageView):
@@ -209,14 +210,14 @@ def all_trials(study: optuna.Study) -> Sequence[FrozenTrial]:
 
 
 def _is_numeric(value: Any) -> bool:
-    """Say whether a value is a number, or a list of numbers or of such lists."""
+    """Tell whether a value is a number, or a (nested) list of numbers."""
     if isinstance(value, list):
         return all(map(_is_numeric, value))
     return isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def _copied(trial: FrozenTrial) -> FrozenTrial:
-    """Return a trial whose dictionaries are its own: Optuna's `Trial` writes into those that it is given."""
+    """Copy a trial with its dictionaries, because Optuna's `Trial` writes into the ones that it gets."""
     copied = copy.copy(trial)
     for field in ("params", "distributions", "intermediate_values", "user_attrs", "system_attrs"):
         setattr(copied, field, dict(getattr(trial, field)))

@@ -1,4 +1,4 @@
-"""What has been tried in a study, learned trial by trial."""
+"""The tried configurations of a study, updated trial by trial."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from autotune.search.history.exhaustion import tried
 
 
 class Tried:
-    """What says whether there is anything left to try.
+    """The finished trials whose configurations count as tried.
 
     Attributes:
-        trials: The finished trials whose configurations need not be tried again, by their numbers.
+        trials: These trials, ordered by number.
     """
 
     def __init__(self) -> None:
         self.trials: list[FrozenTrial] = []
-        self._whole: set[frozenset[str]] = set()  # names of parameters with which nothing was missing
-        self._everywhere: set[str] | None = None  # names that all of `trials` have
+        self._whole: set[frozenset[str]] = set()  # the sets of parameters of whole configurations
+        self._everywhere: set[str] | None = None  # the parameters that all of `trials` have
 
     def learn(self, trial: FrozenTrial) -> None:
         if trial.state in (TrialState.COMPLETE, TrialState.PRUNED):
@@ -32,11 +32,11 @@ class Tried:
             self._everywhere = names if self._everywhere is None else self._everywhere & names
 
     def being_tried(self, unfinished: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-        """Return the trials that run or wait, and have all their parameters as far as one can know."""
+        """Return the running or waiting trials that seem to have all parameters of a configuration."""
         return [trial for trial in unfinished if trial.params and frozenset(trial.params) in self._whole]
 
     def is_endless(self, being_tried: list[FrozenTrial]) -> bool:
-        """Say what `exhaustion.is_endless` says of `trials` and these, without a look at each."""
+        """Return `exhaustion.is_endless` for `trials` and these, without a loop over all trials."""
         last = (being_tried or self.trials)[-1:]
         if not last:
             return False

@@ -1,10 +1,10 @@
-"""Which trials are stopped early: by their epochs, then by their folds.
+"""Pruners, which stop trials early: by the epochs of the first fold, then by finished folds.
 
-told          What Optuna's pruners were told when they were made, and keep to themselves
-percentiles   Optuna's percentile pruners, without a look at every trial of the study after each report
-noise_aware   The pruner of studies that name none: it knows how noisy reports are, and survivors do not raise its bar
-by_folds      Pruning with folds: by epochs within the first fold, by the folds that are finished after it
-pruning_plan  What a pruner will do with as many trials and epochs as a study has, said before anything is trained
+told          The settings of Optuna's pruners, read from their private attributes
+percentiles   Optuna's percentile pruners, made faster for studies with many trials
+noise_aware   The default pruner, which takes the noise of reports into account
+by_folds      Pruning with folds: by epochs in the first fold, by finished folds after it
+pruning_plan  Warnings, before the first trial, about a pruner that does not fit the numbers of trials and epochs
 """
 
 from autotune.search.pruners.by_folds import by_folds

@@ -1,12 +1,12 @@
-"""Pruning with folds: by epochs within the first fold, by the folds that are finished after it.
+"""Pruning with folds: by epochs in the first fold, by finished folds after it.
 
-In the first fold a trial is compared with others at the same epoch, as ever. From the second fold on its folds are
-compared with the same folds of others: one lucky epoch of the first fold has no more say.
+In the first fold a trial is compared with other trials at the same epoch, as usual. From the second fold on its folds
+are compared with the same folds of other trials, so that one lucky epoch of the first fold does not count any more.
 
 What is covered: `NoiseAwarePruner`, which compares the means of the finished folds with those of all trials;
 `MedianPruner` and `PercentilePruner`, which compare them with those of complete trials; `WilcoxonPruner`, which
-compares the folds one by one, as it is meant to, and leaves the first fold to `NoiseAwarePruner`.
-What is not covered: other pruners. They see the mean of the finished folds as if these were further epochs.
+compares the folds one by one, with `NoiseAwarePruner` for the first fold.
+What is not covered: other pruners. They see the mean of the finished folds as a further epoch.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def by_folds(pruner: BasePruner) -> BasePruner:
     """Return a pruner that judges trials by their finished folds when there is more than one of them.
 
     Args:
-        pruner: A pruner of Optuna's; one that is not covered comes back as it is.
+        pruner: One of Optuna's pruners; a pruner that is not covered is returned unchanged.
     """
     if isinstance(pruner, WilcoxonPruner):
         return FoldPruner(NoiseAwarePruner(), pruner, takes_means=False)
     if isinstance(pruner, NoiseAwarePruner):
         return FoldPruner(pruner, pruner.of_folds(), takes_means=False)
     if isinstance(pruner, PercentilePruner):
-        is_optunas = type(pruner) in (MedianPruner, PercentilePruner)  # and no class with a mind of its own
+        is_optunas = type(pruner) in (MedianPruner, PercentilePruner)  # not a subclass, which may behave differently
         by_epoch = QuickPercentilePruner(pruner) if is_optunas else pruner
         return FoldPruner(by_epoch, _without_grace(pruner), takes_means=True)
     return pruner
@@ -48,9 +48,9 @@ class FoldPruner(BasePruner):
     """A pruner for the epochs of the first fold, and one for the finished folds.
 
     Args:
-        by_epoch: Asked while there is at most one finished fold.
-        by_fold: Asked after that, about trials whose steps are their folds, counted from 1.
-        takes_means: Whether the value at a step is the mean of the folds up to there, or the fold's own.
+        by_epoch: Decides while there is at most one finished fold.
+        by_fold: Decides after that; it sees trials whose steps are their folds, counted from 1.
+        takes_means: Whether the value at a step is the mean of the folds so far, or the value of that fold.
     """
 
     def __init__(self, by_epoch: BasePruner, by_fold: BasePruner, takes_means: bool) -> None:

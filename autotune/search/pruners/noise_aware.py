@@ -1,15 +1,16 @@
-"""The pruner of studies that name none: it knows how noisy reports are, and survivors do not raise its bar.
+"""The default pruner, which takes the noise of reports into account.
 
-A trial's *level* at a step is its best mean so far of w reports in a row. It is compared with the levels of all others
-that reached the step, whatever became of them. The bar is a third of the way from their median to the best of them,
-less what chance makes the best of many look better than it is. A trial is stopped when its level is below the bar by
-more than its own noise explains. Where reports are exact, w is 1; the noisier they are, the more of them count.
+A trial's *level* at a step is its best mean so far of w reports in a row. It is compared with the levels of all other
+trials that reached the step, also of those that were stopped later, so that survivors do not raise the bar. The bar is
+a third of the way from their median to their best level, after the amount by which the best of n levels is too high by
+chance is subtracted. A trial is stopped if its level is below the bar by more than its own noise explains. If reports
+are exact, w is 1; with more noise w is larger.
 
-Noise is what is left of reports in third differences, in which a smooth curve leaves next to nothing.
+The noise is estimated from third differences of the reports, which are close to zero for a smooth curve.
 
-What is covered: reports at every step or at every few steps, folds, and any number of trials: each is looked at once.
-What is not covered: trials whose steps are not those of the others, noise that lasts for several epochs, and reports
-of which a few are far off. There the best is stopped about as often as by a median of the complete trials.
+What is covered: reports at every step or at every few steps, folds, and any number of trials: each is read once.
+What is not covered: trials with other steps than the rest, noise that lasts for several epochs, and a few reports that
+are far off. In these cases the best trial is stopped about as often as by a median of the complete trials.
 
 Symbols: w reports are averaged; n peers; sigma is the standard deviation of one report, in its own unit. Larger values
 are better here, whatever the study's direction.
@@ -37,22 +38,22 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.errors import UsageError
 from autotune.search.history import COPY_OF, FinishedTrials, all_trials, direction_sign
 
-# Chosen on curves of scripts/simulated_pruning.py, and set beside others on LCBench's (docs/search.md).
+# Chosen on curves of scripts/simulated_pruning.py, and compared with other pruners on LCBench's (docs/search.md).
 _TOWARDS_BEST = 1 / 3  # of the way from the median to the best level
-_DOUBT = 1.1  # a trial is given the benefit of so many standard deviations of its level
-_CLEAR = 0.25  # noise that is a smaller part than this of what the best is ahead needs no averaging over more reports
-_LONGEST = 32  # where so many reports in a row do not tell, all do
-_MOST_STEPS = 60  # to find the noise at
-_QUARTILES_APART = 1.349  # standard deviations, of a normal distribution
-_WHOLE = None  # in place of w: all reports so far
+_DOUBT = 1.1  # standard deviations by which a level must be below the bar
+_CLEAR = 0.25  # w is large enough if the noise is at most this share of the best level's lead over the median
+_LONGEST = 32  # the largest w; after it, the mean of all reports is used
+_MOST_STEPS = 60  # the most steps from which the noise is estimated
+_QUARTILES_APART = 1.349  # distance of the quartiles of a normal distribution, in standard deviations
+_WHOLE = None  # a value of w that means all reports so far
 
 
 class NoiseAwarePruner(BasePruner):
-    """Stop a trial that is worse than the better ones of its peers at the same epoch by more than noise explains.
+    """Stop a trial that is worse than the better other trials at the same epoch by more than noise explains.
 
     Args:
-        grace_epochs: No trial is stopped before it has trained so many epochs, at least 0.
-        peers: So many others must have reached this epoch before any is stopped, at least 2.
+        grace_epochs: No trial is stopped before it has trained this many epochs, at least 0.
+        peers: No trial is stopped at an epoch before this many others have reached it, at least 2.
 
     Raises:
         UsageError: If an argument is out of range.
@@ -65,7 +66,7 @@ class NoiseAwarePruner(BasePruner):
         if grace_epochs < 0 or peers < 2:
             raise UsageError(
                 f"NoiseAwarePruner(grace_epochs={grace_epochs!r}, peers={peers!r}) is out of range.",
-                "There are no fewer than 0 epochs of grace, and a median takes 2 peers or more.",
+                "grace_epochs must be at least 0, and peers at least 2.",
                 "Correct the pruner in the study file.",
             )
         self.grace_epochs = grace_epochs
@@ -74,11 +75,11 @@ class NoiseAwarePruner(BasePruner):
         self._known = FinishedTrials(_Peers)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to another process without what is known of trials."""
+        """Pickle the settings only, without the information from trials."""
         return type(self), (self.grace_epochs, self.peers)
 
     def of_folds(self) -> NoiseAwarePruner:
-        """Return one for trials whose steps are folds: these have no order, and all that are finished count."""
+        """Return a pruner for trials whose steps are folds: folds have no order, so all finished ones count."""
         pruner = NoiseAwarePruner(0, self.peers)
         pruner._is_of_folds = True
         return pruner
@@ -107,7 +108,7 @@ class _Curve:
 
     Attributes:
         steps: Their steps, in order.
-        values: What was reported; larger is better.
+        values: The reported values; larger is better.
     """
 
     steps: Sequence[int]
@@ -119,7 +120,7 @@ class _Curve:
 
     def levels(self, w: int | None) -> list[float]:
         """Return the level at each step: the best mean so far of w reports in a row, or the mean of all so far."""
-        if w == 1:  # as they are: sums would round them
+        if w == 1:  # without sums, which would round the values
             return list(accumulate(self.values, max))
         sums = [0.0, *accumulate(self.values)]
         if w is None:
@@ -129,7 +130,7 @@ class _Curve:
         return [*first, *accumulate(whole, max)]
 
     def differences(self) -> list[tuple[int, float]]:
-        """Return steps and third differences there, as far apart as reports are; second ones of three reports."""
+        """Return steps with the scaled third differences of reports; second differences if there are three reports."""
         v = self.values
         if len(v) == 3:
             return [(self.steps[2], (v[2] - 2 * v[1] + v[0]) / math.sqrt(6))]
@@ -143,7 +144,7 @@ def _curve_of(trial: FrozenTrial, sign: int) -> _Curve:
 
 
 class _Ordered:
-    """Numbers in order, of which more come from time to time."""
+    """A growing list of numbers that is sorted when it is read."""
 
     def __init__(self) -> None:
         self._new: list[float] = []
@@ -156,17 +157,17 @@ class _Ordered:
         if self._new:
             self._ordered += self._new
             self._new.clear()
-            self._ordered.sort()  # which is quick where all but a few are in order
+            self._ordered.sort()  # fast, because nearly all numbers are sorted already
         return self._ordered
 
 
 class _Peers:
-    """What finished trials have reported."""
+    """The reports of finished trials."""
 
     def __init__(self) -> None:
         self._trials: list[FrozenTrial] = []
         self._differences: dict[int, _Ordered] = {}
-        self._steps: list[int] = []  # where there are differences, in order
+        self._steps: list[int] = []  # the steps with differences, in order
         self._levels: defaultdict[tuple[int, int | None], defaultdict[int, _Ordered]]
         self._levels = defaultdict(lambda: defaultdict(_Ordered))
         self._n_seen: defaultdict[tuple[int, int | None], int] = defaultdict(int)
@@ -182,7 +183,7 @@ class _Peers:
             self._differences[step].add(difference)
 
     def levels(self, step: int, sign: int, w: int | None) -> list[float]:
-        """Return the levels of the trials that reported at this step, in order."""
+        """Return the sorted levels of the trials that reported at this step."""
         table = self._levels[sign, w]
         for trial in self._trials[self._n_seen[sign, w] :]:
             curve = _curve_of(trial, sign)
@@ -192,7 +193,7 @@ class _Peers:
         return table[step].all()
 
     def sigma(self, step: int) -> float:
-        """Return the standard deviation of a report at steps from half to twice this one; 0 if nothing is known."""
+        """Return the standard deviation of a report, from steps between half and twice this one; 0 if unknown."""
         n, total = 0, 0.0
         near = self._steps[bisect_left(self._steps, step / 2) : bisect_right(self._steps, step * 2)]
         for at in near[:: 1 + len(near) // _MOST_STEPS]:
@@ -207,11 +208,11 @@ class _AtStep:
     """The peers of a trial at one step.
 
     Args:
-        known: Those that are finished.
-        own: The trial's curve.
-        running: The curves of those that are not finished, and reported at this step.
+        known: The finished trials.
+        own: The trial's own curve.
+        running: The curves of unfinished trials that have reported at this step.
         step: The step.
-        sign: Of the study's direction.
+        sign: 1 if a larger value is better, -1 if a smaller one is.
     """
 
     def __init__(self, known: _Peers, own: _Curve, running: Sequence[_Curve], step: int, sign: int) -> None:
@@ -220,13 +221,13 @@ class _AtStep:
         self._n_reports = len(own.steps)
 
     def levels(self, w: int | None) -> list[float]:
-        """Return their levels, in order."""
+        """Return their sorted levels."""
         finished = self._known.levels(self._step, self._sign, w)
         running = [curve.level(self._step, w) for curve in self._running]
         return sorted(finished + running) if running else finished
 
     def window(self) -> int | None:
-        """Return of how many reports the mean is exact enough to tell the best from the median trial."""
+        """Return the smallest w whose mean is exact enough to tell the best trial from the median one."""
         w = 1
         while w < min(self._n_reports, _LONGEST):
             if self.sigma_of_mean(w) <= _CLEAR * self._ahead(w):
@@ -235,7 +236,7 @@ class _AtStep:
         return _WHOLE
 
     def bar(self, w: int | None) -> float:
-        """Return what a trial has to reach."""
+        """Return the level that a trial has to reach."""
         return _quantile(self.levels(w), 0.5) + _TOWARDS_BEST * self._ahead(w)
 
     def sigma_of_mean(self, w: int | None) -> float:
@@ -247,7 +248,7 @@ class _AtStep:
         return self._known.sigma(self._step)
 
     def _ahead(self, w: int | None) -> float:
-        """Return how far the best is ahead of the median, less how far the best of equal ones would seem to be."""
+        """Return the lead of the best level over the median, minus the lead that noise alone would give; at least 0."""
         levels = self.levels(w)
         n = len(levels)
         by_chance = NormalDist().inv_cdf((n - 0.375) / (n + 0.25)) * self.sigma_of_mean(w)

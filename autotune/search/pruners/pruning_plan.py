@@ -1,7 +1,8 @@
-"""What a pruner will do with as many trials and epochs as a study has, said before anything is trained.
+"""Warnings, before the first trial, about a pruner that does not fit the numbers of trials and epochs.
 
-What is covered: pruners that would stop nothing, and Hyperband with fewer trials than its brackets need.
-What is not covered: pruners of one's own, those that wrap others, and what is decided by the first trials ("auto").
+What is covered: pruners that would stop no trial, and Hyperband with fewer trials than its brackets need.
+What is not covered: a user's own pruners, pruners that wrap others, and settings that depend on the first trials
+("auto").
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from autotune.search.pruners.told import brackets, first_step, told
 
 
 def pruning_note(pruner: BasePruner, name: str, n_trials: int, epochs: int | None) -> str | None:
-    """Return what to say of a study's pruner; None if there is nothing that a user would not expect.
+    """Return a warning about a study's pruner; None if the pruner fits.
 
     Args:
         pruner: The pruner.
-        name: The study's name, by which Hyperband deals out its trials.
-        n_trials: How many trials there are to be.
-        epochs: How many epochs a trial has; None where nobody knows, or where it goes on with other folds.
+        name: The study's name, by which Hyperband assigns trials to brackets.
+        n_trials: The number of trials of the study.
+        epochs: The number of epochs of a trial; None if it is unknown, or if the trial has several folds.
     """
     title = type(pruner).__name__
     first = pruner.grace_epochs if isinstance(pruner, NoiseAwarePruner) else first_step(pruner)
@@ -29,9 +30,9 @@ def pruning_note(pruner: BasePruner, name: str, n_trials: int, epochs: int | Non
         return _of_brackets(plan, n_trials)
     least = max(told(pruner).n_startup_trials, told(pruner).n_min_trials) if isinstance(pruner, PercentilePruner) else 0
     if n_trials <= least:
-        return f"{title} stops no trial: it wants {least} complete ones first, and the study has {n_trials} in all."
+        return f"{title} stops no trial: it needs {least} complete ones first, and the study has {n_trials} in all."
     if isinstance(pruner, NoiseAwarePruner) and n_trials <= pruner.peers:
-        return f"{title} stops no trial: it wants {pruner.peers} others first, and the study has {n_trials} in all."
+        return f"{title} stops no trial: it needs {pruner.peers} others first, and the study has {n_trials} in all."
     return None
 
 

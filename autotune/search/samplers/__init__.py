@@ -1,9 +1,9 @@
-"""TPE and other samplers of Optuna's, seeded for each trial, so that a stop changes nothing.
+"""Optuna's samplers, seeded for each trial, so that an interrupted search suggests the same configurations.
 
-infeasible   What samplers can learn from trials that are not complete, shown to them as they can read it
-thinning     A study of thousands of trials as TPE is shown it: the best, and of the others enough
-feasibility  Which configurations would run out of memory or time, guessed from those that did
-seeded       Samplers whose suggestions depend on the stored trials and the study's seed, and on nothing else
+infeasible   A view of a study that shows failed trials to samplers as infeasible ones
+thinning     A sample of thousands of trials for TPE: the best ones, and enough of the others
+feasibility  A model of which configurations run out of memory or time
+seeded       Samplers whose suggestions depend only on the stored trials and the study's seed
 """
 
 from autotune.search.samplers.seeded import SeededSampler, tpe

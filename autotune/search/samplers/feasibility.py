@@ -1,17 +1,19 @@
-"""Which configurations would run out of memory or time, guessed from those that did.
+"""A model of which configurations run out of memory or time.
 
-TPE puts failed trials behind all others, but its good ones draw it to the boundary, and over it again and again: what
-needs more memory is often better. So a proposal that is likely to fail is turned down, the likelier the more often, and
-the sampler is asked again. How likely it is says a logistic regression on the unit cube: memory and time grow or fall
-with most hyperparameters, and a product of two of them that are searched on logarithmic scales is a plane there.
+TPE ranks failed trials last, but good trials often lie close to the limit of memory or time, so TPE proposes
+configurations beyond the limit again and again. Therefore a proposal that is likely to fail is rejected, and the
+sampler is asked again. The probability of failure comes from a logistic regression on the unit cube: memory and time
+rise or fall with most hyperparameters, and a limit on the product of two hyperparameters is a plane if both have
+logarithmic scales.
 
-Of 60 trials where batch size times units has a limit, and more is better up to there (tests/search/test_infeasible.py,
-seeds 0 to 3), 30, 30 and 33 % of the first, second and last 20 failed without it; with it 24, 11 and 12 %.
+In 60 trials with a limit on batch size times units, where more is better below the limit
+(tests/search/samplers/test_infeasible.py, seeds 0 to 3), 30, 30 and 33 % of the first, second and last 20 failed
+without this model; with it 24, 11 and 12 %.
 
-What is covered: numbers on any scale, choices, conditional parameters, trials that failed before they had them all.
-What is not covered: regions in the middle of a range that fail, which a plane cannot cut out.
+What is covered: numbers on any scale, choices, conditional parameters, trials that failed before they had all of them.
+What is not covered: failures only in the middle of a range, which a plane cannot separate.
 
-Symbols: n trials that ran or failed so, p columns of the cube and one of ones; X are these, shape (n, p).
+Symbols: n trials that finished or ran out; p columns: those of the cube, and one of ones; X holds them, shape (n, p).
 """
 
 from __future__ import annotations
@@ -26,23 +28,23 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.search.curves import CurveSpace, searched
 
-_PRIOR = 5.0  # standard deviation of a weight: from end to end of a range, the odds of failing change by e ** 5
-_STEPS, _LONGEST = 12, 3.0  # of Newton's method, after which nothing moves
+_PRIOR = 5.0  # standard deviation of a weight: over a whole range, the odds of failure change by a factor of e ** 5
+_STEPS, _LONGEST = 12, 3.0  # number of Newton steps, enough to converge, and the longest step
 _Array = NDArray[np.float64]
 
 
 def never(params: Mapping[str, Any]) -> float:
-    """Return the chance to fail where nothing has: 0."""
+    """Return 0: the probability of failure if no trial has failed."""
     return 0.0
 
 
 class Feasibility:
-    """What is known of who fails, learned trial by trial."""
+    """The model of failures, updated trial by trial."""
 
     def __init__(self) -> None:
         self._trials: list[tuple[int, FrozenTrial, bool]] = []
         self._n_failed = 0
-        self._fitted: tuple[int, Callable[[Mapping[str, Any]], float]] = (0, never)  # to so many trials
+        self._fitted: tuple[int, Callable[[Mapping[str, Any]], float]] = (0, never)  # number of trials, and the model
 
     def learn(self, trial: FrozenTrial) -> None:
         has_failed = trial.state == TrialState.FAIL and any(value > 0 for value in trial.constraints.values())
@@ -51,11 +53,11 @@ class Feasibility:
             self._n_failed += has_failed
 
     def fitted(self) -> Callable[[Mapping[str, Any]], float]:
-        """Return a function from parameters to their chance to fail; `never` where none has failed, or all have."""
+        """Return a function from parameters to the probability of failure; `never` if none or all have failed."""
         if not 0 < self._n_failed < len(self._trials):
             return never
         if self._fitted[0] != len(self._trials):
-            self._trials.sort(key=itemgetter(0))  # whatever order they have ended in
+            self._trials.sort(key=itemgetter(0))  # the order in which they ended must not matter
             trials = [trial for _, trial, _ in self._trials]
             space = CurveSpace(searched(trials), {})
             x = _columns(space, [trial.params for trial in trials])
@@ -68,7 +70,7 @@ def _regressed(x: _Array, failed: _Array) -> _Array:
     """Return the weights, shape (p,), of a logistic regression with a normal prior."""
     weights = np.zeros(x.shape[1])
     precision = np.full(len(weights), _PRIOR**-2)
-    precision[-1] = 1e-6  # the share of those that fail is as it is
+    precision[-1] = 1e-6  # nearly no prior on the intercept
     for _ in range(_STEPS):
         chance = _logistic(x @ weights)
         gradient = x.T @ (failed - chance) - precision * weights

@@ -1,11 +1,11 @@
-"""What samplers can learn from trials that are not complete, shown to them as they can read it.
+"""A view of a study that shows failed trials to samplers as infeasible ones.
 
-Optuna's samplers look at trials that are complete or pruned. One that has run out of memory is neither: it has failed,
-and TPE would propose its neighbours over and over. Shown as pruned, with its constraint, it counts as infeasible: TPE
-puts those behind all others, and stays away.
+Optuna's samplers use only complete or pruned trials. A trial that ran out of memory has failed, so TPE would ignore it
+and propose similar configurations again and again. Shown as a pruned trial with a violated constraint, it counts as
+infeasible: TPE ranks it last and avoids its region.
 
-With several objectives a pruned trial is shown without its reports: TPE would order it by them, and asks for the
-study's only direction to do so.
+With several objectives a pruned trial is shown without its reports, because TPE would order it by them and fail: it
+needs a study with a single direction for that.
 
 What is covered: TPE, and samplers that treat pruned trials with constraints as it does.
 What is not covered: samplers that learn from complete trials alone (GPSampler, CmaEsSampler, NSGAIISampler).
@@ -25,14 +25,14 @@ from autotune.search.history import MappedTrials, StorageView
 
 
 def show_to_sampler(study: optuna.Study, trials: Sequence[FrozenTrial]) -> optuna.Study:
-    """Return a study with the same storage in which failed trials that have violated a constraint are pruned.
+    """Return a view of a study that shows failed trials with a violated constraint as pruned.
 
     Args:
         study: The study.
         trials: All its trials.
 
     Returns:
-        Another study, good for one suggestion; `study` itself if there is nothing to show otherwise.
+        A view for one suggestion; `study` itself if there is nothing to change.
     """
     infeasible = [t for t in trials if t.state == TrialState.FAIL and any(c > 0 for c in t.constraints.values())]
     silent = [t for t in trials if t.state == TrialState.PRUNED and len(study.directions) > 1]
@@ -45,15 +45,15 @@ def show_to_sampler(study: optuna.Study, trials: Sequence[FrozenTrial]) -> optun
     shown = {id_of(t): _as_pruned(t, finished) for t in infeasible}
     shown |= {id_of(t): _without_reports(t) for t in silent}
     reader = MappedTrials(study, lambda trial: shown.get(id_of(trial), trial))
-    # Under Hyperband `study` is one bracket, of which samplers that read trials as Optuna's own do see nothing.
+    # Under Hyperband `study` is one bracket, but Optuna's own samplers read the trials of all brackets too.
     return optuna.Study(study.study_name, StorageView(study, reader), sampler=study.sampler, pruner=study.pruner)
 
 
 def _as_pruned(trial: FrozenTrial, finished: Mapping[frozenset[str], Sequence[FrozenTrial]]) -> FrozenTrial:
-    """Return the trial as a pruned one that has reported nothing, with all the parameters that others have.
+    """Return the trial as a pruned one without reports, with all the parameters that similar trials have.
 
-    It may have failed before it was asked for some of them, so that it would have failed with any value of those.
-    Left out, they would no longer be one group with the others, and TPE would model them apart from then on.
+    If it failed before some parameters were suggested, it would have failed with any value of those. Without them TPE
+    would put the trial into a group of its own, and model this group separately from then on.
     """
     shown = _without_reports(trial)
     shown.state = TrialState.PRUNED

@@ -1,10 +1,10 @@
-"""Samplers whose suggestions depend on the stored trials and the study's seed, and on nothing else.
+"""Samplers whose suggestions depend only on the stored trials and the study's seed.
 
-What is covered: a search that is stopped anywhere, even between two parameters of one trial, suggests after it goes
-on what it would have suggested without the stop. What has been tried is not suggested again while anything is left.
-What is not covered: several slots finish trials in an order of their own, so that with more than one slot the
-stored trials differ from run to run, and with them the suggestions. Two slots that begin a trial at the same moment may
-be suggested the same; the run sees to it that one of them waits for the other.
+What is covered: a search that is interrupted anywhere, even between two parameters of one trial, makes the same
+suggestions afterwards as without the interruption. A configuration is not suggested twice while untried ones are left.
+What is not covered: with more than one slot the order in which trials finish differs from run to run, so the stored
+trials and the suggestions differ too. Two slots that start a trial at the same moment may get the same suggestion;
+the run then makes one of them wait for the other.
 """
 
 from __future__ import annotations
@@ -41,32 +41,32 @@ from autotune.search.samplers.infeasible import show_to_sampler
 from autotune.search.samplers.thinning import Thinned, with_trials
 from autotune.seeds import derive_seed
 
-_ATTEMPTS = 10  # at a set of values that has not been tried
-_LIKELY_TO_FAIL = 0.2  # from which chance to run out of memory or time on a proposal is turned down
-_ATTEMPTS_AT_ONE = 4  # at the value of one parameter; what is left to try is known then, and drawn from
+_ATTEMPTS = 10  # attempts to get a whole configuration that has not been tried
+_LIKELY_TO_FAIL = 0.2  # above this probability of running out of memory or time a proposal is rejected
+_ATTEMPTS_AT_ONE = 4  # attempts for a single parameter; after that one of the untried values is drawn
 
 
 def tpe(seed: int) -> optuna.samplers.TPESampler:
-    """Return Optuna's TPE with everything said that its versions decide differently."""
+    """Return Optuna's TPE with fixed settings where versions of Optuna have different defaults."""
     return optuna.samplers.TPESampler(
         seed=seed,
         multivariate=True,
-        group=True,  # conditional parameters are modelled in the groups they occur in
-        constant_liar=True,  # slots that run at the same time stay away from each other
+        group=True,  # models conditional parameters in the groups in which they occur
+        constant_liar=True,  # keeps slots that run at the same time from similar suggestions
         n_startup_trials=10,
     )
 
 
 @dataclass(frozen=True)
 class _Past:
-    """What is known before a suggestion.
+    """The inputs of a suggestion.
 
     Attributes:
-        study: The study as the inner sampler is shown it, with the trials that it can learn from.
-        space: The same, as it is shown to it to find out what the search space is.
-        tried: The trials whose configurations are not to be suggested again.
-        given: The values that the trial was enqueued with. They come before what is suggested.
-        chance_of_failure: How likely a configuration is to run out of memory or time.
+        study: The view of the study for the inner sampler, with the trials that it can learn from.
+        space: The view of the study from which the inner sampler infers the search space.
+        tried: The trials whose configurations must not be suggested again.
+        given: The values that the trial was enqueued with; they replace suggestions.
+        chance_of_failure: The probability that a configuration runs out of memory or time.
     """
 
     study: optuna.Study
@@ -77,7 +77,7 @@ class _Past:
 
 
 class _Learned:
-    """What is known of finished trials."""
+    """The information from finished trials that suggestions need."""
 
     def __init__(self) -> None:
         self.tried = Tried()
@@ -91,14 +91,14 @@ class _Learned:
 
 
 class SeededSampler(optuna.samplers.BaseSampler):
-    """Ask a fresh sampler, seeded by (study seed, trial, parameter), for every suggestion.
+    """A sampler that makes a new inner sampler for every suggestion, seeded by (study seed, trial, parameter).
 
-    A sampler that lives as long as the process would replay its first random points after a restart, and would give
-    the second half of an interrupted trial's parameters other random numbers than the uninterrupted trial has.
+    A sampler that lives as long as the process would repeat its first random points after a restart. It would also
+    give the remaining parameters of an interrupted trial other random numbers than those of an uninterrupted trial.
 
-    A sampler that proposes what has been tried, is just being tried, or is likely to run out of memory or time as
-    others have, is asked again with another seed. If it insists on what has been tried, one of the values that are left
-    is drawn; of what is likely to fail, the least likely is taken.
+    If the inner sampler proposes a configuration that was tried, is being tried, or is likely to run out of memory or
+    time, it is asked again with another seed. If all its proposals were tried, one of the untried values is drawn. If
+    all are likely to fail, the one with the lowest probability is used.
 
     Args:
         factory: A function from a seed to a sampler.
@@ -110,26 +110,26 @@ class SeededSampler(optuna.samplers.BaseSampler):
         self._seed = seed
         self._thins = factory is tpe
         self._learned = FinishedTrials(_Learned)
-        self._kind = self._plan()  # to see what kind of sampler it is; suggests nothing
+        self._kind = self._plan()  # only its class is used
         self._has_stopped = False
-        self._relative: dict[int, dict[str, Any]] = {}  # what has been proposed to a trial before any other suggestion
+        self._relative: dict[int, dict[str, Any]] = {}  # the result of `sample_relative`, by trial number
 
     def is_done(self, study: optuna.Study) -> bool:
-        """Say whether every configuration has been tried, so that a new trial could only repeat one."""
+        """Tell whether every configuration has been tried, so that a new trial could only repeat one."""
         if isinstance(self._kind, GridSampler):
             return self._kind.is_exhausted(study)
         if self._has_stopped:
             return True
         trials = all_trials(study)
-        if isinstance(self._kind, BruteForceSampler):  # tries nothing twice, for whatever reason it has failed
+        if isinstance(self._kind, BruteForceSampler):  # it does not retry failed trials either
             return is_exhausted([t for t in trials if t.state.is_finished()])
         with self._learned.look(trials) as (learned, _):
             return not learned.tried.is_endless([]) and is_exhausted(learned.tried.trials)
 
     def room(self, study: optuna.Study) -> float:
-        """Return how many more trials may start now without one having to repeat what another does.
+        """Return how many more trials can start now without repeating a configuration.
 
-        Trials that run and have not been asked for all their parameters yet take one place each.
+        Each running trial that does not have all its parameters yet counts as one configuration.
         """
         if self.is_done(study):
             return 0
@@ -169,7 +169,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
                 return value
             proposals.append(value)
         if isinstance(sampler, PartialFixedSampler):
-            return proposals[0]  # it may be one of the fixed parameters
+            return proposals[0]  # this may be one of the fixed parameters
         rng = random.Random(derive_seed(self._seed, "trial", trial.number, use, "untried"))
         drawn = draw_untried(nearby, known, param_name, param_distribution, rng)
         return proposals[0] if drawn is None else value_at(param_distribution, drawn)
@@ -177,7 +177,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
     def _by_brute_force(
         self, study: optuna.Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
     ) -> Any:
-        """Return what the sampler proposes that tries everything, and counts values by their hash."""
+        """Return the proposal of `BruteForceSampler`, which needs values with a hash."""
         sampler, of_shown = self._fresh(trial, f"parameter {name}"), countable(distribution)
         value = sampler.sample_independent(_countable(study), countable_trial(trial), name, of_shown)
         return distribution.to_external_repr(of_shown.to_internal_repr(value))
@@ -193,7 +193,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
         try:
             self._fresh(trial, "after").after_trial(study, trial, state, values)
         except RuntimeError as error:
-            # Samplers that have searched everything stop the study, which Optuna refuses outside `study.optimize`.
+            # A sampler whose space is exhausted stops the study, which Optuna refuses outside `study.optimize`.
             if "Study.stop" not in str(error):
                 raise
             self._has_stopped = True
@@ -207,8 +207,8 @@ class SeededSampler(optuna.samplers.BaseSampler):
         turned_down: list[tuple[float, int]] = []
         for attempt in range(_ATTEMPTS):
             params = self._proposal(past, trial, search_space, attempt)
-            # The values that the trial has already do not matter: it may have been interrupted, and is to get the
-            # others that it would have got.
+            # The values that the trial already has are ignored: if it was interrupted, it must get the same other
+            # values as without the interruption.
             whole = {**params, **past.given}
             if not params:
                 return params
@@ -219,14 +219,14 @@ class SeededSampler(optuna.samplers.BaseSampler):
                 return params
             turned_down.append((chance, attempt))
         if turned_down:
-            return self._proposal(past, trial, search_space, min(turned_down)[1])  # again: TPE notes its last one
-        return {}  # the parameters are suggested one by one
+            return self._proposal(past, trial, search_space, min(turned_down)[1])  # again, as TPE notes its last one
+        return {}  # then the parameters are suggested one by one
 
     def _proposal(
         self, past: _Past, trial: FrozenTrial, search_space: dict[str, BaseDistribution], attempt: int
     ) -> dict[str, Any]:
         sampler = self._fresh(trial, "relative", attempt)
-        # Some samplers (TPE with groups) find in the first call what they need in the second.
+        # Some samplers (TPE with groups) compute in the first call what they need in the second.
         sampler.infer_relative_search_space(past.space, trial)
         return sampler.sample_relative(past.study, trial, search_space)
 
@@ -237,26 +237,26 @@ class SeededSampler(optuna.samplers.BaseSampler):
         again = ("attempt", attempt) if attempt else ()
         sampler = self._factory(derive_seed(self._seed, "trial", trial.number, use, *again))
         if isinstance(sampler, GridSampler) or (isinstance(sampler, QMCSampler) and use == "relative"):
-            # One plan of points for the whole study, and the seed decides their order.
+            # The whole study has one sequence of points, and the seed decides their order.
             return self._plan()
         if isinstance(sampler, CurveSampler) and use == "relative" and not attempt:
-            return self._plan()  # it begins with such a plan too, and derives its chance from the trial by itself
+            return self._plan()  # it starts with such a sequence too, and derives its own seeds from the trial
         return sampler
 
     def _past(self, study: optuna.Study, trial: FrozenTrial) -> _Past:
-        """Return what is known before a suggestion to `trial`."""
+        """Return the inputs of a suggestion for `trial`."""
         if isinstance(self._kind, (GridSampler, BruteForceSampler)):
-            return _Past(study, study, [], {})  # these keep their own books
+            return _Past(study, study, [], {})  # these track tried configurations themselves
         trials = all_trials(study)  # not `study.get_trials`: under Hyperband `study` is only one bracket
         with self._learned.look(trials) as (learned, unfinished):
             others = [t for t in unfinished if t.number != trial.number]
             taken = learned.tried.being_tried(others)
             avoided = [] if learned.tried.is_endless(taken) else learned.tried.trials + taken
             shown = space = study
-            is_bracket = type(study) is not optuna.Study  # of Hyperband, within which trials are compared
+            is_bracket = type(study) is not optuna.Study  # a bracket of Hyperband
             if self._thins and not is_bracket and len(study.directions) == 1 and learned.thinned.is_needed():
                 shown, space = self._thinned(study, learned.thinned, unfinished)
-            elif not isinstance(self._kind, QMCSampler):  # the first trial that has not failed decides its space
+            elif not isinstance(self._kind, QMCSampler):  # QMCSampler takes its space from the first unfailed trial
                 shown = space = show_to_sampler(study, trials)
             chance = learned.feasibility.fitted()
         given = trials[trial.number].system_attrs.get("fixed_params", {}) if trial.number < len(trials) else {}
@@ -274,7 +274,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
 
 
 def _countable(study: optuna.Study) -> optuna.Study:
-    """Return a study whose trials are countable; itself, which its sampler may stop, if they all are."""
+    """Return a view of the study with countable trials; the study itself, which can be stopped, if all are."""
     trials = all_trials(study)
     shown = [countable_trial(trial) for trial in trials]
     return with_trials(study, shown) if any(map(operator.is_not, shown, trials)) else study
