@@ -1,4 +1,4 @@
-"""Figures of hyperparameters: importance, the effect of one, the interaction of two, parallel coordinates of all."""
+"""Figures of hyperparameters: importance, effect, interaction, parallel coordinates."""
 
 from __future__ import annotations
 

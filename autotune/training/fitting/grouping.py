@@ -1,4 +1,4 @@
-"""Train on several batches in one call of TensorFlow, to save the milliseconds that each call costs in Python.
+"""Train on several batches in one call of TensorFlow, to save time: each call costs milliseconds in Python.
 
 The numbers equal those of single batches, bit for bit. The exception is a callback that changes something between
 batches and accepts groups (`groups_from`), such as a schedule. If a callback freezes layers, compiles again or makes
