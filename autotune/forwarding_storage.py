@@ -1,4 +1,4 @@
-"""A storage in front of another one: all that Optuna asks of a storage is passed on, unless a subclass answers it."""
+"""A base class for a storage in front of another one: it passes on every call that a subclass does not override."""
 
 from __future__ import annotations
 

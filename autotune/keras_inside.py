@@ -1,7 +1,7 @@
-"""What all rooms lean on of Keras's inside: all layers of a model, the function in a metric, what a tokenizer makes.
+"""Access to Keras's private attributes: all layers of a model, a metric of each row, the tokens of a text layer.
 
-Nobody else looks there, but for `training/fitting/grouping.py`, which stands in for the functions that `fit` calls, and
-`training/state/`, which knows what Keras lists elsewhere too (see docs/architecture.md). TensorFlow is not loaded here.
+Besides this module only `training/fitting/grouping.py` (it replaces the functions that `fit` calls) and
+`training/state/` use private attributes of Keras (see docs/architecture.md). This module does not load TensorFlow.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """Return a model and all its layers, those within others too: `model.layers` has the outermost alone."""
+    """Return a model and all its layers, also nested ones; `model.layers` has only the outermost."""
     return list(model._flatten_layers())
 
 
 def rows_of(metric: keras.metrics.MeanMetricWrapper, y: Any, predicted: Any) -> Any:
-    """Return a metric of each row, of which Keras tells the mean."""
+    """Return the metric of each row; Keras itself returns only their mean."""
     return metric._fn(y, predicted, **metric._fn_kwargs)
 
 
 def tokens_of(layer: keras.layers.TextVectorization, texts: Any) -> Any:
-    """Return texts in the words that a layer numbers, of which it tells the numbers."""
+    """Return the tokens of texts as words; the layer itself returns their numbers."""
     return layer._preprocess(texts)
 
 
 def strategy_of(optimizer: keras.optimizers.Optimizer) -> Any:
-    """Return TensorFlow's strategy that an optimizer was made under."""
+    """Return the TensorFlow strategy under which an optimizer was made."""
     return optimizer._distribution_strategy
 
 
 def writers_of(callback: keras.callbacks.TensorBoard) -> list[Any]:
-    """Return what a callback writes event files with."""
+    """Return the writers of event files of a callback."""
     return list(callback._writers.values())

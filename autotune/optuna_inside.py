@@ -1,7 +1,8 @@
-"""What all rooms lean on of Optuna's inside: a study's storage, ids, and what a storage holds of a trial.
+"""Access to Optuna's private attributes: a study's storage, ids, system attributes, trials without copies.
 
-Optuna's public methods do not say it, or copy a trial with all its distributions each time. Nobody else looks there,
-but for `running/storages/`, which has Optuna's tables, and `search/pruners/told.py` (see docs/architecture.md).
+Optuna has no public methods for these, or its methods copy a trial with all its distributions each time. Besides this
+module only `running/storages/` (Optuna's tables) and `search/pruners/optuna_settings.py` read private attributes of
+Optuna (see docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -16,35 +17,35 @@ if TYPE_CHECKING:
 
 
 def storage_of(study: optuna.Study) -> BaseStorage:
-    """Return the storage that a study is kept in."""
+    """Return the storage of a study."""
     return study._storage
 
 
 def id_of_study(study: optuna.Study | FrozenStudy) -> int:
-    """Return what a storage calls a study."""
+    """Return the id of a study in its storage."""
     return study._study_id
 
 
 def id_of(trial: optuna.Trial | FrozenTrial) -> int:
-    """Return what a storage calls a trial; its number counts from 0 in each study."""
+    """Return the id of a trial in its storage; its number, in contrast, counts from 0 in each study."""
     return trial._trial_id
 
 
 def set_id(trial: FrozenTrial, trial_id: int, number: int) -> None:
-    """Note what a storage calls a trial that it has just made."""
+    """Set the id and the number of a trial that a storage has just created."""
     trial._trial_id, trial.number = trial_id, number
 
 
 def stored(trial: optuna.Trial) -> FrozenTrial:
-    """Return what the storage holds of a trial, as it is: what `trial` itself says is a copy."""
+    """Return the stored record of a trial without a copy; the attributes of `trial` itself are copies."""
     return trial.storage.get_trial(id_of(trial))
 
 
 def system_attrs_of(study: optuna.Study) -> dict[str, Any]:
-    """Return what programs have noted of a study."""
+    """Return the system attributes of a study."""
     return storage_of(study).get_study_system_attrs(id_of_study(study))
 
 
 def set_system_attr(study: optuna.Study, key: str, value: Any) -> None:
-    """Note something of a study."""
+    """Set a system attribute of a study."""
     storage_of(study).set_study_system_attr(id_of_study(study), key, value)

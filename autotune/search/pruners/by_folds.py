@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial
 from autotune.search.history import MappedTrials, StorageView
 from autotune.search.pruners.noise_aware import NoiseAwarePruner
 from autotune.search.pruners.percentiles import QuickPercentilePruner
-from autotune.search.pruners.told import told
+from autotune.search.pruners.optuna_settings import settings_of
 from autotune.training.records import fold_values
 
 
@@ -83,7 +83,7 @@ def _fold_values(trial: FrozenTrial) -> Sequence[float]:
 
 def _without_grace(pruner: PercentilePruner) -> PercentilePruner:
     """Return the pruner without its epochs of grace, which finished folds do not need."""
-    was = told(pruner)
+    was = settings_of(pruner)
     if isinstance(pruner, MedianPruner):
         return MedianPruner(was.n_startup_trials, n_min_trials=was.n_min_trials)
     return PercentilePruner(was.percentile, was.n_startup_trials, n_min_trials=was.n_min_trials)

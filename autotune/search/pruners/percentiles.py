@@ -11,7 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.search.history import FinishedTrials, all_trials
-from autotune.search.pruners.told import told
+from autotune.search.pruners.optuna_settings import settings_of
 
 
 class QuickPercentilePruner(BasePruner):
@@ -22,7 +22,7 @@ class QuickPercentilePruner(BasePruner):
     """
 
     def __init__(self, pruner: PercentilePruner) -> None:
-        self._told = told(pruner)
+        self._settings = settings_of(pruner)
         self._peers = FinishedTrials(_Peers)
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
@@ -30,7 +30,7 @@ class QuickPercentilePruner(BasePruner):
         if step is None or not self._is_due(trial, step):
             return False
         with self._peers.look(all_trials(study)) as (peers, _):
-            if peers.n_complete < max(1, self._told.n_startup_trials):
+            if peers.n_complete < max(1, self._settings.n_startup_trials):
                 return False
             reports = peers.reports.get(step)
             bound = self._bound(reports, study.direction) if reports is not None else math.nan
@@ -43,7 +43,7 @@ class QuickPercentilePruner(BasePruner):
 
     def _is_due(self, trial: FrozenTrial, step: int) -> bool:
         """Tell whether a trial is judged at its last step: once in each interval after the warm-up."""
-        warm_up, interval = self._told.n_warmup_steps, self._told.interval_steps
+        warm_up, interval = self._settings.n_warmup_steps, self._settings.interval_steps
         if step < warm_up:
             return False
         began = (step - warm_up) // interval * interval + warm_up
@@ -51,9 +51,9 @@ class QuickPercentilePruner(BasePruner):
 
     def _bound(self, reports: _Reports, direction: StudyDirection) -> float:
         """Return the value that a trial must reach; NaN if there are too few reports."""
-        if reports.n < self._told.n_min_trials:
+        if reports.n < self._settings.n_min_trials:
             return math.nan
-        percentile = self._told.percentile
+        percentile = self._settings.percentile
         return reports.percentile(100 - percentile if direction == StudyDirection.MAXIMIZE else percentile)
 
 

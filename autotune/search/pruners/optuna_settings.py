@@ -1,4 +1,4 @@
-"""What Optuna's pruners were told when they were made, and keep to themselves."""
+"""The settings of Optuna's pruners, read from their private attributes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from optuna.pruners import BasePruner, HyperbandPruner, PercentilePruner, Succes
 
 
 @dataclass(frozen=True)
-class Told:
-    """The arguments of a `PercentilePruner`; of a `MedianPruner`, whose percentile is 50, too."""
+class PercentileSettings:
+    """The arguments of a `PercentilePruner`, or of a `MedianPruner`, whose percentile is 50."""
 
     percentile: float
     n_startup_trials: int
@@ -20,9 +20,9 @@ class Told:
     n_min_trials: int
 
 
-def told(pruner: PercentilePruner) -> Told:
-    """Return what a pruner was told."""
-    return Told(
+def settings_of(pruner: PercentilePruner) -> PercentileSettings:
+    """Return the arguments that a pruner was made with."""
+    return PercentileSettings(
         pruner._percentile,
         pruner._n_startup_trials,
         pruner._n_warmup_steps,
@@ -32,9 +32,9 @@ def told(pruner: PercentilePruner) -> Told:
 
 
 def first_step(pruner: BasePruner) -> int | None:
-    """Return the first step after which a pruner of Optuna's may stop a trial; None if it does not say."""
+    """Return the first step after which one of Optuna's pruners may stop a trial; None if it is unknown."""
     if isinstance(pruner, PercentilePruner):
-        return told(pruner).n_warmup_steps
+        return settings_of(pruner).n_warmup_steps
     if isinstance(pruner, SuccessiveHalvingPruner) and pruner._min_resource is not None:
         return int(pruner._min_resource * pruner._reduction_factor**pruner._min_early_stopping_rate)
     if isinstance(pruner, HyperbandPruner):
@@ -43,19 +43,19 @@ def first_step(pruner: BasePruner) -> int | None:
 
 
 def brackets(pruner: HyperbandPruner, name: str, n_trials: int, steps: int | None) -> list[tuple[int, int, int]]:
-    """Return each bracket's first rung, the trials that it needs, and those that it gets; none if that is not known.
+    """Return for each bracket its first rung, and the numbers of trials that it needs and gets; empty if unknown.
 
     Args:
         pruner: The pruner.
-        name: The name of the study, by which its trials are dealt out.
-        n_trials: How many trials there are to be.
-        steps: The steps of a trial, for a pruner that finds them out; None where nobody knows.
+        name: The study's name, by which Hyperband assigns trials to brackets.
+        n_trials: The number of trials of the study.
+        steps: The number of steps of a trial, for a pruner with "auto"; None if it is unknown.
     """
     most = pruner._max_resource if isinstance(pruner._max_resource, int) else steps
     if most is None or most < pruner._min_resource:
         return []
     planned: Any = HyperbandPruner(pruner._min_resource, most, pruner._reduction_factor)
-    planned._try_initialization(None)  # which looks at the study for "auto" only
+    planned._try_initialization(None)  # it needs the study for "auto" only
     gets = [0] * planned._n_brackets
     for number in range(n_trials):
         gets[planned._get_bracket_id(SimpleNamespace(study_name=name), SimpleNamespace(number=number))] += 1
