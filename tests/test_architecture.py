@@ -212,5 +212,5 @@ def test_nothing_that_others_wrote_is_run() -> None:
     assert not [here for here, name, value in keywords if (name, value) in unsafe]
     assert not [here for here, tree in MODULES.items() if mentions(tree, "enable_unsafe_deserialization")]
     unpickled = {here for here, tree in MODULES.items() if calls(tree, "loads") and mentions(tree, "pickle")}
-    doors = ("trial.piped_trial", "study.source", "processes.child")
+    doors = ("trial.answering", "study.source", "processes.child")
     assert unpickled == {f"autotune.running.{name}" for name in doors}

@@ -12,8 +12,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from autotune.data import Dataset
 from autotune.errors import SearchSpaceError
 from autotune.failures import summary_of
+from autotune.running.trial.answering import Replay
 from autotune.running.trial.given import BASELINE, configurations, outside
-from autotune.running.trial.piped_trial import PipedTrial, Replay
+from autotune.running.trial.piped_trial import PipedTrial
 from autotune.search.history import describe, differences, n_values, value_at
 from autotune.study import StudySpec
 

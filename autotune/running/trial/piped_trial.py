@@ -1,32 +1,22 @@
-"""Optuna's trial, at both ends of a pipe.
+"""A trial in a trial process: it looks like `optuna.Trial`, and asks the real one, in the parent, through a pipe.
 
-In the trial process `PipedTrial` looks like `optuna.Trial`; in the parent `answer` asks the real one. Every request
-is a tuple (method or property, arguments); every answer is ("value", value) or ("error", exception).
+Each request is a `Request`; each answer is ("value", value) or ("error", exception).
 """
 
 from __future__ import annotations
 
 import datetime
 import json
-import pickle
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple
+from typing import Any
 
-import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.exceptions import StorageInternalError
+from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
 from autotune.errors import ParentGoneError, SearchSpaceError
-from autotune.optuna_inside import stored
-from autotune.running.storages import is_refusal, reason
+from autotune.running.trial.answering import Replay
 from autotune.running.trial.plain_values import (
     NotPlainError,
     as_float,
@@ -36,32 +26,10 @@ from autotune.running.trial.plain_values import (
     plain_name,
     plain_number,
 )
-from autotune.search.history import report, should_prune
+from autotune.running.trial.requests import PROPERTIES, Request
 from autotune.training.records import Phase, Timer
 
-_METHODS = {
-    "suggest_float",
-    "suggest_int",
-    "suggest_categorical",
-    "suggest_uniform",
-    "suggest_loguniform",
-    "suggest_discrete_uniform",
-    "report",
-    "should_prune",
-    "set_user_attr",
-    "set_constraint",
-}
-_BY_FIRST_OBJECTIVE: dict[str, Callable[..., Any]] = {"report": report, "should_prune": should_prune}
 _PARAMETER = "a hyperparameter"
-_PROPERTIES = {"params", "distributions", "user_attrs", "datetime_start", "number", "constraints"}
-
-
-class Request(NamedTuple):
-    """A question of the trial process to the parent."""
-
-    name: str
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = {}  # noqa: RUF012 -- reason: never changed
 
 
 class PipedTrial(BaseTrial):
@@ -184,7 +152,7 @@ class PipedTrial(BaseTrial):
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
             f"trial.{name} is not available in a trial process: it has suggest_*, report, should_prune, "
-            f"set_user_attr, set_constraint and {', '.join(sorted(_PROPERTIES))}."
+            f"set_user_attr, set_constraint and {', '.join(sorted(PROPERTIES))}."
         )
 
     def _suggest(self, method: str, name: str, *limits: Any, **how: Any) -> Any:
@@ -231,92 +199,6 @@ class PipedTrial(BaseTrial):
         return value
 
 
-def answer(trial: optuna.Trial, request: Request) -> tuple[str, Any]:
-    """Ask the real trial; an exception it raises on the study file's account goes back to the study file."""
-    try:
-        if request.name in _PROPERTIES:
-            return "value", getattr(trial, request.name)
-        if request.name == "has_reported":
-            return "value", bool(stored(trial).intermediate_values)
-        if request.name not in _METHODS:
-            raise AttributeError(f"trial.{request.name} is not available in a trial process.")
-        if request.name in _BY_FIRST_OBJECTIVE:
-            return "value", _BY_FIRST_OBJECTIVE[request.name](trial, *request.args, **request.kwargs)
-        method: Callable[..., Any] = getattr(trial, request.name)
-        return "value", method(*request.args, **request.kwargs)
-    except (ValueError, TypeError, AttributeError, OverflowError, NotImplementedError) as error:
-        return "error", _picklable(error)
-    except StorageInternalError as error:
-        if not is_refusal(error):
-            raise
-        return "error", ValueError(f"The storage does not take what {request.name} was given: {reason(error)}.")
-
-
-def asked_distribution(request: Request) -> tuple[str, BaseDistribution] | None:
-    """Return the parameter and the distribution that a `suggest_*` request names; None for other requests."""
-    if not request.name.startswith("suggest_"):
-        return None
-    name, *args = request.args
-    if request.name == "suggest_categorical":
-        return name, CategoricalDistribution(*args)
-    if request.name == "suggest_int":
-        return name, IntDistribution(*args, **request.kwargs)
-    if request.name == "suggest_loguniform":
-        return name, FloatDistribution(args[0], args[1], log=True)
-    if request.name == "suggest_discrete_uniform":
-        return name, FloatDistribution(args[0], args[1], step=args[2])
-    return name, FloatDistribution(*args, **request.kwargs)
-
-
-class Replay:
-    """The parent's end of a pipe, played from a stored trial: what a study file asks for, given those parameters.
-
-    Parameters that the stored trial lacks get a value at the edge of their range. Nothing is ever pruned.
-
-    Args:
-        params: The stored trial's parameters.
-        number: Its number.
-        user_attrs: Its user attributes.
-
-    Attributes:
-        distributions: The distribution of each parameter that was asked for.
-        reports: What was reported, by step.
-    """
-
-    def __init__(self, params: dict[str, Any], number: int, user_attrs: Mapping[str, Any] | None = None) -> None:
-        self.distributions: dict[str, BaseDistribution] = {}
-        self.reports: dict[int, float] = {}
-        self._user_attrs = dict(user_attrs or {})
-        self._params = params
-        self._number = number
-        self._request = Request("number")
-
-    def send(self, request: Request) -> None:
-        """Take a request, as the parent does."""
-        self._request = request
-        if request.name == "report":
-            value, step = request.args
-            self.reports[step] = value
-
-    def recv(self) -> tuple[str, Any]:
-        """Answer the last request, as the parent does."""
-        asked = asked_distribution(self._request)
-        if asked is None:
-            known = {
-                "number": self._number,
-                "params": self._params,
-                "distributions": self.distributions,
-                "should_prune": False,
-                "user_attrs": self._user_attrs,
-                "constraints": {},
-            }
-            return "value", known.get(self._request.name)
-        name, distribution = asked
-        self.distributions[name] = distribution
-        edge = distribution.to_external_repr(getattr(distribution, "low", 0))
-        return "value", self._params.get(name, edge)
-
-
 def _phase_of(request: str) -> Phase:
     return "suggestions" if request.startswith("suggest_") else "reports"
 
@@ -326,11 +208,3 @@ def _as_int(step: Any) -> int:
         return int(plain_number(step))
     except (TypeError, ValueError):
         raise TypeError(f"The step is of type {type(step).__name__!r}, but is to be an int.") from None
-
-
-def _picklable(error: Exception) -> Exception:
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error

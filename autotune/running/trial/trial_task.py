@@ -33,7 +33,7 @@ from autotune.running.study import StudySource
 from autotune.running.trial.kept_result import KeptResult
 from autotune.running.trial.piped_trial import PipedTrial
 from autotune.running.trial.plain_values import as_float
-from autotune.running.trial.preparing import Rows, open_rows
+from autotune.running.trial.rows import Rows, open_rows
 from autotune.seeds import derive_seed
 from autotune.study import StudySpec
 from autotune.training.checkpoints import TrialFolder, UnusableCheckpointError, stored_histories

@@ -15,12 +15,12 @@ import pytest
 
 import autotune
 from autotune.cli import main
+from autotune.data import load_folds
 from autotune.errors import StudyChangedError, StudyFailedError, UsageError
 from autotune.results.data_efficiency.record import LearningCurve, read_learning_curve
 from autotune.results.export.replaying import replay
 from autotune.results.final.parts import Unfinished
 from autotune.running.tracking.events import Event, Note, TrialEnded
-from autotune.running.trial.preparing import load_folds
 
 pytestmark = pytest.mark.usefixtures("no_places_from_outside")
 StudyFile = Callable[..., Path]

@@ -23,8 +23,9 @@ from autotune.running.processes.launching import Spawner
 from autotune.running.processes.slots import Slot
 from autotune.running.study.source import study_source
 from autotune.running.tracking.events import Event, Note
-from autotune.running.trial.piped_trial import Request, answer
+from autotune.running.trial.answering import answer
 from autotune.running.trial.preparing import Preparation, Prepare
+from autotune.running.trial.requests import Request
 from autotune.running.trial.trial_task import Assignment, RunTrial
 from autotune.training.checkpoints.folder import TrialFolder
 

@@ -16,7 +16,7 @@ from autotune.running.engine import supervising
 from autotune.running.engine.supervising import Supervision, Supervisor
 from autotune.running.study.settings import KnownSpace
 from autotune.running.tracking.events import Event
-from autotune.running.trial.piped_trial import Request
+from autotune.running.trial.requests import Request
 from autotune.running.trial.trial_task import Outcome
 from autotune.training.checkpoints.folder import TrialFolder
 

@@ -10,7 +10,7 @@ import pytest
 
 from autotune import CurvePruner, CurveSampler, StudySpec
 from autotune.running.study.source import study_source
-from autotune.running.trial.preparing import Declaration, Declare
+from autotune.running.trial.declaration import Declaration, Declare
 from autotune.study import EpochPolicy
 
 

@@ -24,8 +24,10 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from autotune.running.storages.opening import open_existing_storage, open_storage, sqlite_url
-from autotune.running.trial.piped_trial import PipedTrial, Replay, Request, answer
+from autotune.running.trial.answering import Replay, answer
+from autotune.running.trial.piped_trial import PipedTrial
 from autotune.running.trial.plain_values import plain
+from autotune.running.trial.requests import Request
 from autotune.search.history import differences
 
 KINDS = ["sqlite", "postgresql", "journal", "grpc", "grpc+sqlite"]

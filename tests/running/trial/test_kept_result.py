@@ -10,8 +10,10 @@ import pytest
 
 from autotune.running.study.settings import Overrides
 from autotune.running.study.source import StudySource
+from autotune.running.trial.answering import Replay, answer
 from autotune.running.trial.kept_result import KeptResult
-from autotune.running.trial.piped_trial import PipedTrial, Replay, Request, answer
+from autotune.running.trial.piped_trial import PipedTrial
+from autotune.running.trial.requests import Request
 
 
 class _Parent(Replay):

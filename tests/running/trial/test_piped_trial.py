@@ -15,7 +15,9 @@ import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from autotune.running.trial.piped_trial import PipedTrial, Replay, Request, answer, asked_distribution
+from autotune.running.trial.answering import Replay, answer
+from autotune.running.trial.piped_trial import PipedTrial
+from autotune.running.trial.requests import Request, asked_distribution
 
 NewTrial = Callable[[], Any]
 DEPRECATED = pytest.mark.filterwarnings("ignore:suggest_:FutureWarning")

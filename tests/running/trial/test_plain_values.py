@@ -19,8 +19,10 @@ import optuna
 import pytest
 
 from autotune.errors import SearchSpaceError
-from autotune.running.trial.piped_trial import PipedTrial, Replay, Request
+from autotune.running.trial.answering import Replay
+from autotune.running.trial.piped_trial import PipedTrial
 from autotune.running.trial.plain_values import NotPlainError, plain, plain_choices
+from autotune.running.trial.requests import Request
 from autotune.running.trial.trial_task import _as_number
 from autotune.search.history import differences
 

@@ -1,0 +1,96 @@
+"""The parent's end of the pipe to a trial process: the real trial answers, or a stored one."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import StorageInternalError
+
+from autotune.optuna_inside import stored
+from autotune.running.storages import is_refusal, reason
+from autotune.running.trial.requests import METHODS, PROPERTIES, Request, asked_distribution
+from autotune.search.history import report, should_prune
+
+_BY_FIRST_OBJECTIVE: dict[str, Callable[..., Any]] = {"report": report, "should_prune": should_prune}
+
+
+def answer(trial: optuna.Trial, request: Request) -> tuple[str, Any]:
+    """Ask the real trial; an exception it raises on the study file's account goes back to the study file."""
+    try:
+        if request.name in PROPERTIES:
+            return "value", getattr(trial, request.name)
+        if request.name == "has_reported":
+            return "value", bool(stored(trial).intermediate_values)
+        if request.name not in METHODS:
+            raise AttributeError(f"trial.{request.name} is not available in a trial process.")
+        if request.name in _BY_FIRST_OBJECTIVE:
+            return "value", _BY_FIRST_OBJECTIVE[request.name](trial, *request.args, **request.kwargs)
+        method: Callable[..., Any] = getattr(trial, request.name)
+        return "value", method(*request.args, **request.kwargs)
+    except (ValueError, TypeError, AttributeError, OverflowError, NotImplementedError) as error:
+        return "error", _picklable(error)
+    except StorageInternalError as error:
+        if not is_refusal(error):
+            raise
+        return "error", ValueError(f"The storage does not take what {request.name} was given: {reason(error)}.")
+
+
+class Replay:
+    """The parent's end of a pipe, played from a stored trial: what a study file asks for, given those parameters.
+
+    Parameters that the stored trial lacks get a value at the edge of their range. Nothing is ever pruned.
+
+    Args:
+        params: The stored trial's parameters.
+        number: Its number.
+        user_attrs: Its user attributes.
+
+    Attributes:
+        distributions: The distribution of each parameter that was asked for.
+        reports: What was reported, by step.
+    """
+
+    def __init__(self, params: dict[str, Any], number: int, user_attrs: Mapping[str, Any] | None = None) -> None:
+        self.distributions: dict[str, BaseDistribution] = {}
+        self.reports: dict[int, float] = {}
+        self._user_attrs = dict(user_attrs or {})
+        self._params = params
+        self._number = number
+        self._request = Request("number")
+
+    def send(self, request: Request) -> None:
+        """Take a request, as the parent does."""
+        self._request = request
+        if request.name == "report":
+            value, step = request.args
+            self.reports[step] = value
+
+    def recv(self) -> tuple[str, Any]:
+        """Answer the last request, as the parent does."""
+        asked = asked_distribution(self._request)
+        if asked is None:
+            known = {
+                "number": self._number,
+                "params": self._params,
+                "distributions": self.distributions,
+                "should_prune": False,
+                "user_attrs": self._user_attrs,
+                "constraints": {},
+            }
+            return "value", known.get(self._request.name)
+        name, distribution = asked
+        self.distributions[name] = distribution
+        edge = distribution.to_external_repr(getattr(distribution, "low", 0))
+        return "value", self._params.get(name, edge)
+
+
+def _picklable(error: Exception) -> Exception:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

@@ -1,0 +1,69 @@
+"""The rows that trials train on: from the study file, and on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from autotune.data import Dataset, Split, load_development, load_folds, open_stored
+from autotune.errors import AutotuneError, StudyFileError
+from autotune.failures import summary_of
+from autotune.study import StudySpec
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The development rows on disk, and who trains on which.
+
+    Attributes:
+        dataset: The folder of the stored dataset, memory-mapped by trial processes.
+        folds: An `.npz` file with the positions of each fold.
+        digest: A hash of data and folds.
+    """
+
+    dataset: Path
+    folds: Path
+    digest: str
+
+
+def open_rows(rows: Rows) -> Split:
+    """Open stored rows without reading them into memory.
+
+    Raises:
+        DamagedStoreError: They are missing, or not of the size and form that they were stored with.
+    """
+    return Split(open_stored(rows.dataset), load_folds(rows.folds), rows.digest)
+
+
+def load_data(spec: StudySpec, data_dir: Path | None) -> Dataset:
+    """Return the development rows of a study, which is none of a plain objective."""
+    if isinstance(spec.dataset, str):
+        return load_development(spec.dataset, data_dir)
+    assert spec.dataset is not None
+    return rows_of("dataset", spec.dataset)
+
+
+def rows_of(name: str, function: Callable[[], object]) -> Dataset:
+    """Call a study's own `dataset` or `test_dataset`.
+
+    Raises:
+        StudyFileError: If it stops with an error, or returns something else than a `Dataset`.
+    """
+    try:
+        data = function()
+    except AutotuneError:
+        raise
+    except Exception as error:
+        raise StudyFileError(
+            f"the study's {name} function stopped with {summary_of(error)}.",
+            "It returns a Dataset of rows.",
+            "Call it by hand to see the whole traceback.",
+        ) from error
+    if not isinstance(data, Dataset):
+        raise StudyFileError(
+            f"the study's {name} function returned {type(data).__name__}.",
+            "It returns a Dataset of rows.",
+            "Return autotune.Dataset(x, y).",
+        )
+    return data
