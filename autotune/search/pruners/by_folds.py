@@ -22,8 +22,8 @@ from optuna.trial import FrozenTrial
 
 from autotune.search.history import MappedTrials, StorageView
 from autotune.search.pruners.noise_aware import NoiseAwarePruner
-from autotune.search.pruners.percentiles import QuickPercentilePruner
 from autotune.search.pruners.optuna_settings import settings_of
+from autotune.search.pruners.percentiles import QuickPercentilePruner
 from autotune.training.records import fold_values
 
 

@@ -28,7 +28,11 @@ def pruning_note(pruner: BasePruner, name: str, n_trials: int, epochs: int | Non
         return f"{title} stops no trial before its end: it looks at epoch {first} first, and a trial has {epochs}."
     if isinstance(pruner, HyperbandPruner) and (plan := brackets(pruner, name, n_trials, epochs)):
         return _of_brackets(plan, n_trials)
-    least = max(settings_of(pruner).n_startup_trials, settings_of(pruner).n_min_trials) if isinstance(pruner, PercentilePruner) else 0
+    least = (
+        max(settings_of(pruner).n_startup_trials, settings_of(pruner).n_min_trials)
+        if isinstance(pruner, PercentilePruner)
+        else 0
+    )
     if n_trials <= least:
         return f"{title} stops no trial: it needs {least} complete ones first, and the study has {n_trials} in all."
     if isinstance(pruner, NoiseAwarePruner) and n_trials <= pruner.peers:
