@@ -36,7 +36,7 @@ from autotune.commands import (
     show_study_file,
     storage_of,
     study_of,
-    training_options,
+    taken_by,
     where,
 )
 from autotune.errors import AutotuneError, UsageError
@@ -104,7 +104,7 @@ def _end_at_once(number: int, frame: object) -> None:
 
 def run_command(options: argparse.Namespace) -> int:
     """Run a study file."""
-    return _run(options.study_file, options, options.name, options.run_dir)
+    return _run(options.study_file, options, options.run_dir)
 
 
 def resume_command(options: argparse.Namespace) -> int:
@@ -123,7 +123,7 @@ def resume_command(options: argparse.Namespace) -> int:
     show_study_file(options)
     named = partial(source_named_by_storage, settings.study_file, options.name)
     source = asking_for_trust(named, options.trust)
-    return _run(source, options, options.name, places.run_dir)
+    return _run(source, options, places.run_dir)
 
 
 def status_command(options: argparse.Namespace) -> int:
@@ -245,7 +245,7 @@ def datasets_command(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _run(study: str | StudySource, options: argparse.Namespace, name: str | None, run_dir: str | Path | None) -> int:
+def _run(study: str | StudySource, options: argparse.Namespace, run_dir: str | Path | None) -> int:
     import optuna
 
     from autotune.progress import new_console, new_progress
@@ -268,21 +268,7 @@ def _run(study: str | StudySource, options: argparse.Namespace, name: str | None
             progress(event)
 
         try:
-            found = run(
-                study,
-                n_trials=options.trials,
-                engine=options.engine,
-                cpus_per_worker=options.cpus_per_worker,
-                epochs=getattr(options, "epochs", None),
-                folds=getattr(options, "folds", None),
-                seed=getattr(options, "seed", None),
-                name=name,
-                run_dir=run_dir,
-                tensorboard=options.tensorboard,
-                mlflow=options.mlflow,
-                observer=observe,
-                **training_options(options),
-            )
+            found = run(study, observer=observe, **{**taken_by(run, options), "run_dir": run_dir})
         except KeyboardInterrupt:
             stack.close()
             print_stopped(begun[0].name if begun else None, where(options))

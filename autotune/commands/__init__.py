@@ -16,7 +16,7 @@ from autotune.commands.options import (
     show_study_file,
     storage_of,
     study_of,
-    training_options,
+    taken_by,
     where,
 )
 from autotune.commands.result_commands import (
@@ -46,6 +46,6 @@ __all__ = [
     "show_study_file",
     "storage_of",
     "study_of",
-    "training_options",
+    "taken_by",
     "where",
 ]

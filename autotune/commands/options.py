@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from autotune.escaping import say
@@ -19,6 +20,135 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, STOPPED = 0, 1, 2, 130  # what commands return
 
 Command: TypeAlias = Callable[[argparse.Namespace], int]
+Option: TypeAlias = tuple[Sequence[str], dict[str, Any]]
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(number) for number in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers like 0.1,0.3,1") from None
+
+
+def _option(shown: str, text: str | None = None, **how: Any) -> Option:
+    """State an option as it is shown, say `--epochs N`; `dest` is the keyword of the public function that takes it."""
+    flags = [word for word in shown.split() if word.startswith("-")]
+    value = shown.split()[-1]
+    if value not in flags:
+        how["metavar"] = value
+    return flags or [value.lower()], {"help": text, **how}
+
+
+_PLACES = (
+    _option("--storage URL", "the study's records (default: OPTUNA_STORAGE, or SQLite)"),
+    _option("--run-dir DIR", "where its files are (default: AUTOTUNE_RUN_DIR, or runs)"),
+)
+_DATA_DIR = _option("--data-dir DIR", "datasets (default: AUTOTUNE_DATA, or Keras's cache)")
+_NAME = _option("NAME")
+_OVERRIDES = (
+    _option("--epochs N", "epochs of each fold", type=int),
+    _option("--folds K", "k-fold cross-validation in place of the study's folds", type=int),
+    _option("--seed N", "the seed that all chance comes from", type=int),
+    _option("--name NAME", "the study's name in place of the study file's"),
+)
+_ENGINE = "where trials run: here, or on the Ray cluster at RAY_ADDRESS (default: %(default)s)"
+_CPUS = "Ray's CPUs for each worker (default: as many as the study remembers threads, else 1)"
+_SEARCH = (
+    _option("--trials N", "total of finished trials; remembered by the study", type=int, dest="n_trials"),
+    _option("--engine", _ENGINE, choices=["local", "ray"], default="local"),
+    _option("--cpus-per-worker C", _CPUS, type=int),
+)
+_LEASE = "other machines take over this command's trials after not hearing of it for so long (default: 60)"
+_MACHINE = (
+    _option("--timeout SECONDS", "stop after so long; running trials wait", type=float, dest="timeout_s"),
+    _option("--lease SECONDS", _LEASE, type=float, dest="lease_s"),
+    _option("--workers N", "trials at a time (default: the GPUs, else the cores)", type=int),
+    _option("--gpus GPUS", "GPUs by position or UUID, e.g. 0,2, or none (default: all)"),
+    _option("--workers-per-gpu K", "trials that share each GPU and its memory", type=int),
+)
+_ARTIFACTS = _option(
+    "--artifacts URL", "copy checkpoints there, for other machines: s3://BUCKET/PREFIX, gs://..., a folder; remembered"
+)
+_EVENTS = "write event files for TensorBoard there (RUN_DIR/NAME/tensorboard); remembered; none: no longer"
+_MLFLOW = "log each finished trial to MLflow: http://HOST:5000, sqlite:///mlflow.db; remembered; none: no longer"
+_TRACKING = (
+    _ARTIFACTS,
+    _option("--tensorboard DIR", _EVENTS, nargs="?", const="run-dir"),
+    _option("--mlflow URI", _MLFLOW),
+)
+_TRAINING = (*_MACHINE, *_TRACKING, _DATA_DIR)
+_GPUS = _option("--gpus GPUS", "GPUs by position or UUID, or none (default: all)")
+_JSON = _option("--json", "print JSON and nothing else", action="store_true")
+_TRUST = _option(
+    "--trust",
+    "run the study file that the storage names, even if it has not run here before or has changed since",
+    action="store_true",
+)
+_TOP = _option("--top N", "trials to confirm (default: %(default)s)", type=int, default=5)
+_SEEDS = "seeds for each (default: %(default)s)"
+_FRACTIONS = _option("--fractions F,...", "shares of the training rows (default: 0.1,0.2,0.4,0.7,1)", type=_numbers)
+_WATCH = "show it live, wherever it runs, until its trials are finished or nobody runs it"
+_STORES = "show files of this store, too, where studies keep theirs outside of the run dir; may be repeated"
+
+_COMMANDS: Mapping[str, tuple[str, Sequence[Option]]] = {
+    "run": (
+        "Run a study file until it has all its trials, going on where it was.",
+        [_option("STUDY_FILE"), *_OVERRIDES, *_SEARCH, *_TRAINING],
+    ),
+    "resume": (
+        "Go on with a study by its name; the study file is remembered.",
+        [_NAME, *_SEARCH, *_TRAINING, _TRUST],
+    ),
+    "finalize": (
+        "Train the best trials again with new seeds, refit the winner on all development rows, and test it, once.",
+        [_NAME, _TOP, _option("--repeats R", _SEEDS, type=int, default=5), *_TRAINING, _JSON, _TRUST],
+    ),
+    "learning-curve": (
+        "Train the winner on more and more of the training rows, and say what twice of them should bring.",
+        [
+            *(_NAME, _FRACTIONS, _option("--repeats R", _SEEDS, type=int, default=3)),
+            *(*_MACHINE, _ARTIFACTS, _DATA_DIR, _JSON, _TRUST),
+        ],
+    ),
+    "status": (
+        "Show how far a study is, or all of them.",
+        [_option("NAME", nargs="?"), _option("--watch", _WATCH, action="store_true"), _JSON],
+    ),
+    "best": ("Show the best trial of a study.", [_NAME, _JSON]),
+    "export": (
+        "Write model.keras, which Keras alone can load, and card.json.",
+        [_NAME, _option("-o --output DIR", "the folder to write to", required=True)],
+    ),
+    "explain": (
+        "Show what the best model confuses, and what it looks at, on rows it was not trained on.",
+        [_NAME, _GPUS, _DATA_DIR, _TRUST],
+    ),
+    "replay": (
+        "Train a finished trial again, and see whether its numbers are the same.",
+        [_NAME, _option("--trial N", "the trial's number", type=int, required=True), _GPUS, _DATA_DIR, _TRUST],
+    ),
+    "report": (
+        "Write one HTML page about a study: what was tried, what won, how sure it is, what mattered.",
+        [_NAME, _option("-o --output FILE", "the page (default: RUN_DIR/NAME/report.html)")],
+    ),
+    "refine": (
+        "Print the ranges of the next study file, narrower or wider, and the trials to begin it with.",
+        [_NAME],
+    ),
+    "dashboard": (
+        "Serve optuna-dashboard on 127.0.0.1.",
+        [_option("--port P", type=int, default=8080), _option("--artifacts URL", _STORES, action="append", default=[])],
+    ),
+    "serve": (
+        "Serve the storage to other machines (Optuna's gRPC proxy). There is no authentication: whoever reaches the "
+        "port reads and writes all studies.",
+        [
+            _option("--host H", "0.0.0.0: every network (default: %(default)s)", default="127.0.0.1"),
+            _option("--port P", "0 for any (default: %(default)s)", type=int, default=13000),
+        ],
+    ),
+    "datasets": ("List the datasets: what is there, what is missing, how to get it.", [_DATA_DIR]),
+}
 
 
 def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
@@ -30,119 +160,12 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="autotune", description="Tune Keras networks with Optuna.")
     parser.add_argument("--version", action="version", version=f"autotune {_version()}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, text: str) -> argparse.ArgumentParser:
+    for name, (text, options) in _COMMANDS.items():
         sub = subparsers.add_parser(name, help=text, description=text)
         sub.set_defaults(command=commands[name])
-        sub.add_argument("--storage", metavar="URL", help="the study's records (default: OPTUNA_STORAGE, or SQLite)")
-        sub.add_argument("--run-dir", metavar="DIR", help="where its files are (default: AUTOTUNE_RUN_DIR, or runs)")
-        return sub
-
-    def add_data_dir(sub: argparse.ArgumentParser) -> None:
-        sub.add_argument("--data-dir", metavar="DIR", help="datasets (default: AUTOTUNE_DATA, or Keras's cache)")
-
-    run = add("run", "Run a study file until it has all its trials, going on where it was.")
-    run.add_argument("study_file", metavar="STUDY_FILE")
-    run.add_argument("--epochs", type=int, metavar="N", help="epochs of each fold")
-    run.add_argument("--folds", type=int, metavar="K", help="k-fold cross-validation in place of the study's folds")
-    run.add_argument("--seed", type=int, metavar="N", help="the seed that all chance comes from")
-    run.add_argument("--name", help="the study's name in place of the study file's")
-    resume = add("resume", "Go on with a study by its name; the study file is remembered.")
-    resume.add_argument("name", metavar="NAME")
-    finalize = add(
-        "finalize",
-        "Train the best trials again with new seeds, refit the winner on all development rows, and test it, once.",
-    )
-    finalize.add_argument("name", metavar="NAME")
-    finalize.add_argument("--top", type=int, default=5, metavar="N", help="trials to confirm (default: %(default)s)")
-    finalize.add_argument("--repeats", type=int, default=5, metavar="R", help="seeds for each (default: %(default)s)")
-    curve = add(
-        "learning-curve",
-        "Train the winner on more and more of the training rows, and say what twice of them should bring.",
-    )
-    curve.add_argument("name", metavar="NAME")
-    shares = "shares of the training rows (default: 0.1,0.2,0.4,0.7,1)"
-    curve.add_argument("--fractions", type=_numbers, metavar="F,...", help=shares)
-    curve.add_argument("--repeats", type=int, default=3, metavar="R", help="seeds for each (default: %(default)s)")
-    for sub in (run, resume):
-        sub.add_argument("--trials", type=int, metavar="N", help="total of finished trials; remembered by the study")
-        engine = "where trials run: here, or on the Ray cluster at RAY_ADDRESS (default: %(default)s)"
-        sub.add_argument("--engine", choices=["local", "ray"], default="local", help=engine)
-        cpus = "Ray's CPUs for each worker (default: as many as the study remembers threads, else 1)"
-        sub.add_argument("--cpus-per-worker", type=int, metavar="C", help=cpus)
-    for sub in (run, resume, finalize, curve):
-        sub.add_argument("--timeout", type=float, metavar="SECONDS", help="stop after so long; running trials wait")
-        lease = "other machines take over this command's trials after not hearing of it for so long (default: 60)"
-        sub.add_argument("--lease", type=float, default=60.0, metavar="SECONDS", help=lease)
-        sub.add_argument(
-            "--workers", type=int, metavar="N", help="trials at a time (default: the GPUs, else the cores)"
-        )
-        sub.add_argument("--gpus", metavar="GPUS", help="GPUs by position or UUID, e.g. 0,2, or none (default: all)")
-        sub.add_argument("--workers-per-gpu", type=int, metavar="K", help="trials that share each GPU and its memory")
-        where = "copy checkpoints there, for other machines: s3://BUCKET/PREFIX, gs://..., a folder; remembered"
-        sub.add_argument("--artifacts", metavar="URL", help=where)
-        if sub is not curve:
-            events = "write event files for TensorBoard there (RUN_DIR/NAME/tensorboard); remembered; none: no longer"
-            sub.add_argument("--tensorboard", nargs="?", const="run-dir", metavar="DIR", help=events)
-            runs = (
-                "log each finished trial to MLflow: http://HOST:5000, sqlite:///mlflow.db; remembered; none: no longer"
-            )
-            sub.add_argument("--mlflow", metavar="URI", help=runs)
-        add_data_dir(sub)
-    status = add("status", "Show how far a study is, or all of them.")
-    status.add_argument("name", nargs="?", metavar="NAME")
-    watch = "show it live, wherever it runs, until its trials are finished or nobody runs it"
-    status.add_argument("--watch", action="store_true", help=watch)
-    best = add("best", "Show the best trial of a study.")
-    best.add_argument("name", metavar="NAME")
-    exported = add("export", "Write model.keras, which Keras alone can load, and card.json.")
-    exported.add_argument("name", metavar="NAME")
-    exported.add_argument("-o", "--output", required=True, metavar="DIR", help="the folder to write to")
-    explained = add(
-        "explain", "Show what the best model confuses, and what it looks at, on rows it was not trained on."
-    )
-    explained.add_argument("name", metavar="NAME")
-    replay = add("replay", "Train a finished trial again, and see whether its numbers are the same.")
-    replay.add_argument("name", metavar="NAME")
-    replay.add_argument("--trial", type=int, required=True, metavar="N", help="the trial's number")
-    for sub in (explained, replay):
-        sub.add_argument("--gpus", metavar="GPUS", help="GPUs by position or UUID, or none (default: all)")
-        add_data_dir(sub)
-    for sub in (status, best, finalize, curve):
-        sub.add_argument("--json", action="store_true", help="print JSON and nothing else")
-    for sub in (resume, finalize, curve, explained, replay):
-        unasked = "run the study file that the storage names, even if it has not run here before or has changed since"
-        sub.add_argument("--trust", action="store_true", help=unasked)
-    report = add(
-        "report", "Write one HTML page about a study: what was tried, what won, how sure it is, what mattered."
-    )
-    report.add_argument("name", metavar="NAME")
-    report.add_argument("-o", "--output", metavar="FILE", help="the page (default: RUN_DIR/NAME/report.html)")
-    refine = add(
-        "refine", "Print the ranges of the next study file, narrower or wider, and the trials to begin it with."
-    )
-    refine.add_argument("name", metavar="NAME")
-    dashboard = add("dashboard", "Serve optuna-dashboard on 127.0.0.1.")
-    dashboard.add_argument("--port", type=int, default=8080, metavar="P")
-    stores = "show files of this store, too, where studies keep theirs outside of the run dir; may be repeated"
-    dashboard.add_argument("--artifacts", metavar="URL", action="append", default=[], help=stores)
-    serve = add(
-        "serve",
-        "Serve the storage to other machines (Optuna's gRPC proxy). There is no authentication: whoever reaches the "
-        "port reads and writes all studies.",
-    )
-    serve.add_argument("--host", default="127.0.0.1", metavar="H", help="0.0.0.0: every network (default: %(default)s)")
-    serve.add_argument("--port", type=int, default=13000, metavar="P", help="0 for any (default: %(default)s)")
-    datasets = add("datasets", "List the datasets: what is there, what is missing, how to get it.")
-    add_data_dir(datasets)
+        for flags, how in (*_PLACES, *options):
+            sub.add_argument(*flags, **how)
     return parser
-
-
-def _numbers(text: str) -> list[float]:
-    try:
-        return [float(number) for number in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers like 0.1,0.3,1") from None
 
 
 def _version() -> str:
@@ -188,18 +211,10 @@ def show_study_file(options: argparse.Namespace) -> None:
         say(f"Study file: {settings.study_file}", sys.stderr)
 
 
-def training_options(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what `run`, `finalize` and `learning_curve` take alike: the machine, the storage and the data."""
-    return {
-        "workers": options.workers,
-        "gpus": options.gpus,
-        "workers_per_gpu": options.workers_per_gpu,
-        "timeout_s": options.timeout,
-        "lease_s": options.lease,
-        "storage": options.storage,
-        "data_dir": options.data_dir,
-        "artifacts": options.artifacts,
-    }
+def taken_by(function: Callable[..., object], options: argparse.Namespace) -> dict[str, Any]:
+    """Return those of the options that `function` takes, by its keywords; without those that were not given."""
+    taken = inspect.signature(function).parameters
+    return {name: value for name, value in vars(options).items() if name in taken and value is not None}
 
 
 def where(options: argparse.Namespace) -> str:

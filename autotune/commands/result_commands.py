@@ -7,10 +7,9 @@ import dataclasses
 import shlex
 import sys
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from autotune.commands.options import DONE, FAILED, STOPPED, show_study_file, training_options, where
+from autotune.commands.options import DONE, FAILED, STOPPED, show_study_file, taken_by, where
 from autotune.escaping import say, say_json
 
 if TYPE_CHECKING:
@@ -26,17 +25,15 @@ def finalize_command(options: argparse.Namespace) -> int:
     from autotune.results.final import finalize
     from autotune.terminal import print_final
 
-    work = partial(finalize, top=options.top, tensorboard=options.tensorboard, mlflow=options.mlflow)
-    return _train_again("finalize", options, work, print_final)
+    return _train_again("finalize", options, finalize, print_final)
 
 
 def learning_curve_command(options: argparse.Namespace) -> int:
     """Train the winner on more and more rows."""
-    from autotune.results.data_efficiency import FRACTIONS, learning_curve
+    from autotune.results.data_efficiency import learning_curve
     from autotune.terminal import print_learning_curve
 
-    work = partial(learning_curve, fractions=options.fractions or FRACTIONS)
-    return _train_again("learning-curve", options, work, print_learning_curve)
+    return _train_again("learning-curve", options, learning_curve, print_learning_curve)
 
 
 def _train_again(
@@ -56,14 +53,7 @@ def _train_again(
 
     def train(trust: bool) -> _Result | Unfinished:
         with new_progress(new_console(stderr=options.json)) as progress:
-            return work(
-                options.name,
-                repeats=options.repeats,
-                run_dir=options.run_dir,
-                observer=progress,
-                trust=trust,
-                **training_options(options),
-            )
+            return work(options.name, observer=progress, **{**taken_by(work, options), "trust": trust})
 
     show_study_file(options)
     try:
@@ -90,7 +80,7 @@ def export_command(options: argparse.Namespace) -> int:
     from autotune.running.study import understanding
 
     with understanding(options.name):
-        written = export(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
+        written = export(**taken_by(export, options))
     if not written.is_final:
         say("This is the best trial of the search, neither confirmed nor tested; for that: autotune finalize")
     say(f"Model:  {written.model}")
@@ -103,8 +93,8 @@ def _once_trusted(work: Callable[..., _T], options: argparse.Namespace) -> _T:
     from autotune.terminal import asking_for_trust
 
     show_study_file(options)
-    places = {name: getattr(options, name) for name in ("storage", "run_dir", "data_dir", "gpus")}
-    return asking_for_trust(lambda trust: work(**places, trust=trust), options.trust)
+    given = taken_by(work, options)
+    return asking_for_trust(lambda trust: work(options.name, **{**given, "trust": trust}), options.trust)
 
 
 def explain_command(options: argparse.Namespace) -> int:
@@ -113,7 +103,7 @@ def explain_command(options: argparse.Namespace) -> int:
     from autotune.terminal import print_explanation
 
     try:
-        found = _once_trusted(partial(explain, options.name), options)
+        found = _once_trusted(explain, options)
     except KeyboardInterrupt:
         return STOPPED
     print_explanation(found, write_pictures(found))
@@ -125,7 +115,7 @@ def replay_command(options: argparse.Namespace) -> int:
     from autotune.results.export import replay
     from autotune.terminal import print_replay
 
-    found = _once_trusted(partial(replay, options.name, options.trial), options)
+    found = _once_trusted(replay, options)
     print_replay(found)
     return DONE if found.is_same else FAILED
 
@@ -136,7 +126,7 @@ def report_command(options: argparse.Namespace) -> int:
     from autotune.running.study import understanding
 
     with understanding(options.name):
-        path = write_report(options.name, options.output, storage=options.storage, run_dir=options.run_dir)
+        path = write_report(**taken_by(write_report, options))
     say(f"Report: {path}")
     return DONE
 
@@ -148,6 +138,6 @@ def refine_command(options: argparse.Namespace) -> int:
     from autotune.terminal import print_refinement
 
     with understanding(options.name):
-        refined = refine(story_of(options.name, storage=options.storage, run_dir=options.run_dir))
+        refined = refine(story_of(**taken_by(story_of, options)))
     print_refinement(refined)
     return DONE
