@@ -59,7 +59,7 @@ from postgres_server import NoPostgresError, find_binaries
 from storage_kinds import new_storage
 
 from autotune.running.engine import Machine, Session
-from autotune.running.planning import Plan, Preparer, open_study
+from autotune.running.planning import Plan, Preparer, RunOptions, open_study
 from autotune.running.processes import Sharing, Task
 from autotune.running.storages import PatientStorage, open_storage
 from autotune.running.study import Budget, StudySource, find_places, read_settings
@@ -210,10 +210,9 @@ def _run(url: str, folder: Path, options: argparse.Namespace) -> tuple[list[Cost
                 stopping.set()
 
     source, places = StudySource(None, None, None, True), find_places(url, folder, None)
-    machine = Machine(1, "none", None, None, 60.0, None, observe)
-    preparer = Preparer(source, places, launcher, stopping, 1)
+    preparer = Preparer(RunOptions(source, places, observer=observe), launcher, stopping)
     plan = _plan(open_storage(url), folder, source, options)
-    Session(preparer, machine, Sharing(1), launcher, stopping).execute(plan)
+    Session(preparer, Machine(1, "none"), Sharing(1)).execute(plan)
     return costs[_WARM_UP - 1 :], ended
 
 

@@ -26,10 +26,10 @@ from autotune.results.data_efficiency.record import (
 )
 from autotune.results.final import Unfinished, check_at_least, design_of, read_result, values_of, what_is_left
 from autotune.results.summary import refuse_part, settings_of, source_of, study_to_write_to
-from autotune.running.engine import Machine, check_positive, session
-from autotune.running.planning import LEARNING_CURVE, Plan, Queue, QueuedTrial, key_of
+from autotune.running.engine import Machine, session
+from autotune.running.planning import LEARNING_CURVE, Plan, Queue, QueuedTrial, RunOptions, key_of, plan_queue
 from autotune.running.study import find_places, places_of_study
-from autotune.running.tracking import Note, Observer, last_words
+from autotune.running.tracking import Note, Observer, Tracking, ignore, last_words
 from autotune.search.history import best_first
 from autotune.seeds import derive_seed
 from autotune.study import StudySpec
@@ -86,9 +86,9 @@ def learning_curve(
     """
     wanted = _checked(fractions)
     check_at_least("repeats", repeats, 2)
-    check_positive({"workers": workers, "workers-per-gpu": workers_per_gpu, "timeout": timeout_s, "lease": lease_s})
+    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s)
     name = study if isinstance(study, str) else study.name
-    tell = observer or (lambda event: None)
+    tell = observer or ignore
     places = find_places(storage, run_dir, data_dir)
     search = study_to_write_to(places, name)
     settings = settings_of(search)
@@ -106,10 +106,10 @@ def learning_curve(
             "Take a part of the rows in the objective.",
         )
     places = places_of_study(name, settings, places)
-    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts, tell)
     queue = Queue(name + LEARNING_CURVE, _trainings(winner, wanted, repeats))
-    with session(source_of(study, settings, trust), places, machine) as here:
-        plan = here.preparer.plan_queue(repeats, lambda known: queue, wanted)
+    options = RunOptions(source_of(study, settings, trust), places, Tracking(artifacts), tell)
+    with session(options, machine) as here:
+        plan = plan_queue(here.preparer, repeats, lambda known: queue, wanted)
         if list(plan.queued) != queue.trials:
             tell(Note(None, f"it goes on as it was begun: {_described(plan.queued)}"))
         here.execute(plan)

@@ -29,6 +29,7 @@ from autotune.results.explanation.record import (
 from autotune.results.final import read_result
 from autotune.results.summary import refuse_part, settings_of, source_of, stored_study
 from autotune.running.engine import Machine, session
+from autotune.running.planning import RunOptions, plan_replay
 from autotune.running.processes import Slot
 from autotune.running.study import StudySettings, StudySource, find_places, objects_of, places_of_study, understanding
 from autotune.running.trial import Rows, send_result
@@ -76,9 +77,8 @@ def explain(
         if (known := read_explanation(found, folder)) is not None:
             return known
         subject, trial, model = _subject(found, settings, folder)
-    machine = Machine(1, gpus, None, None, 60.0, None, lambda event: None)
-    with session(source_of(study, settings, trust), places, machine) as here:
-        code, assignment, now = here.preparer.plan_replay(trial, repeats=0)
+    with session(RunOptions(source_of(study, settings, trust), places), Machine(workers=1, gpus=gpus)) as here:
+        code, assignment, now = plan_replay(here.preparer, trial, repeats=0)
         assert assignment.rows is not None  # where there is a model
         task = FindOut(code, assignment.rows, model, here.sharing.slots(now.threads)[0])
         findings: Findings = here.preparer.ask(task)

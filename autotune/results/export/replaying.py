@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.errors import StudyFailedError, UsageError
 from autotune.results.summary import settings_of, source_of, stored_study
 from autotune.running.engine import Machine, session
-from autotune.running.planning import key_of
+from autotune.running.planning import RunOptions, key_of, plan_replay
 from autotune.running.processes import Launcher
 from autotune.running.study import find_places, places_of_study
 from autotune.running.trial import Outcome, Replay, RunTrial
@@ -85,13 +85,13 @@ def replay(
         repeats = 1 + max(key_of(t).repeat for t in found.get_trials(deepcopy=False))
     source = source_of(study, settings, trust)
     places = places_of_study(name, settings, places)
-    machine = Machine(1, gpus, None, None, 60.0, None, lambda event: None)
-    with session(source, places, machine) as here, tempfile.TemporaryDirectory() as folder:
-        code, assignment, now = here.preparer.plan_replay(stored, repeats)
+    machine = Machine(workers=1, gpus=gpus)
+    with session(RunOptions(source, places), machine) as here, tempfile.TemporaryDirectory() as folder:
+        code, assignment, now = plan_replay(here.preparer, stored, repeats)
         slot = here.sharing.slots(now.threads)[0]
         task = RunTrial(code, assignment, TrialFolder(Path(folder)), slot)
         player = Replay(stored.params, stored.number, stored.user_attrs)
-        outcome = _play(here.launcher, task, player)
+        outcome = _play(here.preparer.launcher, task, player)
     if outcome is None or outcome.kind not in ("complete", "pruned"):
         raise StudyFailedError(
             f"trial {trial} of {name!r} fails when it is trained again: {_reason(outcome)}",

@@ -33,11 +33,11 @@ from autotune.results.final.parts import Unfinished, check_at_least, what_is_lef
 from autotune.results.final.record import FinalResult, TestScore, claim_test_rows, read_result, record_result
 from autotune.results.final.statistics import design_of, estimate_on_test_rows
 from autotune.results.summary import provenance, refuse_part, settings_of, source_of, study_to_write_to
-from autotune.running.engine import Machine, Session, check_positive, gpus_of, session
-from autotune.running.planning import Plan, Queue, QueuedTrial, key_of, refit_noted
+from autotune.running.engine import Machine, Session, session
+from autotune.running.planning import Plan, Queue, QueuedTrial, RunOptions, key_of, plan_queue, refit_noted
 from autotune.running.processes import Slot
-from autotune.running.study import Places, StudySource, find_places, places_of_study
-from autotune.running.tracking import Event, Note, Observer, Tracking
+from autotune.running.study import find_places, places_of_study
+from autotune.running.tracking import Note, Observer, Tracking, ignore
 from autotune.running.trial import Declaration
 from autotune.study import StudySpec
 from autotune.training.checkpoints import trial_folder
@@ -94,12 +94,12 @@ def finalize(
     """
     check_at_least("top", top, 1)
     check_at_least("repeats", repeats, 2)
-    check_positive({"workers": workers, "workers-per-gpu": workers_per_gpu, "timeout": timeout_s, "lease": lease_s})
+    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s)
     name = study if isinstance(study, str) else study.name
     places = find_places(storage, run_dir, data_dir)
     search = study_to_write_to(places, name)
     settings = settings_of(search)
-    tell = observer or _ignore
+    tell = observer or ignore
     if settings.leaks:
         tell(Note(None, settings.leaks))
     if (result := read_result(search)) is not None:
@@ -113,10 +113,8 @@ def finalize(
     _check_has_results(search)
     places = places_of_study(name, settings, places)
     source = source_of(study, settings, trust)
-    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts, tell)
-    tracking = Tracking(str(tensorboard) if tensorboard is not None else None, mlflow)
-    machine = dataclasses.replace(machine, tracking=tracking)
-    return _Finalization(search, source, places, machine, top, repeats, time.monotonic()).result()
+    options = RunOptions(source, places, Tracking(artifacts, tensorboard, mlflow), tell)
+    return _Finalization(search, options, machine, top, repeats, time.monotonic()).result()
 
 
 class _Extent(NamedTuple):
@@ -145,8 +143,7 @@ def _n_trials(candidates: Iterable[str]) -> int:
 @dataclass(frozen=True)
 class _Finalization:
     search: optuna.Study
-    source: StudySource
-    places: Places
+    options: RunOptions
     machine: Machine
     top: int
     repeats: int
@@ -180,9 +177,9 @@ class _Finalization:
             asked[:] = trials_of(known)
             return Queue(name, list(asked))
 
-        with session(self.source, self.places, self._machine()) as here:
-            plan = here.preparer.plan_queue(self.repeats, queue_of)
-            _extent(plan.queued).tell_asked(_extent(asked), f"{name} goes on", self.machine.observer)
+        with session(self.options, self._machine()) as here:
+            plan = plan_queue(here.preparer, self.repeats, queue_of)
+            _extent(plan.queued).tell_asked(_extent(asked), f"{name} goes on", self.options.observer)
             here.execute(plan)
         return plan
 
@@ -191,14 +188,14 @@ class _Finalization:
         baselines = _models(refits, BASELINE) if confirmation.winner != BASELINE else []
         models = [*winners, *baselines]
         metric = str(refits.settings.monitor).removeprefix("val_")
-        with session(self.source, self.places, self._machine()) as here:
+        with session(self.options, self._machine()) as here:
             slot, development = _ready(here, refits)
-            here.preparer.ask(TryModels(here.preparer.source, development, tuple(models), metric, slot))
+            here.preparer.ask(TryModels(self.options.source, development, tuple(models), metric, slot))
             digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in models]
-            with filelock.FileLock(self.places.study_folder(self.search.study_name) / "test-rows.lock"):
+            with filelock.FileLock(self.options.places.study_folder(self.search.study_name) / "test-rows.lock"):
                 opened = claim_test_rows(self.search, digests)
             data_dir = Path(refits.settings.data_dir) if refits.settings.data_dir else None
-            task = OpenTestRows(here.preparer.source, data_dir, development, tuple(models), metric, slot)
+            task = OpenTestRows(self.options.source, data_dir, development, tuple(models), metric, slot)
             scores: TestScores = here.preparer.ask(task)
         test = _test_score(scores, len(winners), metric, refits.declared.direction, opened)
         return self._recorded(refits, confirmation, test, winners)
@@ -214,7 +211,7 @@ class _Finalization:
             test=test,
             models=tuple(map(str, models)),
             epochs=refit_epochs(plan.study, confirmation.winner) if models else None,
-            provenance=provenance(plan.settings, plan.rows, gpus_of(self.machine)),
+            provenance=provenance(plan.settings, plan.rows, self.machine.usable_gpus()),
         )
         record_result(self.search, result)
         return result
@@ -249,7 +246,7 @@ def _refits(searched: Declaration, again: optuna.Study, confirmation: Confirmati
 
 def _ready(here: Session, refits: Plan) -> tuple[Slot, Path]:
     """Have processes started with Keras; return what one may use, and where the development rows are."""
-    here.launcher.preload(here.preparer.modules)
+    here.preparer.preload()
     assert refits.rows is not None
     return here.sharing.slots(refits.settings.threads)[0], refits.rows.dataset
 
@@ -310,7 +307,3 @@ def _check_has_results(search: optuna.Study) -> None:
             "The best complete trials are trained again, with new seeds.",
             f"Search on: autotune resume {search.study_name}",
         )
-
-
-def _ignore(event: Event) -> None:
-    pass

@@ -8,12 +8,14 @@ ending             How a trial has ended, written down: complete, pruned, failed
 failures_in_a_row  When so many trials have failed one after the other that there is no sense in going on
 slot_threads       Slots at work: each is a thread that claims a trial, has it supervised, and has its end written down
 stopping           A run that can be stopped at any moment: by a signal, or because its time is over
+machine            What a run may use of this machine, or of a Ray cluster: the options that say so, checked
 execution          The trials of a plan, run on this machine
 ray_engine         Slots on the nodes of a Ray cluster
 running            Run a study: from a study file to an Optuna study with exactly the trials that were asked for
 """
 
-from autotune.running.engine.execution import Machine, Session, gpus_of, session
-from autotune.running.engine.running import check_positive, run
+from autotune.running.engine.execution import Session, session
+from autotune.running.engine.machine import Machine
+from autotune.running.engine.running import run
 
-__all__ = ["Machine", "Session", "check_positive", "gpus_of", "run", "session"]
+__all__ = ["Machine", "Session", "run", "session"]

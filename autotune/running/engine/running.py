@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -12,33 +11,15 @@ from typing import Literal
 import optuna
 
 from autotune.disk import telling_full_disk
-from autotune.errors import SearchSpaceError, StudyChangedError, UsageError
-from autotune.running.engine.execution import (
-    Machine,
-    announce,
-    checked_artifacts,
-    environment_of_trials,
-    forget_run,
-    session,
-)
+from autotune.errors import SearchSpaceError, StudyChangedError
+from autotune.running.engine.execution import announce, preparing, session
+from autotune.running.engine.machine import Machine, check_positive
 from autotune.running.engine.ray_engine import joined_ray, reachable_storage, share_cluster, work_on
-from autotune.running.engine.stopping import stoppable
-from autotune.running.planning import KERAS_MODULES, MODULES, Preparer
-from autotune.running.processes import new_launcher
-from autotune.running.study import (
-    WHY_OVER,
-    Places,
-    StudySource,
-    find_places,
-    make_writable,
-    ray_address,
-    record_trust,
-    study_source,
-)
-from autotune.running.tracking import Event, Note, Observer, StudyWatch, Tracking
+from autotune.running.planning import RunOptions, plan_search
+from autotune.running.study import WHY_OVER, StudySource, find_places, ray_address, record_trust, study_source
+from autotune.running.tracking import Note, Observer, StudyWatch, Tracking, ignore
 from autotune.study import Overrides, StudySpec, refuse_while_loading
 from autotune.study_name import check_name
-from autotune.training.checkpoints import client_modules
 
 
 def run(
@@ -106,123 +87,55 @@ def run(
         KeyboardInterrupt: If SIGINT, SIGTERM or SIGHUP came; the trials that ran wait as themselves.
     """
     refuse_while_loading()
-    check_positive(
-        {
-            "trials": n_trials,
-            "workers": workers,
-            "workers-per-gpu": workers_per_gpu,
-            "cpus-per-worker": cpus_per_worker,
-            "timeout": timeout_s,
-            "lease": lease_s,
-        }
-    )
-    _check_engine(engine, cpus_per_worker, gpus, workers_per_gpu)
+    check_positive({"trials": n_trials})
+    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, engine, cpus_per_worker)
     if name is not None:
         check_name(name)
     source = dataclasses.replace(study_source(study), overrides=Overrides(name, epochs, folds, seed))
     if isinstance(study, (str, Path)) and source.path is not None:  # named by the user himself
         record_trust(source.path, source.digest)
     places = find_places(storage, run_dir, data_dir)
-    tracking = Tracking(str(tensorboard) if tensorboard is not None else None, mlflow)
-    if engine == "ray":
-        work = partial(run, source, n_trials=n_trials, workers=1, lease_s=lease_s)
-        return _run_on_ray(
-            source,
-            places,
-            work,
-            n_trials,
-            workers,
-            cpus_per_worker,
-            artifacts,
-            tracking,
-            timeout_s,
-            observer or _ignore,
-        )
-    machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, artifacts, observer or _ignore, tracking)
-    with session(source, places, machine) as here:
-        plan = here.preparer.plan(n_trials)
+    options = RunOptions(source, places, Tracking(artifacts, tensorboard, mlflow), observer or ignore)
+    return (_run_on_ray if engine == "ray" else _run_here)(options, machine, n_trials)
+
+
+def _run_here(options: RunOptions, machine: Machine, n_trials: int | None) -> optuna.Study:
+    with session(options, machine) as here:
+        plan = plan_search(here.preparer, n_trials)
         here.execute(plan)
     return plan.study
 
 
-def _run_on_ray(
-    source: StudySource,
-    places: Places,
-    work: Callable[..., object],
-    n_trials: int | None,
-    workers: int | None,
-    cpus_per_worker: int | None,
-    artifacts: str | None,
-    tracking: Tracking,
-    timeout_s: float | None,
-    observer: Observer,
-) -> optuna.Study:
-    """Plan the run here; then have each worker of the cluster do `work`, and watch the study meanwhile."""
-    work = partial(work, **dataclasses.asdict(source.overrides), storage=reachable_storage(places))
-    work = partial(work, run_dir=places.run_dir, data_dir=places.data_dir)
-    make_writable(places.run_dir)
-    artifacts = checked_artifacts(artifacts)
-    modules = (*KERAS_MODULES, *client_modules(artifacts))
-    with joined_ray(ray_address()) as ray, telling_full_disk(places.run_dir):
-        launcher = new_launcher(modules if source.needs_keras else MODULES, environment_of_trials(os.environ))
-        with stoppable(launcher, timeout_s) as (stopping, patience):
-            threads = cpus_per_worker or 1
-            preparer = Preparer(
-                source, places, launcher, stopping, 1, artifacts, modules, patience, threads, tracking, observer
-            )
-            plan = preparer.plan(n_trials)
-            launcher.close()  # no trial runs in this process
-            kept = {name: getattr(plan.settings, name) for name in ("artifacts", "tensorboard", "mlflow")}
-            work = partial(work, **kept)  # nodes with run dirs of their own have not been told of it
-            share = share_cluster(ray, workers, cpus_per_worker or plan.settings.threads)
-            if announce(plan, share.workers, observer) < plan.settings.n_trials:
-                try:
-                    with StudyWatch(plan.study, observer).watching(stopping):
-                        work_on(ray, share, work, source.path, stopping)
-                except (SearchSpaceError, StudyChangedError):
-                    forget_run(plan)
-                    raise
-                if (why_over := plan.study.user_attrs.get(WHY_OVER)) is not None:
-                    observer(Note(None, why_over))
+def _run_on_ray(options: RunOptions, machine: Machine, n_trials: int | None) -> optuna.Study:
+    """Plan the run here; then have each worker of the cluster run it with one slot, and watch the study meanwhile."""
+    shared = dataclasses.replace(options.places, storage=reachable_storage(options.places))
+    options, observer, threads = options.checked(), options.observer, machine.cpus_per_worker
+    with (
+        joined_ray(ray_address()) as ray,
+        telling_full_disk(shared.run_dir),
+        preparing(options, machine, threads or 1) as preparer,
+    ):
+        plan = plan_search(preparer, n_trials)
+        preparer.launcher.close()  # no trial runs in this process
+        share = share_cluster(ray, machine.workers, threads or plan.settings.threads)
+        if announce(plan, share.workers, observer) < plan.settings.n_trials:
+            # Nodes with run dirs of their own have not been told of it.
+            tracking = Tracking(plan.settings.artifacts, plan.settings.tensorboard, plan.settings.mlflow)
+            given = RunOptions(options.source, shared, tracking)
+            work = partial(_run_on_node, given, Machine(workers=1, lease_s=machine.lease_s), n_trials)
+            try:
+                with StudyWatch(plan.study, observer).watching(preparer.stopping):
+                    work_on(ray, share, work, options.source.path, preparer.stopping)
+            except (SearchSpaceError, StudyChangedError):
+                plan.forget()
+                raise
+            if (why_over := plan.study.user_attrs.get(WHY_OVER)) is not None:
+                observer(Note(None, why_over))
     return plan.study
 
 
-def check_positive(options: Mapping[str, float | None]) -> None:
-    """Check options that are larger than zero where they are given.
-
-    Raises:
-        UsageError: If one is not.
-    """
-    for option, value in options.items():
-        if value is not None and not value > 0:
-            raise UsageError(
-                f"{option} is {value}.",
-                "It is to be larger than zero.",
-                f"Correct --{option}, or leave it out.",
-            )
-
-
-def _check_engine(engine: object, cpus_per_worker: int | None, gpus: object, workers_per_gpu: int | None) -> None:
-    if engine not in ("local", "ray"):
-        raise UsageError(
-            f"there is no engine {engine!r}.",
-            "The engines are 'local' (this machine) and 'ray' (a Ray cluster).",
-            "Choose one of them with --engine, or leave it out for 'local'.",
-        )
-    if engine == "local" and cpus_per_worker is not None:
-        raise UsageError(
-            f"cpus-per-worker is {cpus_per_worker}, but the engine is 'local'.",
-            "It says how many CPUs of a Ray cluster each worker has; on this machine the cores divided by the workers "
-            "decide.",
-            "Add --engine ray, or leave out --cpus-per-worker.",
-        )
-    if engine == "ray" and (gpus is not None or workers_per_gpu is not None):
-        raise UsageError(
-            "gpus and workers-per-gpu are for this machine, but the engine is 'ray'.",
-            "Ray gives each worker a GPU of its own.",
-            "Leave out --gpus and --workers-per-gpu; to keep GPUs from Ray, start its nodes with --num-gpus.",
-        )
-
-
-def _ignore(event: Event) -> None:
-    pass
+def _run_on_node(options: RunOptions, machine: Machine, n_trials: int | None) -> optuna.Study:
+    """Do what a run does here, on a node that may have its data elsewhere, unless it was said where they are."""
+    there = options.places
+    places = find_places(there.storage, there.run_dir, there.data_dir)
+    return _run_here(dataclasses.replace(options, places=places), machine, n_trials)

@@ -7,7 +7,7 @@ beginning        Where a study stands when somebody begins to run it, or to watc
 trial_artifacts  What trials leave to look at, in the artifact store of their study
 kept_models      The models of the best trials are kept, and those that fall behind are removed
 mlflow           Finished trials as runs of MLflow, logged by its own client in a thread of the parent
-tracking         Where else a study is shown while it runs: TensorBoard's event files, and runs of MLflow
+tracking         Where else a study is kept and shown: an artifact store, TensorBoard's event files, and runs of MLflow
 note             The note of a study, which optuna-dashboard shows
 watching         A study watched from outside
 """
@@ -23,6 +23,7 @@ from autotune.running.tracking.events import (
     StepReported,
     TrialEnded,
     TrialStarted,
+    ignore,
 )
 from autotune.running.tracking.kept_models import KeptModels
 from autotune.running.tracking.note import write_note
@@ -57,6 +58,7 @@ __all__ = [
     "checkpoints_url",
     "events_folder",
     "failure_reason",
+    "ignore",
     "is_left_out",
     "last_words",
     "leave_log",

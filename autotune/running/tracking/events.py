@@ -129,3 +129,7 @@ class TrialEnded:
 
 Event = Union[RunStarted, TrialStarted, StepReported, FoldFinished, Note, TrialEnded]  # noqa: UP007 -- reason: used at run time on 3.10
 Observer = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Be told of an event, and show it nowhere."""

@@ -1,7 +1,8 @@
-"""Where else a study is shown while it runs: TensorBoard's event files, and runs of MLflow."""
+"""Where else a study is kept and shown: an artifact store, TensorBoard's event files, and runs of MLflow."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,36 +14,59 @@ from autotune.running.storages import sqlite_url
 from autotune.running.study import IN_RUN_DIR, StudySettings
 from autotune.running.tracking.events import Observer
 from autotune.running.tracking.mlflow import LoggedStudy, MlflowRuns
-from autotune.training.checkpoints import NOWHERE
+from autotune.training.checkpoints import NOWHERE, check_store, store_url
 
 _SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
 class Tracking:
-    """What was asked for in this run; None for what the study remembers, "none" for no longer.
+    """Where else a study is kept and shown; None for what the study remembers, "none" for no longer.
 
     Attributes:
+        artifacts: Where checkpoints are copied to.
         tensorboard: The folder of event files of all studies, or "run-dir" for one in the study's own folder.
         mlflow: The tracking URI of MLflow.
     """
 
-    tensorboard: str | None = None
+    artifacts: str | None = None
+    tensorboard: str | Path | None = None
     mlflow: str | None = None
 
-    def tensorboard_of(self, before: StudySettings | None, monitor: str | None) -> str | None:
-        """Return what the study is to remember of TensorBoard.
+    def checked(self) -> Tracking:
+        """Return it with the URL of the artifact store in one form, after a look whether that can be used.
+
+        Raises:
+            UsageError: If it cannot.
+        """
+        if self.artifacts in (None, NOWHERE):
+            return self
+        url = store_url(self.artifacts)
+        check_store(url)
+        return dataclasses.replace(self, artifacts=url)
+
+    def of_study(self, before: StudySettings | None, monitor: str | None) -> Tracking:
+        """Return what a study is to remember: absolute, and None for nowhere.
 
         Args:
-            before: What it remembers.
+            before: What it remembers; None for nothing.
             monitor: The monitored metric; None for a plain objective.
 
         Raises:
-            UsageError: If there is nothing to be written.
+            UsageError: If its artifact store cannot be used any more, there are no event files to be written, or there
+                is a password in what would be stored.
         """
-        given = self.tensorboard
-        if given is None:
-            given = before.tensorboard if before else None
+        return Tracking(self._artifacts(before), self._tensorboard(before, monitor), self._mlflow(before))
+
+    def _artifacts(self, before: StudySettings | None) -> str | None:
+        if self.artifacts is None and before is not None and before.artifacts is not None:
+            check_store(before.artifacts)
+            return before.artifacts
+        return None if self.artifacts == NOWHERE else self.artifacts
+
+    def _tensorboard(self, before: StudySettings | None, monitor: str | None) -> str | None:
+        remembered = before.tensorboard if before else None
+        given = str(self.tensorboard) if self.tensorboard is not None else remembered
         if given in (None, NOWHERE):
             return None
         if monitor is None:
@@ -53,15 +77,7 @@ class Tracking:
             )
         return given if given == IN_RUN_DIR else str(Path(given).absolute())
 
-    def mlflow_of(self, before: StudySettings | None) -> str | None:
-        """Return what the study is to remember of MLflow: its tracking URI.
-
-        Args:
-            before: What it remembers.
-
-        Raises:
-            UsageError: If there is a password in it, which would be stored.
-        """
+    def _mlflow(self, before: StudySettings | None) -> str | None:
         given = self.mlflow
         if given is None:
             return before.mlflow if before else None

@@ -1,0 +1,104 @@
+"""Configurations of a study, trained again: by the plan of a study beside it, or one trial alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import filelock
+from optuna.pruners import NopPruner
+from optuna.trial import FrozenTrial
+
+from autotune.running.planning.plan import Plan
+from autotune.running.planning.preparer import Preparer
+from autotune.running.planning.queued import NothingToSuggest, Queue, assignment_of, key_of
+from autotune.running.planning.ready import Ready, make_ready
+from autotune.running.planning.stored_study import find_study, open_study
+from autotune.running.study import StudySettings, StudySource, leave_elsewhere, leave_token, write_settings
+from autotune.running.trial import Assignment, Declaration
+
+
+def plan_queue(
+    preparer: Preparer,
+    repeats: int,
+    queue_of: Callable[[Declaration], Queue],
+    fractions: tuple[float, ...] = (1.0,),
+) -> Plan:
+    """Prepare to train configurations of the study again.
+
+    Args:
+        preparer: Has its code run.
+        repeats: With how many seeds.
+        queue_of: From the study to the trials that are to be, if it was not begun with others.
+        fractions: On which shares of the training rows.
+
+    Raises:
+        UsageError: As `plan_search` does.
+    """
+    ready = make_ready(preparer, repeats=repeats, fractions=fractions)
+    queue = queue_of(ready.known.declared)
+    folder = preparer.options.places.study_folder(queue.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / "queue.lock"):  # two that begin at the same time begin the same
+        if begun := find_study(ready.known.storage, queue.name):
+            queue = queue.as_begun(begun)
+        beside = _beside(ready, queue)
+        study = open_study(beside.known.storage, beside.known.declared)
+        write_settings(study, beside.settings)
+        leave_token(folder, beside.settings.token)
+        leave_elsewhere(folder, beside.settings, {"artifacts": beside.settings.artifacts})  # as checked for the search
+        queue.fill(study)
+    needed = {(trial.repeat, trial.fraction) for trial in queue.trials}
+    if ready.prepared.rows and not needed <= ready.prepared.repeats.keys():  # it was begun with others
+        repeats, fractions = 1 + max(needed)[0], tuple({fraction for _, fraction in needed})
+        return plan_queue(preparer, repeats, queue_of, fractions)
+    return Plan(
+        study=study,
+        storage=beside.known.storage,
+        folder=folder,
+        source=beside.known.source.without_dataset(),
+        declared=beside.known.declared,
+        rows=beside.prepared.rows,
+        settings=beside.settings,
+        budget=beside.known.declared.budget(None),
+        assign=lambda trial: assignment_of(trial.user_attrs, beside.prepared),
+        queued=queue.trials,
+    )
+
+
+def _beside(ready: Ready, queue: Queue) -> Ready:
+    """Return the study of the queue, beside the one that its configurations come from."""
+    known, n_trials = ready.known, len(queue.trials)
+    overrides = dataclasses.replace(known.source.overrides, name=queue.name)
+    declared = dataclasses.replace(
+        known.declared,
+        name=queue.name,
+        sampler=NothingToSuggest,
+        pruner=NopPruner(),
+        n_trials=n_trials,
+        stop=None,
+        keep_models=n_trials if any(trial.refit for trial in queue.trials) else 0,
+        max_failures_in_a_row=n_trials + 1,
+    )
+    return Ready(
+        dataclasses.replace(known, source=dataclasses.replace(known.source, overrides=overrides), declared=declared),
+        ready.prepared,
+        dataclasses.replace(ready.settings, n_trials=n_trials, overrides=overrides, part_of=known.declared.name),
+    )
+
+
+def plan_replay(preparer: Preparer, trial: FrozenTrial, repeats: int) -> tuple[StudySource, Assignment, StudySettings]:
+    """Find out how a stored trial was trained: by which code, on what, and with which threads.
+
+    Args:
+        preparer: Has the study's code run.
+        trial: A trial of the study, or one that was queued for it.
+        repeats: With how many seeds trials were queued; 0 for a trial of the search itself.
+
+    Raises:
+        UsageError: As `plan_search` does.
+    """
+    ready = make_ready(preparer, repeats=repeats, fractions=(key_of(trial).fraction,))
+    place = ("trial", trial.number)
+    assignment = assignment_of(trial.user_attrs, ready.prepared) if repeats else Assignment(ready.prepared.rows, place)
+    return ready.known.source.without_dataset(), assignment, ready.settings

@@ -1,0 +1,184 @@
+"""A study as its file declares it, its data prepared, held against what its storage knows of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+
+from autotune.errors import StudyFileError, UsageError
+from autotune.running.planning.preparer import Preparer, RunOptions
+from autotune.running.planning.queued import LEARNING_CURVE
+from autotune.running.planning.recovery import recover_lost_trials
+from autotune.running.planning.stored_study import find_study, has_results, past_trials, refuse_direction
+from autotune.running.storages import open_storage
+from autotune.running.study import (
+    StudySettings,
+    StudySource,
+    leave_elsewhere,
+    read_settings,
+    refuse,
+    refuse_changes,
+    refuse_elsewhere,
+)
+from autotune.running.tracking import Note
+from autotune.running.trial import Declaration, Declare, Preparation, Prepare
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a study before its data are.
+
+    Attributes:
+        storage: The storage.
+        folder: The study's folder in the run dir.
+        source: Its code, as overridden in this run and earlier ones.
+        declared: What it declares, as overridden.
+        stored: What the storage has of it; None for nothing.
+        before: What it remembers of earlier runs; None for nothing.
+        data_dir: Where its data are looked for first; None for Keras's own cache.
+    """
+
+    storage: optuna.storages.BaseStorage
+    folder: Path
+    source: StudySource
+    declared: Declaration
+    stored: optuna.Study | None
+    before: StudySettings | None
+    data_dir: Path | None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A study that nothing speaks against.
+
+    Attributes:
+        known: What was known of it before.
+        prepared: What preparing its data came to.
+        settings: What it is to remember.
+    """
+
+    known: Known
+    prepared: Preparation
+    settings: StudySettings
+
+
+def make_ready(
+    preparer: Preparer, n_trials: int | None = None, repeats: int = 0, fractions: tuple[float, ...] = (1.0,)
+) -> Ready:
+    """Load a study, prepare its data, and see that it is what it was.
+
+    Args:
+        preparer: Has its code run.
+        n_trials: The total of finished trials that is asked for; None for what the study remembers or declares.
+        repeats: How many more splits of its data there are to be.
+        fractions: On which shares of the training rows of each of these.
+
+    Raises:
+        UsageError: If the study, its data or its storage cannot be used, or the study is not what it was.
+    """
+    options, known = preparer.options, _look_up(preparer)
+    past = past_trials(known.stored) if known.stored else []
+    prepared: Preparation = preparer.ask(
+        Prepare(known.source, known.data_dir, options.places.run_dir, known.folder, past, repeats, fractions)
+    )
+    for text in prepared.notes:
+        options.observer(Note(None, text))
+    _refuse_given(prepared.given_problems)
+    ready = Ready(known, prepared, settings_of_run(preparer, known, prepared, n_trials))
+    leave_elsewhere(known.folder, ready.settings, vars(options.tracking))
+    _refuse_other_study(ready)
+    return ready
+
+
+def _look_up(preparer: Preparer) -> Known:
+    """Load a study and look it up in its storage, before its data: what is wrong should not take time to be said."""
+    options = preparer.options
+    storage = open_storage(options.places.storage, preparer.patience)
+    recover_lost_trials(storage, str(options.source.path), options.places.study_folder)
+    declared: Declaration = preparer.ask(Declare(options.source))
+    if declared.needs_keras:
+        preparer.preload()
+    stored = find_study(storage, declared.name)
+    before = read_settings(stored) if stored else None
+    _refuse_part(before, declared.name)
+    source = _with_remembered(options, before)
+    if source != options.source:
+        declared = preparer.ask(Declare(source))
+    folder = options.places.study_folder(declared.name)
+    refuse_elsewhere(declared.name, folder, before, vars(options.tracking))
+    data_dir = options.places.data_dir or (Path(before.data_dir) if before and before.data_dir else None)
+    return Known(storage, folder, source, declared, stored, before, data_dir)
+
+
+def _with_remembered(options: RunOptions, before: StudySettings | None) -> StudySource:
+    """Put the overrides of earlier runs below those of this one."""
+    if before is None:
+        return options.source
+    given = {k: v for k, v in vars(options.source.overrides).items() if v is not None}
+    return dataclasses.replace(options.source, overrides=dataclasses.replace(before.overrides, **given))
+
+
+def _refuse_part(before: StudySettings | None, name: str) -> None:
+    if before is not None and before.part_of is not None:
+        raise UsageError(
+            f"the study {name!r} trains configurations of {before.part_of!r} again.",
+            "It goes on with that study, and not as a search of its own.",
+            f"autotune {'learning-curve' if name.endswith(LEARNING_CURVE) else 'finalize'} {before.part_of}",
+        )
+
+
+def settings_of_run(preparer: Preparer, known: Known, prepared: Preparation, n_trials: int | None) -> StudySettings:
+    """Return what a study is to remember: what this run is given and declares, else what it remembers.
+
+    Raises:
+        UsageError: If where else it is kept and shown cannot be used.
+    """
+    declared, before, source = known.declared, known.before, known.source
+    total = n_trials or (before.n_trials if before and before.n_trials_given else None)
+    declares: dict[str, Any] = {
+        name: getattr(declared, name) for name in StudySettings.__dataclass_fields__ if hasattr(declared, name)
+    }
+    declares |= {"n_trials": total or declared.n_trials, "minimize": list(declared.minimize)}
+    return StudySettings(
+        **declares,
+        **vars(preparer.options.tracking.of_study(before, declared.monitor)),
+        study_file=str(source.path) if source.path else None,
+        study_digest=before.study_digest if before else source.digest,
+        n_trials_given=total is not None,
+        overrides=source.overrides,
+        split=prepared.rows.digest if prepared.rows else None,
+        threads=before.threads if before else preparer.threads,
+        data_dir=str(known.data_dir) if known.data_dir else None,
+        run_dir=str(preparer.options.places.run_dir),
+        token=before.token if before and before.token else uuid.uuid4().hex[:8],
+        question=source.question or (before.question if before else ""),
+        data=prepared.description,
+        leaks=prepared.leaks,
+    )
+
+
+def _refuse_other_study(ready: Ready) -> None:
+    """Refuse a study whose new trials could not be compared with those that are stored."""
+    known, prepared = ready.known, ready.prepared
+    if known.stored is None:
+        return
+    refuse_direction(known.stored, known.declared)
+    if has_results(known.stored):
+        refuse_changes(known.declared.name, known.before or ready.settings, ready.settings, prepared.space_changes)
+    elif prepared.choice_changes:  # which Optuna allows in no study, whatever became of its trials
+        refuse(known.declared.name, prepared.choice_changes)
+
+
+def _refuse_given(problems: list[str]) -> None:
+    if problems:
+        raise StudyFileError(
+            "what the study file gives is no configuration of the study:\n  " + "\n  ".join(problems),
+            "`baseline` gives a value to each hyperparameter that `build` and `fit` ask for with those values, and no\n"
+            "others; the dicts in `enqueue` to some of them.",
+            "Correct it in the study file, or leave it out.",
+        )
