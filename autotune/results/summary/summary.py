@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from autotune.errors import UsageError
 from autotune.optuna_inside import id_of, id_of_study, storage_of
 from autotune.parsing import parsed_or_none
-from autotune.running.claims import is_foreign, is_tried_again, living_parents, mark_of
+from autotune.running.claims import is_foreign, is_tried_again, mark_of, parents_at_work
 from autotune.running.storages import PatientStorage, open_existing_storage, open_to_look, saved_storage
 from autotune.running.study import WHY_OVER, Places, StudySettings, folder_to_look_at, read_settings
 from autotune.running.tracking import failure_reason, last_words, mean_seconds
@@ -151,7 +151,7 @@ def study_status(study: optuna.Study, places: Places | None = None) -> StudyStat
     settings = looked.settings
     finished = states[TrialState.COMPLETE] + states[TrialState.PRUNED]
     running = trials_in(study, TrialState.RUNNING)
-    living = living_parents(study, running, looked.folder) if settings else set()
+    living = parents_at_work(study, running, looked.folder) if settings else set()
     speed = _trials_per_second(trials, sum(is_foreign(t) or _parent_of(t) in living for t in running))
     left = settings.n_trials - finished if settings else 0
     return StudyStatus(

@@ -1,27 +1,27 @@
-"""Who runs which trial, and who is dead.
+"""Claims of trials: which parent runs which trial, which parents have died, and which trial a slot runs next.
 
-No trial is run twice to its end, none is lost, and the budget is exact over all slots, parents and machines.
+No two processes finish the same trial, no trial is lost, and the budget is exact over all slots, parents and machines.
 
-ownership       Who runs which trial, and who of them is known to be dead at once, because it was on this machine
-leases          Leases: how parents that share nothing but a storage know of each other's death
-known_trials    The trials of a study as a parent knows them: read once for all its slots
-living          Who runs a study now, as far as can be seen from here: good enough for people, not for decisions
-census          How far a study has come
-attempts        How often a trial was lost, or ended by an error, and whether it is tried again
-configurations  Who trains which configuration: no two trials of a study train the same one
-late_writes     What trials report is written by a thread beside
-held_numbers    The numbers of the trials that slots of this parent hold, and those of which it is not sure any more
-holding         The trials that this parent runs: taken, kept as its own, and put back
-takeover        Trials whose process or parent has died
-claims          Which trial a slot runs next: an exact budget over all slots, parents and machines
+ownership        The owner of each trial, and the locks that show at once whether a parent on this machine has died
+leases           Leases, by which parents on different machines notice that one of them has died
+known_trials     The trials of a study, read once for all slots of a parent
+parents_at_work  The parents that run a study now, as far as one can see: for display, never for a decision
+census           Counts of a study's trials, and whether the study is over
+attempts         Counts of how often a trial was lost or ended by an error, and whether it is tried again
+configurations   A check that no two trials of a study train the same configuration
+late_writes      A thread that writes the reports of trials, so that no epoch waits for the storage
+held_numbers     The numbers of the trials that slots of this parent hold, and of those that it may have lost
+held_trials      The trials that this parent holds: claim them, check that it still owns them, put them back
+takeover         Recovery of trials whose process or parent has died
+claims           The choice of the next trial of a slot, within a budget that is exact over all parents and machines
 """
 
 from autotune.running.claims.attempts import errors_of, is_tried_again
 from autotune.running.claims.claims import Claims
 from autotune.running.claims.configurations import RepetitionError
 from autotune.running.claims.leases import Lease
-from autotune.running.claims.living import living_parents, slots_at_work
 from autotune.running.claims.ownership import Mark, Owner, is_foreign, is_ours, mark_of
+from autotune.running.claims.parents_at_work import parents_at_work, slots_at_work
 
 __all__ = [
     "Claims",
@@ -33,7 +33,7 @@ __all__ = [
     "is_foreign",
     "is_ours",
     "is_tried_again",
-    "living_parents",
     "mark_of",
+    "parents_at_work",
     "slots_at_work",
 ]

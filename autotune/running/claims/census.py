@@ -1,4 +1,4 @@
-"""How far a study has come: how many of its trials count, and whether it is over."""
+"""Counts of a study's trials, and whether the study is over."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from autotune.search.history import FinishedTrials, StorageView, rough_key, twin
 from autotune.search.samplers import SeededSampler
 
 
-class Books:
-    """What there is to know of the finished trials of one study.
+class FinishedIndex:
+    """The counts of the finished trials of one study, and an index of them by configuration.
 
     Args:
-        budget: Says whether failed trials count.
+        budget: The budget, which says whether failed trials count.
 
     Attributes:
-        n_finished: How many are complete or pruned.
-        n_counted: How many count: those, and failed ones that are spent.
+        n_finished: The number of complete and pruned trials.
+        n_counted: The number of trials that use up the budget: complete and pruned ones, and failed ones if they count.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -47,14 +47,14 @@ class Books:
 
 
 class Census:
-    """The trials of one study, counted, for the slots of one parent.
+    """The counts of one study's trials, for the slots of one parent.
 
     Args:
         study: The study.
-        view: Its storage, as this parent knows it.
+        view: Its storage, with this parent's known trials.
         known: Its trials.
-        finished: What is known of the finished ones.
-        budget: How many trials there are to be.
+        finished: The index of its finished trials.
+        budget: The number of trials that it should have.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Census:
         study: optuna.Study,
         view: StorageView,
         known: KnownTrials,
-        finished: FinishedTrials[Books],
+        finished: FinishedTrials[FinishedIndex],
         budget: Budget,
     ) -> None:
         self._study = study
@@ -72,21 +72,21 @@ class Census:
         self._budget = budget
 
     def study(self) -> optuna.Study:
-        """Return a new study object over the known trials: an older one would keep what it has read."""
+        """Return a new study object over the known trials; an older object would return old trials from its cache."""
         return optuna.Study(self._study.study_name, self._view, self._study.sampler, self._study.pruner)
 
     def is_complete(self) -> bool:
-        """Say whether the study has all its trials."""
-        with self.books() as (books, unfinished):
-            return not unfinished if self._budget.n_trials is None else self._budget.is_met_by(books.n_counted)
+        """Tell whether the study has all its trials."""
+        with self.finished_and_others() as (index, unfinished):
+            return not unfinished if self._budget.n_trials is None else self._budget.is_met_by(index.n_counted)
 
     def n_finished(self) -> int:
-        """Return how many trials are finished, by all parents."""
-        with self.books() as (books, _):
-            return books.n_finished
+        """Return how many trials are complete or pruned, of all parents."""
+        with self.finished_and_others() as (index, _):
+            return index.n_finished
 
     def why_over(self) -> str | None:
-        """Return why the study ends although trials are missing; None if it does not."""
+        """Return why the study ends before its budget is used up; None if it does not."""
         if self._budget.stop is not None and (since := self.flat_since()) is not None:
             is_over = all(trial.state.is_finished() for trial in self.counted() if has_begun(trial))
             return self._budget.stop.reason(since) if is_over else None
@@ -95,29 +95,29 @@ class Census:
         return None
 
     def flat_since(self) -> int | None:
-        """Return since which trial the study has not become better, if that is long enough for it to stop."""
+        """Return the trial since which the study has not improved; None unless that is long enough to stop."""
         if self._budget.stop is None:
             return None
         trials = [trial for trial in self._known.trials() if not is_foreign(trial)]
         return self._budget.flat_since(trials, self._study.directions[0].name.lower())
 
     def has_room(self, more: int = 0) -> bool:
-        """Say whether a new trial, and so many more, would have something new to try."""
+        """Tell whether the search space has a new configuration for one trial and `more` others."""
         sampler = self._study.sampler
         return not isinstance(sampler, SeededSampler) or sampler.room(self.study()) > more
 
     def counted(self) -> list[FrozenTrial]:
-        """Return the trials that count: the first N that have not failed."""
+        """Return the trials that use up the budget: the first N that have not failed, or whose failure counts."""
         trials = self._known.trials()
         counted = [t for t in trials if not is_foreign(t) and (t.state != TrialState.FAIL or is_spent(t, self._budget))]
         return counted[: self._budget.n_trials]
 
-    def books(self) -> contextlib.AbstractContextManager[tuple[Books, list[FrozenTrial]]]:
-        """Give what is known of the finished trials, and the others."""
+    def finished_and_others(self) -> contextlib.AbstractContextManager[tuple[FinishedIndex, list[FrozenTrial]]]:
+        """Open a context that yields the index of finished trials, and the other trials."""
         return self._finished.look(self._known.trials())
 
     def _is_exhausted(self) -> bool:
-        """Say whether all that the study can still do is to repeat what it has done."""
+        """Tell whether each trial that is left would repeat a finished one."""
         sampler = self._study.sampler
         if not isinstance(sampler, SeededSampler) or not sampler.is_done(self.study()):
             return False
@@ -125,16 +125,16 @@ class Census:
 
 
 def is_spent(trial: FrozenTrial, budget: Budget) -> bool:
-    """Say whether a failed trial counts although it has failed."""
+    """Tell whether a failed trial uses up a trial of the budget."""
     is_lost = trial.user_attrs.get("failure") == "lost"
     return budget.count_failed and trial.state == TrialState.FAIL and not is_lost
 
 
 def has_begun(trial: FrozenTrial) -> bool:
-    """Say whether a trial runs or is finished, or has been interrupted."""
+    """Tell whether a trial runs, is finished, or was interrupted."""
     return trial.state != TrialState.WAITING or bool(trial.params)
 
 
 def is_fresh(trial: FrozenTrial) -> bool:
-    """Say whether a trial waits for a sampler to say what it is to try."""
+    """Tell whether a trial waits and has no parameters yet, neither suggested nor fixed."""
     return trial.state == TrialState.WAITING and not trial.params and not trial.system_attrs.get("fixed_params")

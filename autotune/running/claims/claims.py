@@ -1,11 +1,11 @@
-"""Which trial a slot runs next: an exact budget over all slots, parents and machines.
+"""The choice of the next trial of a slot, within a budget that is exact over all parents and machines.
 
-The trials that count are the first N that have not failed. A slot takes the first WAITING one of those, which is a
-compare-and-set of the storage that exactly one slot of all wins, or makes a new one while there are fewer than N. A
-trial that turns out to be one too many (two machines made one at the same time) waits for a larger budget.
+The first N trials that have not failed use up the budget. A slot claims the first WAITING one of them: it sets the
+state to RUNNING in the storage, which succeeds for exactly one slot. If there are fewer than N, it may create a new
+trial. If two machines create one at the same time, the trial above N waits until the budget becomes larger.
 
-What is covered: parents that die, sleep, or lose the storage at any moment. What is not: somebody who sets states by
-hand while a study runs.
+What is covered: parents that die, are suspended, or lose the storage at any moment. What is not covered: a person or
+program that changes states while the study runs.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.optuna_inside import id_of, set_id
 from autotune.running.claims.attempts import is_due
-from autotune.running.claims.census import Books, Census, has_begun, is_fresh
+from autotune.running.claims.census import Census, FinishedIndex, has_begun, is_fresh
 from autotune.running.claims.configurations import Configurations
-from autotune.running.claims.holding import Holding
+from autotune.running.claims.held_trials import HeldTrials
 from autotune.running.claims.known_trials import KnownTrials
 from autotune.running.claims.leases import Lease
 from autotune.running.claims.ownership import Owner, is_foreign
@@ -30,25 +30,25 @@ from autotune.running.claims.takeover import Takeover
 from autotune.running.study import Budget
 from autotune.search.history import FinishedTrials, StorageView
 
-_FAR = 4  # rounds of all slots: more than several parents make before they know of each other
+_FAR = 4  # times the number of slots: more trials than several parents create before they see each other's
 
 
 class Claims:
-    """The way to trials for the slots of one parent.
+    """Gives trials to the slots of one parent.
 
     Args:
         study: The study.
         storage: Its storage.
         owner: This parent.
-        budget: How many trials there are to be.
-        lease: This parent's lease; None for an onlooker who claims nothing.
+        budget: The number of trials that the study should have.
+        lease: This parent's lease; None for a parent that only reads and claims nothing.
 
     Attributes:
-        known: All trials; what other parents have written to them is a second old at most.
-        configurations: Who trains which configuration; None where each trial is known beforehand, and run as it is.
-        holding: The trials that this parent runs.
-        census: How far the study has come.
-        takeover: What becomes of the trials of the dead.
+        known: All trials. Changes by other parents appear in it after at most about a second.
+        configurations: The check for repeated configurations; None if all trials were given beforehand.
+        held: The trials that this parent holds.
+        census: The counts of the study's trials.
+        takeover: Recovers the trials of processes and parents that have died.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class Claims:
         self._slots = lease.slots if lease is not None else 0
         self._making = threading.Lock()
         self.known = KnownTrials(storage, storage.get_study_id_from_name(study.study_name))
-        finished = FinishedTrials(partial(Books, budget))
+        finished = FinishedTrials(partial(FinishedIndex, budget))
         self.configurations = Configurations(self.known, finished, owner) if budget.n_trials is not None else None
-        self.holding = Holding(storage, self.known, owner, lease, self.configurations)
-        view = StorageView(study, self.known, writer=self.holding.late)
+        self.held = HeldTrials(storage, self.known, owner, lease, self.configurations)
+        view = StorageView(study, self.known, writer=self.held.late)
         self.census = Census(study, view, self.known, finished, budget)
-        self.takeover = Takeover(study, self.known, self.holding, owner, budget, lease)
+        self.takeover = Takeover(study, self.known, self.held, owner, budget, lease)
 
     def next_trial(self) -> optuna.Trial | None:
         """Claim a trial, or return None if there is none to run at the moment."""
@@ -83,14 +83,14 @@ class Claims:
         return optuna.Trial(self.census.study(), id_of(claimed)) if claimed else None  # as `study.ask` does
 
     def _others_made_trials(self) -> bool:
-        """Say whether there were more trials than this parent knew of, at the price of one small query."""
+        """Tell whether other parents have created trials that this parent did not know. Costs one small query."""
         following = len(self.known.trials())
         try:
             self.known.id_of(following)
         except KeyError:
             return False
         if self.known.n_known() == following:
-            with self._making:  # another slot may have made it, and not noted it yet
+            with self._making:  # another slot of this parent may be creating it: wait until it is known
                 pass
         if self.known.n_known() > following:
             return False
@@ -98,9 +98,9 @@ class Claims:
         return True
 
     def _claimable(self, counted: list[FrozenTrial]) -> Iterator[FrozenTrial]:
-        """List the trials that wait, and need not wait for one that runs and is the same."""
+        """Yield the waiting trials that may run now: none with the configuration of a running trial."""
         for trial in counted:
-            if trial.state != TrialState.WAITING or trial.number in self.holding.numbers or not is_due(trial):
+            if trial.state != TrialState.WAITING or trial.number in self.held.numbers or not is_due(trial):
                 continue
             if self.configurations is None or (
                 self.census.has_room() if is_fresh(trial) else self.configurations.may_run(trial)
@@ -108,15 +108,15 @@ class Claims:
                 yield trial
 
     def _is_far_from_end(self) -> bool:
-        """Say whether nothing waits, and any number of parents can make trials at once without one too many."""
+        """Tell whether no trial waits, and all parents can create trials at once without exceeding the budget."""
         return self._seems_far_from_end() and (not self._others_made_trials() or self._seems_far_from_end())
 
     def _seems_far_from_end(self) -> bool:
         if not self._slots:
             return False
-        with self.census.books() as (books, unfinished):
+        with self.census.finished_and_others() as (index, unfinished):
             counted = [t for t in unfinished if not is_foreign(t)]
-            n_counted = books.n_counted + len(counted)
+            n_counted = index.n_counted + len(counted)
         if any(t.state == TrialState.WAITING or self._owner.is_dead(t) for t in counted):
             return False
         runs_alone = all(self._owner.is_mine(t) for t in counted)
@@ -136,27 +136,27 @@ class Claims:
         return self.census.counted()
 
     def _claimed(self, counted: Iterable[FrozenTrial]) -> FrozenTrial | None:
-        return next((trial for trial in self._claimable(list(counted)) if self.holding.claim(trial)), None)
+        return next((trial for trial in self._claimable(list(counted)) if self.held.claim(trial)), None)
 
     def _made_trial(self) -> FrozenTrial | None:
-        """Make a trial that runs here from its first moment; None if it would be, or is and waits, one too many."""
-        with self._making:  # databases do it one after the other; in a queue there, slots would hold all connections
+        """Create a trial that runs here at once. Return None if it would exceed the budget; if it exists, it waits."""
+        with self._making:  # the database creates one at a time: slots that wait there would use up its connections
             if self._budget.is_met_by(self.known.n_known()) and self._budget.is_met_by(len(self.census.counted())):
                 return None  # the other slots were faster
             trial = self._owner.new_trial()
             trial_id = self._storage.create_new_trial(self.known.study_id, trial)
             set_id(trial, trial_id, self._number(trial_id))
             self.known.hold(trial)
-        if self._budget.is_met_by(trial.number):  # not all before it need count
+        if self._budget.is_met_by(trial.number):  # it may still be within the budget: some before it may not count
             self.known.forget()
             if trial.number not in {t.number for t in self.census.counted()}:
-                self.holding.let_wait(trial)
+                self.held.let_wait(trial)
                 return None
-        self.holding.numbers.put(trial.number, "running")
+        self.held.numbers.put(trial.number, "running")
         return trial
 
     def _number(self, trial_id: int) -> int:
-        """Return the number of a trial that has just been made: the next one, which is easy to see, but for others."""
+        """Return the number of a trial that was just created: the next one, unless others created some meanwhile."""
         with contextlib.suppress(KeyError):
             following = self.known.n_known()
             if self.known.id_of(following) == trial_id:

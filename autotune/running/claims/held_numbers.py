@@ -1,4 +1,4 @@
-"""The numbers of the trials that slots of this parent hold, and those of which it is not sure any more."""
+"""The numbers of the trials that slots of this parent hold, and of those that it may have lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _Stage = Literal["claiming", "running", "ending"]
 
 
 class HeldNumbers:
-    """Numbers of trials, safe in any thread. A slot holds a trial from its claim until its end is written down."""
+    """Numbers of trials; thread-safe. A slot holds a trial from its claim until its end is stored."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,24 +27,24 @@ class HeldNumbers:
             self._stages[number] = stage
 
     def release(self, number: int) -> None:
-        """Note that no slot has to do with a trial any more."""
+        """Note that no slot holds a trial any more."""
         with self._lock:
             self._stages.pop(number, None)
             self._doubtful.discard(number)
 
     def release_unless_ending(self, number: int) -> None:
-        """Note that a trial waits again. A slot that writes down its end releases it by itself."""
+        """Note that a trial waits again. A slot that is storing its end releases it itself."""
         with self._lock:
             if self._stages.get(number) != "ending":
                 self._stages.pop(number, None)
 
     def running(self) -> set[int]:
-        """Return the trials that slots run, without those that they claim or end."""
+        """Return the trials that slots run, without those that they are claiming or ending."""
         with self._lock:
             return {number for number, stage in self._stages.items() if stage == "running"}
 
     def is_doubtful(self, number: int) -> bool:
-        """Say whether another parent may have taken over a trial that runs here."""
+        """Tell whether another parent may have taken over a trial that runs here."""
         return number in self._doubtful
 
     def doubt(self, numbers: Set[int]) -> None:
@@ -53,14 +53,17 @@ class HeldNumbers:
             self._doubtful |= numbers
 
     def doubt_only(self, numbers: Set[int]) -> None:
-        """Note that other parents have taken over these trials, and no others."""
+        """Note that other parents have taken over exactly these of the held trials."""
         with self._lock:
             self._doubtful = {number for number in numbers if number in self._stages}
 
     def unheld_twice(self, marked: Set[int]) -> set[int]:
-        """Return the trials with this parent's mark that no slot holds, now and when this was last asked.
+        """Return the trials with this parent's mark that no slot holds, neither now nor at the last call.
 
-        A claim has won them, and its answer was lost.
+        Their claim was stored, but the storage's answer was lost.
+
+        Args:
+            marked: The numbers of all trials with this parent's mark.
         """
         with self._lock:
             unheld = marked - self._stages.keys()

@@ -1,9 +1,8 @@
-"""The trials of a study as a parent knows them: read once for all its slots.
+"""The trials of a study, read once for all slots of a parent.
 
-Reading the trials of a study costs milliseconds for each slot at work, and samplers, pruners and claims ask for them
-many times in a trial: with many slots a parent would do nothing else. What is read here is at most about a second
-old as far as other parents are concerned. What this parent itself has written is always there, so that a search with
-one worker sees what it would see without this, whatever the clock says.
+Reading a study's trials takes milliseconds for each slot at work, and samplers, pruners and claims need them many times
+in each trial: a parent with many slots would do nothing else. Here, changes by other parents appear after at most about
+a second. Changes by this parent appear at once, so that a search with one slot sees exactly what is stored.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from optuna.trial import FrozenTrial
 from autotune.optuna_inside import id_of
 from autotune.search.history import Change
 
-_SHARE = 0.05  # of the time, at most, that goes into reading
+_SHARE = 0.05  # the largest share of time that goes into reading
 _MAX_AGE_S = 1.0
-_PATIENCE_S = 1.0  # with a storage that does not answer, before going on with what is known
+_PATIENCE_S = 1.0  # how long to wait for a storage that does not answer, before the known trials are used
 
 
 class KnownTrials:
@@ -31,7 +30,7 @@ class KnownTrials:
     Args:
         storage: The storage.
         study_id: The study's id in it.
-        clock: Seconds, of a clock that never goes back.
+        clock: Returns seconds; must never go back.
 
     Attributes:
         storage: The storage.
@@ -44,16 +43,16 @@ class KnownTrials:
         self.storage = storage
         self.study_id = study_id
         self._clock = clock
-        self._lock = threading.RLock()  # `release` forgets
+        self._lock = threading.RLock()  # reentrant, because `release` calls `forget`
         self._reading = threading.Lock()
         self._trials: list[FrozenTrial] = []
-        self._held: dict[int, FrozenTrial] = {}  # by id; nobody else writes to these
-        self._newer: dict[int, FrozenTrial] = {}  # by number: made or ended here, perhaps since the last reading began
+        self._held: dict[int, FrozenTrial] = {}  # by id; only this parent writes to these
+        self._newer: dict[int, FrozenTrial] = {}  # by number: created or ended here, maybe after the last read began
         self._good_until = float("-inf")
         self._n_forgotten = 0
 
     def trials(self) -> Sequence[FrozenTrial]:
-        """Return all trials, by their numbers."""
+        """Return all trials, ordered by number."""
         if self._clock() >= self._good_until:
             self._read_again()
         with self._lock:
@@ -62,15 +61,15 @@ class KnownTrials:
             return _Trials(self._trials, n_known, held)
 
     def n_known(self) -> int:
-        """Return how many of the first trials are known, without reading any."""
+        """Return how many trials are known, without reading any."""
         return len(self._trials)
 
     def trial(self, trial_id: int) -> FrozenTrial | None:
-        """Return a trial that is held; None for any other."""
+        """Return a trial if it is held; None otherwise."""
         return self._held.get(trial_id)
 
     def id_of(self, number: int) -> int:
-        """Return a trial's id, as the storage says.
+        """Return a trial's id from the storage.
 
         Raises:
             KeyError: If there is no such trial.
@@ -78,19 +77,19 @@ class KnownTrials:
         return self.storage.get_trial_id_from_study_id_trial_number(self.study_id, number)
 
     def note(self, trial_id: int, change: Change) -> None:
-        """Take notice of what this parent has just written to a trial."""
+        """Apply a change that this parent has just written to a trial."""
         with self._lock:
             if trial_id in self._held:
                 self._held[trial_id] = change(self._held[trial_id])
 
     def hold(self, trial: FrozenTrial) -> None:
-        """Keep a trial that this parent has just made or claimed, and alone writes to from now on."""
+        """Keep a trial that this parent has just created or claimed. From now on only this parent writes to it."""
         with self._lock:
             self._held[id_of(trial)] = trial
             self._put(trial)
 
     def release(self, number: int) -> None:
-        """Let go of a trial; only what has been noted of its end is still known of it."""
+        """Stop holding a trial. If its end is known, it is kept until the next read; otherwise all is read again."""
         with self._lock:
             for trial in [t for t in self._held.values() if t.number == number]:
                 del self._held[id_of(trial)]
@@ -100,7 +99,7 @@ class KnownTrials:
                     self.forget()
 
     def drop(self, trial_id: int) -> None:
-        """Let go of a trial that has been written to behind the view's back, and read all anew."""
+        """Stop holding a trial that was written to without `note`, and read all trials again when next needed."""
         with self._lock:
             trial = self._held.pop(trial_id, None)
             if trial is not None:
@@ -108,13 +107,13 @@ class KnownTrials:
         self.forget()
 
     def forget(self) -> None:
-        """Read all anew when the trials are asked for next."""
+        """Read all trials again when they are next needed."""
         with self._lock:
             self._n_forgotten += 1
             self._good_until = float("-inf")
 
     def _read_again(self) -> None:
-        """Read all trials. Where it takes long, threads go on meanwhile with what was read before, if that is good."""
+        """Read all trials. If that takes long, threads use the trials of the last read, unless these are forgotten."""
         if self._good_until == float("-inf"):
             self._read()
         elif not self._reading.locked():
@@ -123,21 +122,21 @@ class KnownTrials:
             reading.join(_PATIENCE_S)
 
     def _read_if_possible(self) -> None:
-        with contextlib.suppress(Exception):  # reason: whoever has to know what is stored reads by itself, and hears it
+        with contextlib.suppress(Exception):  # reason: functions that need exact trials read themselves, and raise it
             self._read()
 
     def _read(self) -> None:
         with self._reading:
             if self._clock() < self._good_until:
-                return  # somebody else has just done it
+                return  # another thread has just read them
             with self._lock:
                 old, n_forgotten = dict(self._newer), self._n_forgotten
             began = self._clock()
             trials = self.storage.get_all_trials(self.study_id, deepcopy=False)
             now = self._clock()
             with self._lock:
-                self._trials = trials  # another list: what was handed out does not change
-                for number, trial in old.items():  # what was written before the reading began is in it
+                self._trials = trials  # a new list: sequences that were returned before do not change
+                for number, trial in old.items():  # the new list contains what was written before the read began
                     if self._newer.get(number) is trial:
                         del self._newer[number]
                 for number in sorted(self._newer):
@@ -146,7 +145,7 @@ class KnownTrials:
                     self._good_until = now + min((now - began) / _SHARE, _MAX_AGE_S)
 
     def _put(self, trial: FrozenTrial) -> None:
-        """Put a trial in its place; one whose predecessors are not known yet has none until these are."""
+        """Put a trial in its place in the list, as soon as all trials before it are known."""
         self._newer[trial.number] = trial
         if trial.number < len(self._trials):
             self._trials = [*self._trials[: trial.number], trial, *self._trials[trial.number + 1 :]]
@@ -155,12 +154,12 @@ class KnownTrials:
 
 
 class _Trials(Sequence[FrozenTrial]):
-    """Trials as they are at a moment, without a copy of thousands of them for each question.
+    """The trials of one moment. It does not copy the list, which may have thousands of trials.
 
     Args:
-        trials: The trials; more of them may come, but those that are there are not replaced.
-        n: How many of them are there.
-        held: Trials that stand in place of those of their numbers.
+        trials: The trials. The list may grow later, but its items are never replaced.
+        n: The number of trials at that moment.
+        held: From numbers to trials that replace those in the list.
     """
 
     def __init__(self, trials: list[FrozenTrial], n: int, held: Mapping[int, FrozenTrial]) -> None:

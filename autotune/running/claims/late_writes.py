@@ -1,11 +1,12 @@
-"""What trials report is written by a thread beside, so that no epoch waits for a storage that is locked or away.
+"""A thread that writes the reports of trials, so that no epoch waits for the storage.
 
-The parent knows what its trials have reported, and decides by that: results are the same. Writes come to the storage
-in the order in which they were asked for. A trial's end is written after all that came before it.
+The parent knows the reports of its trials before they are written, and decides by them; so results do not change. The
+thread writes in the order of the calls, and the end of a trial is written after everything before it.
 
-What is covered: a parent that is killed loses reports that are not written yet; a Keras trial reports them again, from
-its checkpoint, and a plain objective begins anew. What is not: a storage that is away for longer than the lease. Then
-trials wait, since others may have taken them over.
+What is covered: a storage that is locked or unreachable for a while; a parent that is killed before a report is
+written. A Keras trial then reports it again from its checkpoint, and a plain objective starts again. What is not
+covered: a storage that is unreachable for longer than the lease. Then trials wait, because other parents may have
+taken them over.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from collections.abc import Callable
 
 from optuna.exceptions import UpdateFinishedTrialError
 
-_MOST = 1000  # a few hundred bytes each
+_MOST = 1000  # writes; each takes a few hundred bytes of memory
 
 
 class LateWrites:
     """Writes to the trials of one parent, for its slots.
 
     Args:
-        is_ours: Says whether the trial with an id is still this parent's to write to.
-        most: How many writes may be waiting; whoever asks for one more waits, too.
+        is_ours: Tells whether this parent still owns the trial with this id.
+        most: How many writes may wait; `write` blocks while there are as many.
     """
 
     def __init__(self, is_ours: Callable[[int], bool], most: int = _MOST) -> None:
@@ -33,15 +34,15 @@ class LateWrites:
         self._changed = threading.Condition()
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
         self._is_writing = False
-        self._lost: set[int] = set()  # trials that somebody else has ended, or has taken over
+        self._lost: set[int] = set()  # trials that another parent has ended or taken over
         self._error: Exception | None = None
 
     def write(self, trial_id: int, write: Callable[[], None]) -> None:
-        """Have something written to a trial soon.
+        """Call `write`, which writes to a trial, soon in the thread.
 
         Raises:
-            UpdateFinishedTrialError: If an earlier write has found that the trial is somebody else's by now.
-            Exception: What went wrong with an earlier write to any trial.
+            UpdateFinishedTrialError: If an earlier write has found that another parent owns the trial now.
+            Exception: The error of an earlier write to any trial.
         """
         with self._changed:
             self._changed.wait_for(lambda: len(self._waiting) < self._most or self._error is not None)
@@ -52,7 +53,7 @@ class LateWrites:
             self._waiting.append((trial_id, write))
 
     def settle(self, trial_id: int) -> None:
-        """Wait until all is written that was to be written to a trial.
+        """Wait until all writes to a trial are done.
 
         Raises:
             Exception: As `write` does.
@@ -62,7 +63,7 @@ class LateWrites:
             self._raise(trial_id)
 
     def forget(self, trial_id: int) -> None:
-        """Forget what is known of a trial: it does not run here any more."""
+        """Forget that another parent owned a trial, because this parent claims it again."""
         with self._changed:
             self._lost.discard(trial_id)
 
@@ -70,7 +71,7 @@ class LateWrites:
         if self._error is not None:
             raise self._error
         if trial_id in self._lost:
-            raise UpdateFinishedTrialError(f"The trial with the id {trial_id} is somebody else's by now.")
+            raise UpdateFinishedTrialError(f"Another parent owns the trial with the id {trial_id} now.")
 
     def _work(self) -> None:
         while (first := self._first()) is not None:
@@ -81,7 +82,7 @@ class LateWrites:
                     write()
             except UpdateFinishedTrialError:
                 is_ours = False
-            except Exception as error:  # whatever it is, the slots raise it
+            except Exception as error:  # the next `write` or `settle` raises it in a slot
                 self._fail(error)
                 continue
             self._take_off(trial_id, is_ours)
@@ -92,7 +93,7 @@ class LateWrites:
             return self._waiting[0] if self._waiting else None
 
     def _take_off(self, trial_id: int, is_ours: bool) -> None:
-        """Take the first write off the list; with it all others to a trial that is somebody else's."""
+        """Remove the first write from the queue; if the trial is not ours any more, remove all writes to it."""
         with self._changed:
             self._waiting.popleft()
             if not is_ours:

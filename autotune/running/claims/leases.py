@@ -1,10 +1,10 @@
-"""Leases: how parents that share nothing but a storage know of each other's death.
+"""Leases, by which parents on different machines notice that one of them has died.
 
-Each parent renews a counter in the study's system attributes, whatever the kind of storage. An onlooker takes a
-parent for gone when its counter has stood still for longer than its lease on the onlooker's own clock: clocks of
-different machines are never compared. Time in which the onlooker did not look (it was stopped, or the storage was
-away) does not count. A parent whose own lease has run out without a renewal may have been taken for gone: it asks
-before it writes.
+Each parent regularly increases a counter in the study's system attributes, in every kind of storage. Another parent
+considers it gone if the counter has not changed for longer than the lease. It measures this with its own clock only:
+clocks of different machines are never compared. Time in which it could not read (it was suspended, or the storage was
+unreachable) does not count. A parent whose own lease is over may be considered gone by others; so it first checks in
+the storage that it still owns a trial, and then writes to it.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ Clock = Callable[[], float]
 
 
 def boot_clock() -> float:
-    """Return seconds of a clock that goes on while the machine is suspended, where there is one."""
+    """Return the seconds of a clock that, if the system has one, also counts while the machine is suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 @dataclass(frozen=True)
 class SignOfLife:
-    """What a parent writes into the storage.
+    """The record that a parent writes into the storage to show that it is alive.
 
     Attributes:
-        beat: How often it was renewed; -1 once the parent has ended.
-        lease_s: For how long each renewal is good.
-        slots: How many trials it runs at a time.
-        seen: When it was renewed, by the parent's own clock, in UTC; for people only.
+        beat: The number of renewals; -1 once the parent has ended.
+        lease_s: How long each renewal is valid, in seconds; more than zero, at most a year.
+        slots: The number of the parent's slots.
+        seen: The time of the last renewal in UTC by the parent's clock, for display only.
     """
 
     beat: int
@@ -57,12 +57,12 @@ class SignOfLife:
 
 
 def read_signs(study: optuna.Study) -> dict[str, SignOfLife]:
-    """Return the signs of life of a study's parents, by the parents' names."""
+    """Return the signs of life of a study's parents, by parent name."""
     return _signs(system_attrs_of(study))
 
 
 def is_recent(sign: SignOfLife | None) -> bool:
-    """Say whether a parent was renewed lately by this machine's clock: good enough for people, not for decisions."""
+    """Tell whether a parent was recently alive, by this machine's clock: for display, never for a decision."""
     if sign is None or sign.beat < 0 or not sign.seen:
         return False
     age = datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(sign.seen)
@@ -70,15 +70,15 @@ def is_recent(sign: SignOfLife | None) -> bool:
 
 
 class Lease:
-    """This parent's sign of life, renewed, and what it has seen of the others'.
+    """This parent's lease, and what this parent has seen of the leases of others.
 
     Args:
         storage: The storage.
         study_id: The study's id in it.
         parent: This parent's name.
-        lease_s: For how long a renewal is good, in seconds; larger than zero, and a year at most.
-        slots: How many trials it runs at a time.
-        clock: Seconds, of a clock that never goes back.
+        lease_s: How long a renewal is valid, in seconds; more than zero, at most a year.
+        slots: The number of this parent's slots.
+        clock: Returns seconds; must never go back.
     """
 
     def __init__(
@@ -98,31 +98,31 @@ class Lease:
         self._beat = 0
         self._renewed: float | None = None
         self._looked: float | None = None
-        self._still: dict[str, tuple[int, float]] = {}  # parent -> its beat, and since when it has been that
+        self._still: dict[str, tuple[int, float]] = {}  # parent -> its beat, and when it was first seen
         self.lease_s = min(lease_s, _YEAR_S)
         self.interval_s = self.lease_s / _RENEWALS
 
     def renew(self) -> None:
         """Show that this parent is alive."""
-        began = self._clock()  # before the write, which may take long: others count from when they see it
+        began = self._clock()  # before the write, which may take long: the lease must not end later than others think
         self._beat += 1
         self._write(self._beat)
         self._renewed = began
 
     def is_fresh(self) -> bool:
-        """Say whether nobody can have taken this parent for gone yet."""
+        """Tell whether this lease is valid, so that no other parent can consider this one gone."""
         return self._renewed is not None and self._clock() - self._renewed < self.lease_s
 
     def end(self) -> None:
-        """Show that this parent has ended: nobody needs to wait for its lease."""
+        """Show that this parent has ended, so that others need not wait for the end of its lease."""
         self._write(-1)
 
     def gone(self, parents: Iterable[str]) -> set[str]:
-        """Look at other parents, and return those that have ended or whose lease has run out."""
+        """Return those of `parents` that have ended or whose lease is over."""
         signs = _signs(self._storage.get_study_system_attrs(self._study_id))
         now = self._clock()
         if self._looked is None or now - self._looked > 2 * self.interval_s:
-            self._still = {}  # we were not there: everybody has their full lease again
+            self._still = {}  # we did not look for too long: all others get their full lease again
         self._looked = now
         before, self._still = self._still, {}
         found = set()

@@ -1,7 +1,7 @@
-"""Who runs which trial, and who of them is known to be dead at once, because it was on this machine.
+"""The owner of each trial, and the locks that show at once whether a parent on this machine has died.
 
-A parent holds a lock that the kernel releases when it dies, however it dies. Parents that share the run dir on one
-machine (one kernel) see that at once. Of all others the lease tells, after a while: see `leases.py`.
+A parent holds a file lock that the kernel releases when the parent dies in any way. Parents on the same machine (under
+the same kernel) with the same run dir see that at once. All others wait for the end of the lease: see `leases.py`.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from autotune.parsing import parsed_or_none
 try:
     import fcntl
 except ImportError:  # not POSIX
-    fcntl = None  # type: ignore[assignment]  # reason: whoever only looks there sees no locks, and asks the leases
+    fcntl = None  # type: ignore[assignment]  # reason: without it locks cannot be seen, and leases decide
 
 _OURS = "autotune:ours"
 _OWNER = "autotune:owner"
 _CLAIMS = "claims.lock"
 _POLL_S = 0.005  # a claim takes milliseconds
-_PATIENCE_S = 3.0  # a claim takes some hundredths of a second
-_PARENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}-\d+-[0-9a-f]{8}")  # host, process, chance
+_PATIENCE_S = 3.0  # far more than the hundredths of a second that a claim takes on a loaded machine
+_PARENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}-\d+-[0-9a-f]{8}")  # host, process id, random digits
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What a trial says of the parent that runs it, or ran it last.
+    """The stored name of the parent that runs a trial, or ran it last.
 
     Attributes:
-        parent: The parent, a name that no other has.
-        place: The folder of its lock, on its machine since it was started: nobody else can see that lock.
-        lock: The lock's file name, which follows from the parent's.
+        parent: The unique name of the parent.
+        place: The boot, device and inode of the folder of its lock; the lock can be checked in this folder only.
+        lock: The lock's file name, `PARENT.lock`.
     """
 
     parent: str
@@ -55,43 +55,43 @@ class Mark:
 
 
 def mark_of(trial: FrozenTrial) -> Mark | None:
-    """Return the mark in a trial; None if it was never run by this package, or the mark is none of its own."""
+    """Return the mark of a trial; None if the trial has no valid one, e.g. because another program ran it."""
     stored = trial.system_attrs.get(_OWNER)
     return parsed_or_none(Mark, stored)
 
 
 def runner_of(trial: FrozenTrial) -> str:
-    """Return the parent that a trial is marked with, or a name for one that died before it could sign."""
+    """Return the parent in a trial's mark, or a made-up name for a parent that died before it wrote its mark."""
     mark = mark_of(trial)
     return mark.parent if mark else f"unsigned trial {trial.number}"
 
 
 def is_ours(trial: FrozenTrial) -> bool:
-    """Say whether a trial was made or claimed by this package."""
+    """Tell whether this package created or claimed a trial."""
     return _OURS in trial.system_attrs or _OWNER in trial.system_attrs
 
 
 def is_foreign(trial: FrozenTrial) -> bool:
-    """Say whether a trial is run by something else than this package, say a plain `study.optimize`."""
+    """Tell whether another program runs a trial, e.g. a plain `study.optimize`."""
     return trial.state == TrialState.RUNNING and not is_ours(trial)
 
 
 def make_ours(storage: optuna.storages.BaseStorage, trial_id: int) -> None:
-    """Write down that a trial is about to be claimed by this package, before it is RUNNING.
+    """Store that a parent of this package is about to claim a trial, before the trial is RUNNING.
 
-    Whose it is is written down by who has won it, afterwards: who has not must not write there any more.
+    The parent that wins the claim stores its own mark afterwards; the others must not write to the trial any more.
     """
     storage.set_trial_system_attr(trial_id, _OURS, True)
 
 
 class Owner:
-    """A parent's name and its lock, from its making to its release or its death.
+    """A parent's name and its lock, which it holds until `close` or its death.
 
     Args:
-        folder: Where the parents of a study keep their locks: `RUN_DIR/NAME/workers`.
+        folder: The folder with the locks of the study's parents: `RUN_DIR/NAME/workers`.
 
     Attributes:
-        mark: What its trials say of it.
+        mark: The mark that it writes into its trials.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -107,10 +107,11 @@ class Owner:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep the other slots, and the other parents of this run dir, from claiming trials for a moment.
+        """Keep the other slots, and other parents with this run dir, from claiming trials during the block.
 
-        A parent that is stopped, or waits for its storage, may keep the others out. They wait for it once, and then go
-        on as parents of different machines do, who have no lock in common: the storage decides who wins a trial.
+        If another parent holds the lock for too long (it is suspended, or waits for its storage), a parent waits for it
+        once and then goes on without the lock, like parents on different machines: the storage decides who wins a
+        trial.
         """
         with self._slots, contextlib.ExitStack() as stack:
             try:
@@ -121,51 +122,50 @@ class Owner:
             yield
 
     def has_company(self) -> bool:
-        """Say whether other parents may share this run dir. Those that have died may count, too."""
+        """Tell whether other parents use this run dir. Parents that have died may count, too."""
         ours = {self._path.name, _CLAIMS}
         return any(path.name not in ours for path in self._path.parent.glob("*.lock"))
 
     def sign(self, storage: optuna.storages.BaseStorage, trial_id: int) -> None:
-        """Write down that this parent runs the trial."""
+        """Store that this parent runs the trial."""
         storage.set_trial_system_attr(trial_id, _OWNER, asdict(self.mark))
 
     def new_trial(self) -> FrozenTrial:
-        """Return a trial that this parent runs from its first moment."""
+        """Return a new trial that is RUNNING and has this parent's mark."""
         return optuna.trial.create_trial(state=TrialState.RUNNING, system_attrs={_OWNER: asdict(self.mark)})
 
     def unsign(self, storage: optuna.storages.BaseStorage, trial_id: int) -> None:
-        """Write down that nobody runs the trial, before it waits: who takes it next may die before signing it."""
+        """Store that no parent runs the trial, before it waits: the next one may die before it writes its mark."""
         storage.set_trial_system_attr(trial_id, _OWNER, None)
 
     def is_mine(self, trial: FrozenTrial) -> bool:
-        """Say whether this parent runs the trial, as far as the storage knows."""
+        """Tell whether this parent runs the trial, according to the storage."""
         return trial.state == TrialState.RUNNING and mark_of(trial) == self.mark
 
     def is_dead(self, trial: FrozenTrial) -> bool:
-        """Say whether who runs this RUNNING trial is known to be dead."""
+        """Tell whether the parent of this RUNNING trial is known to be dead."""
         mark = mark_of(trial)
         if mark is None or mark.place != self.mark.place or mark == self.mark:
             return False
         path = self._path.parent / mark.lock
         if fcntl is None:
             return _is_released(path)
-        is_dead = (
-            lock_is_held(mark, path.parent) is False
-        )  # a lock that was taken to see that would hide it from others
+        # Acquiring the lock instead would make other parents believe that its owner is alive.
+        is_dead = lock_is_held(mark, path.parent) is False
         if is_dead:
-            path.unlink(missing_ok=True)  # no other parent has its name
+            path.unlink(missing_ok=True)  # names of parents are unique, so nobody needs the file again
         return is_dead
 
     def close(self) -> None:
-        """End this sign of life."""
+        """Release the lock, so that others see that this parent has ended."""
         self._life.release()
         self._path.unlink(missing_ok=True)
 
 
 def lock_is_held(mark: Mark, folder: Path) -> bool | None:
-    """Say whether a parent lives, and change nothing; None if its lock cannot be seen from here.
+    """Tell whether a parent is alive; None if its lock cannot be checked on this machine.
 
-    The file is opened to be read, and never made, emptied or removed; a link is not followed.
+    This opens the lock file for reading only, does not create, change or remove it, and does not follow links.
     """
     if fcntl is None or not folder.is_dir() or mark.place != _place(folder):
         return None
@@ -173,10 +173,10 @@ def lock_is_held(mark: Mark, folder: Path) -> bool | None:
         lock = os.open(folder / mark.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
-    except OSError:  # a link, or another user's
+    except OSError:  # it is a link, or belongs to another user
         return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who look at once do not see each other
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that two checks do not see each other
     except BlockingIOError:
         return True
     except OSError:
@@ -184,13 +184,13 @@ def lock_is_held(mark: Mark, folder: Path) -> bool | None:
     else:
         return False
     finally:
-        os.close(lock)  # and with it the lock
+        os.close(lock)  # releases the lock, too
 
 
 def has_died_here(parent: str) -> bool:
-    """Say whether a parent has run on this machine, by its name, and is no process any more.
+    """Tell whether a parent ran on this machine, by its name, and its process has ended.
 
-    Good enough for people only: two containers may have one name.
+    For display only: two containers may have the same host name.
     """
     if not _PARENT.fullmatch(parent):
         return False
@@ -198,16 +198,16 @@ def has_died_here(parent: str) -> bool:
     if host != _host():
         return False
     try:
-        os.kill(int(process), 0)  # sends nothing
+        os.kill(int(process), 0)  # only checks that the process exists
     except ProcessLookupError:
         return True
-    except (OSError, OverflowError):  # another user's
+    except (OSError, OverflowError):  # it belongs to another user
         return False
     return False
 
 
 def _place(folder: Path) -> str:
-    """Return a name for a folder that holds on this machine until it is started anew, wherever it is moved to."""
+    """Return a name for a folder that stays valid until this machine restarts, even if the folder is moved."""
     status = folder.stat()
     return f"{_boot()}/{status.st_dev}/{status.st_ino}"
 
@@ -224,7 +224,10 @@ def _boot() -> str:
 
 
 def _is_released(path: Path) -> bool:
-    """Say whether a parent has ended, where locks cannot be shared: of two who look at once, one may not see it."""
+    """Tell whether a parent has ended, on systems without shared locks.
+
+    If two processes check at once, one of them may see the other's lock and return False.
+    """
     if not path.exists():
         return True
     try:

@@ -1,4 +1,7 @@
-"""Trials whose process or parent has died: they wait again, as themselves, until that has happened too often."""
+"""Recovery of trials whose process or parent has died.
+
+Such a trial waits again, with its number, parameters and reports. It fails if that has happened too often in a row.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.optuna_inside import id_of
 from autotune.running.claims.attempts import losses_with_this, note_error, note_losses
-from autotune.running.claims.holding import Holding
+from autotune.running.claims.held_trials import HeldTrials
 from autotune.running.claims.known_trials import KnownTrials
 from autotune.running.claims.leases import Lease
 from autotune.running.claims.ownership import Owner, is_ours, runner_of
@@ -19,22 +22,22 @@ from autotune.running.study import Budget
 
 
 class Takeover:
-    """What becomes of the trials of the dead, in one study.
+    """Recovers the trials of one study whose process or parent has died.
 
     Args:
         study: The study.
         known: Its trials.
-        holding: Those that this parent runs.
+        held: Those that this parent runs.
         owner: This parent.
-        budget: How often a trial is tried again.
-        lease: This parent's lease; None for one that claims nothing.
+        budget: The budget, which says how often a trial is tried again.
+        lease: This parent's lease; None for a parent that claims nothing.
     """
 
     def __init__(
         self,
         study: optuna.Study,
         known: KnownTrials,
-        holding: Holding,
+        held: HeldTrials,
         owner: Owner,
         budget: Budget,
         lease: Lease | None,
@@ -42,65 +45,69 @@ class Takeover:
         self._study = study
         self._known = known
         self._storage = known.storage
-        self._holding = holding
+        self._held = held
         self._owner = owner
         self._budget = budget
         self._lease = lease
 
     def lose(self, number: int) -> bool:
-        """Let a trial wait whose process or parent has died, or have it fail if that has happened too often.
+        """Make a trial wait whose process or parent has died, or fail if that has happened too often.
 
         Returns:
-            Whether it waits.
+            False if it failed; True otherwise.
         """
-        trial = self._holding.settled(number)
+        trial = self._held.settled(number)
         if trial.state != TrialState.RUNNING:
             return True
         losses = losses_with_this(trial)
-        with contextlib.suppress(UpdateFinishedTrialError):  # somebody else has just ended it
+        with contextlib.suppress(UpdateFinishedTrialError):  # another parent has just ended it
             if losses.count > self._budget.max_retries:
                 self._fail_as_lost(trial, losses.count)
                 return False
             note_losses(self._storage, trial, losses)
-            self._holding.let_wait(trial)
+            self._held.let_wait(trial)
         return True
 
     def try_again(self, number: int) -> str:
-        """Let a trial wait that an error has ended; return which try that was, "1 of 2"; "" if there is none left."""
-        trial = self._holding.settled(number)
-        with contextlib.suppress(UpdateFinishedTrialError):  # somebody else has just ended it
+        """Make a trial wait that an error has ended.
+
+        Returns:
+            The number of this new try, e.g. "1 of 2"; "" if no try is left.
+        """
+        trial = self._held.settled(number)
+        with contextlib.suppress(UpdateFinishedTrialError):  # another parent has just ended it
             if errors := note_error(self._storage, trial, self._budget.retry_errors):
-                self._holding.let_wait(trial)
+                self._held.let_wait(trial)
                 return f"{errors.count} of {self._budget.retry_errors}"
         return ""
 
     def look(self) -> set[int]:
-        """Renew the lease, take over the trials of parents that are gone, and see whether all here are still ours.
+        """Renew the lease, take over trials of parents that are gone, and check that this parent still owns its own.
 
         Returns:
-            Trials that slots of this parent run and that other parents have taken over.
+            The numbers of trials that slots of this parent run but that other parents have taken over.
         """
         assert self._lease is not None
-        held = self._holding.numbers.running()
-        if not self._lease.is_fresh():  # another parent may have taken them over, which a new lease does not undo
-            self._holding.numbers.doubt(held)
+        held = self._held.numbers.running()
+        if not self._lease.is_fresh():  # other parents may have taken them over; renewing does not change that
+            self._held.numbers.doubt(held)
         self._lease.renew()
         runners = {trial.number: runner_of(trial) for trial in self._stored_running() if is_ours(trial)}
         self._lose_gone(runners, self._lease)
         mine = {number for number, parent in runners.items() if parent == self._owner.mark.parent}
-        for number in self._holding.numbers.unheld_twice(mine):
-            self._holding.put_back(number)
-        lost = held & self._holding.numbers.running() - mine
-        self._holding.numbers.doubt_only(lost)
+        for number in self._held.numbers.unheld_twice(mine):
+            self._held.put_back(number)
+        lost = held & self._held.numbers.running() - mine
+        self._held.numbers.doubt_only(lost)
         return lost
 
     def recover(self) -> None:
-        """Let the RUNNING trials wait whose parents are known to be dead."""
+        """Make the RUNNING trials wait whose parents are known to be dead."""
         with self._owner.alone():
             self.recover_among(self._stored_running())
 
     def recover_among(self, trials: Sequence[FrozenTrial]) -> None:
-        """Do so for some trials, in `Owner.alone`."""
+        """Do the same for those of `trials` only. The caller must be in `Owner.alone`."""
         for trial in trials:
             if trial.state == TrialState.RUNNING and self._owner.is_dead(trial):
                 self._lose_from(trial.number, runner_of(trial))
@@ -114,14 +121,14 @@ class Takeover:
 
     def _lose_from(self, number: int, parent: str) -> None:
         """Take a trial from a dead parent, unless another parent was faster."""
-        if runner_of(self._holding.stored(number)) == parent:
+        if runner_of(self._held.stored(number)) == parent:
             self.lose(number)
 
     def _stored_running(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
     def _fail_as_lost(self, trial: FrozenTrial, times: int) -> None:
-        message = f"The process that ran it was killed {times} times in a row without a new report."
+        message = f"The trial's process was killed {times} times in a row without a new report."
         self._storage.set_trial_user_attr(id_of(trial), "failure", "lost")
         self._storage.set_trial_user_attr(id_of(trial), "failure_message", message)
         self._storage.set_trial_state_values(id_of(trial), TrialState.FAIL)

@@ -52,12 +52,12 @@ class Ending:
         Raises:
             NotOursError: If another parent runs the trial now.
         """
-        holding, takeover = self.supervisor.claims.holding, self.supervisor.claims.takeover
-        holding.ending(trial.number)
+        held, takeover = self.supervisor.claims.held, self.supervisor.claims.takeover
+        held.start_ending(trial.number)
         if outcome is None or outcome.kind == "unusable" or outcome.reason == "server":
-            holding.put_back(trial.number)
+            held.put_back(trial.number)
             return outcome, "interrupted"
-        if not holding.holds(trial.number):
+        if not held.holds(trial.number):
             raise NotOursError
         if outcome.kind == "lost":
             return outcome, "interrupted" if takeover.lose(trial.number) else "failed"
@@ -68,10 +68,10 @@ class Ending:
 
     def end_as_copy(self, trial: optuna.Trial, twin: FrozenTrial) -> tuple[Outcome, EndState]:
         """End a trial as the same one has ended, without training it again; it waits for one that still runs."""
-        holding = self.supervisor.claims.holding
-        holding.ending(trial.number)
+        held = self.supervisor.claims.held
+        held.start_ending(trial.number)
         if not twin.state.is_finished():
-            holding.put_back(trial.number)
+            held.put_back(trial.number)
             return Outcome("lost", reason=f"it waits for trial {twin.number}, which tries the same"), "interrupted"
         for step, value in twin.intermediate_values.items():
             report(trial, value, step)

@@ -57,7 +57,7 @@ class FailuresInARow:
             raise self._failed(number, outcome, len(reasons))
 
     def _are_enough(self, reasons: Sequence[str]) -> bool:
-        """Say whether so many failures, for these reasons, end the study.
+        """Tell whether so many failures, for these reasons, end the study.
 
         Those that lie in the configuration end it soon only where no other configuration has worked yet.
         """

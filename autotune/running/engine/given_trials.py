@@ -102,7 +102,7 @@ class GivenTrials:
 
 
 def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Say whether two configurations are one: NaN is NaN, which `==` denies of what storages give back."""
+    """Tell whether two configurations are one: NaN is NaN, which `==` denies of what storages give back."""
     return one.keys() == other.keys() and all(place_of(one[name], [other[name]]) is not None for name in one)
 
 

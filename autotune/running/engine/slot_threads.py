@@ -172,10 +172,10 @@ class SlotThreads:
         except NotOursError:
             outcome, state = None, "interrupted"  # on to the next
         except BaseException:
-            self._claims.holding.put_back(trial.number)
+            self._claims.held.put_back(trial.number)
             raise
         finally:
-            self._claims.holding.release(trial.number)
+            self._claims.held.release(trial.number)
         self._supervisor.observer(self._trial_ended(slot, trial, outcome, state, len(steps), self._clock() - started))
         with self._changed:
             self._ended += 1

@@ -117,7 +117,7 @@ class Supervisor:
                 self._told.add(once)
                 self.observer(Note(trial.number, str(text)))
             return "value", None
-        if not self.claims.holding.holds(trial.number):
+        if not self.claims.held.holds(trial.number):
             raise NotOursError
         if request.name == "is_among_best":
             return "value", self.would_keep(request.args[0])

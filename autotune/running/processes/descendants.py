@@ -128,7 +128,7 @@ def _marked() -> Iterator[tuple[int, str]]:
 
 
 def _is_alive(mark: str) -> bool:
-    """Say whether the process lives that has made a mark; yes if nobody can say."""
+    """Tell whether the process lives that has made a mark; yes if nobody can say."""
     pid, _, rest = mark.partition("-")
     return not pid.isdigit() or _started(int(pid)) == rest.partition("-")[0]
 

@@ -16,7 +16,7 @@ _TAIL = 4000
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an exception, or one that led to it, says that memory ran out."""
+    """Tell whether an exception, or one that led to it, says that memory ran out."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
@@ -37,7 +37,7 @@ def kernel_kills(vmstat: Path = Path("/proc/vmstat")) -> int | None:
 
 
 def died_of_memory(status: int, kills_before: int | None, log: Path) -> bool:
-    """Say whether a process that ended with `status` ran out of memory.
+    """Tell whether a process that ended with `status` ran out of memory.
 
     Args:
         status: Its exit code; negative for the signal that ended it.

@@ -126,7 +126,7 @@ class Server:
         self._requests.close()
 
     def is_alive(self) -> bool:
-        """Say whether it has not been killed."""
+        """Tell whether it has not been killed."""
         return self._process.poll() is None
 
     def last_words(self) -> str:

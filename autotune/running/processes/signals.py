@@ -63,5 +63,5 @@ def on_signals(stop: Callable[[], None]) -> Iterator[threading.Event]:
 
 
 def _is_under_nohup(number: int) -> bool:
-    """Say whether whoever started us wants us to outlive the terminal."""
+    """Tell whether whoever started us wants us to outlive the terminal."""
     return number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) == signal.SIG_IGN

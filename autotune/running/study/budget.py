@@ -34,7 +34,7 @@ class Budget:
     retry_errors: int = 0
 
     def is_met_by(self, n_trials: int) -> bool:
-        """Say whether with so many trials that count no more are to be made."""
+        """Tell whether with so many trials that count no more are to be made."""
         return self.n_trials is None or n_trials >= self.n_trials
 
     def flat_since(self, trials: Sequence[FrozenTrial], direction: str) -> int | None:

@@ -84,7 +84,7 @@ def leave_elsewhere(folder: Path, settings: StudySettings, given: Mapping[str, s
 
 
 def is_store_of_here(folder: Path, settings: StudySettings) -> bool:
-    """Say whether a study has run in a folder here, with the artifact store that its storage names."""
+    """Tell whether a study has run in a folder here, with the artifact store that its storage names."""
     return is_known_here(folder, settings.token) and _only_stored(folder, "artifacts", settings) is None
 
 
@@ -106,7 +106,7 @@ def _elsewhere(folder: Path, setting: str, settings: StudySettings | None) -> st
 
 
 def is_known_here(folder: Path, token: str) -> bool:
-    """Say whether a study has run in a folder, on this machine and by this user."""
+    """Tell whether a study has run in a folder, on this machine and by this user."""
     return bool(token) and token in _tokens(folder)
 
 

@@ -35,7 +35,7 @@ class KeptModels:
         self._finished = FinishedTrials(partial(_Best, direction_sign(study), keep))
 
     def would_keep(self, value: float) -> bool:
-        """Say whether a trial with this first value would be among the best."""
+        """Tell whether a trial with this first value would be among the best."""
         with self._finished.look(self._known_trials()) as (best, _):
             return best.n_better(value) < self._keep
 

@@ -102,7 +102,7 @@ def artifacts_to_look_at(
 
 
 def is_left_out(run_dir: Path, url: str, trusted: Collection[str]) -> bool:
-    """Say whether a store that a storage names is not to be opened: it is neither below the run dir nor trusted."""
+    """Tell whether a store that a storage names is not to be opened: it is neither below the run dir nor trusted."""
     return url not in trusted and ("://" in url or not Path(url).is_relative_to(run_dir))
 
 

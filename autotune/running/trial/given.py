@@ -53,7 +53,7 @@ def outside(params: Mapping[str, Any], asked: Mapping[str, BaseDistribution]) ->
 
 
 def contains(distribution: BaseDistribution, value: Any) -> bool:
-    """Say whether a distribution may suggest a value."""
+    """Tell whether a distribution may suggest a value."""
     if isinstance(value, str) and not isinstance(distribution, CategoricalDistribution):
         return False  # Optuna takes "0.5" for a number
     try:
@@ -64,7 +64,7 @@ def contains(distribution: BaseDistribution, value: Any) -> bool:
 
 
 def may_contain(distribution: BaseDistribution, value: Any) -> bool:
-    """Say whether a distribution of this kind may suggest a value in some trial: ranges may differ, choices not."""
+    """Tell whether a distribution of this kind may suggest a value in some trial: ranges may differ, choices not."""
     if isinstance(distribution, CategoricalDistribution):
         return contains(distribution, value)
     is_number = isinstance(value, (int, float))

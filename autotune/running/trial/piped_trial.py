@@ -108,11 +108,11 @@ class PipedTrial(BaseTrial):
         self._exchange(Request("note", (text, once)))
 
     def has_reported(self) -> bool:
-        """Say whether this trial has reported before, here or elsewhere. Optuna's own trials cannot."""
+        """Tell whether this trial has reported before, here or elsewhere. Optuna's own trials cannot."""
         return bool(self._ask("has_reported"))
 
     def is_among_best(self, value: float) -> bool:
-        """Say whether a trial with this value would be among those whose models are kept. Optuna's own cannot."""
+        """Tell whether a trial with this value would be among those whose models are kept. Optuna's own cannot."""
         return bool(self._ask("is_among_best", value))
 
     def stored_params(self) -> dict[str, Any]:

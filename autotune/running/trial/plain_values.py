@@ -178,7 +178,7 @@ def _first_twins(choices: Sequence[Any]) -> tuple[int, int] | None:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Say whether two choices are one to Optuna, to which NaN is NaN."""
+    """Tell whether two choices are one to Optuna, to which NaN is NaN."""
     return bool(one == other) or all(isinstance(value, float) and math.isnan(value) for value in (one, other))
 
 

@@ -40,7 +40,7 @@ PARENT = """
     trial = claims.next_trial()
     trial.suggest_float("x", 0, 1)
     trial.report(0.5, 1)
-    claims.holding.late.settle(trial._trial_id)
+    claims.held.late.settle(trial._trial_id)
     print(trial.number, flush=True)
     signal.pause()
 """
@@ -77,7 +77,7 @@ def _states(study: optuna.Study) -> list[str]:
 def _end(claims: Claims, trial: optuna.Trial, value: float | None = 1.0, state: TrialState | None = None) -> None:
     """Tell how a trial has ended, as slots do."""
     trial.study.tell(trial, None if state else value, state)
-    claims.holding.release(trial.number)
+    claims.held.release(trial.number)
 
 
 def _kill(process: Any) -> None:
@@ -190,7 +190,7 @@ def test_a_trial_that_somebody_else_has_ended_is_not_put_back(
     trial = claims.next_trial()
     assert trial is not None
     study.tell(trial.number, state=TrialState.FAIL)
-    claims.holding.put_back(trial.number)
+    claims.held.put_back(trial.number)
     assert _states(study) == ["FAIL"]
 
 
@@ -206,7 +206,7 @@ def test_a_trial_waits_when_all_that_it_has_reported_is_written(
     claims, opened = Claims(study, storage, owner, Budget(1, max_retries=1, retry_errors=1)), threading.Event()
     trial = claims.next_trial()
     assert trial is not None
-    claims.holding.late.write(trial._trial_id, opened.wait)
+    claims.held.late.write(trial._trial_id, opened.wait)
     trial.report(0.5, 1)  # waits behind what waits
     with ThreadPoolExecutor() as pool:
         letting = pool.submit(attrgetter(let_go)(claims), trial.number)
@@ -223,7 +223,7 @@ def test_a_trial_that_is_put_back_keeps_all_it_had(study: optuna.Study, claims_o
     x = trial.suggest_float("x", 0, 1)
     trial.report(0.5, 1)
     trial.set_user_attr("note", "kept")
-    claims.holding.put_back(trial.number)
+    claims.held.put_back(trial.number)
     stored = study.get_trials()[0]
     assert stored.state == TrialState.WAITING
     again = claims.next_trial()

@@ -59,9 +59,9 @@ def _ask(claims: Claims, trial: optuna.Trial, name: str, patience_s: float = 0.0
 
 
 def _give_way(claims: Claims, trial: optuna.Trial) -> None:
-    claims.holding.ending(trial.number)
-    claims.holding.put_back(trial.number)
-    claims.holding.release(trial.number)
+    claims.held.start_ending(trial.number)
+    claims.held.put_back(trial.number)
+    claims.held.release(trial.number)
 
 
 def test_a_trial_with_the_parameters_of_one_that_runs_gives_way_although_that_one_reports_nothing(
@@ -78,7 +78,7 @@ def test_a_trial_with_the_parameters_of_one_that_runs_gives_way_although_that_on
     third = _claimed(claims)
     assert third.number == 2, "what waits is not to be run beside its like"
     second.study.tell(second, 1.0)
-    claims.holding.release(second.number)
+    claims.held.release(second.number)
     again = _claimed(claims)
     assert again.number == first.number
     with pytest.raises(RepetitionError) as caught:
@@ -146,7 +146,7 @@ def test_the_later_one_of_two_on_different_machines_gives_way_when_it_reports(
     for one, trial in zip(claims, (first, second), strict=True):
         trial.suggest_int("x", 0, 7)
         trial.report(1.0, 1)
-        one.holding.late.settle(trial._trial_id)
+        one.held.late.settle(trial._trial_id)
     claims[0].known.forget()
     claims[1].known.forget()
     for one in claims:

@@ -159,17 +159,17 @@ def test_a_parent_that_was_asleep_learns_that_its_trial_is_somebody_elses(
 ) -> None:
     asleep, other = machine("asleep", n_trials=1), machine("other", n_trials=1)
     trial = _claimed(asleep)
-    assert asleep.claims.holding.holds(0)
+    assert asleep.claims.held.holds(0)
     other.claims.takeover.look()
     other.look_for(1.5 * LEASE_S)
     _claimed(other)
     asleep.clock.now += 2 * LEASE_S
     assert not asleep.lease.is_fresh()
-    assert not asleep.claims.holding.holds(0)
+    assert not asleep.claims.held.holds(0)
     assert asleep.claims.takeover.look() == {trial.number}
-    asleep.claims.holding.put_back(0)  # which is not its to do any more
+    asleep.claims.held.put_back(0)  # which is not its to do any more
     assert _states(study) == ["RUNNING"]
-    assert other.claims.holding.holds(0)
+    assert other.claims.held.holds(0)
     assert other.claims.takeover.look() == set()
 
 
@@ -187,13 +187,13 @@ def test_a_parent_that_wakes_late_owns_nothing_that_it_has_not_looked_at(
 
     def renew_and_ask() -> None:
         renew()
-        seen.append(sleeper.claims.holding.holds(0))
+        seen.append(sleeper.claims.held.holds(0))
 
     monkeypatch.setattr(sleeper.lease, "renew", renew_and_ask)
     assert sleeper.claims.takeover.look() == {0}
     assert seen == [False]
-    assert not sleeper.claims.holding.holds(0)
-    assert other.claims.holding.holds(0)
+    assert not sleeper.claims.held.holds(0)
+    assert other.claims.held.holds(0)
 
 
 def test_a_lease_may_be_endless(study: optuna.Study, storage: Storage) -> None:
@@ -207,7 +207,7 @@ def test_a_parent_that_was_asleep_and_whom_nobody_missed_goes_on(machine: Callab
     _claimed(asleep)
     asleep.clock.now += 100 * LEASE_S
     assert not asleep.lease.is_fresh()
-    assert asleep.claims.holding.holds(0)
+    assert asleep.claims.held.holds(0)
     assert asleep.claims.takeover.look() == set()
     assert asleep.lease.is_fresh()
 
@@ -217,7 +217,7 @@ def test_a_claim_whose_answer_was_lost_is_put_back_after_two_looks(
 ) -> None:
     one = machine("one")
     _claimed(one)
-    one.claims.holding.release(0)  # no slot knows of it
+    one.claims.held.release(0)  # no slot knows of it
     one.claims.takeover.look()
     assert _states(study) == ["RUNNING"]
     one.claims.takeover.look()
@@ -229,7 +229,7 @@ def test_a_trial_whose_claimer_died_before_it_could_sign_is_taken_over(
 ) -> None:
     dead, onlooker = machine("dead"), machine("onlooker")
     _claimed(dead)
-    dead.claims.holding.put_back(0)
+    dead.claims.held.put_back(0)
     storage.set_trial_state_values(study.get_trials()[0]._trial_id, TrialState.RUNNING)  # and no signature
     onlooker.claims.takeover.look()
     onlooker.look_for(LEASE_S)
@@ -243,7 +243,7 @@ def test_a_trial_that_is_being_told_is_neither_lost_nor_put_back(
 ) -> None:
     one = machine("one")
     _claimed(one)
-    one.claims.holding.ending(0)
+    one.claims.held.start_ending(0)
     study.tell(0, 1.0)
     assert one.claims.takeover.look() == set()
     assert one.claims.takeover.look() == set()
@@ -275,14 +275,14 @@ def test_a_trial_that_a_slot_lets_go_of_during_a_look_is_in_doubt_no_more(
     trial = _claimed(one)
     with closing(Owner(tmp_path / "other" / "workers")) as other:
         other.sign(storage, trial._trial_id)  # who has taken it over
-    running, looks = one.claims.holding.numbers.running, iter([False, True])
+    running, looks = one.claims.held.numbers.running, iter([False, True])
 
     def let_go() -> set[int]:
         found = running()
         if next(looks):
-            one.claims.holding.release(trial.number)
+            one.claims.held.release(trial.number)
         return found
 
-    monkeypatch.setattr(one.claims.holding.numbers, "running", let_go)
+    monkeypatch.setattr(one.claims.held.numbers, "running", let_go)
     assert one.claims.takeover.look() == {trial.number}
-    assert not one.claims.holding.numbers.is_doubtful(trial.number)
+    assert not one.claims.held.numbers.is_doubtful(trial.number)

@@ -15,8 +15,8 @@ import pytest
 
 from autotune.running.claims import ownership
 from autotune.running.claims.leases import Lease
-from autotune.running.claims.living import living_parents, slots_at_work
 from autotune.running.claims.ownership import Owner, is_foreign, lock_is_held, make_ours, mark_of
+from autotune.running.claims.parents_at_work import parents_at_work, slots_at_work
 from autotune.running.storages.opening import sqlite_url
 
 # A parent in a process of its own claims the trial with the number 0.
@@ -181,7 +181,7 @@ def test_the_name_of_a_lock_that_is_not_of_the_known_form_is_no_mark(
         trials = study.get_trials()
         assert [mark_of(trial) for trial in trials] == [None, None]
         assert [owner.is_dead(trial) for trial in trials] == [False, False]
-        assert living_parents(study, trials, tmp_path / "toy") == set()
+        assert parents_at_work(study, trials, tmp_path / "toy") == set()
     assert victim.read_text() == "mine"
     assert sorted(tmp_path.rglob("*")) == [path for path in before if path.name != owner.mark.lock]
 

@@ -81,7 +81,7 @@ def test_who_asks_for_fewer_trials_than_a_run_at_work_is_told(study_file: StudyF
         assert settings is not None
         assert settings.n_trials == 14
         trial.study.tell(trial, 1.0)
-        claims.holding.release(trial.number)
+        claims.held.release(trial.number)
 
 
 def test_a_study_never_has_more_finished_trials_than_it_is_to_have(study_file: StudyFile, run_dir: Path) -> None:

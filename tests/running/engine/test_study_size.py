@@ -68,7 +68,7 @@ def _run_trial(claims: Claims) -> None:
         trial.report(0.1, step)
         trial.should_prune()
     trial.study.tell(trial, 0.1)
-    claims.holding.release(trial.number)
+    claims.held.release(trial.number)
     claims.census.n_finished()
 
 

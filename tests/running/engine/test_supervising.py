@@ -135,7 +135,7 @@ def test_what_is_no_range_is_left_to_the_real_trial_to_refuse(limits: tuple[Any,
             asked.append(answer.args[1])
             return "error", "as Optuna says it"
 
-    claims: Any = SimpleNamespace(holding=SimpleNamespace(holds=lambda number: True), configurations=Configurations())
+    claims: Any = SimpleNamespace(held=SimpleNamespace(holds=lambda number: True), configurations=Configurations())
     parts: Any = {"study": None, "launcher": None, "task": None, "known_space": KnownSpace({"n": None}, frozenset())}
     supervisor = Supervisor(
         **parts, claims=claims, would_keep=bool, timeout_s=None, stopping=threading.Event(), observer=print

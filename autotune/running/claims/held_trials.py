@@ -1,4 +1,4 @@
-"""The trials that this parent runs: taken, kept as its own, and put back."""
+"""The trials that this parent holds: claim them, check that it still owns them, put them back."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from autotune.running.claims.leases import Lease
 from autotune.running.claims.ownership import Owner, is_ours, make_ours
 
 
-class Holding:
+class HeldTrials:
     """The trials of one study that the slots of this parent hold.
 
     Args:
         storage: The study's storage.
         known: Its trials.
         owner: This parent.
-        lease: This parent's lease; None for one that claims nothing.
-        configurations: Who trains which configuration; None where that does not matter.
+        lease: This parent's lease; None for a parent that claims nothing.
+        configurations: The check for repeated configurations; None for no check.
 
     Attributes:
-        numbers: Their numbers.
-        late: Writes their reports.
+        numbers: The numbers of the trials.
+        late: The writer of their reports.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Holding:
         self.late = LateWrites(self._may_write)
 
     def claim(self, trial: FrozenTrial) -> bool:
-        """Take a WAITING trial, if nobody else is faster."""
+        """Claim a WAITING trial; return False if another slot was faster."""
         self.late.forget(id_of(trial))
         if not is_ours(trial):
             make_ours(self._storage, id_of(trial))
@@ -64,31 +64,31 @@ class Holding:
         return True
 
     def holds(self, number: int) -> bool:
-        """Say whether a trial that was claimed here is still this parent's to write to."""
+        """Tell whether this parent still owns a trial that it has claimed, and so may write to it."""
         if self._lease is not None and self._lease.is_fresh() and not self.numbers.is_doubtful(number):
             return True
         return self._owner.is_mine(self.stored(number))
 
-    def ending(self, number: int) -> None:
-        """Note that a slot is about to write down how a trial ended."""
+    def start_ending(self, number: int) -> None:
+        """Note that a slot is about to store how a trial ended."""
         self.numbers.put(number, "ending")
 
     def release(self, number: int) -> None:
-        """Note that no slot of this parent has to do with a trial any more."""
+        """Note that no slot of this parent holds a trial any more."""
         self._known.release(number)
         if self._configurations is not None:
             self._configurations.release(number)
         self.numbers.release(number)
 
     def put_back(self, number: int) -> None:
-        """Let a RUNNING trial of this parent wait, as itself: with its number, parameters and reports."""
+        """Make a RUNNING trial of this parent wait again, with its number, parameters and reports."""
         trial = self.settled(number)
         if self._owner.is_mine(trial):
-            with contextlib.suppress(UpdateFinishedTrialError):  # somebody else has just ended it
+            with contextlib.suppress(UpdateFinishedTrialError):  # another parent has just ended it
                 self.let_wait(trial)
 
     def let_wait(self, trial: FrozenTrial) -> None:
-        """Let a RUNNING trial wait, whoever runs it.
+        """Make a RUNNING trial of any parent wait again.
 
         Raises:
             UpdateFinishedTrialError: If it has ended.
@@ -99,13 +99,13 @@ class Holding:
         self.numbers.release_unless_ending(trial.number)
 
     def settled(self, number: int) -> FrozenTrial:
-        """Return a trial as it is stored, after all that this parent had to write to it."""
-        with contextlib.suppress(UpdateFinishedTrialError):  # as its state says
+        """Return a trial from the storage, once everything that this parent had to write to it is written."""
+        with contextlib.suppress(UpdateFinishedTrialError):  # the returned state shows it
             self.late.settle(self._known.id_of(number))
         return self.stored(number)
 
     def stored(self, number: int) -> FrozenTrial:
-        """Return a trial as it is stored."""
+        """Return a trial from the storage."""
         return self._storage.get_trial(self._known.id_of(number))
 
     def _set_running(self, trial: FrozenTrial) -> bool:

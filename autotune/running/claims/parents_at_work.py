@@ -1,4 +1,4 @@
-"""Who runs a study now, as far as can be seen from here: good enough for people, not for decisions."""
+"""The parents that run a study now, as far as one can see: for display, never for a decision."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from autotune.running.claims.leases import SignOfLife, is_recent, read_signs
 from autotune.running.claims.ownership import has_died_here, is_foreign, lock_is_held, mark_of
 
 
-def living_parents(study: optuna.Study, trials: Sequence[FrozenTrial], folder: Path | None) -> set[str]:
-    """Return the parents of running trials that live, by their locks where these can be seen, else by their leases.
+def parents_at_work(study: optuna.Study, trials: Sequence[FrozenTrial], folder: Path | None) -> set[str]:
+    """Return the parents of running trials that are alive: by their locks if these are readable, else by their leases.
 
     Args:
         study: The study.
         trials: Its trials.
-        folder: Its folder, `RUN_DIR/NAME`; None where that is not known.
+        folder: Its folder, `RUN_DIR/NAME`; None if it is unknown.
     """
     lives = _lives_of_running(study, trials, folder, read_signs(study))
     return {parent for parent, is_alive in lives.items() if is_alive}
 
 
 def slots_at_work(study: optuna.Study, trials: Sequence[FrozenTrial], folder: Path | None) -> int:
-    """Return how many trials of a study can run at a time by now; 0 if nobody runs it.
+    """Return the number of slots that work on a study now; 0 if no parent runs it.
 
-    Parents between two trials count, too. One that was killed on another machine counts until its lease has been over
-    for a while. A running trial of something else than this package counts for as long as it is running.
+    The slots of parents between two trials count, too. A parent that was killed on another machine counts for twice its
+    lease. A RUNNING trial of another program counts as one slot.
 
     Args:
         study: The study.
         trials: Its trials.
-        folder: Its folder, `RUN_DIR/NAME`; None where that is not known.
+        folder: Its folder, `RUN_DIR/NAME`; None if it is unknown.
     """
     signs = read_signs(study)
     lives = {parent: is_recent(sign) and not has_died_here(parent) for parent, sign in signs.items()}
