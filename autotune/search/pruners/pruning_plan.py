@@ -28,12 +28,7 @@ def pruning_note(pruner: BasePruner, name: str, n_trials: int, epochs: int | Non
         return f"{title} stops no trial before its end: it looks at epoch {first} first, and a trial has {epochs}."
     if isinstance(pruner, HyperbandPruner) and (plan := brackets(pruner, name, n_trials, epochs)):
         return _of_brackets(plan, n_trials)
-    least = (
-        max(settings_of(pruner).n_startup_trials, settings_of(pruner).n_min_trials)
-        if isinstance(pruner, PercentilePruner)
-        else 0
-    )
-    if n_trials <= least:
+    if isinstance(pruner, PercentilePruner) and n_trials <= (least := _n_complete_needed(pruner)):
         return f"{title} stops no trial: it needs {least} complete ones first, and the study has {n_trials} in all."
     if isinstance(pruner, NoiseAwarePruner) and n_trials <= pruner.peers:
         return f"{title} stops no trial: it needs {pruner.peers} others first, and the study has {n_trials} in all."
@@ -50,3 +45,8 @@ def _of_brackets(brackets: list[tuple[int, int, int]], n_trials: int) -> str | N
         f"epoch after which a bracket first stops trials: {plan}. Give it more trials or a larger min_resource, or "
         "take SuccessiveHalvingPruner, which is one bracket."
     )
+
+
+def _n_complete_needed(pruner: PercentilePruner) -> int:
+    settings = settings_of(pruner)
+    return max(settings.n_startup_trials, settings.n_min_trials)
