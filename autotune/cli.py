@@ -52,12 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 the study failed, 2 bad usage, 130 stopped by a signal."""
     _end_at_once_on_signals()
     escape_output()
-    # reason: said of each list among the choices, whenever a study is read; all storages carry them, as JSON.
+    # reason: Optuna warns of each choice that is a list, whenever a study is read, but all storages can hold lists.
     warnings.filterwarnings("ignore", "Choices for a categorical distribution should be")
     try:
         options = parser_for(_COMMANDS).parse_args(arguments)
         code: int = options.command(options)
-        sys.stdout.flush()  # here, where it may fail; at the end of Python it changes the exit code
+        sys.stdout.flush()  # an error is handled here; at the end of Python it would change the exit code
         return code
     except UsageError as error:
         print(error, file=sys.stderr)
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AutotuneError as error:
         print(error, file=sys.stderr)
         return FAILED
-    except BrokenPipeError:  # whoever read the output has seen enough
+    except BrokenPipeError:  # the reader of the output has closed the pipe
         _print_no_more()
         return DONE
     except OSError as error:
@@ -83,10 +83,10 @@ def _print_no_more() -> None:
 
 
 def _end_at_once_on_signals() -> None:
-    """Have Ctrl-C, SIGTERM and SIGHUP end this process with 130 and without a traceback.
+    """Make Ctrl-C, SIGTERM and SIGHUP end this process with 130 and without a traceback.
 
-    While trials run `run` puts its own handlers in place; at any other time a command has nothing to lose. Python's own
-    KeyboardInterrupt can get lost in callbacks, and one that is raised in an import changes the exit code at the end.
+    While trials run, `run` has its own handlers; at any other time a command has nothing to lose. Python's own
+    KeyboardInterrupt can get lost in callbacks, and if it is raised in an import, it changes the exit code.
     """
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
@@ -97,7 +97,7 @@ def _end_at_once_on_signals() -> None:
 def _end_at_once(number: int, frame: object) -> None:
     if sys.stdout.isatty():
         os.write(sys.stdout.fileno(), b"\x1b[?25h\n")  # the cursor that live progress hides
-    with contextlib.suppress(OSError, ValueError):  # nobody reads any more
+    with contextlib.suppress(OSError, ValueError):  # stderr may be closed
         os.write(sys.stderr.fileno(), f"Stopped by {signal.Signals(number).name}.\n".encode())
     os._exit(STOPPED)
 
@@ -108,7 +108,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 
 def resume_command(options: argparse.Namespace) -> int:
-    """Go on with a study by its name."""
+    """Resume a study by its name."""
     from autotune.running.study import places_of_study, read_settings, source_named_by_storage
     from autotune.terminal import asking_for_trust
 
@@ -117,7 +117,7 @@ def resume_command(options: argparse.Namespace) -> int:
         raise UsageError(
             f"the study {options.name!r} remembers no study file.",
             "Only studies started from a study file can be resumed by their name.",
-            "Go on with it by the script that started it.",
+            "Resume it with the script that started it.",
         )
     places = places_of_study(options.name, settings, places_of(options))
     show_study_file(options)
@@ -127,7 +127,7 @@ def resume_command(options: argparse.Namespace) -> int:
 
 
 def status_command(options: argparse.Namespace) -> int:
-    """Show how far studies are."""
+    """Show the status of studies."""
     if options.watch:
         return _watch(options)
     statuses = [_status_of(options, options.name)] if options.name is not None else _all_statuses(options)
@@ -144,7 +144,7 @@ def status_command(options: argparse.Namespace) -> int:
         places = places_of(options)
         say(f"No studies yet in {places.shown_storage()}.")
         if (saved := saved_storage(places.storage)) is not None:
-            say(f"One that was lost there was saved: --storage {saved}")
+            say(f"A lost storage was saved: --storage {saved}")
     return DONE
 
 
@@ -157,7 +157,7 @@ def _status_of(options: argparse.Namespace, name: str) -> StudyStatus:
 
 
 def _all_statuses(options: argparse.Namespace) -> list[StudyStatus]:
-    """Return how far all studies are, and name those in one line that cannot be understood."""
+    """Return the status of all studies; print one line for each study that cannot be read."""
     import optuna
 
     from autotune.results.summary import study_status
@@ -171,7 +171,7 @@ def _all_statuses(options: argparse.Namespace) -> list[StudyStatus]:
         try:
             with understanding(name):
                 found.append(study_status(optuna.load_study(study_name=name, storage=storage), places))
-        except AutotuneError as error:  # behind a proxy it is the storage that answers with an error
+        except AutotuneError as error:  # behind a proxy the storage itself raises the error
             say(f"Skipped: {error.happened}", sys.stderr)
     return found
 
@@ -207,7 +207,7 @@ def dashboard_command(options: argparse.Namespace) -> int:
 
     places = places_of(options)
     if storage_of(options) is None or (storage := open_existing_storage(places.storage)) is None:
-        raise nothing_there(places)  # whoever looks makes no tables; but a person may edit notes there
+        raise nothing_there(places)  # none is created, but it is opened for writing: notes can be edited
 
     artifacts = [store_url(given) for given in options.artifacts]
 
@@ -297,7 +297,7 @@ def _watch(options: argparse.Namespace) -> int:
     if options.name is None or options.json:
         raise UsageError(
             f"--watch {'and --json do not go together' if options.json else 'needs the name of a study'}.",
-            "It shows one study while it goes on, for people; --json prints how far studies are by now, for programs.",
+            "It shows the progress of one study to people; --json prints the status of studies for programs.",
             "autotune status NAME --watch",
         )
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -1,9 +1,9 @@
 """The options of the command line, and the commands about results.
 
-What takes time to import is imported by the command that needs it: `--help` answers at once.
+Each command imports slow modules when it needs them, so that `--help` answers at once.
 
 options          The options of the command line
-result_commands  The commands about what a study has found: each parses, calls one function above, prints
+result_commands  The commands about results: each parses its options, calls one function, and prints the result
 """
 
 from autotune.commands.options import (

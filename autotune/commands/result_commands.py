@@ -1,4 +1,4 @@
-"""The commands about what a study has found: each parses, calls one function above, prints."""
+"""The commands about results: each parses its options, calls one function, and prints the result."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _train_again(
     work: Callable[..., _Result | Unfinished],
     show: Callable[[_Result], None],
 ) -> int:
-    """Have configurations of a study trained again by `work`, and show what that came to, or how to go on."""
+    """Train configurations of a study again with `work`, and print the result, or how to resume."""
     import optuna
 
     from autotune.progress import new_console, new_progress
@@ -89,7 +89,7 @@ def export_command(options: argparse.Namespace) -> int:
 
 
 def _once_trusted(work: Callable[..., _T], options: argparse.Namespace) -> _T:
-    """Have work done that runs the study file which the storage names, once that may be run."""
+    """Call `work`, which runs the study file that the storage names, once the user trusts this file."""
     from autotune.terminal import asking_for_trust
 
     show_study_file(options)
@@ -98,7 +98,7 @@ def _once_trusted(work: Callable[..., _T], options: argparse.Namespace) -> _T:
 
 
 def explain_command(options: argparse.Namespace) -> int:
-    """Show what a study's model confuses, and what it looks at."""
+    """Show the confusion matrix and the attributions of a study's model."""
     from autotune.results.explanation import explain, write_pictures
     from autotune.terminal import print_explanation
 

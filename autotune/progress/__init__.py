@@ -1,12 +1,12 @@
-"""A run, shown while it goes on: live on a terminal, plain lines elsewhere.
+"""Progress of a run: a live table on a terminal, plain lines elsewhere.
 
-tally    What has happened in a run so far, by its events
-words    Numbers of a run in words that are short enough for a terminal or a log
-view     What a terminal shows of a run at this moment: lines that fit, whatever its size
-console  The console that commands print on: with colours of its own, and what others wrote escaped
-lines    Progress for files, pipes and terminals that can only print: one plain line for each finished trial
-live     Progress for terminals
-showing  The way to show a run that fits a console, and what every such way can do
+tally    Counts of a run's events: running trials, finished trials, best trial, remaining time
+words    Short texts about a run, for a terminal or a log
+view     The lines of the live table, which fit the size of the terminal
+console  The console that commands print on, with its own colours and with text from others escaped
+lines    Progress for files, pipes and simple terminals: one plain line for each finished trial
+live     Progress for terminals: a table that is redrawn below the lines of ended trials
+showing  The choice between live table and plain lines, and their common interface
 """
 
 from autotune.progress.console import new_console

@@ -1,4 +1,4 @@
-"""The console that commands print on: with colours of its own, and what others wrote escaped."""
+"""The console that commands print on, with its own colours and with text from others escaped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from autotune.escaping import escaped, unescaped
 
 
 def new_console(*, stderr: bool = False, width: int | None = None) -> Console:
-    """Return a console on stdout, or stderr, on which no printed text can steer the terminal.
+    """Return a console on stdout, or stderr, that escapes control characters in printed text.
 
     Args:
         stderr: Whether it is on stderr.

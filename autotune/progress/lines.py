@@ -1,4 +1,4 @@
-"""Progress for files, pipes and terminals that can only print: one plain line for each finished trial."""
+"""Progress for files, pipes and simple terminals: one plain line for each finished trial."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from autotune.progress.tally import Tally
 from autotune.progress.words import line_of, running_line
 from autotune.running.tracking import Event, Note, RunStarted, StepReported, TrialEnded
 
-_SILENCE_S = 60.0  # after so long, what runs is said with the next report: a long trial does not look dead
+_SILENCE_S = 60.0  # after this time the next report prints the running trials, so that a long trial does not look dead
 
 
 class LineProgress:
-    """One plain line for each trial that ends, and one a minute at most for those that run on.
+    """One plain line for each trial that ends, and at most one line per minute for running trials.
 
     Args:
-        console: Where to.
-        clock: Seconds, of a clock that never goes back.
+        console: The console to print on.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -51,6 +51,6 @@ class LineProgress:
         try:
             print(line, file=self._console.file, flush=True)
         except OSError as error:
-            # Nobody reads any more, or the file has no room; the search goes on.
+            # The pipe is closed, or the disk is full; the search goes on.
             if not isinstance(error, BrokenPipeError) and disk_full(error) is None:
                 raise

@@ -1,10 +1,10 @@
-"""Progress for terminals: a few lines that are drawn again and again, below the lines of the trials that have ended.
+"""Progress for terminals: a table that is redrawn below the lines of ended trials.
 
-What it costs: an event changes a few numbers in memory, in the thread of the slot that tells it, while the trial trains
-in a process of its own: 8 microseconds. The terminal is drawn by another thread, twice a second, however many events
-there are: 0.3 ms with two slots, 3 ms with 64. So the share of the processor does not grow with the number of trials or
-epochs, and training never waits for the terminal. Measured on two shared cores: 100 trials of 30 reports in two slots
-take 0.99 ± 0.03 times as long with it as without any observer (ten alternating pairs).
+Cost: an event changes a few numbers in memory, in the slot's thread, while the trial trains in its own process: 8
+microseconds. Another thread draws the terminal twice a second, for any number of events: 0.3 ms with two slots, 3 ms
+with 64. So the processor time does not grow with the number of trials or epochs, and training never waits for the
+terminal. Measured on two shared cores: 100 trials of 30 reports in two slots take 0.99 ± 0.03 times as long with it as
+without any observer (ten alternating pairs).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _DRAWN_PER_S = 2
 
 
 class LiveProgress:
-    """A table that follows the slots, below the lines of the trials that have ended.
+    """A live table of the slots, below the lines of ended trials.
 
     Args:
-        console: A terminal.
-        clock: Seconds, of a clock that never goes back.
+        console: A console on a terminal.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -44,7 +44,7 @@ class LiveProgress:
 
     def __enter__(self) -> LiveProgress:
         self._live.__enter__()
-        escape_output()  # it has put streams of its own in place, and takes them away
+        escape_output()  # again, because Rich has replaced stdout and stderr; it restores them at the end
         self._console.push_render_hook(self._screen)
         return self
 
@@ -59,12 +59,12 @@ class LiveProgress:
             self._tally.note(event)
             line = line_of(event, self._tally) if isinstance(event, (RunStarted, Note, TrialEnded)) else None
         if isinstance(event, Note):
-            self._console.print(Text(line or ""))  # to its end: it is there to be read
+            self._console.print(Text(line or ""))  # notes are printed in full
         elif line is not None:
             self._console.print(Text(line), overflow="ellipsis", no_wrap=True)
 
     def refresh(self) -> None:
-        """Draw what there is to see now; it is drawn twice a second anyway."""
+        """Draw now, in addition to the drawing twice a second."""
         self._live.refresh()
 
     def _shown(self) -> _Screen:
@@ -72,16 +72,16 @@ class LiveProgress:
 
 
 class _Screen(RenderHook):
-    """The lines of a run, made for the terminal as large as it is when they are drawn.
+    """The lines of a run, laid out for the current size of the terminal.
 
-    Rich erases as many lines as it has drawn. A terminal that was made narrower meanwhile has broken them into more,
-    as all do that show long lines anew; those are erased here.
+    Rich erases as many lines as it has drawn. If the terminal has become narrower since, it has wrapped them into more
+    lines; this class erases the additional ones.
     """
 
     def __init__(self, tally: Tally, console: Console) -> None:
         self._tally = tally
         self._console = console
-        self._drawn: list[int] = []  # how wide each line was
+        self._drawn: list[int] = []  # the width of each drawn line
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         with self._tally.lock:

@@ -1,4 +1,4 @@
-"""The way to show a run that fits a console, and what every such way can do."""
+"""The choice between live table and plain lines, and their common interface."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from autotune.running.tracking import Event
 
 
 class Progress(Protocol):
-    """Something that shows a run, as a context manager, and is told its events from any thread."""
+    """A context manager that shows a run; it may be called with events from any thread."""
 
     def __enter__(self) -> Progress: ...
 
@@ -25,6 +25,6 @@ class Progress(Protocol):
 
 
 def new_progress(console: Console) -> Progress:
-    """Return the way to show a run that fits `console`: a terminal that can do no more than print gets plain lines."""
+    """Return a live table if `console` is a terminal that can redraw lines, else plain lines."""
     is_live = console.is_terminal and not console.is_dumb_terminal
     return LiveProgress(console) if is_live else LineProgress(console)

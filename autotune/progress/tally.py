@@ -1,4 +1,4 @@
-"""What has happened in a run so far, by its events: who runs what, how fast, what is best, how long it will take."""
+"""Counts of a run's events: running trials, finished trials, best trial, remaining time."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from dataclasses import dataclass
 
 from autotune.running.tracking import Event, FoldFinished, RunStarted, StepReported, TrialEnded, TrialStarted
 
-_ONE_LOOK_S = 0.01  # who watches a study from outside tells all reports of a look in one breath
+_ONE_LOOK_S = 0.01  # `status --watch` passes on all reports of one look within this time
 
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """A trial that a slot is busy with.
+    """A trial that runs in a slot.
 
     Attributes:
-        slot: The slot.
+        slot: The number of the slot.
         number: The trial's number.
-        began: When it began, by the clock of the tally, in seconds.
+        began: Its start, by the clock of the tally, in seconds.
         step: The last step (epoch) that it has reported; 0 before the first.
-        value: What it has reported there; None before the first.
-        best: The best that it has reported; None before the first that is a number.
-        finished_folds: How many of its folds are finished; 0 where there is only one.
-        first: When it was first seen to report, and which step that was; None before that.
-        step_s: Seconds from one step to the next; None before there are two. Once a fold is finished, as before that:
-            from then on there is one report for each fold.
+        value: The last reported value; None before the first.
+        best: The best reported value; None before the first that is a number.
+        finished_folds: Number of its finished folds; 0 if there is only one fold.
+        first: The time and the step of the first report that was seen; None before that.
+        step_s: Seconds per step; None before there are two. It stays the same once a fold is finished, because from then
+            on there is one report for each fold.
     """
 
     slot: int
@@ -54,11 +54,11 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class TimeLeft:
-    """How long a run still takes.
+    """The remaining time of a run.
 
     Attributes:
-        seconds: So many seconds.
-        is_limit: Whether that is the most it can be: trials may be pruned or stop early.
+        seconds: The remaining time in seconds.
+        is_limit: Whether this is an upper limit, because trials may be pruned or stop early.
     """
 
     seconds: float
@@ -66,17 +66,17 @@ class TimeLeft:
 
 
 class Tally:
-    """What has happened in a run so far; it is told every event. Hold `lock` to use it in several threads.
+    """The state of a run, updated with every event. Hold `lock` to use it in several threads.
 
     Args:
-        clock: Seconds, of a clock that never goes back.
+        clock: A monotonic clock, in seconds.
 
     Attributes:
-        run: The run; None before it has begun.
-        finished: How many trials of the study are finished, complete or pruned.
-        pruned: How many of these were pruned.
-        failures: How many have failed, by reason.
-        waiting: The numbers of trials that wait.
+        run: The event of the run's start; None before it.
+        finished: Number of finished (complete or pruned) trials of the study.
+        pruned: Number of pruned trials.
+        failures: Number of failed trials, by reason.
+        waiting: The numbers of waiting trials.
         best: The number and the value of the best complete trial; None if there is none.
         running: The running trials, by their slots.
     """
@@ -98,17 +98,17 @@ class Tally:
         self.best = run.best if run else None
         self.running.clear()
         is_known = run is not None and run.mean_trial_s is not None
-        self._timed = self.finished if is_known else 0  # finished trials of which it is known how long they took
+        self._timed = self.finished if is_known else 0  # number of finished trials with a known duration
         self._busy_s = self._timed * (run.mean_trial_s or 0.0) if run else 0.0
         self._ended_here = 0
         self._started = self.clock()
 
     def elapsed_s(self) -> float:
-        """Return for how many seconds this run has been going on, or before it has begun, this tally."""
+        """Return the seconds since the start of the run; before it, since this tally was made."""
         return self.clock() - self._started
 
     def note(self, event: Event) -> None:
-        """Take an event into account."""
+        """Update the state with an event."""
         if isinstance(event, RunStarted):
             self._begin(event)
         elif isinstance(event, TrialStarted):
@@ -159,7 +159,7 @@ class Tally:
         return best
 
     def _better(self, value: float, best: float | None) -> float | None:
-        """Return the better of two values; one that is not a number is none."""
+        """Return the better of two values; NaN is ignored."""
         if value != value:
             return best
         if best is None:
@@ -167,10 +167,10 @@ class Tally:
         return max(value, best) if self.run and self.run.direction == "maximize" else min(value, best)
 
     def time_left(self) -> TimeLeft | None:
-        """Return how long the run takes from now on, from the speed of its trials so far; None if nothing tells.
+        """Return the remaining time, estimated from the speed so far; None if it cannot be estimated.
 
-        From the mean time that a slot was busy for each finished trial, with what failed and was interrupted in
-        between; before the first has ended, from the epochs of those that run.
+        The estimate uses the mean time of a slot for each finished trial, including failed and interrupted trials in
+        between. Before the first trial has ended, it uses the epochs of running trials.
         """
         if self.run is None or self.finished >= self.run.n_trials:
             return None
@@ -180,19 +180,19 @@ class Tally:
             return None
         left = self.run.n_trials - self.finished
         done_s = sum(min(self.clock() - trial.began, mean_s) for trial in self.running.values())
-        # Others may run trials of this study, too.
+        # Other parents may run trials of this study too.
         here = self._ended_here / max(self._ended_here, self.finished - self.run.finished) if self._ended_here else 1.0
         slots = min(left, max(1, self.run.slots, len(self.running)))
         return TimeLeft(max(0.0, left * mean_s - done_s) / slots * here, is_limit=not self._timed)
 
     def _whole_trials_s(self) -> list[float]:
-        """Return how long each running trial takes if it is not stopped, where its epochs and their speed are known."""
+        """Return the whole duration of each running trial without pruning, if its epochs and their speed are known."""
         run = self.run
         assert run is not None
         if run.epochs is None:
             return []
         known = [(trial, trial.first, trial.step_s) for trial in self.running.values()]
-        fold_s = [  # to build the network and train its first epoch takes longer
+        fold_s = [  # the first epoch takes longer, because it includes building the network
             first[0] - trial.began + step_s * (run.epochs - 1) for trial, first, step_s in known if first and step_s
         ]
         return [seconds * (run.folds or 1) for seconds in fold_s]

@@ -1,4 +1,4 @@
-"""What a terminal shows of a run at this moment: lines that fit, whatever its size."""
+"""The lines of the live table, which fit the size of the terminal."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class _Column:
     """A column of the table of running trials.
 
     Attributes:
-        header: What stands above it.
-        cells: What stands in it, from the top.
-        rank: How important it is: of those that do not fit, the one with the highest goes first.
+        header: Its heading.
+        cells: Its cells, from the top.
+        rank: The order of removal if columns do not fit: the highest rank is removed first.
     """
 
     header: str
@@ -35,7 +35,7 @@ class _Column:
 
 
 def view_lines(tally: Tally, width: int, height: int) -> list[Text]:
-    """Return the lines that a terminal shows; none is wider than it, and there are not more of them than fit.
+    """Return the lines for a terminal; their width and number fit the terminal.
 
     Args:
         tally: The run.
@@ -69,7 +69,7 @@ def filled(parts: Sequence[str], width: int) -> list[str]:
 
 
 def table(trials: Sequence[RunningTrial], tally: Tally, width: int) -> list[str]:
-    """Return a header and a line for each trial; columns for which there is no room are left out."""
+    """Return a header and a line for each trial; columns that do not fit are left out."""
     columns = _columns(trials, tally, one_line((tally.run.monitor if tally.run else None) or "value"))
     if _width(columns, _WIDE) <= width:
         return _rows(columns, _WIDE)

@@ -1,4 +1,4 @@
-"""Numbers of a run in words that are short enough for a terminal or a log."""
+"""Short texts about a run, for a terminal or a log."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _words_of(event: RunStarted | Note | TrialEnded, tally: Tally) -> str:
 
 
 def _after(event: TrialEnded, tally: Tally) -> str:
-    """Return how far a trial of a Keras study came: its reports are epochs within the first fold only."""
+    """Return the number of epochs or folds that a trial of a Keras study has finished, as text."""
     is_of_folds = event.finished_folds > 0
     n = event.finished_folds if is_of_folds else event.steps
     if not n or tally.run is None or not tally.run.epochs:
@@ -46,7 +46,7 @@ def _after(event: TrialEnded, tally: Tally) -> str:
 
 
 def running_line(tally: Tally) -> str:
-    """Return what runs now in one line: "running: trial 12 epoch 3/10 0.9812, trial 13 epoch 1/10 0.9031"."""
+    """Return the running trials in one line: "running: trial 12 epoch 3/10 0.9812, trial 13 epoch 1/10 0.9031"."""
     unit = "epoch" if tally.run and tally.run.epochs else "step"
     trials = [trial for _, trial in sorted(tally.running.items())]
     named = [f"trial {trial.number} {_place(trial, tally, unit)}{_value(trial)}" for trial in trials[:_MOST_NAMED]]
@@ -55,7 +55,7 @@ def running_line(tally: Tally) -> str:
 
 
 def headline_parts(tally: Tally, width: int) -> list[str]:
-    """Return what there is to say of the whole run, most important first; no part is to be broken.
+    """Return short texts about the whole run, the most important first; callers must not break one across lines.
 
     Args:
         tally: The run, which has begun.
@@ -88,7 +88,7 @@ def _named(name: str, numbers: str, width: int) -> str:
 
 
 def epoch_of(trial: RunningTrial, tally: Tally) -> str:
-    """Return where a trial is: "3/10", or "fold 2/5" once its first fold is finished."""
+    """Return the progress of a trial: "3/10", or "fold 2/5" once its first fold is finished."""
     run = tally.run
     assert run is not None
     if trial.finished_folds:
@@ -98,14 +98,14 @@ def epoch_of(trial: RunningTrial, tally: Tally) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return so many seconds as a person says it: "12 s", "3 min 2 s", "2 h 3 min"."""
+    """Format a duration: "12 s", "3 min 2 s", "2 h 3 min"."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
 
 
 def step_seconds(seconds: float) -> str:
-    """Return the seconds of a step with as many digits as there is sense in."""
+    """Format the seconds of a step with about three significant digits."""
     if seconds < 0.01:
         return "<0.01"
     return f"{seconds:.2f}" if seconds < 10 else f"{seconds:.1f}" if seconds < 100 else f"{seconds:.0f}"

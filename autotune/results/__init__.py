@@ -1,1 +1,1 @@
-"""What was found, and whether it can be trusted."""
+"""Results of studies: summaries, confirmed winners, explanations, advice, exports and reports."""

@@ -1,7 +1,7 @@
-"""What commands print of a study, and what they ask whoever sits there.
+"""Printed results of commands, and questions to the user.
 
-asking    A question to whoever sits at the terminal: whether a study file that a storage names is to be run
-printing  What commands print of a study when they are done with it
+asking    Ask the user at the terminal whether to run a study file that the storage names
+printing  Print the results of commands: status, best trial, candidates, data efficiency, explanation
 """
 
 from autotune.terminal.asking import asking_for_trust

@@ -1,4 +1,4 @@
-"""A question to whoever sits at the terminal: whether a study file that a storage names is to be run."""
+"""Ask the user at the terminal whether to run a study file that the storage names."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _T = TypeVar("_T")
 
 
 def asking_for_trust(work: Callable[[bool], _T], trust: bool) -> _T:
-    """Do something that runs a study file which a storage names, and ask first where it has not run here before.
+    """Call `work`, which runs a study file that the storage names; ask the user first if it has not run here before.
 
     Args:
-        work: Does it; told whether the file may be run in any case.
-        trust: Whether it may, by what the command line says.
+        work: Called with whether the file may be run without a question.
+        trust: Whether the command line allows this (`--trust`).
 
     Raises:
-        UntrustedFileError: If it may not, or there is nobody to be asked.
+        UntrustedFileError: If the user refuses, or there is no terminal to ask.
     """
     while True:
         try:
@@ -28,7 +28,7 @@ def asking_for_trust(work: Callable[[bool], _T], trust: bool) -> _T:
         except UntrustedFileError as error:
             if not _may_run(error):
                 raise
-            trust = not record_trust(error.study_file, error.digest)  # what was looked at, not what it becomes
+            trust = not record_trust(error.study_file, error.digest)  # trusts only the content that the user has seen
 
 
 def _may_run(error: UntrustedFileError) -> bool:

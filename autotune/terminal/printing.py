@@ -1,6 +1,6 @@
-"""What commands print of a study when they are done with it.
+"""Print the results of commands: status, best trial, candidates, data efficiency, explanation.
 
-`status` and `best` are to answer at once: what they do not print is imported where it is printed.
+`status` and `best` must answer at once, so functions for other commands import slow modules when they need them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WRAPPED = {"trial", "candidate", "failed", "time left", "workers"}  # columns t
 
 
 def print_result(status: StudyStatus, where: str, may_go_on: bool) -> None:
-    """Print how a run has ended, and what can be done next.
+    """Print the result of a run, and the commands that the user can run next.
 
     Args:
         status: The study after the run.
@@ -57,7 +57,7 @@ def print_result(status: StudyStatus, where: str, may_go_on: bool) -> None:
 
 
 def print_watched(status: StudyStatus, where: str) -> None:
-    """Print why there is nothing more to watch.
+    """Print why `status --watch` has ended.
 
     Args:
         status: The study by now.
@@ -89,7 +89,7 @@ def print_best(best: BestTrial) -> None:
 
 
 def print_front(front: Sequence[BestTrial]) -> None:
-    """Print the trials that no other one beats in everything; nothing if there are none."""
+    """Print the Pareto front; nothing if it is empty."""
     if not front:
         return
     say(f"Pareto front: {len(front)} trials that no other one beats in everything")
@@ -100,7 +100,7 @@ def print_front(front: Sequence[BestTrial]) -> None:
 
 
 def print_final(result: FinalResult) -> None:
-    """Print what a study has found: its candidates, trained again, and the winner on the test rows."""
+    """Print the final result: the confirmed candidates, and the winner on the test rows."""
     from autotune.results.final import BASELINE
 
     confirmation = result.confirmation
@@ -161,7 +161,7 @@ def _print_test(test: TestScore, epochs: int) -> None:
 
 
 def print_learning_curve(curve: LearningCurve) -> None:
-    """Print what a winner comes to on more and more rows, and what twice of them should bring."""
+    """Print the data efficiency: the metric on growing parts of the rows, and the prediction at twice the rows."""
     which = "winner" if curve.is_final else "best trial so far, not confirmed"
     say("")
     say(f"{curve.study}: {_named(curve.candidate)} ({which}) trained with {curve.repeats} seeds on more and more rows")
@@ -231,7 +231,7 @@ def print_refinement(refined: Refinement) -> None:
 
 
 def print_explanation(explanation: Explanation, pictures: Sequence[Path]) -> None:
-    """Print what a model confuses and where it is surest of a mistake, and where the pictures are."""
+    """Print the confusions and the most certain mistakes of a model, and the paths of the figures."""
     from autotune.results.explanation import described, in_features
 
     subject, findings = explanation.subject, explanation.findings
@@ -263,7 +263,7 @@ def _print_confusions(findings: Findings) -> None:
 
 
 def _in_words(example: Example) -> list[str]:
-    """Return a text, and the words of it that speak most for what it was read as, in a line each."""
+    """Return the text of an example, and a line with the words that speak most for the predicted class."""
     if not example.words:
         return []
     loudest = _loudest(example.words, example.for_predicted) if example.for_predicted else []
@@ -276,7 +276,7 @@ def _loudest(words: Sequence[str], reasons: Reasons) -> list[str]:
 
 
 def print_replay(found: ReplayedTrial) -> None:
-    """Print how a trial came out again."""
+    """Print the comparison of a replayed trial with the stored one."""
     if found.stored is not None:
         say(f"trial {found.trial}: {found.stored!r} then, {found.again!r} now")
     different = {step: values for step, values in found.steps.items() if values[0] != values[1]}
@@ -289,7 +289,7 @@ def print_replay(found: ReplayedTrial) -> None:
 
 
 def print_stopped(name: str | None, where: str, command: str = "resume") -> None:
-    """Print what a signal has stopped, and how to go on; `name` is None if no trial was started yet."""
+    """Print that a signal has stopped the study, and how to resume; `name` is None if no trial was started yet."""
     if name is None:
         say("Stopped before a trial was started; nothing is lost. Go on with the same command.", sys.stderr)
         return
@@ -333,12 +333,12 @@ def _time_left(status: StudyStatus) -> str:
 
 
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; what stands in it is shown as it is, and nothing of it read as markup."""
+    """Print a table with plain text in its cells; Rich's markup is not interpreted."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in columns:
         justify: Literal["left", "right"] = "left" if column in _LEFT else "right"
         table.add_column(Text(one_line(column)), justify=justify, no_wrap=column not in _WRAPPED)
     for row in rows:
         table.add_row(*(Text(one_line(cell)) for cell in row))
-    # Into a file or a pipe goes the whole table: a column that is cut off cannot be read back.
+    # A file or a pipe gets the whole width, so that no column is cut off.
     new_console(width=None if sys.stdout.isatty() else 250).print(table)

@@ -1,13 +1,13 @@
-"""What mattered in a search, and what to search next.
+"""Importance of hyperparameters, and advice for the next search.
 
-ranges      Where values lie in the range of a hyperparameter, and ranges that are wider or narrower
-ped_anova   PED-ANOVA of the same trials over and over, with other results or drawn anew
-importance  Which hyperparameters separate good trials from bad ones, and how sure that is
+ranges      Positions of values in the range of a hyperparameter, and wider or narrower ranges
+ped_anova   PED-ANOVA, made fast for many resamples of the same trials
+importance  The importance of hyperparameters, with 95 % intervals
 effects     Pairs of hyperparameters whose effects depend on each other
-failing     Where in the search space trials fail
-advice      What a search says about the next one: the checklist of the Deep Learning Tuning Playbook, computed
-story       All that a report tells of, read once from finished records
-refining    From a search to the next study file: narrower or wider ranges, what to fix, and the trials to begin with
+failing     The region of the search space where trials fail
+advice      Advice for the next search, computed by the checklist of the Deep Learning Tuning Playbook
+story       The `Story` of a study: all records that a report shows, read once
+refining    The next study file: narrower, wider or fixed ranges, and the configurations of its first trials
 """
 
 from autotune.results.advice.effects import strongest_interaction

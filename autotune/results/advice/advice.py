@@ -1,8 +1,8 @@
-"""What a search says about the next one: the checklist of the Deep Learning Tuning Playbook, computed.
+"""Advice for the next search, computed by the checklist of the Deep Learning Tuning Playbook.
 
 Godbole, Dahl, Gilmer, Shallue and Nado, "Deep Learning Tuning Playbook", 2023: are the best points near the edge of
-the space, has enough been tried, do the curves show overfitting or training that was cut off, and why do trials fail.
-Each piece of advice names its evidence; where there is none nothing is said.
+the space, are there enough trials, do the curves show overfitting or too short training, and why do trials fail. Each
+advice has its evidence; without evidence there is no advice.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from autotune.search.history import describe, direction_sign, first_value
 
 Kind = Literal["too few trials", "widen", "fix", "train longer", "overfitting", "failures"]
 
-_NEAR = 0.1  # of the range, on its own scale: the best value is "at the edge"
-_HALF_OF_BEST = 0.25  # within which the median of the best trials lies, if it is no accident
-_STEP = 0.5  # by how much of its width a range is widened
+_NEAR = 0.1  # share of the range, on its own scale, in which the best value is "at the edge"
+_HALF_OF_BEST = 0.25  # share of the range in which the median of the best trials must lie too
+_STEP = 0.5  # a range is widened by this share of its width
 _NEIGHBOURS = 10  # trials of about the same time, see `autotune.results.advice.importance`
 _CHANCE = 0.05
-_CHANCE_OF_A_TREND = 0.02  # it is looked for at every hyperparameter
+_CHANCE_OF_A_TREND = 0.02  # smaller, because every hyperparameter is tested
 _FEW_PER_PARAMETER = 5
 _ENOUGH_TO_FIX = 40
-_NO_SHARE = 0.05  # of the importance: less is none
-_LAST, _SHORTEST = 0.9, 5  # the last tenth of the epochs of a curve of at least so many
+_NO_SHARE = 0.05  # a hyperparameter with a smaller share of the importance does not matter
+_LAST, _SHORTEST = 0.9, 5  # the last tenth of the epochs starts here; curves with fewer epochs are not used
 _MANY_FAILED, _SOME_FAILED = 0.1, 3
 
 
 @dataclass(frozen=True)
 class Advice:
-    """One thing to do differently in the next search.
+    """One advice for the next search.
 
     Attributes:
-        kind: What it is about.
-        text: What to do, a sentence.
-        evidence: What that rests on, a sentence with its numbers.
+        kind: The kind of advice.
+        text: The advice, a sentence.
+        evidence: The evidence, a sentence with numbers.
         parameter: The hyperparameter; None if it is about none.
         distribution: The range to search instead; None for none.
         value: The value to fix it to; None for none.
@@ -67,14 +67,14 @@ def advise(
     train_values: Mapping[int, float],
     epochs: int | None,
 ) -> list[Advice]:
-    """Return what the finished trials of a study say about the next search, the most urgent first.
+    """Return advice for the next search from the finished trials of a study, the most urgent first.
 
     Args:
         study: The study.
-        important: What `importances` returned.
-        train_values: The monitored metric on the training rows, at the epoch that counts, by trial number; of the best
-            trials at least. Empty where it is not known.
-        epochs: For how many epochs trials train; None for a plain objective.
+        important: The result of `importances`.
+        train_values: The monitored metric on the training rows, at the epoch that counts, by trial number; at least for
+            the best trials. Empty if it is not known.
+        epochs: Number of epochs of a trial; None for a plain objective.
     """
     trials = finished_in_order(study)
     places = badness(study, trials)
@@ -94,7 +94,7 @@ def _names(trials: Sequence[FrozenTrial]) -> list[str]:
 
 
 def _edge(name: str, trials: Sequence[FrozenTrial], places: Sequence[int], best: Sequence[FrozenTrial]) -> list[Advice]:
-    """Widen a range at whose edge the best trials lie, if trials nearer to that edge are better than their like."""
+    """Widen a range if the best trials lie at its edge and trials nearer to that edge are better than others."""
     distribution = best[0].distributions.get(name)
     if distribution is None or not is_ordered(distribution):
         return []
@@ -114,7 +114,7 @@ def _edge(name: str, trials: Sequence[FrozenTrial], places: Sequence[int], best:
         Advice(
             "widen",
             f"Widen {name} {'upwards' if upwards else 'downwards'}: {describe(wider)} in place of "
-            f"{describe(distribution)}, as far as that has a meaning.",
+            f"{describe(distribution)}, if such values make sense.",
             f"The best trial ({best[0].number}) has {short(value)}, at the {'upper' if upwards else 'lower'} edge; "
             f"half of the {len(lying)} best lie {_within(median(from_edge))} it; trials nearer to it were better "
             f"than others of their time (p = {p_value:.2g}).",
@@ -131,10 +131,10 @@ def _within(share: float) -> str:
 def _trend(
     name: str, distribution: BaseDistribution, trials: Sequence[FrozenTrial], places: Sequence[int], upwards: bool
 ) -> float:
-    """Return how often chance alone makes results get better so clearly towards an edge (Kendall's tau, one-sided).
+    """Return the p-value of results getting better towards an edge (Kendall's tau, one-sided).
 
-    Results are ranked among trials of about the same time: a sampler that learns moves every hyperparameter while
-    results get better, those that do not matter too.
+    Results are ranked among trials of about the same time, because a sampler that learns moves all hyperparameters
+    while results get better, also those that do not matter.
     """
     from scipy import stats
 
@@ -153,7 +153,7 @@ def _trend(
 
 
 def _dead(trials: Sequence[FrozenTrial], best: FrozenTrial, important: Sequence[Importance]) -> list[Advice]:
-    """Fix what does not matter, once there are trials enough to see that."""
+    """Fix hyperparameters that do not matter, if there are enough trials to see this."""
     if len(trials) < _ENOUGH_TO_FIX or not any(one.is_certain for one in important):
         return []
     return [
@@ -192,7 +192,7 @@ def _longer(study: optuna.Study, best: Sequence[FrozenTrial], epochs: int | None
 
 
 def _overfitting(study: optuna.Study, best: Sequence[FrozenTrial], train_values: Mapping[int, float]) -> list[Advice]:
-    """Regularize if training is far above validation: by as much as the good trials differ from the median one."""
+    """Regularize if training is far above validation: by more than the best trial is above the median one."""
     sign = direction_sign(study)
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     gaps = {
@@ -217,7 +217,7 @@ def _overfitting(study: optuna.Study, best: Sequence[FrozenTrial], train_values:
 
 
 def _what_helped(trials: Sequence[FrozenTrial], gaps: Mapping[int, float]) -> str:
-    """Name the hyperparameters with whose larger values the gap was smaller, beyond chance."""
+    """Name the hyperparameters whose larger values go with a significantly smaller gap."""
     from scipy import stats
 
     found = []
@@ -233,7 +233,7 @@ def _what_helped(trials: Sequence[FrozenTrial], gaps: Mapping[int, float]) -> st
 
 
 def _failures(study: optuna.Study) -> list[Advice]:
-    """Say how many trials fail, and where they lie."""
+    """Report the number of failed trials, their reasons, and the region where they lie."""
     ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
     failed = [trial for trial in ended if trial.state == TrialState.FAIL]
     if len(failed) < _SOME_FAILED or len(failed) < _MANY_FAILED * len(ended):

@@ -1,9 +1,9 @@
 """Pairs of hyperparameters whose effects depend on each other.
 
-Each hyperparameter is cut into a few parts. Two models are fitted to the values by least squares, one with an effect of
-each part of either, one with an effect of each pair of parts: an F-test says whether pairs explain more than chance
-would (two-way analysis of variance). Not on ranks, which make interactions out of effects that add up (Thompson,
-Biometrika 78, 1991); instead values far outside are drawn to the outer fence of Tukey's box plot.
+The range of each hyperparameter is cut into a few parts. Two models are fitted to the values by least squares, one with
+an effect of each part, one with an effect of each pair of parts. An F-test tells whether pairs explain significantly
+more (two-way analysis of variance). Ranks are not used, because they turn additive effects into interactions (Thompson,
+Biometrika 78, 1991); instead outliers are clipped to the outer fence of Tukey's box plot.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _FEWEST = 30
 
 @dataclass(frozen=True)
 class Interaction:
-    """Two hyperparameters, the best value of one of which depends on the other.
+    """Two hyperparameters whose effects depend on each other.
 
     Attributes:
         first: One of them.
         second: The other.
-        p_value: How often chance alone would look like it, with Bonferroni's allowance for the pairs looked at.
+        p_value: The p-value of the F-test, with Bonferroni's correction for the number of pairs.
     """
 
     first: str
@@ -41,11 +41,11 @@ class Interaction:
 
 
 def strongest_interaction(trials: Sequence[FrozenTrial], names: Sequence[str]) -> Interaction | None:
-    """Return the pair that depends most on each other; None if none does beyond chance.
+    """Return the pair with the strongest interaction; None if none is significant.
 
     Args:
-        trials: Complete trials with finite values; the first one counts.
-        names: The hyperparameters to look at.
+        trials: Complete trials with finite values; with several objectives the first value counts.
+        names: The hyperparameters to test.
     """
     pairs = list(combinations(names, 2))
     found = [Interaction(a, b, min(1.0, len(pairs) * _p_value(trials, a, b))) for a, b in pairs]
@@ -78,7 +78,7 @@ def _fenced(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _fitted(columns: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> tuple[float, int]:
-    """Return the sum of squares that is left, and its degrees of freedom."""
+    """Return the residual sum of squares, and its degrees of freedom."""
     solution, _, rank, _ = np.linalg.lstsq(columns, y, rcond=None)
     return float(((y - columns @ solution) ** 2).sum()), len(y) - int(rank)
 
@@ -88,7 +88,7 @@ def _indicators(parts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
 
 
 def _parts(trials: Sequence[FrozenTrial], name: str) -> npt.NDArray[np.int64]:
-    """Return which part of its range each trial's value lies in; choices are parts of their own."""
+    """Return the part of the range in which each trial's value lies; each choice is its own part."""
     values: list[Any] = [trial.params[name] for trial in trials]
     if not all(is_ordered(trial.distributions[name]) for trial in trials) or len(set(values)) <= _PARTS:
         words = [repr(value) for value in values]  # a list has no hash

@@ -1,4 +1,4 @@
-"""Where in the search space trials fail."""
+"""The region of the search space where trials fail."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _MOST_CUTS = 100
 
 @dataclass(frozen=True)
 class FailingRegion:
-    """A part of the space in which more trials fail than elsewhere, beyond chance.
+    """A part of the range of one hyperparameter in which significantly more trials fail than elsewhere.
 
     Attributes:
-        parameter: The hyperparameter that it is a part of.
-        where: The part in words, e.g. "learning_rate above 0.03".
-        n_there: How many trials lie there.
-        n_failed: How many of these have failed.
+        parameter: The hyperparameter.
+        where: The part in words, e.g. "learning_rate of 0.03 and more".
+        n_there: Number of trials in this part.
+        n_failed: Number of failed trials among them.
     """
 
     parameter: str
@@ -36,10 +36,10 @@ class FailingRegion:
 
 
 def failing_region(trials: Sequence[FrozenTrial]) -> FailingRegion | None:
-    """Return the part of one hyperparameter that goes best with failure; None if none does beyond chance.
+    """Return the part of a hyperparameter's range with the most significant failures; None if none is significant.
 
-    The parts are those above or below a value that was tried, and single choices; each is held against the rest by
-    Fisher's exact test, with Bonferroni's allowance for the number of parts.
+    The parts are those above or below a tried value, and single choices. Each is compared with the rest by Fisher's
+    exact test, with Bonferroni's correction for the number of parts.
 
     Args:
         trials: Complete, pruned and failed trials.
@@ -47,7 +47,7 @@ def failing_region(trials: Sequence[FrozenTrial]) -> FailingRegion | None:
     from scipy import stats
 
     parts = [part for part in _parts(trials) if part.n_failed]
-    best: tuple[float, float] | None = None  # of many trials several have no p-value that is larger than zero
+    best: tuple[float, float] | None = None  # with many trials several p-values may be 0, so the share decides
     found: FailingRegion | None = None
     for part in parts:
         outside, failed_outside = part.n_having - part.n_there, part.n_failed_having - part.n_failed
@@ -61,7 +61,7 @@ def failing_region(trials: Sequence[FrozenTrial]) -> FailingRegion | None:
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of one hyperparameter: what is in it, and what is in all of the hyperparameter."""
+    """A part of a hyperparameter's range, with the numbers of its trials and of all trials with the hyperparameter."""
 
     name: str
     where: str
@@ -84,7 +84,7 @@ def _parts(trials: Sequence[FrozenTrial]) -> Iterator[_Part]:
 
 
 def _cuts(distribution: BaseDistribution, values: list[Any]) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Name parts of a hyperparameter, and which of its values lie there."""
+    """Yield the name of each part of a hyperparameter's range, and which values lie in it."""
     different = list({repr(value): value for value in values}.values())
     if not is_ordered(distribution):
         for value in different:
@@ -98,5 +98,5 @@ def _cuts(distribution: BaseDistribution, values: list[Any]) -> Iterator[tuple[s
 
 
 def _some(values: list[Any]) -> list[Any]:
-    """Return the values, of many evenly many: thousands of cuts say no more, and take hours."""
+    """Return at most about `_MOST_CUTS` values, evenly spaced: thousands of cuts tell no more, and take hours."""
     return values[:: math.ceil(len(values) / _MOST_CUTS) or 1]

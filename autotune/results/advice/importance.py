@@ -1,10 +1,10 @@
-"""Which hyperparameters separate good trials from bad ones, and how sure that is.
+"""The importance of hyperparameters, with 95 % intervals.
 
-PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023; Optuna's own evaluator) compares where the best trials lie with
-where all of them lie. Its numbers are never zero, so each is held against the same trials with their results shuffled:
-what is left is the excess over chance. Results are shuffled among trials of about the same time only, because a sampler
-that learns lets all hyperparameters drift, those that do not matter too, while results get better. The interval comes
-from resampling the trials (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993).
+PED-ANOVA (Watanabe, Bansal and Hutter, IJCAI 2023; Optuna's own evaluator) compares the distribution of the best trials
+with that of all trials. Its numbers are never zero, so the number for the same trials with shuffled results is
+subtracted; the rest is the excess over chance. Results are shuffled only among trials of about the same time, because a
+sampler that learns moves all hyperparameters while results get better, also those that do not matter. The interval
+comes from resampling the trials (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993).
 
 Symbols: n trials, p hyperparameters, b resamples.
 """
@@ -26,13 +26,13 @@ from autotune.results.summary import badness, finished_in_order
 from autotune.search.history import countable_trial
 
 FEWEST = 20
-"""Of a hyperparameter with fewer finished trials than this nothing is said: its interval would reach zero."""
+"""A hyperparameter with fewer finished trials has no importance, because its interval would reach zero."""
 
 MOST = 1000
-"""Of more finished trials than this, every second, third and so on is looked at: each resample evaluates them twice."""
+"""With more finished trials, only every second, third and so on is used, because each resample evaluates them twice."""
 
-# Of toy studies with two hyperparameters of eight that matter, 120 trials and TPE, these find most and hardly ever a
-# wrong one; a tenth of the trials, which is the usual share of good ones, finds none.
+# In toy studies in which two of eight hyperparameters matter, with 120 trials and TPE, these settings find most of them
+# and hardly ever a wrong one; the usual share of good trials, a tenth, finds none.
 _GOOD_SHARE = 0.4
 _NEIGHBOURS = 10
 _INTERVAL = (2.5, 50.0, 97.5)  # percent
@@ -40,11 +40,11 @@ _INTERVAL = (2.5, 50.0, 97.5)  # percent
 
 @dataclass(frozen=True)
 class Importance:
-    """How much of the difference between good and bad trials goes with one hyperparameter.
+    """The importance of one hyperparameter for the difference between good and bad trials.
 
     Attributes:
         name: The hyperparameter.
-        share: Its part of the whole, from 0 to 1; those of all hyperparameters add up to 1 unless all are 0.
+        share: Its share, from 0 to 1; the shares of all hyperparameters add up to 1 unless all are 0.
         low: Lower end of the 95 % interval of the share; may be below 0.
         high: Upper end.
     """
@@ -56,20 +56,20 @@ class Importance:
 
     @property
     def is_certain(self) -> bool:
-        """Whether the interval leaves zero out."""
+        """Whether the interval does not contain zero."""
         return self.low > 0
 
 
 def importances(study: optuna.Study, resamples: int = 100, seed: int = 0) -> list[Importance]:
-    """Return the importance of each hyperparameter that `FEWEST` finished trials or more have, the largest first.
+    """Return the importance of each hyperparameter that at least `FEWEST` finished trials have, the largest first.
 
-    Of more than `MOST` trials a part is looked at. Pruned trials count as worse than complete ones. With several
-    objectives it is the first that counts.
+    If there are more than `MOST` trials, only a part is used. Pruned trials count as worse than complete ones. With
+    several objectives the first counts.
 
     Args:
         study: The study.
-        resamples: How often the trials are drawn anew, at least 1.
-        seed: What they are drawn from.
+        resamples: Number of resamples, at least 1.
+        seed: The seed of the resamples.
     """
     trials = looked_at(finished_in_order(study))
     varied = _varied(trials)
@@ -90,12 +90,12 @@ def importances(study: optuna.Study, resamples: int = 100, seed: int = 0) -> lis
 
 
 def looked_at(finished: Sequence[FrozenTrial]) -> Sequence[FrozenTrial]:
-    """Return the finished trials that importances come from, over the whole of a search."""
+    """Return the finished trials that `importances` uses, evenly spaced over the whole search."""
     return finished[:: math.ceil(len(finished) / MOST) or 1]
 
 
 def _varied(trials: Sequence[FrozenTrial]) -> list[str]:
-    """Return the hyperparameters that more than one value was tried of, in trials enough to say something."""
+    """Return the hyperparameters with more than one tried value and at least `FEWEST` trials."""
     values: dict[str, list[Any]] = {}
     for trial in trials:
         for name, value in trial.params.items():

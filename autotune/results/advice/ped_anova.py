@@ -1,8 +1,8 @@
-"""PED-ANOVA of the same trials over and over, with other results or drawn anew: what Optuna computes, only sooner.
+"""PED-ANOVA, made fast for many resamples of the same trials; the results equal Optuna's.
 
 Optuna's evaluator takes 40 ms for 1,000 trials, nearly all of it to compare their distributions with each other and to
-put their values on grids. Here that is done once, and a test holds the numbers to Optuna's. 1,000 trials with 11
-hyperparameters and 100 resamples take 0.4 s of processor time, where they took 8.6 s (Python 3.11, NumPy 2, x86-64).
+put their values on grids. Here this is done only once, and a test compares the results with Optuna's. 1,000 trials with
+11 hyperparameters and 100 resamples take 0.4 s of processor time instead of 8.6 s (Python 3.11, NumPy 2, x86-64).
 
 References: Watanabe, Bansal and Hutter, "PED-ANOVA" (IJCAI 2023), for the measure; Optuna's
 `PedAnovaImportanceEvaluator`, for how conditional parameters count; Scott, "Multivariate Density Estimation" (1992),
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-# Optuna's own
+# Optuna's constants
 _MOST_CELLS = 50
 _FEWEST_OF_A_REGIME = 2
 _PRIOR_WEIGHT = 1.0
@@ -50,11 +50,11 @@ class PedAnova:
         self._regimes = [_regimes(trials, name) for name in names]
 
     def importances(self, drawn: _Ints, results: _Floats) -> _Floats:
-        """Return how far good values of each parameter lie from all, shape (p,).
+        """Return for each parameter the divergence of the good values from all values, shape (p,).
 
         Args:
-            drawn: Positions of trials, the same one as often as it was drawn, shape (m,).
-            results: What these came to, smaller is better, shape (m,).
+            drawn: Positions of the drawn trials, with repetitions, shape (m,).
+            results: The results of these trials, smaller is better, shape (m,).
         """
         cutoff = np.partition(results, math.ceil(self._good_share * len(results)) - 1)
         good = results <= cutoff[math.ceil(self._good_share * len(results)) - 1]
@@ -67,9 +67,9 @@ class _Regime:
     """One distribution of one parameter.
 
     Attributes:
-        cell: In which cell of the grid each trial's value lies, -1 for trials without it, shape (n,).
+        cell: The cell of the grid in which each trial's value lies, -1 for trials without it, shape (n,).
         g: The number of cells.
-        is_choice: Whether cells are choices, none of which lies beside another.
+        is_choice: Whether cells are choices, which have no order.
     """
 
     cell: _Ints
@@ -93,7 +93,7 @@ class _Regime:
         return float((good_here.sum() / good.sum()) ** 2 / here.mean() * divergence)
 
     def _density(self, counts: _Ints) -> _Floats:
-        """Return the density over the cells, shape (g,), of values of which so many lie in each, shape (g,)."""
+        """Return the density over the cells, shape (g,), from the counts of values in the cells, shape (g,)."""
         seen = np.flatnonzero(counts)
         weights = counts[seen]
         kernels = self._choices(seen) if self.is_choice else self._normals(seen, weights)

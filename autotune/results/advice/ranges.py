@@ -1,4 +1,4 @@
-"""Where values lie in the range of a hyperparameter, and ranges that are wider or narrower."""
+"""Positions of values in the range of a hyperparameter, and wider or narrower ranges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Numeric = FloatDistribution | IntDistribution
 
 
 def is_ordered(distribution: BaseDistribution) -> bool:
-    """Say whether the values have an order: ranges, and choices among at least three different numbers."""
+    """Tell whether the values have an order: ranges have, and choices among at least three different numbers."""
     if isinstance(distribution, CategoricalDistribution):
         choices = distribution.choices
         numbers = [c for c in choices if isinstance(c, (int, float)) and not isinstance(c, bool)]
@@ -21,7 +21,7 @@ def is_ordered(distribution: BaseDistribution) -> bool:
 
 
 def position(distribution: BaseDistribution, value: Any) -> float:
-    """Return where a value lies, from 0 at the lower to 1 at the upper edge; on a log scale where the range is."""
+    """Return the position of a value, from 0 at the lower to 1 at the upper edge, on the scale of the range."""
     if isinstance(distribution, CategoricalDistribution):
         ordered = sorted(distribution.choices)  # type: ignore[type-var]  # reason: `is_ordered` has seen numbers
         return ordered.index(value) / (len(ordered) - 1)
@@ -32,7 +32,7 @@ def position(distribution: BaseDistribution, value: Any) -> float:
 
 
 def at(distribution: Numeric, where: float) -> float:
-    """Return the value at a position, which may lie outside of the range: below 0 or above 1."""
+    """Return the value at a position, which may be outside the range: below 0 or above 1."""
     if distribution.log:
         low, high = math.log(distribution.low), math.log(distribution.high)
         return math.exp(low + where * (high - low))
@@ -79,7 +79,7 @@ def _round(value: float) -> float:
 
 
 def _next_choice(choices: Sequence[Any], upwards: bool) -> float:
-    """Return what comes after the last choice: by the same factor if all are positive, else by the same step."""
+    """Return the number after the last choice: by the same factor if all are positive, else by the same step."""
     ordered = sorted(choices, reverse=not upwards)
     last, before = ordered[-1], ordered[-2]
     number = last * last / before if min(choices) > 0 else 2 * last - before

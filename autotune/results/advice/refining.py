@@ -1,4 +1,4 @@
-"""From a search to the next study file: narrower or wider ranges, what to fix, and the trials to begin with."""
+"""The next study file: narrower, wider or fixed ranges, and the configurations of its first trials."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from autotune.results.final import BASELINE
 from autotune.results.summary import nothing_complete
 from autotune.search.history import describe
 
-_FEWEST = 8  # good trials: what fewer of them have in common is an accident
-_GOOD_SHARE = 4  # one in so many trials is good
-_MOST = (0.1, 0.9)  # between these quantiles most of the good trials lie
-_ROOM = 0.1  # of the range, left on either side of them
-_WORTH_WHILE = 0.75  # of its width: a range that stays wider than this stays as it is
+_FEWEST = 8  # fewer good trials may lie close together by accident
+_GOOD_SHARE = 4  # one in this many trials counts as good
+_MOST = (0.1, 0.9)  # the new range contains the good trials between these quantiles
+_ROOM = 0.1  # share of the range that is added on both sides of them
+_WORTH_WHILE = 0.75  # a range that would keep more than this share of its width stays as it is
 _N_ENQUEUED = 3
 
 
 @dataclass(frozen=True)
 class Refined:
-    """What becomes of one hyperparameter.
+    """One hyperparameter in the next search.
 
     Attributes:
         name: The hyperparameter.
         line: Its line in the next study file.
-        why: What that rests on; "" if it stays as it is.
+        why: The reason of the change; "" if it does not change.
     """
 
     name: str
@@ -45,10 +45,10 @@ class Refinement:
     """The next search.
 
     Attributes:
-        study: The search that it follows from.
-        hyperparameters: What becomes of each.
-        enqueue: The trials to begin with: hyperparameters as the next study asks for them.
-        advice: What else is to be changed.
+        study: The name of the finished search.
+        hyperparameters: The hyperparameters of the next search.
+        enqueue: The configurations of its first trials.
+        advice: Advice other than on ranges.
     """
 
     study: str
@@ -58,7 +58,7 @@ class Refinement:
 
 
 def refine(story: Story) -> Refinement:
-    """Return the next search that the finished trials of a study ask for.
+    """Return the next search, derived from the finished trials of a study.
 
     Raises:
         UsageError: If no trial is complete.
@@ -85,7 +85,7 @@ def refine(story: Story) -> Refinement:
 def _next(
     story: Story, name: str, before: BaseDistribution, advice: Advice | None
 ) -> tuple[BaseDistribution | None, str]:
-    """Return the range of a hyperparameter in the next search, None for a fixed one, and why."""
+    """Return the range of a hyperparameter in the next search (None if it is fixed), and the reason."""
     if advice is not None:
         return advice.distribution, advice.evidence
     matters = any(one.name == name and one.is_certain for one in story.important)
@@ -115,7 +115,7 @@ def _narrowed(before: BaseDistribution, good: Sequence[FrozenTrial], name: str) 
 
 
 def _enqueued(story: Story, spaces: Mapping[str, BaseDistribution | None], fixed: set[str]) -> list[Mapping[str, Any]]:
-    """Return the best trials, the confirmed ones if there are any, as far as they lie in the next space."""
+    """Return the configurations of the best trials (the confirmed ones if there are any) that lie in the next space."""
     if story.result is not None:
         confirmed = story.result.confirmation.candidates
         best = [one.params for one in confirmed if one.name != BASELINE and one.confirmed is not None]

@@ -1,4 +1,4 @@
-"""All that a report tells of, read once from finished records."""
+"""The `Story` of a study: all records that a report shows, read once."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _MOST_HISTORIES = 100  # each is a file to be read
 
 @dataclass(frozen=True)
 class Story:
-    """A study, as far as it has come.
+    """The records of a study so far.
 
     Attributes:
         study: The study.
         folder: Its folder, `RUN_DIR/NAME`.
-        settings: What it remembers; None if it was never run by this package.
-        result: What `finalize` has found; None if it has not.
+        settings: Its stored settings; None if this package never ran it.
+        result: The result of `finalize`; None if there is none.
     """
 
     study: optuna.Study
@@ -47,12 +47,12 @@ class Story:
 
     @property
     def question(self) -> str:
-        """What the study asks: the docstring of its study file."""
+        """The question of the study: the docstring of its study file."""
         return self.settings.question if self.settings else ""
 
     @property
     def metric(self) -> str:
-        """What trials are compared by."""
+        """The metric by which trials are compared."""
         return (self.settings.monitor if self.settings else None) or "value"
 
     @property
@@ -67,32 +67,32 @@ class Story:
 
     @cached_property
     def finished(self) -> list[FrozenTrial]:
-        """The complete and the pruned ones, without copies."""
+        """The complete and the pruned trials, without copies."""
         return finished_in_order(self.study)
 
     @cached_property
     def places(self) -> list[int]:
-        """The place of each finished one from the best, 0."""
+        """The rank of each finished trial, from 0 for the best."""
         return badness(self.study, self.finished)
 
     @cached_property
     def best(self) -> list[FrozenTrial]:
-        """The complete ones, the best first."""
+        """The complete trials, the best first."""
         return best_first(self.study, [t for t in self.finished if t.state == TrialState.COMPLETE])
 
     @cached_property
     def important(self) -> list[Importance]:
-        """How much each hyperparameter matters; none with too few trials."""
+        """The importance of each hyperparameter; empty if there are too few trials."""
         return importances(self.study)
 
     @cached_property
     def advice(self) -> list[Advice]:
-        """What to do differently in the next search."""
+        """The advice for the next search."""
         epochs = self.settings.epochs if self.settings and self.settings.monitor else None
         return advise(self.study, self.important, self._train_values(), epochs)
 
     def _train_values(self) -> dict[int, float]:
-        """Return the monitored metric on the training rows, in the epoch that counts, where it is kept."""
+        """Return the monitored metric on the training rows, at the epoch that counts, by number of the trial."""
         if not self.metric.startswith("val_"):
             return {}
         found = {}
@@ -108,7 +108,7 @@ class Story:
 
     @cached_property
     def baseline(self) -> FrozenTrial | None:
-        """The baseline as it was trained beside the candidates, with the first of its seeds; None if it was not."""
+        """The baseline's trial in the confirmation, with the first seed; None if there is none."""
         again = find_study(storage_of(self.study), f"{self.study.study_name}.confirm")
         repeats = trained_again(again).get(BASELINE, {}) if again else {}
         complete = [trial for trial in repeats.values() if trial.state == TrialState.COMPLETE]
@@ -116,7 +116,7 @@ class Story:
 
     @property
     def baseline_value(self) -> float | None:
-        """Its value: the mean over its seeds where it was confirmed."""
+        """The baseline's value: the mean over its seeds if it was confirmed."""
         confirmation = self.result.confirmation if self.result else None
         known = [one for one in confirmation.candidates if one.name == BASELINE] if confirmation else []
         if known and known[0].confirmed:
@@ -125,14 +125,14 @@ class Story:
 
     @property
     def winner(self) -> FrozenTrial | None:
-        """The trial of the search whose configuration was chosen; before that the best one; None for the baseline."""
+        """The trial of the winner; the best trial if there is no winner yet; None if the baseline won."""
         if self.result is None:
             return self.best[0] if self.best else None
         name = self.result.confirmation.winner
         return next((trial for trial in self.trials if str(trial.number) == name), None)
 
     def epochs_of(self, trial: FrozenTrial) -> int:
-        """Return for how many epochs a trial was trained, over all of its folds; of a plain objective its reports."""
+        """Return the number of epochs of a trial over all folds; for a plain objective the number of its reports."""
         steps: Sequence[int] = list(trial.intermediate_values)
         epochs = self.settings.epochs if self.settings and self.settings.monitor else None
         if epochs is None:
@@ -141,7 +141,7 @@ class Story:
         return in_first_fold + (len(steps) - in_first_fold) * epochs
 
     def curve_of(self, trial: FrozenTrial) -> dict[int, float]:
-        """Return what a trial has reported by epoch, in its first fold."""
+        """Return the reports of a trial in its first fold, by epoch."""
         epochs = self.settings.epochs if self.settings and self.settings.monitor else None
         return {
             step: value for step, value in sorted(trial.intermediate_values.items()) if epochs is None or step <= epochs
@@ -149,7 +149,7 @@ class Story:
 
 
 def story_of(name: str, *, storage: str | None = None, run_dir: str | Path | None = None) -> Story:
-    """Read what there is to tell of a study.
+    """Read the records of a study.
 
     Args:
         name: The study's name.
@@ -167,9 +167,9 @@ def story_of(name: str, *, storage: str | None = None, run_dir: str | Path | Non
 
 
 def note_advice(study: optuna.Study) -> None:
-    """Put the advice into the note of a study that has been run, for whoever looks at it on the dashboard.
+    """Write the advice into a study's note on the dashboard.
 
-    Not of a plain objective, whose trials may take less time than it takes to think about them.
+    Studies of a plain objective get none, because their trials may take less time than the advice.
     """
     settings = read_settings(study)
     if settings is None or settings.monitor is None:

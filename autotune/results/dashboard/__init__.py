@@ -1,9 +1,9 @@
-"""optuna-dashboard on all studies of a storage, answered to this machine's browser alone.
+"""optuna-dashboard for all studies of a storage, which answers only browsers on this machine.
 
-artifacts   The artifacts of all studies of a storage, for one dashboard: each study has a store of its own
-guard       Whom the dashboard answers, and how
-few_curves  The page of a study with thousands of trials, drawn in time
-serving     optuna-dashboard on a storage and the artifacts of its studies, for this machine only
+artifacts   One artifact store for the dashboard, which uses the store of the study that a request is about
+guard       Protection of the dashboard against requests of other sites and against artifacts that are programs
+few_curves  A faster page for studies with thousands of trials: fewer curves, sent earlier
+serving     Serve optuna-dashboard on a storage and the artifacts of its studies, on this machine only
 """
 
 from autotune.results.dashboard.serving import serve_dashboard, stores_left_out, studies_left_out

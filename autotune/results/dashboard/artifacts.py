@@ -1,7 +1,7 @@
-"""The artifacts of all studies of a storage, for one dashboard: each study has a store of its own.
+"""One artifact store for the dashboard, which uses the store of the study that a request is about.
 
-optuna-dashboard knows one store, which is told the identifier of an artifact and not whose it is. That stands in the
-address that is asked for, which `tell_study` takes down before the dashboard answers.
+optuna-dashboard has only one store, and gives it the identifier of an artifact but not of its study. The study is part
+of the requested address, which `tell_study` reads before the dashboard answers.
 """
 
 from __future__ import annotations

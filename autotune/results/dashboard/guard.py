@@ -1,9 +1,9 @@
-"""Whom the dashboard answers, and how: no page of another site can ask it, and no file that it sends runs in its name.
+"""Protection of the dashboard against requests of other sites and against artifacts that are programs.
 
-The dashboard has no authentication, and whatever a browser shows can ask for addresses of this machine. What is
-covered: names that another site has pointed to this machine (DNS rebinding), writing from a page of another site,
-reading what was meant for our page, our page in somebody's frame, artifacts that are programs. What is not: other users
-of this machine, who reach its ports as its owner does.
+The dashboard has no authentication, and any page in a browser can send requests to addresses of this machine. What is
+covered: names that another site has pointed to this machine (DNS rebinding), writes from a page of another site, reads
+of responses for our page, our page in a frame of another site, artifacts that are programs. What is not covered: other
+users of this machine, who can reach its ports too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""optuna-dashboard on a storage and the artifacts of its studies, for this machine only."""
+"""Serve optuna-dashboard on a storage and the artifacts of its studies, on this machine only."""
 
 from __future__ import annotations
 

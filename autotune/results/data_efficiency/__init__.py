@@ -1,10 +1,12 @@
-"""What more training rows would bring: the winner on growing parts of its rows.
+"""Data efficiency: the winner trained on growing parts of the rows, and the prediction at twice the rows.
 
-fits       Power laws fitted to learning curves by weighted least squares, many at a time
-noise      How much the trainings of a learning curve differ by chance, from what they share and by themselves
-power_law  How the error falls with the number of rows: a power law, fitted to a learning curve, and how sure it is
-record     What a winner comes to on more and more training rows, and what twice of them should bring
-measuring  How a search's winner learns from more rows: it is trained on nested fractions of the training rows
+In these modules a "curve" is a metric over numbers of rows.
+
+fits       Power laws fitted by weighted least squares, to many curves at a time
+noise      The noise of the trainings: the part that they share, and the part of each training
+power_law  The error as a power law of the number of rows, with intervals
+record     The stored data efficiency of a winner: trainings, law, and the prediction at twice the rows
+measuring  Measure data efficiency: train a search's winner on nested fractions of the training rows
 """
 
 from autotune.results.data_efficiency.measuring import FRACTIONS, learning_curve

@@ -1,4 +1,4 @@
-"""Power laws fitted to learning curves by weighted least squares, many at a time.
+"""Power laws fitted by weighted least squares, to many curves at a time.
 
 Symbols: m curves of K numbers of rows n, the largest of which is n_max; means of shape (m, K), weights of shape (K,).
 A law is error(n) = a * (n / n_max)**-b + c. For each b the best a and c are known, so that b alone is searched: Golub

@@ -1,7 +1,7 @@
-"""How a search's winner learns from more rows: it is trained on nested fractions of the training rows.
+"""Measure data efficiency: train a search's winner on nested fractions of the training rows.
 
-The trainings are trials of a study beside the search (NAME.learning-curve), so that they can be stopped, go on, and be
-shared by many workers.
+The trainings are trials of a separate study (NAME.learning-curve), so that they can be interrupted, resumed, and shared
+by several parents.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ def learning_curve(
     observer: Observer | None = None,
     trust: bool = False,
 ) -> LearningCurve | Unfinished:
-    """Train a study's winner on more and more of the training rows, and say what twice of them should bring.
+    """Train a study's winner on growing parts of the training rows, and predict the metric at twice the rows.
 
-    The winner is that of `finalize`, or where there is none yet the best complete trial. It is trained for the study's
-    own epochs, as in the search. The fractions of one repeat share seeds and validation rows.
+    The winner is that of `finalize`, or the best complete trial if there is none yet. It is trained for the study's own
+    epochs, as in the search. The fractions of one repeat share seeds and validation rows.
 
     Args:
         study: The name of a study that was started from a study file, or the `StudySpec` that it was started from.
@@ -102,7 +102,7 @@ def learning_curve(
     if settings.split is None:
         raise UsageError(
             f"{name!r} is a study of a plain objective.",
-            "A learning curve is of training rows, which are known of Keras studies (build, dataset, monitor).",
+            "Data efficiency is measured for Keras studies only (build, dataset, monitor), whose rows are known.",
             "Take a part of the rows in the objective.",
         )
     places = places_of_study(name, settings, places)

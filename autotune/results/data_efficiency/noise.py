@@ -1,4 +1,4 @@
-"""How much the trainings of a learning curve differ by chance, from what they share and by themselves."""
+"""The noise of the trainings: the part that they share, and the part of each training."""
 
 from __future__ import annotations
 

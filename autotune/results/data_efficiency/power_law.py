@@ -1,4 +1,4 @@
-"""How the error falls with the number of rows: a power law, fitted to a learning curve, and how sure it is.
+"""The error as a power law of the number of rows, with intervals.
 
     error(n) = a * (n / n_max) ** -b + c,    a >= 0, b > 0, c >= 0
 

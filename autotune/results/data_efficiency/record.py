@@ -1,4 +1,4 @@
-"""What a winner comes to on more and more training rows, and what twice of them should bring: a record of a study."""
+"""The stored data efficiency of a winner: trainings, law, and the prediction at twice the rows."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """What a winner comes to on more and more training rows.
+    """The data efficiency of a winner: its metric on growing numbers of training rows.
 
     Attributes:
         study: The search's name.

@@ -1,9 +1,9 @@
-"""What a model looks at, and where it is wrong.
+"""Explanations of a model: confusion matrix, mistakes, and attributions of single rows.
 
-record      What a model sees, as it is kept on disk: what it confuses, and what it looks at in single rows
-examples    What a model does on rows that it was not trained on: what it confuses, where, and what it looks at there
-explaining  What the model that stands for a study's answer sees
-picturing   Pictures of what a model sees: figures for a page, and files beside the record
+record      The `Explanation` of a model, and its file on disk
+examples    Compute the findings about a model on some rows: confusion matrix, examples, attributions
+explaining  Explain the winner's model, or the best one, on its validation rows, and keep the result
+picturing   Figures of an explanation, for a page and as PNG files
 """
 
 from autotune.results.explanation.explaining import explain, read_explanation

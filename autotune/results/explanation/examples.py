@@ -1,4 +1,4 @@
-"""What a model does on rows that it was not trained on: what it confuses, where, and what it looks at there."""
+"""Compute the findings about a model on some rows: confusion matrix, examples, attributions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MOST_NUMBERS = 2000  # more points than that hide each other in a picture
 
 
 def find(model: keras.Model, data: Dataset, positions: npt.NDArray[np.int64], one_hot: bool = False) -> Findings:
-    """Say what a model does on rows.
+    """Compute the findings about a model on rows.
 
     Args:
         model: The model.
@@ -37,7 +37,7 @@ def find(model: keras.Model, data: Dataset, positions: npt.NDArray[np.int64], on
         one_hot: Whether it was trained on one-hot labels.
 
     Raises:
-        UsageError: If it predicts something else than one class or one number, as far as its loss tells.
+        UsageError: If its loss and metrics do not tell that it predicts one class or one number.
     """
     outputs = predict(model, data)
     purpose = purpose_of(model, outputs.shape[1], data.n_classes, one_hot)
@@ -75,7 +75,7 @@ def _examples(
     probabilities: npt.NDArray[np.float64],
     chosen: npt.NDArray[np.int64],
 ) -> tuple[list[Example], str]:
-    """Return the chosen rows with what speaks for the predicted class of each, or why that is not known."""
+    """Return the chosen rows with their attributions for the predicted class, or why there are none."""
     rows, true = data.take(chosen)
     predicted = probabilities[chosen].argmax(axis=1)
     wrong = np.flatnonzero(predicted != true)
@@ -101,7 +101,7 @@ def _examples(
 def _views(
     model: keras.Model, rows: npt.NDArray[Any], targets: npt.NDArray[np.int64], baseline: npt.ArrayLike
 ) -> tuple[list[tuple[tuple[str, ...], Reasons | None]], str]:
-    """Return the words of each row, without padding, and what speaks for its target; or None, and why."""
+    """Return the words of each row, without padding, and its attributions; or None with the reason."""
     from autotune.training.inspection import integrated_gradients
 
     try:
@@ -118,7 +118,7 @@ def _views(
 
 
 def _features(data: Dataset) -> tuple[str, ...]:
-    """Return what the columns of a table are called; nothing where a row is no row of a table."""
+    """Return the names of the columns of a table; nothing if the rows are not rows of a table."""
     if len(data.input_shape) != 1 or data.x.dtype.kind not in "fiub":
         return ()
     return data.feature_names or tuple(f"feature {number}" for number in range(data.input_shape[0]))

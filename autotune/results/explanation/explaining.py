@@ -1,7 +1,7 @@
-"""What the model that stands for a study's answer sees, found out on rows that it was not trained on, and kept.
+"""Explain the winner's model, or the best one, on its validation rows, and keep the result.
 
-The rows are those of the holdout that the trials were compared on: development rows. Those that a model was trained on
-would flatter it, and test rows are for one number alone.
+The rows are the validation rows of the holdout, on which trials were compared. On training rows the model would look
+too good, and test rows are only for the final score.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from autotune.search.history import best_first, first_value
 from autotune.study import StudySpec
 from autotune.training.checkpoints import trial_folder
 
-_FORM = "2"  # of what is found out: another one is found out anew
+_FORM = "2"  # version of the findings; findings of another version are computed again
 
 
 def explain(
@@ -49,10 +49,9 @@ def explain(
     gpus: str | Sequence[int | str] | None = None,
     trust: bool = False,
 ) -> Explanation:
-    """Find out what the model of a study confuses, and what it looks at; or return what was found out before.
+    """Explain the model of a study on the rows of its holdout, or return the stored explanation.
 
-    It is the model that the confirmed winner's trial has left in the search, else that of the best trial that has left
-    one, on the rows of the holdout.
+    The model is that of the confirmed winner's trial in the search, else that of the best trial that has kept one.
 
     Args:
         study: The name of a study that was started from a study file, or the `StudySpec` that it was started from.
@@ -88,7 +87,7 @@ def explain(
 
 
 def read_explanation(study: optuna.Study, folder: Path) -> Explanation | None:
-    """Return what was found out about the model that stands for a study's answer now; None if nothing was.
+    """Return the stored explanation of the study's current model; None if there is none.
 
     Args:
         study: The study.
@@ -104,7 +103,7 @@ def read_explanation(study: optuna.Study, folder: Path) -> Explanation | None:
 
 @dataclass(frozen=True)
 class FindOut:
-    """Task: find out what a model does on the validation rows of its one fold, and send the `Findings`.
+    """Task: compute the findings about a model on the validation rows of its only fold, and send the `Findings`.
 
     Attributes:
         source: The study.

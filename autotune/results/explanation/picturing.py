@@ -1,4 +1,4 @@
-"""Pictures of what a model sees: figures for a page, and files beside the record."""
+"""Figures of an explanation, for a page and as PNG files."""
 
 from __future__ import annotations
 

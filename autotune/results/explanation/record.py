@@ -1,4 +1,4 @@
-"""What a model sees, as it is kept on disk: what it confuses, and what it looks at in single rows."""
+"""The `Explanation` of a model, and its file on disk."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _Floats: TypeAlias = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Reasons:
-    """What each part of a row contributes to the output of one class, by integrated gradients.
+    """The attributions of a row for one class, by integrated gradients.
 
     Attributes:
-        values: Shape of the row; for text one for each word. Larger than 0 for what speaks for the class.
+        values: Shape of the row; for text one for each word. A value above 0 speaks for the class.
         start: The model's output for the class, for an empty row.
         end: The same for the row.
     """
@@ -33,13 +33,13 @@ class Reasons:
 
     @property
     def gap(self) -> float:
-        """By how much the values' sum is too large; 0 by the axiom of completeness but for the quadrature."""
+        """The error of the values' sum, from the quadrature; without it the axiom of completeness gives 0."""
         return float(self.values.sum()) - (self.end - self.start)
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One row, and what the model makes of it.
+    """One row, with its prediction and attributions.
 
     Attributes:
         position: Its position among the development rows.
@@ -64,7 +64,7 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What a model does on rows that it was not trained on.
+    """The findings about a model on rows that it was not trained on.
 
     Attributes:
         n_rows: How many rows these are.
@@ -107,7 +107,7 @@ class Findings:
 
 @dataclass(frozen=True)
 class Subject:
-    """The model that stands for a study's answer.
+    """The model that is explained.
 
     Attributes:
         study: The study's name.
@@ -115,7 +115,7 @@ class Subject:
         value: The trial's value.
         monitor: The metric that the value is of.
         is_winner: Whether it is the one that was confirmed; if not, the best of the search whose model is kept.
-        key: A digest of model and split: what was found out about another one is of no use.
+        key: A digest of model and split; an explanation with another key is not used.
     """
 
     study: str
@@ -128,12 +128,12 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """A model, and what it sees.
+    """The explanation of a model.
 
     Attributes:
-        subject: Which model it is.
-        findings: What it does.
-        folder: Where this is kept; pictures may be put beside it.
+        subject: The model.
+        findings: The findings about it.
+        folder: The folder of the record and of its figures.
     """
 
     subject: Subject

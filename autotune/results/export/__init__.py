@@ -1,7 +1,7 @@
-"""A model file with its card, and a trial that is trained again to the same numbers.
+"""Export of models, and replay of trials.
 
-replaying  A finished trial, trained again: the same number, or the difference
-exporting  A model and its card, for people who have neither the study nor this package
+replaying  Replay a finished trial: train it again, and compare its numbers
+exporting  Export a model with its card, for people who have neither the study nor this package
 """
 
 from autotune.results.export.exporting import export

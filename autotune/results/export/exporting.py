@@ -1,4 +1,4 @@
-"""A model and its card, for people who have neither the study nor this package."""
+"""Export a model with its card, for people who have neither the study nor this package."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _LOAD = "import sys, keras; keras.models.load_model(sys.argv[1])"
 
 @dataclass(frozen=True)
 class Export:
-    """What was written.
+    """The files of an export.
 
     Attributes:
         model: The model's file.
-        card: What there is to know of it, JSON.
-        is_final: Whether it is the winner of `finalize`; if not, the best trial of the search alone.
+        card: The card's file, JSON.
+        is_final: Whether the model is the winner of `finalize`; otherwise it is the best trial of the search.
     """
 
     model: Path
@@ -42,10 +42,10 @@ class Export:
 
 
 def export(name: str, output: str | Path, *, storage: str | None = None, run_dir: str | Path | None = None) -> Export:
-    """Write `model.keras` and `card.json` of a study's result, and see that Keras alone can load the model.
+    """Write `model.keras` and `card.json` of a study's result, and check that Keras alone can load the model.
 
-    The model of a finalized study is the winner's refit with the first of its seeds: not the one that scored best on
-    the test rows, which would be a choice by them. Of a study that was not finalized it is the best trial's.
+    For a finalized study the model is the winner's refit with the first seed, not the one with the best test score,
+    because that would be a choice by test rows. Otherwise it is the model of the best trial.
 
     Args:
         name: The study's name.
@@ -158,7 +158,7 @@ def _make(folder: Path) -> None:
 
 
 def _check_loads(model: Path) -> None:
-    """Load the model in a process that has this package neither imported nor beside it."""
+    """Load the model in a process that has not imported this package and cannot find it next to it."""
     environment = {
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "2",

@@ -1,4 +1,4 @@
-"""A finished trial, trained again: the same number, or the difference."""
+"""Replay a finished trial: train it again, and compare its numbers."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
-"""From the best trials to one result: confirmed over seeds, refitted, measured on the test rows once.
+"""The final result of a study: the best trials confirmed, the winner refitted and measured on the test rows once.
 
-Each step can be stopped and goes on. The test rows are opened after all models have been tried, and never again.
+Each step can be interrupted and resumed. The test rows are read after all models have passed a trial measurement, and
+only once.
 
-statistics    How sure a mean and a difference of means are, where the same rows were trained on again and again
-confirmation  Which of the best trials is best, when each is trained again with new seeds on new splits
-record        The final result of a study, as its storage keeps it
-opening       The one door to the test rows: models are measured on them in a process of its own, once a study is over
-parts         Studies beside a search, whose trials train its configurations again
-finalizing    From a search to its final result: confirm the best trials, refit the winner, open the test rows once
+statistics    Standard errors of means and of differences of means, for repeated trainings on the same rows
+confirmation  Confirm the best trials: train each again with new seeds on new splits, and choose the winner
+record        The stored final result of a study, and the claim to the test rows
+opening       Measure models on the test rows, in a separate process: the only code that reads test rows
+parts         Progress of the studies of repeats and refits, and a check of their options
+finalizing    Finalize a search: confirm the best trials, refit the winner, open the test rows once
 """
 
 from autotune.results.final.confirmation import BASELINE, Candidate, Confirmation, trained_again, values_of

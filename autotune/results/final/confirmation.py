@@ -1,8 +1,8 @@
-"""Which of the best trials is best, when each is trained again with new seeds on new splits.
+"""Confirm the best trials: train each again with new seeds on new splits, and choose the winner.
 
-A search shows the luckiest of many numbers. Trained again, every candidate has its fair share of luck, and the
-candidates share it: the same seeds and the same splits, so that they are compared in pairs. Among those that cannot be
-told from the best, the smallest network wins, or the cheapest in what the study minimizes.
+The best value of a search was partly lucky. The repeats have no such selection, and all candidates use the same seeds
+and splits, so that they are compared in pairs. Among the candidates that are not clearly worse than the best, the
+smallest network wins, or the one with the lowest cost that the study minimizes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from autotune.search.history import best_first, direction_sign, first_value, twi
 from autotune.training.records import Refit, best_epoch, fold_values, learning_rates, n_parameters
 
 BASELINE = "baseline"
-_NOISE = 0.05  # a difference that noise makes more often than this is none
+_NOISE = 0.05  # significance level: differences with a larger p-value count as noise
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,14 @@ class Candidate:
     Attributes:
         name: The number of its trial in the search, or "baseline".
         params: Its hyperparameters.
-        searched: The value that the search had shown; None for the baseline, and for a trial that was stopped.
-        confirmed: The mean over the repeats; None if none of them is complete.
-        optimism: By how much the search had shown too good a value; None where one of the two is missing.
-        n_failed: How many of its repeats have failed.
-        n_parameters: The weights of its network; None for a plain objective.
-        versus_best: How much better than this one the best candidate is, larger than 0 if better, in pairs.
-        costs: What the study has to be small beside its metric, by name: the median over the repeats.
+        searched: Its value in the search; None for the baseline, and for a pruned trial.
+        confirmed: The mean over the repeats; None if not all of them are complete.
+        optimism: The value in the search minus the confirmed mean, larger than 0 if the search was too optimistic; None
+            if one of the two is missing.
+        n_failed: Number of failed repeats.
+        n_parameters: Number of weights of its network; None for a plain objective.
+        versus_best: The paired difference between the best candidate and this one, larger than 0 if the best is better.
+        costs: The costs that the study minimizes, by name: the median over the repeats.
     """
 
     name: str
@@ -60,21 +61,21 @@ class Candidate:
 
     @property
     def burden(self) -> float:
-        """What decides between candidates that are equally good: the first cost, else the number of weights."""
+        """The number that decides between equally good candidates: the first cost, else the number of weights."""
         return next(iter(self.costs.values()), self.n_parameters or 0)
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What training again came to.
+    """The result of the repeats.
 
     Attributes:
-        candidates: Best first; the baseline among them.
-        winner: The name of the one that is chosen.
-        is_clear: Whether the best is better than the runner-up by more than noise.
-        versus_baseline: How much better than the baseline the winner is; None without a baseline, or if that has won.
-            Its p-value allows for the winner having been chosen among several.
-        repeats: How often each was trained.
+        candidates: All candidates with the baseline, the best first.
+        winner: The name of the winner.
+        is_clear: Whether the best is better than the second by more than noise.
+        versus_baseline: The paired difference between the winner and the baseline; None if there is no baseline, or if
+            the baseline won. Its p-value is corrected for the choice among several candidates.
+        repeats: Number of repeats of each candidate.
     """
 
     candidates: tuple[Candidate, ...]
@@ -103,9 +104,9 @@ def candidates_to_confirm(
 ) -> list[QueuedTrial]:
     """Return the best trials of a study, and its baseline, each to be trained `repeats` times.
 
-    Two trials with the same hyperparameters are one candidate. With several objectives it is the first that counts: the
-    trials that no other one beats in everything are, for what they cost, the luckiest ones. A `CurvePruner` says itself
-    which are best: it stops good trials too, as soon as it knows them.
+    Two trials with the same hyperparameters are one candidate. With several objectives only the first counts, because
+    the trials of the Pareto front are, for their costs, the luckiest ones. With a `CurvePruner` the pruner ranks the
+    trials, because it also stops good trials as soon as it knows that they are good.
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     chosen: list[FrozenTrial] = []
@@ -115,7 +116,7 @@ def candidates_to_confirm(
     named: list[tuple[str, Mapping[str, Any]]] = [(str(trial.number), trial.params) for trial in chosen]
     if baseline is not None:
         named.append((BASELINE, baseline))
-    # Repeat by repeat: whatever is there when it is stopped can be compared.
+    # Repeat by repeat, so that all candidates can be compared if the confirmation is interrupted.
     return [QueuedTrial(name, params, repeat) for repeat in range(repeats) for name, params in named]
 
 
@@ -131,11 +132,11 @@ def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTr
     Args:
         search: The study that was searched.
         again: The study of the repeats, all finished.
-        queued: What was to be trained.
-        design: How the values of one candidate hang together.
+        queued: The queued repeats.
+        design: The dependence between the values of one candidate.
 
     Raises:
-        StudyFailedError: If every candidate has failed in one of its repeats.
+        StudyFailedError: If every candidate has a failed repeat.
     """
     sign = direction_sign(search)
     trained = trained_again(again)
@@ -149,7 +150,7 @@ def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTr
     params = {trial.candidate: trial.params for trial in queued}
     monitor, *costs = again.metric_names or [""]
     complete = search.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    searched = {str(trial.number): first_value(trial) for trial in complete}  # what was stopped has shown no end
+    searched = {str(trial.number): first_value(trial) for trial in complete}  # a pruned trial has no final value
     found = [
         Candidate(
             name=name,
@@ -175,13 +176,13 @@ def _nothing_confirmed(again: optuna.Study, repeats: int) -> StudyFailedError:
     last = (last_words(failed[-1]) if failed else "") or "nobody knows why"
     return StudyFailedError(
         f"no candidate could be trained with every seed; the last failure: {last}",
-        f"Each is trained {repeats} times, and at least one of them has to succeed every time.",
-        "Correct the study file and run the same command again, or search on for steadier configurations.",
+        f"Each candidate is trained {repeats} times, and at least one of them must succeed every time.",
+        "Correct the study file and run the same command again, or continue the search for more stable configurations.",
     )
 
 
 def refit_of(again: optuna.Study, name: str) -> Refit:
-    """Return for how long, and with which learning rates, a candidate is trained on all rows: as its repeats were."""
+    """Return the settings of a candidate's refit: the epochs and learning rates of its repeats (medians)."""
     trials = trained_again(again)[name].values()
     epochs = round(median(epoch for trial in trials for epoch in _as_list(best_epoch(trial) or 1)))
     rates = [fold for trial in trials for fold in learning_rates(trial)]
@@ -193,7 +194,7 @@ def _versus_baseline(winner: str, values: Mapping[str, npt.NDArray[Any]], sign: 
     if BASELINE not in values or winner == BASELINE:
         return None
     found = estimate(sign * (values[winner] - values[BASELINE]), design)
-    chances = len(values) - 1  # Bonferroni: the best of so many had so many chances to look better
+    chances = len(values) - 1  # Bonferroni's correction for the number of candidates that could have won
     return Estimate(found.mean, found.standard_error, found.low, found.high, min(1.0, chances * found.p_value))
 
 
@@ -204,7 +205,7 @@ def _not_worse(ranked: Sequence[str], behind: Mapping[str, Estimate]) -> list[st
 
 
 def trained_again(again: optuna.Study) -> dict[str, dict[int, FrozenTrial]]:
-    """Return the finished repeats of each candidate; the first complete one where there are several."""
+    """Return the finished repeats of each candidate; if a repeat has several trials, the first complete one."""
     found: dict[str, dict[int, FrozenTrial]] = defaultdict(dict)
     for trial in sorted(again.get_trials(deepcopy=False), key=lambda t: (t.state != TrialState.COMPLETE, t.number)):
         if trial.state.is_finished():

@@ -1,7 +1,7 @@
-"""From a search to its final result: confirm the best trials, refit the winner, open the test rows once.
+"""Finalize a search: confirm the best trials, refit the winner, open the test rows once.
 
-Three steps, each of which can be stopped and goes on where it was: the candidates' repeats and the refits are trials of
-studies beside the search (NAME.confirm and NAME.final), and the claim to the test rows is recorded before the look.
+Each of the three steps can be interrupted and resumed: the repeats and the refits are trials of separate studies
+(NAME.confirm and NAME.final), and the claim to the test rows is recorded before they are read.
 """
 
 from __future__ import annotations
@@ -66,31 +66,31 @@ def finalize(
 
     Args:
         study: The name of a study that was started from a study file, or the `StudySpec` that it was started from.
-        top: How many of the best trials are trained again, at least 1.
-        repeats: With how many new seeds each, at least 2. What has begun goes on with those that it was begun with.
-        workers: As in `autotune.run`, like all that follows.
-        timeout_s: Stop after so many seconds; what was running waits, and the same call goes on.
-        lease_s: When others take over.
-        storage: Where the study is.
-        run_dir: Where its files are.
-        data_dir: Where datasets are looked for first.
-        gpus: Which GPUs.
-        workers_per_gpu: How many trials share one.
-        artifacts: Where checkpoints are copied to.
-        tensorboard: Where event files are written; None for where the study has its own.
-        mlflow: Where trials are logged to; None for where those of the study are.
+        top: Number of the best trials that are trained again, at least 1.
+        repeats: Number of new seeds for each, at least 2. A started confirmation keeps its first number.
+        workers: As in `autotune.run`, like all arguments below.
+        timeout_s: Stop after this many seconds; running trials wait, and the same call resumes them.
+        lease_s: Seconds without a sign after which other parents take over.
+        storage: The URL of the storage.
+        run_dir: The run dir.
+        data_dir: The folder in which datasets are looked for first.
+        gpus: The GPUs to use.
+        workers_per_gpu: Number of trials that share a GPU.
+        artifacts: The artifact store for copies of checkpoints.
+        tensorboard: The folder of event files; None for the study's own.
+        mlflow: The MLflow server for trials; None for the study's own.
         observer: Called with each `Event`.
-        trust: Whether the study file that the storage names may be run although it has not run here before, or has
-            changed since.
+        trust: Whether to run the study file that the storage names even if it has not run on this machine before, or
+            has changed since.
 
     Returns:
-        The result. If there was one before, that one: the test rows are not looked at again. `Unfinished` after
+        The result. If a result is recorded already, this one, and the test rows are not read again. `Unfinished` after
         `timeout_s`.
 
     Raises:
         UsageError: If there is no such study, nothing to confirm, or an argument is out of range.
-        StudyFailedError: If no candidate, or not every refit, could be trained.
-        KeyboardInterrupt: If a signal came; what was running waits.
+        StudyFailedError: If no candidate succeeded, or a refit failed.
+        KeyboardInterrupt: If a signal came; running trials wait.
     """
     check_at_least("top", top, 1)
     check_at_least("repeats", repeats, 2)
@@ -118,13 +118,13 @@ def finalize(
 
 
 class _Extent(NamedTuple):
-    """How much is confirmed: so many trials of the search, each with so many seeds."""
+    """The size of a confirmation: the number of trials and of seeds for each."""
 
     n_trials: int
     n_seeds: int
 
     def tell_asked(self, asked: _Extent, what_is: str, tell: Observer) -> None:
-        """Say that what is there is another confirmation than the one that is asked for, if it is."""
+        """Tell the user if this stored size differs from the requested one."""
         if asked != self:
             tell(Note(None, f"{what_is} as it was begun: with {self}, and not with {asked}"))
 
@@ -158,7 +158,7 @@ class _Finalization:
             return unfinished
         declared = again.declared
         design = design_of(declared.folds if again.rows else None)
-        # Those that were queued: others may have added trials to the search in the meantime.
+        # The queued candidates count, because other parents may have added trials to the search since.
         confirmation = confirm(self.search, again.study, again.queued, design)
         if again.rows is None:  # a plain objective trains no network
             return self._recorded(again, confirmation, None, ())
@@ -217,7 +217,7 @@ class _Finalization:
         return result
 
     def _machine(self) -> Machine:
-        """Return the machine with the time that is left."""
+        """Return the machine with the remaining time as its timeout."""
         if self.machine.timeout_s is None:
             return self.machine
         left = self.machine.timeout_s - (time.monotonic() - self.began)
@@ -225,14 +225,14 @@ class _Finalization:
 
 
 def refit_epochs(study: optuna.Study, name: str) -> int:
-    """Return for how many epochs the refits of a candidate were trained."""
+    """Return the number of epochs of a candidate's refits."""
     trials = study.get_trials(deepcopy=False)
     refits = (refit_noted(trial) for trial in trials if key_of(trial).candidate == name)
     return next(refit.epochs for refit in refits if refit is not None)
 
 
 def _refits(searched: Declaration, again: optuna.Study, confirmation: Confirmation) -> list[QueuedTrial]:
-    """Return the trainings on all rows: with test rows, of the baseline too and with every seed; else a single one."""
+    """Return the refits: with test rows, the winner and the baseline with every seed; otherwise the winner once."""
     names, repeats = [confirmation.winner], 1
     if searched.has_test_rows:
         names += [one.name for one in confirmation.candidates if one.name == BASELINE != confirmation.winner]
@@ -245,7 +245,7 @@ def _refits(searched: Declaration, again: optuna.Study, confirmation: Confirmati
 
 
 def _ready(here: Session, refits: Plan) -> tuple[Slot, Path]:
-    """Have processes started with Keras; return what one may use, and where the development rows are."""
+    """Start the fork server with Keras; return a slot, and the folder of the development rows."""
     here.preparer.preload()
     assert refits.rows is not None
     return here.sharing.slots(refits.settings.threads)[0], refits.rows.dataset
@@ -289,14 +289,14 @@ def _check_refit(refits: Plan, trial: FrozenTrial) -> None:
         raise StudyFailedError(
             f"a refit on all development rows has failed: trial {trial.number} of {refits.study.study_name!r}, with "
             f"the reason {trial.user_attrs.get('failure', 'error')!r}.",
-            f"What it printed is in {folder.log}",
-            "The test rows have not been looked at. Search on, and finalize with another winner.",
+            f"Its output is in {folder.log}",
+            "The test rows have not been read. Continue the search, and finalize with another winner.",
         )
     if not folder.model.exists():
         raise UsageError(
             f"the model {folder.model} is not there.",
-            "It is where the refit ran, or it could not be saved: the trial's log says so.",
-            "Finalize on a machine that shares the run dir, or see the log beside it.",
+            "It is on the machine of the refit, or it could not be saved; then the trial's log says so.",
+            "Finalize on a machine that shares the run dir, or read the log next to it.",
         )
 
 
@@ -305,5 +305,5 @@ def _check_has_results(search: optuna.Study) -> None:
         raise UsageError(
             f"there is nothing to confirm in {search.study_name!r}: none of its trials is complete.",
             "The best complete trials are trained again, with new seeds.",
-            f"Search on: autotune resume {search.study_name}",
+            f"Continue the search: autotune resume {search.study_name}",
         )

@@ -1,4 +1,4 @@
-"""The one door to the test rows: models are measured on them in a process of its own, once a study is over."""
+"""Measure models on the test rows, in a separate process: the only code that reads test rows."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _FEW = 8
 
 @dataclass(frozen=True, eq=False)
 class TestScores:
-    """What several models score on the same test rows.
+    """The scores of several models on the same test rows.
 
     Attributes:
-        n_rows: How many rows there are.
+        n_rows: Number of rows.
         values: The score of each model.
-        rows: The score of each model on each row, shape (models, n_rows); None if the metric is no mean over rows.
-        metric: What was measured: the loss, if the metric that was asked for is made by a callback.
-        others: What else the models were compiled with: by its name, the score of each.
+        rows: The score of each model on each row, shape (models, n_rows); None if the metric is not a mean over rows.
+        metric: The measured metric; the loss if a callback computes the requested metric.
+        others: The other compiled metrics, by name: the score of each model.
     """
 
     n_rows: int
@@ -47,8 +47,8 @@ class OpenTestRows:
 
     Attributes:
         source: The study.
-        data_dir: Where named datasets are looked for first.
-        development: The folder of the stored development rows, whose classes the models know.
+        data_dir: The folder in which named datasets are looked for first.
+        development: The folder of the stored development rows, for their number of classes.
         models: The models' files.
         metric: The metric, without "val_".
         slot: What the process may use of the machine.
@@ -73,7 +73,7 @@ class OpenTestRows:
 
 @dataclass(frozen=True)
 class TryModels:
-    """Task: find out whether models can be loaded and measured, on a few development rows, and send None.
+    """Task: check on a few development rows that models can be loaded and measured, and send None.
 
     Attributes:
         source: The study.
@@ -103,8 +103,8 @@ class TryModels:
         except Exception as error:
             raise UsageError(
                 f"the models that were trained again cannot be measured: {summary_of(error)}",
-                f"Each of {self.models[0]} and those beside it is loaded by Keras, with what the study file defines.",
-                "The test rows have not been looked at. Correct the study file, delete the study of the refits, and "
+                f"Keras must be able to load {self.models[0]} and the other refits, with the study file's definitions.",
+                "The test rows have not been read. Correct the study file, delete the study of the refits, and "
                 "finalize again.",
             ) from error
 
@@ -127,4 +127,4 @@ def _test_rows(spec: StudySpec, data_dir: Path | None, n_classes: int | None) ->
     assert spec.test_dataset is not None
     data = rows_of("test_dataset", lambda: spec.test_dataset())  # type: ignore[misc]  # reason: it was just seen
     refuse_no_numbers(data, "the test rows' ")
-    return Dataset(data.x, data.y, name=data.name, n_classes=n_classes)  # some class may be in no test row
+    return Dataset(data.x, data.y, name=data.name, n_classes=n_classes)  # the test rows may lack a class

@@ -1,4 +1,4 @@
-"""Studies beside a search, whose trials train its configurations again: what there is of them, and what is none."""
+"""Progress of the studies of repeats and refits, and a check of their options."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from autotune.errors import UsageError
 
 @dataclass(frozen=True)
 class Unfinished:
-    """What there is when the time was over before the result.
+    """The progress of an unfinished study when the time ran out.
 
     Attributes:
-        study: The study whose trials are not all finished.
-        finished: How many of them are.
-        n_trials: How many there are.
+        study: The name of the study.
+        finished: Number of its finished trials.
+        n_trials: Number of all its trials.
     """
 
     study: str
@@ -25,7 +25,7 @@ class Unfinished:
 
 
 def what_is_left(study: optuna.Study) -> Unfinished | None:
-    """Return how far a study is; None if all its trials are finished."""
+    """Return the progress of a study; None if all its trials are finished."""
     trials = study.get_trials(deepcopy=False)
     finished = sum(trial.state.is_finished() for trial in trials)
     return Unfinished(study.study_name, finished, len(trials)) if finished < len(trials) else None
@@ -38,4 +38,4 @@ def check_at_least(name: str, value: int, least: int) -> None:
         UsageError: If it is too small.
     """
     if value < least:
-        raise UsageError(f"{name} is {value}.", f"It is to be at least {least}.", f"Correct --{name}, or leave it out.")
+        raise UsageError(f"{name} is {value}.", f"It must be at least {least}.", f"Correct --{name}, or leave it out.")

@@ -1,4 +1,4 @@
-"""The final result of a study, as its storage keeps it: the claim to the test rows, and what was found on them."""
+"""The stored final result of a study, and the claim to the test rows."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ _RESULT = "autotune:final"
 
 @dataclass(frozen=True)
 class TestScore:
-    """What the refitted winner scores on the test rows.
+    """The score of the refitted winner on the test rows.
 
     Attributes:
-        metric: The metric, as Keras names it.
-        n_rows: How many test rows there are.
-        values: The score of each training, one a seed.
+        metric: The metric, by Keras's name.
+        n_rows: Number of test rows.
+        values: The score of each refit, one for each seed.
         estimate: Their mean and its 95 % interval, over seeds and over rows.
-        baseline: The mean of the baseline, trained the same way; None without a baseline, or if that has won.
-        versus_baseline: How much better the winner is, in pairs, larger than 0 if better; None likewise.
-        opened: When the test rows were opened, UTC.
-        others: The means of what else the winner was compiled with, by name.
-        unmeasured: The metric that was monitored, where a callback makes it: on test rows nobody calls callbacks, and
-            `metric` is the loss. None where it was measured.
+        baseline: The mean of the baseline's refits; None if there is no baseline, or if the baseline won.
+        versus_baseline: The paired difference between winner and baseline, larger than 0 if the winner is better; None
+            like `baseline`.
+        opened: The time when the test rows were opened, UTC.
+        others: The means of the winner's other compiled metrics, by name.
+        unmeasured: The monitored metric, if a callback computes it, so that it cannot be measured on the test rows and
+            `metric` is the loss; None if it was measured.
     """
 
     metric: str
@@ -47,7 +48,7 @@ class TestScore:
 
     @property
     def why_unmeasured(self) -> str:
-        """What to say of a monitored metric that was not measured; "" where it was."""
+        """A sentence on a monitored metric that was not measured; "" if it was measured."""
         if self.unmeasured is None:
             return ""
         return f"{self.unmeasured} is not measured on the test rows, because it is computed by a callback"
@@ -55,7 +56,7 @@ class TestScore:
 
 @dataclass(frozen=True)
 class FinalResult:
-    """What a study has found.
+    """The final result of a study.
 
     Attributes:
         study: The study's name.
@@ -63,9 +64,9 @@ class FinalResult:
         monitor: The metric that candidates were confirmed by; None for a plain objective.
         confirmation: The candidates, trained again.
         test: The score on the test rows; None for a plain objective, or a dataset without test rows.
-        models: The winner's refitted models: one a seed, a single one without test rows, none for a plain objective.
-        epochs: For how many epochs each was trained; None without models.
-        provenance: What it was made with, as in `autotune.results.summary.provenance`.
+        models: The winner's refitted models: one for each seed; one without test rows; none for a plain objective.
+        epochs: Number of epochs of each refit; None without models.
+        provenance: Its origin, from `autotune.results.summary.provenance`.
     """
 
     study: str
@@ -78,33 +79,33 @@ class FinalResult:
     provenance: Mapping[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the result as JSON can hold it."""
+        """Return the result as values for JSON."""
         return asdict(self)
 
 
 def read_result(study: optuna.Study) -> FinalResult | None:
-    """Return the result that was recorded; None if there is none.
+    """Return the recorded result; None if there is none.
 
     Raises:
-        StoredStudyError: If it cannot be understood.
+        StoredStudyError: If the record cannot be read.
     """
     return read_record(study, _RESULT, FinalResult)
 
 
 def record_result(study: optuna.Study, result: FinalResult) -> None:
-    """Keep the result in the study."""
+    """Store the result in the study."""
     study.set_user_attr(_RESULT, result.as_dict())
 
 
 def claim_test_rows(study: optuna.Study, models: Sequence[str]) -> str:
-    """Write down that the test rows are opened for these models, before they are.
+    """Record that the test rows will be opened for these models; call this before reading them.
 
     Args:
         study: The study.
         models: A digest of each model.
 
     Returns:
-        When they were first opened, UTC. Opening them for the same models again is the same look.
+        The time when they were first opened, UTC. They may be opened again for the same models.
 
     Raises:
         UsageError: If they were opened for other models.
@@ -117,7 +118,7 @@ def claim_test_rows(study: optuna.Study, models: Sequence[str]) -> str:
     if claim["models"] != list(models):
         raise UsageError(
             f"the test rows of {study.study_name!r} were opened at {claim['opened']} for other models than these.",
-            "They are looked at once: a second look would be a choice among results.",
-            "Put the models of that time back, or start a new study with --name and other test rows.",
+            "They are read once, because a second result would allow a choice among results.",
+            "Restore the models of that time, or start a new study with --name and other test rows.",
         )
     return str(claim["opened"])

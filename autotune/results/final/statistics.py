@@ -1,4 +1,4 @@
-"""How sure a mean and a difference of means are, where the same rows were trained on again and again.
+"""Standard errors of means and of differences of means, for repeated trainings on the same rows.
 
 Symbols: r repeats, k folds; values are (r, k), each from another training. `overlap` is n_validation / n_training.
 
@@ -20,17 +20,17 @@ import numpy.typing as npt
 
 from autotune.data import Folds, GroupKFold, Holdout, KFold
 
-_SHARES = {"acc", "auc", "precision", "recall"}  # as Keras names what lies in [0, 1], beside its accuracies
+_SHARES = {"acc", "auc", "precision", "recall"}  # Keras's names of metrics in [0, 1], without those with "accuracy"
 _CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Design:
-    """How the values of one configuration hang together.
+    """The dependence between the values of one configuration.
 
     Attributes:
-        overlap: n_validation / n_training of each training; 0 where values are independent.
-        groups: How many parts there are that share nothing; None if that is of no concern.
+        overlap: n_validation / n_training of each training; 0 if values are independent.
+        groups: Number of independent parts of the rows (`GroupKFold`); None for other folds.
     """
 
     overlap: float = 0.0
@@ -39,11 +39,11 @@ class Design:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, or a difference of means, and how sure it is.
+    """A mean, or a difference of means, with its uncertainty.
 
     Attributes:
         mean: The mean.
-        standard_error: Its standard error; infinity where a single value says nothing of it.
+        standard_error: Its standard error; infinity for a single value.
         low: Lower end of the 95 % interval.
         high: Upper end.
         p_value: Two-sided, of the mean being zero.
@@ -56,7 +56,7 @@ class Estimate:
     p_value: float
 
     def of(self, metric: str) -> Estimate:
-        """Return it as the mean of a metric, whose interval ends where the metric does: no accuracy is above 1."""
+        """Return the estimate with its interval cut to the range of the metric: no accuracy is above 1."""
         name = metric.removeprefix("val_")
         if name not in _SHARES and not name.endswith("accuracy"):
             return self
@@ -72,7 +72,7 @@ def design_of(folds: Folds | None) -> Design:
     if isinstance(folds, KFold):
         return Design(1 / (folds.k - 1))
     assert isinstance(folds, GroupKFold)
-    return Design(1 / (folds.k - 1), folds.k)  # a repeat meets the same groups again: it adds nothing about others
+    return Design(1 / (folds.k - 1), folds.k)  # repeats have the same groups, so they tell nothing about other groups
 
 
 def estimate(values: npt.ArrayLike, design: Design) -> Estimate:
@@ -80,7 +80,7 @@ def estimate(values: npt.ArrayLike, design: Design) -> Estimate:
 
     Args:
         values: Shape (r, k), finite, at least one.
-        design: How they hang together.
+        design: The dependence between them.
 
     Example:
         >>> estimate([[1.0], [2.0], [3.0]], Design()).mean
@@ -97,7 +97,7 @@ def estimate(values: npt.ArrayLike, design: Design) -> Estimate:
 
 def p_value(mean: float, standard_error: float, degrees_of_freedom: float) -> float:
     """Return the two-sided p-value of a mean being zero."""
-    from scipy import stats  # takes a while to import, and most commands compare nothing
+    from scipy import stats  # slow to import, and most commands do not need it
 
     if standard_error == 0:
         return 1.0 if mean == 0 else 0.0
@@ -105,7 +105,7 @@ def p_value(mean: float, standard_error: float, degrees_of_freedom: float) -> fl
 
 
 def t_quantile(degrees_of_freedom: float) -> float:
-    """Return how many standard errors a 95 % interval reaches to either side."""
+    """Return the half width of a 95 % interval, in standard errors."""
     from scipy import stats
 
     return float(stats.t.ppf((1 + _CONFIDENCE) / 2, degrees_of_freedom))
@@ -125,8 +125,8 @@ def estimate_on_test_rows(seed_values: npt.ArrayLike, row_values: npt.ArrayLike 
 
     Args:
         seed_values: One score for each training, shape (r,).
-        row_values: The mean over trainings of each row's score, shape (n_rows,); None where the metric is no mean over
-            rows, so that the interval is of seeds alone.
+        row_values: The mean over trainings of each row's score, shape (n_rows,); None if the metric is not a mean over
+            rows, so that the interval covers seeds only.
     """
     scores: npt.NDArray[Any] = np.asarray(seed_values, dtype=np.float64)
     mean, r = float(scores.mean()), scores.size

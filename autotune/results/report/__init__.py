@@ -1,14 +1,14 @@
-"""One page that tells the story of a study.
+"""The report of a study: one HTML page.
 
-It needs nothing from outside, and nothing in it is run that others wrote.
+The page loads nothing from other places, and contains no scripts.
 
-page     A page that needs nothing else: HTML with its style and its pictures inside, for screens and for paper
-answer   The question, the answer in two sentences, and how sure it is
-course   How the search went: values over epochs and time, learning curves, where the time went, what failed
-origin   Where the numbers come from, and how to get them again
-seen     What the model looks at and confuses, and whether more data would help
-space    What the hyperparameters did: which matter, how, and with which others
-writing  A report: one HTML file that needs nothing else, from finished records only, at any time in a search
+page     The HTML of the page, with its style and figures inside: sections, tables, figures
+answer   The sections on the question, the answer, the winner and advice
+course   The sections on the history of the search: values, learning curves, time, failures
+origin   The section on versions, and the commands to repeat the study
+seen     The sections on explanations of the model and on data efficiency
+space    The sections on hyperparameters: importance, effects, all trials, search space
+writing  Write the report of a study, at any time, from its stored records
 """
 
 from autotune.results.report.writing import write_report

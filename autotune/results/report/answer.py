@@ -1,4 +1,4 @@
-"""The question, the answer in two sentences, and how sure it is."""
+"""The sections on the question, the answer, the winner and advice."""
 
 from __future__ import annotations
 

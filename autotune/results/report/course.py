@@ -1,4 +1,4 @@
-"""How the search went: values over epochs and time, learning curves, where the time went, what failed."""
+"""The sections on the history of the search: values, learning curves, time, failures."""
 
 from __future__ import annotations
 

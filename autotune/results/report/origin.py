@@ -1,4 +1,4 @@
-"""Where the numbers come from, and how to get them again."""
+"""The section on versions, and the commands to repeat the study."""
 
 from __future__ import annotations
 

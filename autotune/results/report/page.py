@@ -1,4 +1,4 @@
-"""A page that needs nothing else: HTML with its style and its pictures inside, for screens and for paper."""
+"""The HTML of the page, with its style and figures inside: sections, tables, figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the model looks at and confuses, and whether more data would help."""
+"""The sections on explanations of the model and on data efficiency."""
 
 from __future__ import annotations
 

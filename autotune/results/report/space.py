@@ -1,4 +1,4 @@
-"""What the hyperparameters did: which matter, how, and with which others."""
+"""The sections on hyperparameters: importance, effects, all trials, search space."""
 
 from __future__ import annotations
 

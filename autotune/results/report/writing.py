@@ -1,4 +1,4 @@
-"""A report: one HTML file that needs nothing else, from finished records only, at any time in a search."""
+"""Write the report of a study, at any time, from its stored records."""
 
 from __future__ import annotations
 

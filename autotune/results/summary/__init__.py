@@ -1,11 +1,11 @@
-"""A stored study in a few numbers.
+"""Summaries of stored studies.
 
-Looking changes nothing, and shows what was written a moment ago.
+Reading a study changes nothing, and shows its current state.
 
-provenance  What a result was made with: versions, code, data and machine
-ranking     The trials of a search in one order, from good to bad, those that were stopped among them
-summary     A study in a few numbers: how far it is, what is best, how long it will take
-stored      Stored studies, and the code that they were started from
+provenance  The origin of a result: versions, code, data and machine
+ranking     The order of a search's trials from good to bad, including pruned ones
+summary     The status of a study: number of trials, best trial, speed, remaining time
+stored      The settings of stored studies, and the code that they were started from
 """
 
 from autotune.results.summary.provenance import provenance, versions

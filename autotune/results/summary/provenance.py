@@ -1,4 +1,4 @@
-"""What a result was made with: versions, code, data and machine."""
+"""The origin of a result: versions, code, data and machine."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _PACKAGES = ("autotune", "keras", "numpy", "optuna", "scikit-learn", "tensorflow
 
 
 def provenance(settings: StudySettings, rows: Rows | None, gpus: Sequence[Gpu]) -> dict[str, Any]:
-    """Return what is needed to make a result again, as JSON can hold it.
+    """Return the information that is needed to repeat a result, as values for JSON.
 
     Args:
-        settings: What the study remembers.
-        rows: Where its data are; None for a plain objective.
-        gpus: What it ran on; empty for the CPU.
+        settings: The study's stored settings.
+        rows: The stored rows; None for a plain objective.
+        gpus: The GPUs that it ran on; empty for the CPU.
     """
     data = open_stored(rows.dataset) if rows else None
     return {

@@ -1,4 +1,4 @@
-"""The trials of a search in one order, from good to bad, those that were stopped among them."""
+"""The order of a search's trials from good to bad, including pruned ones."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from autotune.search.history import COPY_OF, direction_sign, first_value
 
 
 def finished_in_order(study: optuna.Study) -> list[FrozenTrial]:
-    """Return the complete and the pruned trials as they were begun, without copies of others and without NaN."""
+    """Return the complete and the pruned trials in the order of their start, without copies and without NaN."""
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     return [t for t in finished if COPY_OF not in t.user_attrs and math.isfinite(first_value(t) or 0.0)]
 
 
 def badness(study: optuna.Study, trials: list[FrozenTrial]) -> list[int]:
-    """Return each trial's place from the best, 0, to the worst.
+    """Return the rank of each trial, from 0 for the best.
 
-    A pruned trial stands behind all complete ones; of two, the one that was stopped later is the better one. What they
-    had reported last would say less: it is of different epochs.
+    Pruned trials come after all complete ones. Of two pruned trials the one that was stopped later is better; their
+    last reports are less useful, because they are of different epochs.
     """
     sign = direction_sign(study)
 

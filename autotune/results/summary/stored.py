@@ -1,4 +1,4 @@
-"""Stored studies, and the code that they were started from."""
+"""The settings of stored studies, and the code that they were started from."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from autotune.study import StudySpec
 
 
 def settings_of(study: optuna.Study) -> StudySettings:
-    """Return what a study remembers.
+    """Return the stored settings of a study.
 
     Raises:
-        UsageError: If it was never run by this package.
+        UsageError: If this package never ran it.
     """
     settings = read_settings(study)
     if settings is None:
         raise UsageError(
             f"the study {study.study_name!r} was never run by this package.",
-            "What a trial was trained on is known for studies that `autotune run` has run.",
+            "Only studies that `autotune run` has run have the settings that this command needs.",
             "Run it first: autotune run STUDY_FILE",
         )
     return settings
 
 
 def refuse_part(study: optuna.Study, settings: StudySettings, command: str) -> None:
-    """Refuse a study of repeats or refits, where `command` is about a search.
+    """Refuse a study of repeats or refits if `command` needs a search.
 
     Raises:
         UsageError: If it is one.
@@ -46,18 +46,18 @@ def source_of(study: StudySpec | str, settings: StudySettings, trust: bool) -> S
 
     Args:
         study: Its name, or the study itself.
-        settings: What it remembers.
-        trust: Whether the study file that it remembers may be run although it has not run here before.
+        settings: Its stored settings.
+        trust: Whether to run the study file that the storage names even if it has not run on this machine before.
 
     Raises:
-        UsageError: If the study is given by its name and remembers no study file, or one that is not trusted.
+        UsageError: If the study is given by its name, and it has no study file or one that is not trusted.
     """
     if isinstance(study, StudySpec):
         return dataclasses.replace(study_source(study), overrides=settings.overrides)
     if settings.study_file is None:
         raise UsageError(
             f"the study {study!r} remembers no study file.",
-            "Only studies started from a study file are known by their name.",
+            "Only a study that was started from a study file can be given by its name.",
             "Call the same function from Python, with the StudySpec in place of the name.",
         )
     overrides = dataclasses.replace(settings.overrides, name=settings.part_of or study)

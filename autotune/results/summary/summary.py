@@ -1,4 +1,4 @@
-"""A study in a few numbers: how far it is, what is best, how long it will take."""
+"""The status of a study: number of trials, best trial, speed, remaining time."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class BestTrial:
         trial: The trial's number.
         value: Its value; the first one if there are several objectives.
         costs: Its values of the other objectives, by their names.
-        monitor: The metric that the value is of; None for a plain objective.
+        monitor: The metric; None for a plain objective.
         direction: "maximize" or "minimize".
         epoch: The epoch that counts, from 1; one for each fold if there are several; None for a plain objective.
         params: Its hyperparameters.
         seed: The study's seed.
-        model: Where its model is; None if none was kept.
+        model: The path of its model; None if none was kept.
     """
 
     study: str
@@ -55,23 +55,23 @@ class BestTrial:
 
 @dataclass(frozen=True)
 class StudyStatus:
-    """How far a study is.
+    """The status of a study.
 
     Attributes:
         study: Its name.
-        n_trials: How many finished trials it is to have; None if it was never run by this package.
-        complete: Trials that ran to their end.
-        pruned: Trials that the pruner stopped.
-        failed: Trials that failed, by reason.
-        last_failure: Why the newest of these has failed, in a line; None if none has.
-        running: Trials that run now.
-        waiting: Trials that were interrupted, or queued.
+        n_trials: The number of finished trials at which it ends; None if this package never ran it.
+        complete: Number of trials that ran to their end.
+        pruned: Number of trials that the pruner stopped.
+        failed: Number of failed trials, by reason.
+        last_failure: The reason of the newest failure, in a line; None if no trial failed.
+        running: Number of running trials.
+        waiting: Number of interrupted or queued trials.
         best: The best trial; None if none is complete.
-        trials_per_hour: Speed of the slots that run now; None if nothing runs or nothing is finished.
-        seconds_left: Time to the last trial at that speed; None if nobody runs it.
-        workers: Commands alive, on any machine, that run trials of this study now.
-        why_over: Why it has ended although trials are missing; None if it has not.
-        tried_again: Waiting trials that an error has ended before.
+        trials_per_hour: Speed of the slots that run now; None if no trial runs or none is finished.
+        seconds_left: Time to the last trial at that speed; None if no parent runs the study.
+        workers: Number of living parents, on any machine, that run trials of this study now.
+        why_over: Why it ended before its last trial; None if it did not.
+        tried_again: Number of waiting trials that will be retried after an error.
     """
 
     study: str
@@ -95,14 +95,14 @@ def best_trial(study: optuna.Study, places: Places | None = None) -> BestTrial |
 
     Args:
         study: The study.
-        places: Where it was looked for; None for where it has run.
+        places: The places that the user named; None for those where the study has run.
     """
     return _best_of(_Looked.at(study, places), outlines(study))
 
 
 @dataclass(frozen=True)
 class _Looked:
-    """A study that is looked at, what it remembers, and its folder where that is known."""
+    """A study, its stored settings, and its folder if it is known."""
 
     study: optuna.Study
     settings: StudySettings | None
@@ -115,7 +115,7 @@ class _Looked:
 
 
 def _best_of(looked: _Looked, trials: Sequence[FrozenTrial]) -> BestTrial | None:
-    """Return the best of trials whose states and values alone are known."""
+    """Return the best of trials that were read with states and values only."""
     study = looked.study
     if len(study.directions) > 1:
         ranked = best_first(study, best_complete(study))
@@ -125,7 +125,7 @@ def _best_of(looked: _Looked, trials: Sequence[FrozenTrial]) -> BestTrial | None
 
 
 def pareto_front(study: optuna.Study, places: Places | None = None) -> list[BestTrial]:
-    """Return the complete trials that no other one beats in everything, best first; none with a single objective.
+    """Return the trials of the Pareto front, the best by the first objective first; empty with a single objective.
 
     Args:
         study: The study.
@@ -173,7 +173,7 @@ def study_status(study: optuna.Study, places: Places | None = None) -> StudyStat
 
 
 def outlines(study: optuna.Study) -> list[FrozenTrial]:
-    """Return all trials with their states, times and values, whatever else they may have."""
+    """Return all trials with at least their states, times and values."""
     storage = storage_of(study)
     if isinstance(storage, PatientStorage):
         return storage.outlines(id_of_study(study))
@@ -181,7 +181,7 @@ def outlines(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def trials_in(study: optuna.Study, state: TrialState) -> list[FrozenTrial]:
-    """Return the trials in a state, without a look at the others where that is possible."""
+    """Return the trials in a state, without reading the others if the storage can do this."""
     storage = storage_of(study)
     if isinstance(storage, PatientStorage):
         return storage.trials_in(id_of_study(study), (state,))
@@ -189,20 +189,20 @@ def trials_in(study: optuna.Study, state: TrialState) -> list[FrozenTrial]:
 
 
 def stored_study(places: Places, name: str) -> optuna.Study:
-    """Return the study of that name, to be looked at: nothing can be written to it.
+    """Return the study of that name, read-only.
 
     Raises:
-        UsageError: If there is none, or no storage.
+        UsageError: If the study or the storage does not exist.
     """
     check_name(name)
     return _study_in(open_to_look(places.storage), places, name)
 
 
 def study_to_write_to(places: Places, name: str) -> optuna.Study:
-    """Return the study of that name; looking for it creates no storage.
+    """Return the study of that name, for reading and writing; no storage is created.
 
     Raises:
-        UsageError: If there is none, or no storage.
+        UsageError: If the study or the storage does not exist.
     """
     check_name(name)
     return _study_in(open_existing_storage(places.storage), places, name)
@@ -219,7 +219,7 @@ def nothing_there(places: Places) -> UsageError:
     saved = saved_storage(places.storage)
     return UsageError(
         f"there are no studies: {places.shown_storage()} does not exist.",
-        f"One that was lost there was saved: {saved}" if saved else "Studies are in the storage they were run with.",
+        f"A lost storage was saved as {saved}" if saved else "Studies are in the storage they were run with.",
         "Point --storage or --run-dir (OPTUNA_STORAGE, AUTOTUNE_RUN_DIR) to it, or start one: autotune run STUDY_FILE",
     )
 
@@ -228,8 +228,8 @@ def nothing_complete(name: str) -> UsageError:
     """Return the error for a study in which no trial is complete."""
     return UsageError(
         f"no trial of {name!r} is complete yet.",
-        "What is best is chosen among complete ones.",
-        f"Look how far it is: autotune status {name}",
+        "The best trial is chosen among complete ones.",
+        f"See the progress of the study: autotune status {name}",
     )
 
 
@@ -251,7 +251,7 @@ def unknown_study(name: str, there: list[str]) -> UsageError:
     return UsageError(
         f"there is no study named {name!r}.",
         f"Studies in this storage: {', '.join(there) or 'none'}.",
-        "Correct the name, or point --storage or --run-dir (OPTUNA_STORAGE, AUTOTUNE_RUN_DIR) to where the study is.",
+        "Correct the name, or point --storage or --run-dir (OPTUNA_STORAGE, AUTOTUNE_RUN_DIR) to the study's storage.",
     )
 
 
@@ -282,7 +282,7 @@ def _parent_of(trial: FrozenTrial) -> str | None:
 
 
 def _trials_per_second(trials: list[FrozenTrial], running: int) -> float | None:
-    """Divide the number of trials that somebody runs now by the mean time that the finished ones took."""
+    """Divide the number of trials that living parents run by the mean time of the finished trials."""
     mean_s = mean_seconds(trials)
     return running / max(mean_s, 1e-3) if running and mean_s is not None else None
 

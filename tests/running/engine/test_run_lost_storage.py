@@ -156,9 +156,9 @@ def test_who_looks_where_a_storage_was_lost_is_told_where_it_was_saved(
             storage.get_all_studies()
     saved = f"{kind}:///{tmp_path}/study.saved-2{file.suffix}"
     assert main(["status", "--storage", url]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"One that was lost there was saved: --storage {saved}"
+    assert capsys.readouterr().out.splitlines()[-1] == f"A lost storage was saved: --storage {saved}"
     assert main(["best", "toy", "--storage", url]) == 2
-    assert f"One that was lost there was saved: {saved}" in capsys.readouterr().err
+    assert f"A lost storage was saved as {saved}" in capsys.readouterr().err
     if not folder:
         open_storage(url)  # a new one in its place, without a study
         assert main(["status", "--storage", url]) == 0
