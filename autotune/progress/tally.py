@@ -27,8 +27,8 @@ class RunningTrial:
         best: The best reported value; None before the first that is a number.
         finished_folds: Number of its finished folds; 0 if there is only one fold.
         first: The time and the step of the first report that was seen; None before that.
-        step_s: Seconds per step; None before there are two. It stays the same once a fold is finished, because from then
-            on there is one report for each fold.
+        step_s: Seconds per step; None before there are two. It stays the same once a fold is finished, because then
+            there is one report for each fold.
     """
 
     slot: int
