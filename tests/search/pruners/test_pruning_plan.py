@@ -47,10 +47,10 @@ def test_the_plan_is_what_hyperband_does(pruner: HyperbandPruner) -> None:
         (SuccessiveHalvingPruner(min_resource=3, min_early_stopping_rate=2), "epoch 48 first, and a trial has 12"),
         (HyperbandPruner(min_resource=12, max_resource=50), "it looks at epoch 12 first"),
         (MedianPruner(n_warmup_steps=12), "it looks at epoch 12 first"),
-        (PercentilePruner(25.0, n_startup_trials=40), "wants 40 complete ones first, and the study has 40"),
-        (MedianPruner(n_min_trials=41), "wants 41 complete ones first"),
+        (PercentilePruner(25.0, n_startup_trials=40), "needs 40 complete ones first, and the study has 40"),
+        (MedianPruner(n_min_trials=41), "needs 41 complete ones first"),
         (NoiseAwarePruner(grace_epochs=15), "it looks at epoch 15 first"),
-        (NoiseAwarePruner(peers=40), "wants 40 others first"),
+        (NoiseAwarePruner(peers=40), "needs 40 others first"),
     ],
 )
 def test_a_pruner_that_can_stop_nothing_says_why(pruner: BasePruner, words: str) -> None:
