@@ -1,26 +1,25 @@
-"""What happens inside a trial process, and the pipe to its parent.
+"""The work of a trial process, and the pipe to its parent.
 
-What goes through the pipe comes back as it was, or is refused by name.
+A value that goes through the pipe comes back unchanged, or an error names the value that cannot go through.
 
-plain_values  What study files give to a trial, as every storage and every process gives it back, or refused by name
-requests      What a trial process may ask its parent
-answering     The parent's end of the pipe to a trial process: the real trial answers, or a stored one
-piped_trial   A trial in a trial process: it looks like `optuna.Trial`, and asks the real one, in the parent
-kept_result   What a plain objective has returned, kept on disk until it is in the storage
-given         The configurations that a study file gives itself: its baseline, and the trials to begin with
-asked_again   What `build` and `fit` ask for, given values
-doubts        What is allowed in a study and looks like a mistake all the same, said once before the first trial
-declaration   A study as its parent knows it
-rows          The rows that trials train on: from the study file, and on disk
-preparing     What is done once before the trials of a run, in a process of its own
-trial_task    What happens in the process of one trial: load the study, run the trial, say how it ended
-trial_log     A trial's log keeps its beginning and its end
+plain_values          Conversion of a study file's values to plain ones that every storage and process can keep
+requests              The requests that a trial process may send to its parent
+answering             The parent's end of the pipe to a trial process: a real trial or a stored one answers the requests
+piped_trial           The trial object in a trial process: it has the methods of `optuna.Trial` and asks the parent
+kept_result           The result of a plain objective, kept on disk until it is in the storage
+given_configurations  The configurations that a study file gives: its baseline, and the first trials in `enqueue`
+search_space          The search space of `build` and `fit`, found by calling them with given parameters
+doubts                Warnings about settings that are allowed but look like mistakes, given before the first trial
+declaration           The settings of a study file in a record that its parent can read without Keras
+rows                  The rows that trials train on, from the study file or from disk
+preparing             The task of a process that stores and splits the data before the first trial
+trial_task            The task of a trial process: load the study, run the trial, send how it ended
+trial_log             The log of a trial, shortened to its beginning and its end
 """
 
 from autotune.running.trial.answering import Replay, answer
-from autotune.running.trial.asked_again import PastTrial
 from autotune.running.trial.declaration import Declaration, Declare, send_result
-from autotune.running.trial.given import (
+from autotune.running.trial.given_configurations import (
     BASELINE,
     Configurations,
     configurations,
@@ -34,6 +33,7 @@ from autotune.running.trial.plain_values import place_of
 from autotune.running.trial.preparing import Preparation, Prepare
 from autotune.running.trial.requests import Request, asked_distribution
 from autotune.running.trial.rows import Rows, rows_of
+from autotune.running.trial.search_space import PastTrial
 from autotune.running.trial.trial_log import KEPT_BYTES, shorten
 from autotune.running.trial.trial_task import Assignment, LeaveHistory, Outcome, RunTrial
 

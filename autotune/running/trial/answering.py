@@ -1,4 +1,4 @@
-"""The parent's end of the pipe to a trial process: the real trial answers, or a stored one."""
+"""The parent's end of the pipe to a trial process: a real trial or a stored one answers the requests."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _BY_FIRST_OBJECTIVE: dict[str, Callable[..., Any]] = {"report": report, "should_
 
 
 def answer(trial: optuna.Trial, request: Request) -> tuple[str, Any]:
-    """Ask the real trial; an exception it raises on the study file's account goes back to the study file."""
+    """Return the real trial's answer: ("value", value), or ("error", exception) for a mistake of the study file."""
     try:
         if request.name in PROPERTIES:
             return "value", getattr(trial, request.name)
         if request.name == "has_reported":
             return "value", bool(stored(trial).intermediate_values)
         if request.name not in METHODS:
-            raise AttributeError(f"trial.{request.name} is not available in a trial process.")
+            raise AttributeError(f"A trial process cannot use trial.{request.name}.")
         if request.name in _BY_FIRST_OBJECTIVE:
             return "value", _BY_FIRST_OBJECTIVE[request.name](trial, *request.args, **request.kwargs)
         method: Callable[..., Any] = getattr(trial, request.name)
@@ -36,13 +36,14 @@ def answer(trial: optuna.Trial, request: Request) -> tuple[str, Any]:
     except StorageInternalError as error:
         if not is_refusal(error):
             raise
-        return "error", ValueError(f"The storage does not take what {request.name} was given: {reason(error)}.")
+        return "error", ValueError(f"The storage refuses the arguments of {request.name}: {reason(error)}.")
 
 
 class Replay:
-    """The parent's end of a pipe, played from a stored trial: what a study file asks for, given those parameters.
+    """Answers requests like a parent, with the parameters of a stored trial.
 
-    Parameters that the stored trial lacks get a value at the edge of their range. Nothing is ever pruned.
+    A parameter that the stored trial does not have gets the lower bound of its range, or its first choice. The trial is
+    never pruned.
 
     Args:
         params: The stored trial's parameters.
@@ -50,8 +51,8 @@ class Replay:
         user_attrs: Its user attributes.
 
     Attributes:
-        distributions: The distribution of each parameter that was asked for.
-        reports: What was reported, by step.
+        distributions: The distribution of each parameter that the study file asked for.
+        reports: The reported values, by step.
     """
 
     def __init__(self, params: dict[str, Any], number: int, user_attrs: Mapping[str, Any] | None = None) -> None:
@@ -63,14 +64,14 @@ class Replay:
         self._request = Request("number")
 
     def send(self, request: Request) -> None:
-        """Take a request, as the parent does."""
+        """Receive a request."""
         self._request = request
         if request.name == "report":
             value, step = request.args
             self.reports[step] = value
 
     def recv(self) -> tuple[str, Any]:
-        """Answer the last request, as the parent does."""
+        """Return the answer to the last request."""
         asked = asked_distribution(self._request)
         if asked is None:
             known = {

@@ -1,4 +1,7 @@
-"""A study as its parent knows it: the parent never imports Keras, and a process of its own loads the study file."""
+"""The settings of a study file in a record that its parent can read without Keras.
+
+The parent never imports Keras: a separate process loads the study file and sends this record.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from autotune.data import Folds, has_test_rows
 from autotune.disk import disk_full
 from autotune.errors import AutotuneError
 from autotune.running.study import Budget, StudySource
-from autotune.running.trial.given import BASELINE, configurations
+from autotune.running.trial.given_configurations import BASELINE, configurations
 from autotune.search.curves import with_epoch_policy
 from autotune.stopping_rule import StopWhenFlat
 from autotune.study import Cost, Direction, EpochPolicy, StudySpec
@@ -25,7 +28,10 @@ from autotune.study import Cost, Direction, EpochPolicy, StudySpec
 
 @dataclass(frozen=True)
 class Declaration:
-    """A `StudySpec` without the functions that only trial processes call, and whether these need Keras."""
+    """The settings of a `StudySpec` without the functions that only trial processes call.
+
+    `needs_keras` tells whether trial processes need Keras. The other attributes are those of `StudySpec`.
+    """
 
     name: str
     direction: Direction
@@ -53,7 +59,7 @@ class Declaration:
     needs_keras: bool
 
     def budget(self, n_trials: int | None) -> Budget:
-        """Return the budget of so many trials; None for those that are there, each of which is run to its end."""
+        """Return the budget for `n_trials` trials; None stands for the stored trials, each of which runs to its end."""
         if n_trials is None:
             return Budget(None, max_retries=self.max_retries, retry_errors=self.retry_errors)
         return Budget(n_trials, self.count_failed, self.max_retries, self.stop, self.retry_errors)
@@ -70,12 +76,12 @@ class Declare:
 
 
 def send_result(connection: Connection, work: Callable[[], object], *folders: Path) -> None:
-    """Send what `work` returns, or the user's mistake that it raises, to the parent.
+    """Send the result of `work` to the parent, or the user's mistake that it raises.
 
     Args:
         connection: The pipe to the parent.
-        work: What there is to do.
-        folders: Where it writes: a full disk is the user's to mend.
+        work: The function to call.
+        folders: The folders that it writes to. A full disk there counts as a user's mistake.
     """
     result: tuple[str, object]
     try:
@@ -85,12 +91,12 @@ def send_result(connection: Connection, work: Callable[[], object], *folders: Pa
         if full is None and not isinstance(error, AutotuneError):
             raise
         result = ("error", full or error)
-    connection.send_bytes(cloudpickle.dumps(result))  # what a study file defines cannot be pickled by name
+    connection.send_bytes(cloudpickle.dumps(result))  # pickle cannot send classes of a study file
 
 
 def _declaration(spec: StudySpec) -> Declaration:
     named = {name: getattr(spec, name) for name in Declaration.__dataclass_fields__ if hasattr(spec, name)}
-    if spec.objective is None:  # what an objective returns may be of any epoch
+    if spec.objective is None:  # the value of a plain objective may belong to any epoch
         named["pruner"] = with_epoch_policy(spec.pruner, spec.epoch_policy)
         if spec.sampler is not None:
             named["sampler"] = partial(_sampler, spec.sampler, spec.epoch_policy)

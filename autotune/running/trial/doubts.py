@@ -1,4 +1,4 @@
-"""What is allowed in a study and looks like a mistake all the same, said once before the first trial."""
+"""Warnings about settings that are allowed but look like mistakes, given before the first trial."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy.typing as npt
 from autotune.data import Dataset
 from autotune.study import StudySpec
 
-_MOST_CLASSES = 100  # whole numbers from 0 to more than that are counts or ages, and no labels
+_MOST_CLASSES = 100  # more different whole numbers are probably counts or ages, not labels
 
-# Words of the names of Keras's losses and metrics.
+# Words in the names of Keras's losses and metrics.
 _SMALL_IS_GOOD = {
     "loss",
     "error",
@@ -42,7 +42,7 @@ _LARGE_IS_GOOD = {
 
 
 def doubts_about(spec: StudySpec, data: Dataset) -> list[str]:
-    """Return what a person may want to look at again before hours are spent, a sentence or two each."""
+    """Return warnings that the user should read before a long run, one or two sentences each."""
     found = [_of_direction(spec.monitor or "", spec.direction), *_of_targets(data)]
     return [doubt for doubt in found if doubt]
 
@@ -54,8 +54,8 @@ def _of_direction(monitor: str, direction: str) -> str:
         return ""
     size, opposite = ("smaller", "minimize") if is_small_good else ("larger", "maximize")
     return (
-        f"the study is to {direction} {monitor}, of which {size} values usually are better: if that is a slip, stop, "
-        f'set direction="{opposite}", and begin again under a new name.'
+        f"the study is set to {direction} {monitor}, but {size} values of it usually are better: if that is a mistake, "
+        f'stop the run, set direction="{opposite}", and start a study with a new name.'
     )
 
 
@@ -68,7 +68,7 @@ def _of_targets(data: Dataset) -> list[str]:
         return [f"every target of {data.name!r} is {y[0]:g}: there is nothing to predict."]
     if len(values) <= _MOST_CLASSES and np.array_equal(values, np.arange(len(values))):
         return [
-            f"the targets of {data.name!r} are whole floats from 0 to {len(values) - 1}, and are taken for numbers "
+            f"the targets of {data.name!r} are whole floats from 0 to {len(values) - 1}, and are treated as numbers "
             "to predict: if they are labels of classes, give y.astype('int64')."
         ]
     return []
@@ -79,7 +79,7 @@ def _of_labels(name: str, labels: npt.NDArray[Any], n_classes: int) -> list[str]
         return [f"every row of {name!r} has the label {labels[0]}: there is nothing to tell apart."]
     if n_classes > _MOST_CLASSES and 2 * len(labels) < n_classes:
         return [
-            f"the labels of {name!r} are {len(labels):,} whole numbers up to {labels[-1]:,}, and are taken for "
+            f"the labels of {name!r} are {len(labels):,} whole numbers up to {labels[-1]:,}, and are treated as "
             "classes: if they are numbers to predict, give y.astype('float32')."
         ]
     return []

@@ -1,7 +1,7 @@
-"""What a plain objective has returned, kept on disk until it is in the storage.
+"""The result of a plain objective, kept on disk until it is in the storage.
 
-A parent may be killed, or the storage be away, between the end of a trial and the moment in which its value is written
-down. A Keras trial then finds its last checkpoint; this is the same for objectives that have none.
+After the objective has returned and before its value is stored, the parent may be killed or the storage be unreachable.
+A Keras trial then resumes from its last checkpoint. A plain objective has none, so this file takes its place.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from autotune.running.trial.piped_trial import PipedTrial
 
 
 class KeptResult:
-    """The result of one trial, of exactly this code, seed, number and parameters.
+    """The file with the result of one trial. It is valid only for the same code, seed, number and parameters.
 
     Args:
-        path: Where it is kept.
+        path: The path of the file.
         source: The study's code.
         seed: The study's seed.
         trial: The trial.
@@ -33,11 +33,12 @@ class KeptResult:
         self._trial = trial
 
     def read(self) -> float | None:
-        """Return the value that was kept; None if there is none, or it is of another trial or other code.
+        """Return the kept value; None if there is none, or it belongs to another trial or other code.
 
-        What the trial had told its parent is told again: a parent that is killed may not have written it down.
+        This also sends the trial's reports and attributes to the parent again, because a parent that was killed may not
+        have stored them.
         """
-        identity = self._identity()  # asks the parent, as long as there is one
+        identity = self._identity()  # asks the parent now, while it can surely answer
         try:
             kept: dict[str, Any] = json.loads(self._path.read_bytes())
         except (OSError, ValueError):
@@ -49,7 +50,7 @@ class KeptResult:
         return value
 
     def write(self, value: float) -> None:
-        """Keep a value. A disk that has no room for it costs a repetition at most."""
+        """Keep a value. If the disk is full, nothing is kept, and the objective may have to run again."""
         beside = self._path.with_name(f"{self._path.name}.{os.getpid()}.tmp")
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)

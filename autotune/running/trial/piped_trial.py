@@ -1,6 +1,6 @@
-"""A trial in a trial process: it looks like `optuna.Trial`, and asks the real one, in the parent, through a pipe.
+"""The trial object in a trial process: it has the methods of `optuna.Trial` and asks the parent.
 
-Each request is a `Request`; each answer is ("value", value) or ("error", exception).
+It sends each `Request` through a pipe; each answer is ("value", value) or ("error", exception).
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ _PARAMETER = "a hyperparameter"
 
 
 class PipedTrial(BaseTrial):
-    """A trial that looks like Optuna's and asks the real one in the parent process.
+    """A trial with the methods of Optuna's, which the real trial in the parent process answers.
 
-    What is covered: everything a trial offers to an objective. What is not: `trial.study`, which would bring the
-    storage into the trial process; sampler, pruner and study belong to the parent.
+    What is covered: everything that an objective needs of a trial. What is not covered: `trial.study`, because the
+    storage, sampler and pruner belong to the parent.
 
     Args:
         connection: The pipe to the parent.
-        timer: Counts the seconds for which this trial waits for answers.
+        timer: Counts the seconds in which this trial waits for answers.
 
     Attributes:
-        told: The reports, user attributes and constraints so far, which the parent may write down later.
+        told: The reports, user attributes and constraints so far; the parent may store them later.
     """
 
     def __init__(self, connection: Connection | Replay, timer: Timer | None = None) -> None:
         self._connection = connection
         self._timer = timer or Timer()
-        self._asking = threading.Lock()  # checkpoints are written, and complained of, by a thread of its own
-        self._choices: dict[str, tuple[list[Any], list[Any]]] = {}  # as the storage has them, and as the study file
+        self._asking = threading.Lock()  # the thread that writes checkpoints may send notes at the same time
+        self._choices: dict[str, tuple[list[Any], list[Any]]] = {}  # plain choices, and the study file's own objects
         self.told: list[tuple[str, Sequence[Any]]] = []
-        self._stored_params: dict[str, Any] | None = None  # known here from the first time that somebody asks
+        self._stored_params: dict[str, Any] | None = None  # None until they are first needed
         self._number: int = self._ask("number")
 
     def suggest_float(
@@ -87,11 +87,11 @@ class PipedTrial(BaseTrial):
     def set_user_attr(self, key: str, value: Any) -> None:
         try:
             kept = plain(value)
-            json.dumps(kept)  # which refuses integers of too many digits
+            json.dumps(kept)  # raises ValueError for integers with too many digits
             self._tell("set_user_attr", plain_name(key, "a user attribute"), kept)
-        except (NotPlainError, SearchSpaceError, ValueError) as error:  # work is not lost for a remark on it
+        except (NotPlainError, SearchSpaceError, ValueError) as error:  # an attribute must not end the trial
             why = error.happened if isinstance(error, SearchSpaceError) else str(error)
-            text = f"the user attribute {key!r} is left out: {why}; numbers, strings, lists and dicts can be kept"
+            text = f"the user attribute {key!r} is not stored: {why}; give numbers, strings, lists or dicts"
             print(text)
             self.note(text, once=f"user attribute {key!r}")
 
@@ -99,26 +99,26 @@ class PipedTrial(BaseTrial):
         self._tell("set_constraint", key, as_float(value))
 
     def note(self, text: str, once: str | None = None) -> None:
-        """Tell the person in front of the run something about this trial, in any thread. Optuna's own trials cannot.
+        """Show the user a note about this trial; thread-safe. Optuna's own trials do not have this method.
 
         Args:
-            text: What.
-            once: What names it among all that the trials of a run tell, if it is to be told of one of them only.
+            text: The note.
+            once: A name for notes of which a run shows only the first; None to show each of them.
         """
         self._exchange(Request("note", (text, once)))
 
     def has_reported(self) -> bool:
-        """Tell whether this trial has reported before, here or elsewhere. Optuna's own trials cannot."""
+        """Tell whether this trial has reported before, on any machine. Optuna's own trials do not have this method."""
         return bool(self._ask("has_reported"))
 
     def is_among_best(self, value: float) -> bool:
-        """Tell whether a trial with this value would be among those whose models are kept. Optuna's own cannot."""
+        """Tell whether the model of a trial with this value is kept. Optuna's own trials do not have this method."""
         return bool(self._ask("is_among_best", value))
 
     def stored_params(self) -> dict[str, Any]:
-        """Return the parameters as the storage has them: tuples are lists. Optuna's own trials cannot.
+        """Return the parameters in plain values, e.g. lists for tuples. Optuna's own trials do not have this method.
 
-        The parent is asked once: it may be gone, or wait for its storage, when the value of a trial is to be kept.
+        This asks the parent only once, because the parent may be gone or wait for its storage when a trial ends.
         """
         if self._stored_params is None:
             self._stored_params = dict(self._ask("params"))
@@ -151,7 +151,7 @@ class PipedTrial(BaseTrial):
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
-            f"trial.{name} is not available in a trial process: it has suggest_*, report, should_prune, "
+            f"A trial process cannot use trial.{name}. It can use suggest_*, report, should_prune, "
             f"set_user_attr, set_constraint and {', '.join(sorted(PROPERTIES))}."
         )
 
@@ -162,20 +162,20 @@ class PipedTrial(BaseTrial):
     def _asked_for(self, name: str, method: str, *limits: Any, **how: Any) -> Any:
         name = plain_name(name, _PARAMETER)
         value = self._ask(method, name, *limits, **how)
-        if method != "suggest_categorical":  # one that was given may be an int for a float, which storages keep as such
+        if method != "suggest_categorical":  # a value from `enqueue` may be stored as an int although it is a float
             value = int(value) if method == "suggest_int" else float(value)
         if self._stored_params is not None:
             self._stored_params[name] = value
         return value
 
     def _own_choice(self, name: str, value: Any) -> Any:
-        """Return the study file's own object for a choice as the storage has it; other values as they are."""
+        """Return the study file's own object for a plain choice; other values unchanged."""
         kept, own = self._choices.get(name, ([], []))
         place = place_of(value, kept)
         return value if place is None else own[place]
 
     def tell_again(self, told: Sequence[tuple[str, Sequence[Any]]]) -> None:
-        """Tell the parent what an earlier process of this trial has told another one, which may not have written it."""
+        """Send what an earlier process of this trial sent to another parent, which may not have stored it."""
         for name, args in told:
             self._tell(name, *args)
 
@@ -207,4 +207,4 @@ def _as_int(step: Any) -> int:
     try:
         return int(plain_number(step))
     except (TypeError, ValueError):
-        raise TypeError(f"The step is of type {type(step).__name__!r}, but is to be an int.") from None
+        raise TypeError(f"The step is of type {type(step).__name__!r}. It must be an int.") from None

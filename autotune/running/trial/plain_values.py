@@ -1,7 +1,7 @@
-"""What study files give to a trial, as every storage and every process gives it back, or refused by name.
+"""Conversion of a study file's values to plain ones that every storage and process can keep.
 
-Storages keep JSON, and the parent knows no class of the study file. So choices travel as plain values, and the trial
-process hands out the study file's own object by its place among the choices: a tuple stays a tuple.
+Storages keep JSON, and the parent does not have the classes of the study file. So choices are sent as plain values, and
+the trial process returns the study file's own object at the same position among the choices: a tuple stays a tuple.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ import numpy as np
 
 from autotune.errors import SearchSpaceError
 
-_MAX_NAME = 512  # characters of the columns that Optuna's databases have for names
+_MAX_NAME = 512  # characters in the name columns of Optuna's databases
 _PLAIN = (
-    "A choice is None, a bool, a number, a string, or a list, tuple or dict of these: every storage gives them back as "
-    "they were."
+    "A choice is None, a bool, a number, a string, or a list, tuple or dict of these: every storage returns them "
+    "unchanged."
 )
 
 
 class NotPlainError(TypeError):
-    """A value that JSON cannot carry. Its text says what it is."""
+    """JSON cannot represent a value. The text describes the value."""
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON carries it: NumPy's numbers as Python's, tuples and arrays as lists.
+    """Return a value in the types of JSON: NumPy's numbers become Python's, tuples and arrays become lists.
 
     Raises:
-        NotPlainError: If it, or something in it, is nothing of the kind.
+        NotPlainError: If JSON cannot represent it or something in it.
     """
     try:
         return _plain(value)
@@ -41,39 +41,39 @@ def plain(value: Any) -> Any:
 
 
 def plain_number(value: Any) -> Any:
-    """Return a number of NumPy's as one of Python's, and everything else as it is, for Optuna to judge."""
+    """Return a NumPy number as a Python number, and any other value unchanged, for Optuna to check."""
     array = _as_array(value)
     return value if array is None or array.ndim else array.item()
 
 
 def as_float(value: Any) -> float:
-    """Return a number of any kind as a float: NumPy's, a tensor's, a decimal number, a fraction. A masked one is NaN.
+    """Return any number as a float: of NumPy, of a tensor, a `Decimal`, a `Fraction`. A masked one becomes NaN.
 
     Raises:
-        TypeError: If it is none, as Optuna's trials do.
+        TypeError: If it is not a number; Optuna's trials raise the same.
     """
     if np.ma.is_masked(value) and np.size(value) == 1:
-        return math.nan  # what is behind the mask is a filler
+        return math.nan  # the value behind the mask has no meaning
     array = _as_array(value)
-    if array is not None and array.size == 1:  # `float` of an array with an axis will be an error
+    if array is not None and array.size == 1:  # NumPy deprecates `float` of an array with an axis
         value = array.item()
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         what = f"{_shown(value)} is of type {type(value).__name__!r}"
-        raise TypeError(f"{what}, and cannot be made a float") from None
+        raise TypeError(f"{what}, and is not a number") from None
 
 
 def plain_choices(name: str, choices: Sequence[Any]) -> list[Any]:
-    """Return the choices of a categorical parameter as storages keep them, in their order.
+    """Return the choices of a categorical parameter in plain values, in the same order.
 
     Raises:
-        SearchSpaceError: If they have no order, one of them cannot be kept, or two of them are one to Optuna.
+        SearchSpaceError: If they have no order, one of them cannot be stored, or two of them are equal for Optuna.
     """
     if isinstance(choices, (set, frozenset)) or not hasattr(choices, "__len__"):
         raise SearchSpaceError(
             f"the choices of {name!r} are a {type(choices).__name__}.",
-            "Choices are counted and have an order, which is the same in every process.",
+            "Choices must have a length, and an order that is the same in every process.",
             f'Write a list: trial.suggest_categorical("{name}", [...])',
         )
     kept = [_plain_choice(name, choice) for choice in choices]
@@ -81,40 +81,39 @@ def plain_choices(name: str, choices: Sequence[Any]) -> list[Any]:
         one, other = (_shown(list(choices)[at]) for at in twins)
         raise SearchSpaceError(
             f"{one} and {other} are both choices of {name!r}, and are equal.",
-            "Optuna keeps which of the choices a trial had, and takes equal ones for the first of them, as Python does "
-            "with 1, 1.0 and True.",
-            "Write each choice once; tell those that are equal apart by names, and look these up in a dict.",
+            "Choices must differ: Optuna stores the position of a trial's choice, and finds equal choices at the "
+            "position of the first. In Python, 1, 1.0 and True are equal.",
+            "Write each choice once. To have equal values, suggest names and look the values up in a dict.",
         )
     return kept
 
 
 def place_of(value: Any, choices: Sequence[Any]) -> int | None:
-    """Return where a value stands among plain choices; None if it is none of them."""
+    """Return the position of a value among plain choices; None if it is not among them."""
     return next((at for at, choice in enumerate(choices) if _is_same(choice, value)), None)
 
 
 def plain_name(name: Any, of: str) -> str:
-    """Return the name of a parameter or of an attribute as storages keep it.
+    """Return the name of a parameter or of an attribute as a plain `str`.
 
     Args:
         name: The name.
-        of: What it names.
+        of: The kind of thing that it names, e.g. "a user attribute", for the error.
 
     Raises:
-        SearchSpaceError: If it is none.
+        SearchSpaceError: If it is not a valid name.
     """
     if isinstance(name, str) and 0 < len(name) <= _MAX_NAME and "\0" not in name and _is_text(name):
         return str.__str__(name)
     raise SearchSpaceError(
         f"{_shown(name)} cannot name {of}.",
-        f"A name is a string of at least one character and at most {_MAX_NAME}, and has no NUL and no half of a "
-        "surrogate pair.",
+        f"A name is a string of 1 to {_MAX_NAME} characters, without NUL and without half of a surrogate pair.",
         "Correct the name in the study file.",
     )
 
 
 def _plain(value: Any) -> Any:
-    for kind, make in ((bool, bool), (int, int), (float, float), (str, str.__str__)):  # also what is derived of them
+    for kind, make in ((bool, bool), (int, int), (float, float), (str, str.__str__)):  # and their subclasses
         if isinstance(value, kind):
             return make(value)
     if value is None:
@@ -131,12 +130,12 @@ def _plain(value: Any) -> Any:
 
 
 def _as_array(value: Any) -> np.ndarray[Any, Any] | None:
-    """Return the array that NumPy's, TensorFlow's and others' numbers and arrays are; None for everything else."""
+    """Return a number or array of NumPy, TensorFlow or another library as an array; None for any other value."""
     if not hasattr(value, "__array__") or isinstance(value, type):
         return None
     try:
         return np.asarray(value)
-    except Exception:  # of whatever library: on another device, still to be computed
+    except Exception:  # any library may raise any error, e.g. for an array on another device
         return None
 
 
@@ -154,11 +153,11 @@ def _plain_choice(name: str, choice: Any) -> Any:
         kept = plain(choice)
         if _is_same(json.loads(json.dumps(kept)), kept):
             return kept
-        problem = f"{_shown(choice)} is not the same after a storage has kept it"
+        problem = f"{_shown(choice)} would be different after it was stored"
     except (NotPlainError, ValueError) as error:
         problem = str(error)
     raise SearchSpaceError(
-        f"a choice of {name!r} cannot be kept: {problem}.",
+        f"a choice of {name!r} cannot be stored: {problem}.",
         _PLAIN,
         f'Suggest names and look them up: {{"one": ..., "other": ...}}[trial.suggest_categorical("{name}", '
         '["one", "other"])]',
@@ -178,7 +177,7 @@ def _first_twins(choices: Sequence[Any]) -> tuple[int, int] | None:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    """Tell whether two choices are one to Optuna, to which NaN is NaN."""
+    """Tell whether two choices are equal for Optuna, where NaN equals NaN."""
     return bool(one == other) or all(isinstance(value, float) and math.isnan(value) for value in (one, other))
 
 
@@ -201,5 +200,5 @@ def _described(value: Any) -> str:
 def _shown(value: Any) -> str:
     try:
         return reprlib.repr(value)
-    except Exception:  # of a class of the study file, which may do anything
+    except Exception:  # `__repr__` of a class of the study file may raise any error
         return f"a {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""What is done once before the trials of a run, in a process of its own: store and split the data."""
+"""The task of a process that stores and splits the data before the first trial."""
 
 from __future__ import annotations
 
@@ -24,31 +24,30 @@ from autotune.data import (
 from autotune.errors import StudyFileError
 from autotune.running.study import StudySource, objects_of
 from autotune.running.trial.answering import Replay
-from autotune.running.trial.asked_again import PastTrial, choice_changes, given_problems, replayed, space_changes
 from autotune.running.trial.declaration import send_result
 from autotune.running.trial.doubts import doubts_about
-from autotune.running.trial.given import configurations
+from autotune.running.trial.given_configurations import configurations
 from autotune.running.trial.piped_trial import PipedTrial
 from autotune.running.trial.rows import Rows, load_data
+from autotune.running.trial.search_space import PastTrial, choice_changes, given_problems, replayed, space_changes
 from autotune.seeds import derive_seed
 from autotune.study import StudySpec
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """What preparing a study came to.
+    """The result of preparing a study.
 
     Attributes:
-        rows: Where the data are; None for a plain objective.
-        space_changes: How the search space differs from that of the finished trials, a line for each parameter.
-        choice_changes: How the choices of its categorical parameters differ from those of any stored trial.
-        given_problems: What the baseline and the trials to begin with lack, have too much, or have out of range; a line
-            each.
-        repeats: The same data split anew, by the repeat and the fraction of the training rows that is left.
-        whole: The same data, all of it to train on; None for a plain objective, or if no repeats were asked for.
-        description: The data and their split, in words; empty for a plain objective.
-        notes: What a person should know of the data, a sentence or two each.
-        leaks: What is known of rows to validate on from training, in words; empty if nothing is, or with repeats.
+        rows: The stored rows and folds; None for a plain objective.
+        space_changes: How the search space differs from that of the finished trials, one line per parameter.
+        choice_changes: How the choices of categorical parameters differ from those of stored trials, one line each.
+        given_problems: The problems of the study file's `baseline` and `enqueue`, one line each.
+        repeats: From a repeat's number and a fraction of the training rows to the rows with a new split.
+        whole: All rows, for training only; None for a plain objective, or if there are no repeats.
+        description: A text that describes the data and their split; empty for a plain objective.
+        notes: Notes for the user about the data, one or two sentences each.
+        leaks: A warning about validation rows that are also training rows; empty if there are none, or with repeats.
     """
 
     rows: Rows | None
@@ -64,16 +63,16 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Prepare:
-    """Task: put the data where trial processes find it, split it, replay stored trials; send a `Preparation`.
+    """Task: store and split the data, compare the search space with that of stored trials, send a `Preparation`.
 
     Attributes:
         source: The study.
-        data_dir: Where named datasets are looked for first.
-        run_dir: Where data are kept.
-        study_folder: Where folds are kept.
-        past: Trials to be replayed.
-        repeats: How many more splits there are to be, each from a seed of its own.
-        fractions: On which shares of the training rows of each of these.
+        data_dir: The folder in which named datasets are looked for first.
+        run_dir: The folder in which data are stored.
+        study_folder: The folder in which folds are stored.
+        past: The stored trials whose search space is compared.
+        repeats: The number of additional splits, each with its own seed.
+        fractions: The fractions of the training rows for which each additional split is made.
     """
 
     source: StudySource
@@ -136,7 +135,7 @@ def _rows(data: Dataset, stored: Path, folds: tuple[Fold, ...], study_folder: Pa
 
 
 def _rehearse(spec: StudySpec, data: Dataset, folder: Path) -> None:
-    from autotune.training.trials import rehearse  # Keras studies alone need TensorFlow
+    from autotune.training.trials import rehearse  # only Keras studies need TensorFlow
 
     given = next(iter(configurations(spec.baseline, spec.enqueue).values()), {})
     trial: Any = PipedTrial(Replay(dict(given), 0))
@@ -147,7 +146,7 @@ def _check_one_hot(spec: StudySpec, data: Dataset) -> None:
     if spec.one_hot and data.n_classes is None:
         raise StudyFileError(
             f"one_hot=True, but the targets of {data.name!r} are floats.",
-            "Labels of classes are made one-hot: integers from 0.",
+            "one_hot needs labels of classes: integers from 0.",
             "Give integer labels, or remove one_hot from the study file.",
         )
 

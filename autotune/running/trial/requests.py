@@ -1,4 +1,4 @@
-"""What a trial process may ask its parent."""
+"""The requests that a trial process may send to its parent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROPERTIES = {"params", "distributions", "user_attrs", "datetime_start", "number
 
 
 class Request(NamedTuple):
-    """A question of the trial process to the parent."""
+    """A call of a method, or a read of a property, of the trial in the parent."""
 
     name: str
     args: tuple[Any, ...] = ()
@@ -30,7 +30,7 @@ class Request(NamedTuple):
 
 
 def asked_distribution(request: Request) -> tuple[str, BaseDistribution] | None:
-    """Return the parameter and the distribution that a `suggest_*` request names; None for other requests."""
+    """Return the name and the distribution of the parameter in a `suggest_*` request; None for other requests."""
     if not request.name.startswith("suggest_"):
         return None
     name, *args = request.args

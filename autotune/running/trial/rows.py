@@ -1,4 +1,4 @@
-"""The rows that trials train on: from the study file, and on disk."""
+"""The rows that trials train on, from the study file or from disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autotune.study import StudySpec
 
 @dataclass(frozen=True)
 class Rows:
-    """The development rows on disk, and who trains on which.
+    """The paths of the stored development rows and of their folds.
 
     Attributes:
         dataset: The folder of the stored dataset, memory-mapped by trial processes.
@@ -31,13 +31,13 @@ def open_rows(rows: Rows) -> Split:
     """Open stored rows without reading them into memory.
 
     Raises:
-        DamagedStoreError: They are missing, or not of the size and form that they were stored with.
+        DamagedStoreError: If they are missing, or their size or type has changed since they were stored.
     """
     return Split(open_stored(rows.dataset), load_folds(rows.folds), rows.digest)
 
 
 def load_data(spec: StudySpec, data_dir: Path | None) -> Dataset:
-    """Return the development rows of a study, which is none of a plain objective."""
+    """Return the development rows of a Keras study."""
     if isinstance(spec.dataset, str):
         return load_development(spec.dataset, data_dir)
     assert spec.dataset is not None
@@ -48,7 +48,7 @@ def rows_of(name: str, function: Callable[[], object]) -> Dataset:
     """Call a study's own `dataset` or `test_dataset`.
 
     Raises:
-        StudyFileError: If it stops with an error, or returns something else than a `Dataset`.
+        StudyFileError: If it raises an error, or does not return a `Dataset`.
     """
     try:
         data = function()
@@ -57,13 +57,13 @@ def rows_of(name: str, function: Callable[[], object]) -> Dataset:
     except Exception as error:
         raise StudyFileError(
             f"the study's {name} function stopped with {summary_of(error)}.",
-            "It returns a Dataset of rows.",
-            "Call it by hand to see the whole traceback.",
+            "It must return a Dataset.",
+            "Call it yourself to see the whole traceback, and correct it.",
         ) from error
     if not isinstance(data, Dataset):
         raise StudyFileError(
             f"the study's {name} function returned {type(data).__name__}.",
-            "It returns a Dataset of rows.",
+            "It must return a Dataset.",
             "Return autotune.Dataset(x, y).",
         )
     return data

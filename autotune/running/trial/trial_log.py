@@ -1,10 +1,10 @@
-"""A trial's log keeps its beginning and its end: whoever prints, and whatever, it takes no more than 4 MiB for long.
+"""The log of a trial, shortened to its beginning and its end.
 
-Everything that a trial has started appends to the file by its descriptor, so that nobody stands between a program and
-what it prints. Whoever looks after the trial cuts out the middle now and then, and when the trial has ended.
+The trial process and every program that it starts append directly to the file. Their parent cuts out the middle of a
+long log from time to time, and when the trial has ended. So no log is larger than about 4 MiB for long.
 
-What is covered: any program that prints to its standard output or error. What is not: what is printed in the few
-microseconds between the last look at the end and the cut; then more of the middle is missing than the log says.
+What is covered: any program that prints to its standard output or error. What is not covered: text that is printed in
+the few microseconds between reading the end and cutting. Then the log lacks more bytes than it says.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 
 KEPT_BYTES = 1 << 20
-"""How much of the beginning of a log, and how much of its end, is kept."""
+"""How many bytes of the beginning of a log are kept, and how many of its end."""
 
 _LONG_LINE = 4096
 _NOTICE = "\n\n[{:15d} bytes were left out here: of a long log the first and the last MiB are kept]\n\n"
@@ -25,13 +25,13 @@ _NOTICES = re.compile(
 
 
 def shorten(log: Path, most: int = 2 * KEPT_BYTES + 200) -> None:
-    """Cut out the middle of a log that has more than `most` bytes, and say so there.
+    """Replace the middle of a log that has more than `most` bytes by a notice.
 
-    It may be appended to meanwhile. A log that cannot be changed is left as it is.
+    Programs may append to it at the same time. A log that cannot be changed stays as it is.
     """
     with contextlib.suppress(OSError):
         if log.stat().st_size > most:
-            file = os.open(log, os.O_RDWR | os.O_APPEND)  # others may append between any two steps
+            file = os.open(log, os.O_RDWR | os.O_APPEND)  # programs may append between any two steps
             try:
                 _cut(file)
             finally:

@@ -1,4 +1,4 @@
-"""What happens in the process of one trial: load the study, run the trial, say how it ended."""
+"""The task of a trial process: load the study, run the trial, send how it ended."""
 
 from __future__ import annotations
 
@@ -47,15 +47,16 @@ class Outcome:
 
     Attributes:
         kind: "complete", "pruned", "failed", "unusable" if no trial of this study can work now, or "lost" if its
-            process was killed. One that is unusable or lost waits.
+            process was killed. An unusable or lost trial waits.
         value: The trial's value, finite, if it is complete.
-        costs: What else its network comes to, in the order of the study's `minimize`.
-        reason: Why it failed: "nan", "oom", "timeout" or "error"; or "lost" alone or with its "server" and all others.
-        message: What to tell about a failure, its traceback if there is one.
+        costs: The costs of its network, in the order of the study's `minimize`.
+        reason: Why it failed: "nan", "oom", "timeout" or "error". If it was lost: "server" if it died together with its
+            fork server, or a text.
+        message: The message about a failure, with a traceback if there is one.
         summary: The same in one line.
-        error: What ends the run, if the study is unusable: the user's mistake, or a full disk.
-        server: The number of the server that has died, if that is the reason.
-        phases: The seconds that the process has spent in each phase, as far as it has told.
+        error: The error that ends the run if the study is unusable: the user's mistake, or a full disk.
+        server: The number of the fork server that has died, if that is the reason.
+        phases: The seconds that the process has spent in each phase, as far as it has reported them.
     """
 
     kind: Literal["complete", "pruned", "failed", "unusable", "lost"]
@@ -70,18 +71,18 @@ class Outcome:
 
     @property
     def why(self) -> str:
-        """Why it has failed, in one line."""
+        """Why the trial failed, in one line."""
         return self.summary or last_line(self.message)
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """What one trial trains on, and where its chance comes from.
+    """The rows that one trial trains on, and the names from which its seeds are derived.
 
     Attributes:
-        rows: Where the data are; None for a plain objective.
-        place: What names the trial in the seeds derived for it, e.g. `("trial", 12)`.
-        refit: How long to train where there are no validation rows; None where there are some.
+        rows: The stored rows and folds; None for a plain objective.
+        place: The names that `derive_seed` gets for this trial, e.g. `("trial", 12)`.
+        refit: How long to train if there are no validation rows; None if there are some.
     """
 
     rows: Rows | None
@@ -95,9 +96,9 @@ class RunTrial:
 
     Attributes:
         source: The study.
-        assignment: What the trial trains on.
-        folder: Where the trial keeps its files.
-        slot: What it may use of the machine; its environment is set before any device is touched.
+        assignment: The rows that the trial trains on, and the names for its seeds.
+        folder: The folder with the trial's files.
+        slot: The part of the machine that it may use; its environment is set before any device is used.
     """
 
     source: StudySource
@@ -140,8 +141,8 @@ class RunTrial:
         except DivergedError as error:
             return Outcome("failed", reason="nan", message=str(error), summary=error.happened)
         except ParentGoneError:
-            raise  # nobody to tell
-        except BaseException as error:  # whatever the study file does, sys.exit() included, ends its own trial only
+            raise  # no process is left to receive an outcome
+        except BaseException as error:  # any error of the study file, and sys.exit(), ends its own trial only
             message = traceback.format_exc()
             if full := disk_full(error, self.folder.path):
                 return Outcome("unusable", message=message, error=full)
@@ -165,7 +166,7 @@ class RunTrial:
     def _call(self, spec: StudySpec, objective: Callable[[optuna.Trial], float], trial: PipedTrial) -> float:
         kept = KeptResult(self.folder.result, self.source, spec.seed, trial)
         if (value := kept.read()) is not None:
-            print("It has been run to its end before; its value was not written down yet.")
+            print("An earlier process has finished this trial, but its value was not stored: the kept value is used.")
             return value
         looks_like_optunas: Any = trial
         value = _as_number(objective(looks_like_optunas))
@@ -177,7 +178,7 @@ class RunTrial:
         assert rows is not None
         with timer.spending("data"):
             split = open_rows(rows)
-        from autotune.training.trials import train_trial  # Keras studies alone need TensorFlow
+        from autotune.training.trials import train_trial  # only Keras studies need TensorFlow
 
         def tell(text: str) -> None:
             print(text)
@@ -203,7 +204,7 @@ class RunTrial:
 
 @dataclass(frozen=True)
 class LeaveHistory:
-    """Task: leave what is to be seen of a trial whose process was killed, from its checkpoint; send None.
+    """Task: write the history and figures of a trial whose process was killed, from its checkpoint; send None.
 
     Attributes:
         folder: The trial's folder.
@@ -225,15 +226,15 @@ def _make_tensorflow_repeatable(seed: int, slot: Slot) -> None:
     from autotune.training.fitting import configure_tensorflow
 
     if not configure_tensorflow(slot.threads, slot.memory_limit_mib) and slot.gpu is not None:
-        print("TensorFlow does not see this GPU and uses the CPU. Its CUDA libraries come with tensorflow[and-cuda].")
+        print("TensorFlow cannot use this GPU and uses the CPU. For its CUDA libraries, install tensorflow[and-cuda].")
     keras.utils.set_random_seed(seed)
 
 
 def _as_number(returned: Any) -> float:
-    """Return what an objective has returned as Optuna takes it: a number, or a sequence of one."""
+    """Return the value of an objective as a float: Optuna accepts a number, or a sequence of one number."""
     is_one = isinstance(returned, Sequence) and not isinstance(returned, (str, bytes)) and len(returned) == 1
     value = returned[0] if is_one else returned
     with contextlib.suppress(TypeError):
-        if not isinstance(value, (str, bytes)):  # Optuna takes text for a number in reports alone
+        if not isinstance(value, (str, bytes)):  # Optuna accepts text as a number in reports only
             return as_float(value)
-    raise TypeError(f"the objective returned {returned!r}; it is to return a number.")
+    raise TypeError(f"the objective returned {returned!r}; it must return a number.")

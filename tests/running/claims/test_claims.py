@@ -199,7 +199,7 @@ def test_a_trial_of_this_parent_is_not_claimed_by_its_other_slots(claims_of: Cal
     assert claims_of(1).next_trial() is None
 
 
-@pytest.mark.parametrize("let_go", ["holding.put_back", "takeover.lose", "takeover.try_again"])
+@pytest.mark.parametrize("let_go", ["held.put_back", "takeover.lose", "takeover.try_again"])
 def test_a_trial_waits_when_all_that_it_has_reported_is_written(
     study: optuna.Study, storage: optuna.storages.BaseStorage, owner: Owner, let_go: str
 ) -> None:

@@ -94,13 +94,13 @@ def test_a_trial_waits_for_the_other_one_to_ask_for_more(parent: Parent) -> None
     with ThreadPoolExecutor(1) as pool:
         configurations = claims.configurations
         assert configurations is not None
-        wait_for = configurations._moved.wait_for
+        wait_for = configurations._changed.wait_for
 
         def tell_and_wait(predicate: Callable[[], bool], timeout: float | None = None) -> bool:
             waits.set()
             return wait_for(predicate, timeout)
 
-        configurations._moved.wait_for = tell_and_wait
+        configurations._changed.wait_for = tell_and_wait
         asked = pool.submit(_ask, claims, second, "x", 600.0)
         waits.wait()
         first.suggest_int("y", 0, 7)  # from another slot

@@ -58,7 +58,7 @@ def test_choices_that_cannot_be_kept_end_a_run_at_once_and_leave_no_study(study_
         def objective(trial):
             return trial.suggest_categorical("colour", {choices}).value
     """
-    with pytest.raises(SearchSpaceError, match=r"a choice of 'colour' cannot be kept: Colour\.RED is a member"):
+    with pytest.raises(SearchSpaceError, match=r"a choice of 'colour' cannot be stored: Colour\.RED is a member"):
         autotune.run(study_file(code.format(choices="list(Colour)")), run_dir=run_dir, workers=2)
     assert optuna.get_all_study_names(f"sqlite:///{run_dir}/autotune.db") == []
     mended = code.format(choices='["RED", "BLUE"]').replace("return ", "return Colour[").replace(").value", ")].value")

@@ -125,4 +125,4 @@ def test_a_report_that_the_database_does_not_take_fails_its_trial_and_an_attribu
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "FAIL", *["COMPLETE"] * 3]
     assert study.trials[1].user_attrs["failure"] == "error"
     assert "k" * 600 not in study.trials[2].user_attrs, "an attribute costs no trial"
-    assert "does not take what report was given" in study.trials[1].user_attrs["failure_message"]
+    assert "refuses the arguments of report" in study.trials[1].user_attrs["failure_message"]

@@ -62,7 +62,10 @@ def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ('[{"x": 0.5}, {"x": {1, 2}}]', r"enqueue\[1\] gives 'x' what no search space has: {1, 2} is a set"),
+        (
+            '[{"x": 0.5}, {"x": {1, 2}}]',
+            r"enqueue\[1\] gives 'x' a value that no search space can have: {1, 2}",
+        ),
         ('[{"y": 0.5}, {"x": 99}, {"x": "a"}]', r"enqueue\[2\]: x='a' is not a float from 0 to 1"),
         ('[{"x": 99}]', r"enqueue\[0\]: x=99 is not a float from 0 to 1"),
         ('[], baseline={"y": "a"}', r"baseline: y='a' is not a float from 0 to 1"),

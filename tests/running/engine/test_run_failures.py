@@ -64,7 +64,7 @@ def test_a_trial_is_not_lost_for_a_remark_that_cannot_be_kept(study_file: StudyF
     assert (trial.value, trial.intermediate_values, trial.user_attrs["seconds"]) == (0.25, {1: 0.5}, 1.0)
     assert "own" not in trial.user_attrs
     (note,) = (event for event in events if isinstance(event, Note))
-    assert (note.number, note.text.partition(":")[0]) == (0, "the user attribute 'own' is left out")
+    assert (note.number, note.text.partition(":")[0]) == (0, "the user attribute 'own' is not stored")
     assert note.text in (run_dir / "toy" / "trials" / "00000" / "log.txt").read_text()
 
 
@@ -73,10 +73,10 @@ def test_a_trial_is_not_lost_for_a_remark_that_cannot_be_kept(study_file: StudyF
     [
         ("raise KeyError('a mistake')", "error", "KeyError: 'a mistake'"),
         ("trial.suggest_float('bad', 1, 0)", "error", "ValueError"),
-        ("trial.study", "error", "trial.study is not available"),
+        ("trial.study", "error", "A trial process cannot use trial.study"),
         ("trial.suggest_float('own', Own(), 1)", "error", "what cannot be read elsewhere"),
         ("raise KeyboardInterrupt", "error", "KeyboardInterrupt"),
-        ("return None", "error", "the objective returned None; it is to return a number"),
+        ("return None", "error", "the objective returned None; it must return a number"),
         ("return 'much'", "error", "the objective returned 'much'"),
         ("return [1.0, 2.0]", "error", "the objective returned [1.0, 2.0]"),
         ("sys.exit(7)", "error", "SystemExit: 7"),

@@ -224,4 +224,4 @@ def test_a_trial_whose_tensorflow_does_not_see_its_gpu_says_so(
     autotune.run(study_file(code, "'n_trials': 1"), run_dir=run_dir, gpus=[0], workers=2)
     slot, *lines = _logs(run_dir)[0].splitlines()
     assert ", at most 40,000 MiB; " in slot
-    assert any(line.startswith("TensorFlow does not see this GPU") for line in lines)
+    assert any(line.startswith("TensorFlow cannot use this GPU") for line in lines)

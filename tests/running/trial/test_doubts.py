@@ -54,7 +54,7 @@ def _notes(tmp_path: Path, y: Any = HALVES, repeats: int = 0, **study: Any) -> l
 )
 def test_a_direction_that_looks_like_a_slip_is_said(tmp_path: Path, monitor: str, direction: str, better: str) -> None:
     (note,) = _notes(tmp_path, monitor=monitor, direction=direction)
-    assert f"to {direction} {monitor}, of which {better} values usually are better" in note
+    assert f"to {direction} {monitor}, but {better} values of it usually are better" in note
     opposite = "minimize" if direction == "maximize" else "maximize"
     assert f'direction="{opposite}"' in note
     assert _notes(tmp_path, monitor=monitor, direction=opposite) == []
@@ -69,11 +69,11 @@ def test_of_a_metric_of_ones_own_nothing_is_said(tmp_path: Path, monitor: str, d
 @pytest.mark.parametrize(
     ("y", "words"),
     [
-        (np.arange(20) % 3 * 1.0, "are whole floats from 0 to 2, and are taken for numbers to predict"),
+        (np.arange(20) % 3 * 1.0, "are whole floats from 0 to 2, and are treated as numbers to predict"),
         (np.full(20, 4), "every row of 'rows' has the label 4"),
         (
             np.arange(20) // 10 * 45_000,
-            "are 2 whole numbers up to 45,000, and are taken for classes: if they are numbers",
+            "are 2 whole numbers up to 45,000, and are treated as classes: if they are numbers",
         ),
         (np.full(20, 0.5), "every target of 'rows' is 0.5"),
     ],

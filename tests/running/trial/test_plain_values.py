@@ -94,9 +94,9 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a complex number": ([1j], "is of type complex"),
     "without words": ([Opaque()], "is of type Opaque"),
     "inside": ([(1, (2, print))], "is of type builtin_function_or_method"),
-    "keys that are no strings": ([{1: "a"}], "{1: 'a'} is not the same after a storage has kept it"),
+    "keys that are no strings": ([{1: "a"}], "{1: 'a'} would be different after it was stored"),
     "keys that are tuples": ([{(1, 2): "a"}], r"the key \(1, 2\) is of type tuple"),
-    "NaN in a tuple": ([(math.nan, 1)], "is not the same after a storage has kept it"),
+    "NaN in a tuple": ([(math.nan, 1)], "would be different after it was stored"),
     "one and true": ([1, True], "1 and True are both choices of 'p', and are equal"),
     "nought and false": ([0, False], "0 and False are both choices"),
     "integer and float": ([2, 1, 1.0], "1 and 1.0 are both choices"),
@@ -240,7 +240,7 @@ def test_a_masked_value_is_nan_as_it_is_to_optuna(value: Any) -> None:
     "value", [None, "0.5", b"0.5", ["0.5"], [], (0.5, 0.5), [[0.5]], np.zeros(2), Tensor(1, 2), 1j, {0.5}, 10**400]
 )
 def test_what_optuna_does_not_take_is_shown(value: Any) -> None:
-    with pytest.raises(TypeError, match=r"the objective returned .*; it is to return a number"):
+    with pytest.raises(TypeError, match=r"the objective returned .*; it must return a number"):
         _as_number(value)
 
 
@@ -302,7 +302,7 @@ def test_an_attribute_that_cannot_be_kept_is_left_out_and_named(
     PipedTrial(told).set_user_attr("remark", value)
     (request,) = told.requests[1:]
     assert request.name == "note"
-    assert request.args[0].startswith("the user attribute 'remark' is left out: ")
+    assert request.args[0].startswith("the user attribute 'remark' is not stored: ")
     assert words in request.args[0]
     assert words in capsys.readouterr().out
 
@@ -315,7 +315,7 @@ def test_an_attribute_whose_name_cannot_be_kept_is_left_out_and_named(key: Any) 
 
 
 def test_an_attribute_that_the_storage_refuses_is_left_out_and_named() -> None:
-    told = told_by({"set_user_attr": ("error", ValueError("The storage does not take what set_user_attr was given"))})
+    told = told_by({"set_user_attr": ("error", ValueError("The storage refuses the arguments of set_user_attr"))})
     PipedTrial(told).set_user_attr("note", "x")
     assert [request.name for request in told.requests[1:]] == ["set_user_attr", "note"]
 

@@ -1,4 +1,4 @@
-"""The configurations that a study file gives itself: its baseline, and the trials to begin with."""
+"""The configurations that a study file gives: its baseline, and the first trials in `enqueue`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from autotune.search.history import describe
 
 BASELINE = "baseline"
 Configurations = Mapping[str, Mapping[str, Any]]
-"""From what the study file calls a configuration, "baseline" or "enqueue[0]", to its values."""
+"""From the label of a configuration, "baseline" or e.g. "enqueue[0]", to its parameters."""
 
 
 def plain_configuration(label: str, params: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return a configuration as storages keep it: NumPy's numbers as Python's, tuples as lists.
+    """Return a configuration in plain values, as storages keep it: numbers of Python, and lists in place of tuples.
 
     Raises:
-        SearchSpaceError: If a value cannot be kept, or a name is none.
+        SearchSpaceError: If a value cannot be stored or a name is invalid.
     """
     kept = {}
     for name, value in params.items():
@@ -29,7 +29,7 @@ def plain_configuration(label: str, params: Mapping[Any, Any]) -> dict[str, Any]
             kept[plain_name(name, f"a hyperparameter of {label}")] = plain(value)
         except NotPlainError as error:
             raise SearchSpaceError(
-                f"{label} gives {name!r} what no search space has: {error}.",
+                f"{label} gives {name!r} a value that no search space can have: {error}.",
                 "A hyperparameter is a number, or a choice: None, a bool, a string, or a list, tuple or dict of these.",
                 "Give the value that `trial` would suggest.",
             ) from error
@@ -37,14 +37,14 @@ def plain_configuration(label: str, params: Mapping[Any, Any]) -> dict[str, Any]
 
 
 def configurations(baseline: Mapping[str, Any] | None, enqueue: Sequence[Mapping[str, Any]]) -> Configurations:
-    """Return all that a study file gives, by its names there, as storages keep it."""
+    """Return all configurations of a study file in plain values, by their labels."""
     given = {BASELINE: baseline} if baseline is not None else {}
     given |= {f"enqueue[{number}]": params for number, params in enumerate(enqueue)}
     return {label: plain_configuration(label, params) for label, params in given.items()}
 
 
 def outside(params: Mapping[str, Any], asked: Mapping[str, BaseDistribution]) -> list[str]:
-    """Say which values lie outside of what is asked for, a line each."""
+    """Return the values that are outside of their distributions, one line each."""
     return [
         f"{name}={params[name]!r} is not {describe(distribution)}"
         for name, distribution in asked.items()
@@ -55,16 +55,16 @@ def outside(params: Mapping[str, Any], asked: Mapping[str, BaseDistribution]) ->
 def contains(distribution: BaseDistribution, value: Any) -> bool:
     """Tell whether a distribution may suggest a value."""
     if isinstance(value, str) and not isinstance(distribution, CategoricalDistribution):
-        return False  # Optuna takes "0.5" for a number
+        return False  # Optuna would accept "0.5" as a number
     try:
-        create_trial(value=0.0, params={"": value}, distributions={"": distribution})  # looks
+        create_trial(value=0.0, params={"": value}, distributions={"": distribution})  # it checks the value
     except (ValueError, TypeError, OverflowError):
         return False
     return True
 
 
 def may_contain(distribution: BaseDistribution, value: Any) -> bool:
-    """Tell whether a distribution of this kind may suggest a value in some trial: ranges may differ, choices not."""
+    """Tell whether a distribution may suggest a value in some trial, where its range may differ but not its choices."""
     if isinstance(distribution, CategoricalDistribution):
         return contains(distribution, value)
     is_number = isinstance(value, (int, float))
@@ -72,9 +72,9 @@ def may_contain(distribution: BaseDistribution, value: Any) -> bool:
 
 
 def refusal(problems: Sequence[str], expected: str) -> SearchSpaceError:
-    """Return the error that says what does not fit."""
+    """Return the error for configurations with these problems."""
     return SearchSpaceError(
-        "what the study file gives is no configuration of the study:\n  " + "\n  ".join(problems),
+        "a configuration in the study file does not match the search space:\n  " + "\n  ".join(problems),
         expected,
-        "Correct it in the study file, or leave it out.",
+        "Correct it in the study file, or remove it.",
     )

@@ -17,8 +17,8 @@ from autotune import Dataset, StudySpec
 from autotune.errors import SearchSpaceError
 from autotune.running.engine.given_trials import GivenTrials, OutsideError
 from autotune.running.tracking.events import Event, Note
-from autotune.running.trial.asked_again import given_problems
-from autotune.running.trial.given import configurations, contains
+from autotune.running.trial.given_configurations import configurations, contains
+from autotune.running.trial.search_space import given_problems
 from autotune.search.history import describe
 
 DATA = Dataset(np.zeros((4, 2), np.float32), np.zeros(4, np.int64))
@@ -98,7 +98,7 @@ def test_a_name_is_looked_for_on_few_branches_only() -> None:
 
 @pytest.mark.parametrize("value", [{1, 2}, object(), b"a", [print]])
 def test_what_no_storage_keeps_is_refused_with_its_name(value: Any) -> None:
-    with pytest.raises(SearchSpaceError, match=r"enqueue\[1\] gives 'size' what no search space has"):
+    with pytest.raises(SearchSpaceError, match=r"enqueue\[1\] gives 'size' a value that no search space can have"):
         configurations(None, [{"size": 1}, {"size": value}])
     with pytest.raises(SearchSpaceError, match="baseline gives 'size'"):
         configurations({"size": value}, [])

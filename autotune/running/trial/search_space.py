@@ -1,4 +1,7 @@
-"""What `build` and `fit` ask for, given values: those of stored trials, and those that the study file gives itself."""
+"""The search space of `build` and `fit`, found by calling them with given parameters.
+
+The parameters come from stored trials, or from the study file's own `baseline` and `enqueue`.
+"""
 
 from __future__ import annotations
 
@@ -13,20 +16,20 @@ from autotune.data import Dataset
 from autotune.errors import SearchSpaceError
 from autotune.failures import summary_of
 from autotune.running.trial.answering import Replay
-from autotune.running.trial.given import BASELINE, configurations, outside
+from autotune.running.trial.given_configurations import BASELINE, configurations, outside
 from autotune.running.trial.piped_trial import PipedTrial
 from autotune.search.history import describe, differences, n_values, value_at
 from autotune.study import StudySpec
 
-_MOST_BRANCHES = 24  # how often a network is built to find a name that only other values lead to
-_FEW_VALUES = 8  # of a hyperparameter that decides what else there is
+_MOST_BRANCHES = 24  # how many networks to build in search of a parameter that depends on other parameters
+_FEW_VALUES = 8  # only parameters with at most so many values are tried as such other parameters
 
 Distributions = dict[str, BaseDistribution]
 
 
 @dataclass(frozen=True)
 class PastTrial:
-    """What a stored trial was asked, to see whether the study file still asks the same."""
+    """The parameters and distributions of a stored trial, to compare with those of the study file now."""
 
     number: int
     params: dict[str, Any]
@@ -38,16 +41,16 @@ Replayed = list[tuple[PastTrial, Distributions]]
 
 
 def replayed(spec: StudySpec, data: Dataset, past: list[PastTrial]) -> Replayed:
-    """Ask the study file anew for each stored trial, and say what it asks for now.
+    """Return each stored trial with the distributions that the study file asks for now, given the trial's parameters.
 
-    One that cannot be built is left out: it has failed as a trial, too.
+    A trial whose network cannot be built is left out: it failed as a trial, too.
     """
     asked = [(trial, *_asked(spec, data, trial.params, trial.number)) for trial in past]
     return [(trial, distributions) for trial, distributions, problem in asked if problem is None]
 
 
 def space_changes(replayed: Replayed) -> list[str]:
-    """Say how the search space differs from that of the finished trials, a line for each parameter."""
+    """Return how the search space differs from that of the finished trials, one line per parameter."""
     for trial, now in replayed:
         if trial.is_finished and (changes := differences(trial.distributions, now)):
             return changes
@@ -55,7 +58,7 @@ def space_changes(replayed: Replayed) -> list[str]:
 
 
 def choice_changes(replayed: Replayed) -> list[str]:
-    """Say how the choices of categorical parameters differ from those of any stored trial."""
+    """Return how the choices of categorical parameters differ from those of stored trials, one line per parameter."""
     for trial, now in replayed:
         common = trial.distributions.keys() & now.keys()
         before = {
@@ -67,7 +70,7 @@ def choice_changes(replayed: Replayed) -> list[str]:
 
 
 def given_problems(spec: StudySpec, data: Dataset) -> list[str]:
-    """Say what is wrong with the configurations that the study file gives itself."""
+    """Return the problems of the study file's `baseline` and `enqueue`, one line each."""
     problems = []
     for label, params in configurations(spec.baseline, spec.enqueue).items():
         asked, error = _asked(spec, data, params)
@@ -87,7 +90,7 @@ def given_problems(spec: StudySpec, data: Dataset) -> list[str]:
 def _asked(
     spec: StudySpec, data: Dataset, params: Mapping[str, Any], number: int = 0
 ) -> tuple[Distributions, Exception | None]:
-    """Return what the study file asks for, given those values, and what it stopped with."""
+    """Return the distributions that the study file asks for, given these values, and the error that stopped it."""
     replay = Replay(dict(params), number)
     piped: Any = PipedTrial(replay)
     try:
@@ -103,7 +106,7 @@ def _asked(
 
 
 def _unknown(spec: StudySpec, data: Dataset, params: Mapping[str, Any], asked: Distributions) -> set[str]:
-    """Return the given names that are asked for on no branch: not with other values of what is still suggested."""
+    """Return the given names that the study file never asks for, whichever values the parameters not given have."""
     unknown = params.keys() - asked.keys()
     waiting = deque(_branches({}, params, asked))
     for _ in range(_MOST_BRANCHES):
@@ -118,7 +121,7 @@ def _unknown(spec: StudySpec, data: Dataset, params: Mapping[str, Any], asked: D
 
 
 def _branches(values: Mapping[str, Any], params: Mapping[str, Any], asked: Distributions) -> Iterator[dict[str, Any]]:
-    """Give the values with one more of what is suggested: any but the first, which a replay answers by itself."""
+    """Yield `values` with one more parameter, at each of its values but the first, which a replay answers itself."""
     for name, distribution in asked.items():
         n = n_values(distribution)
         if name not in params and name not in values and n is not None and n <= _FEW_VALUES:
