@@ -1,18 +1,19 @@
 """GPUs, slots, and the processes that trials run in.
 
-A trial process starts in milliseconds, and ends with all that it has started. When the parent dies, all end.
+A trial process starts in milliseconds, and ends together with all processes that it has started. When the parent dies,
+all of them end.
 
-backend      Which backend Keras is asked to use, and whether a study can be trained with it
-gpus         GPUs: which there are, which of them a run may use, and by what name a trial process is given one
-slots        Slots: what one trial at a time may use of the machine: a GPU, a share of one, or some cores
-memory       Whether a trial died of too little memory, as far as anybody can tell
-limits       What a run may have of files
-descendants  The processes that a trial has started: they end with it, since they would hold its memory and its GPU
-child        What a trial process does: receive a task, do it, end
-fork_server  The process that has TensorFlow imported and gives birth to trial processes
-server       A fork server
-launching    Starting, killing and awaiting trial processes
-signals      Ctrl-C, SIGTERM and SIGHUP, turned into a question that can be asked at any time: are we to stop?
+backend      The check that Keras uses the TensorFlow backend
+gpus         The GPUs of this machine, those that a run may use, and their names in CUDA_VISIBLE_DEVICES
+slots        Slots: the part of the machine that one trial at a time may use: a GPU, a share of one, or some cores
+memory       Signs that a trial process ended because memory ran out
+limits       The limits on files, processes, threads and memory, and the errors for reaching them
+descendants  The processes that a trial has started: they are ended with the trial, to free its memory and its GPU
+child        The main function of a trial process: receive a task, do it, end
+fork_server  The main function of the fork server, which has TensorFlow imported and forks trial processes
+server       The parent's handle to a fork server, and the servers that are kept for the next run of this process
+launching    Launchers, which start and kill trial processes and wait for their end
+signals      A thread that calls a function on Ctrl-C, SIGTERM or SIGHUP
 """
 
 from autotune.running.processes.backend import refuse_other_backend, without_backend

@@ -1,4 +1,4 @@
-"""Which backend Keras is asked to use, and whether a study can be trained with it."""
+"""The check that Keras uses the TensorFlow backend."""
 
 from __future__ import annotations
 
@@ -12,40 +12,41 @@ from autotune.study import StudySpec
 
 _OURS = "tensorflow"
 _VARIABLE = "KERAS_BACKEND"
-_EXPECTED = f"Networks are trained with {_OURS}; a plain objective may use any backend that is installed."
+_EXPECTED = f"Keras studies need {_OURS}; a plain objective may use any installed backend."
 
 
 def refuse_other_backend(spec: StudySpec) -> None:
-    """Refuse to train with another backend than the one that is asked for, in a process that has loaded a study.
+    """Check the backend in a process that has loaded a study.
 
     Raises:
-        StudyFileError: If networks are to be trained by another one than TensorFlow, or the study file asks too late.
+        StudyFileError: If a Keras study chooses another backend than TensorFlow, or if the study file chooses one after
+            Keras was imported with another.
     """
     chosen, where = _chosen()
     if spec.objective is None and chosen != _OURS:
-        raise StudyFileError(f"Keras is to use the backend {chosen!r} ({where}).", _EXPECTED, _fix(where))
+        raise StudyFileError(f"Keras is set to the backend {chosen!r} ({where}).", _EXPECTED, _fix(where))
     keras = sys.modules.get("keras")
     used = keras.config.backend() if keras is not None and hasattr(keras, "config") else chosen
     if used != chosen:
         raise StudyFileError(
             f"the study file sets {_VARIABLE} to {chosen!r}, but Keras has been imported with {used!r}.",
-            "What trials need is imported once for all of them, before a study file is run.",
-            f"Set it where the command is started: {_VARIABLE}={chosen} autotune run STUDY_FILE",
+            "Keras is imported once for all trials, before the study file runs.",
+            f"Set it in the command: {_VARIABLE}={chosen} autotune run STUDY_FILE",
         )
 
 
 def without_backend(error: StudyFileError) -> StudyFileError:
-    """Return what to say of a study that could not be loaded: a backend that is not there is the likely reason."""
+    """Return the error of a study that could not be loaded, with a note on the backend if that is the likely reason."""
     chosen, where = _chosen()
     if chosen == _OURS or not isinstance(error.__cause__, (ImportError, AttributeError)):
         return error
     return StudyFileError(
-        f"Keras is to use the backend {chosen!r} ({where}), and {error.happened}", _EXPECTED, _fix(where)
+        f"Keras is set to the backend {chosen!r} ({where}), and {error.happened}", _EXPECTED, _fix(where)
     )
 
 
 def _chosen() -> tuple[str, str]:
-    """Return the backend, and where it is chosen: the environment comes before Keras's own file, as in Keras."""
+    """Return the backend, and where it is chosen: the environment comes before the file `keras.json`, as in Keras."""
     if named := os.environ.get(_VARIABLE):
         return named, f"{_VARIABLE} in the environment or the study file"
     file = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
@@ -57,4 +58,4 @@ def _chosen() -> tuple[str, str]:
 
 
 def _fix(where: str) -> str:
-    return f"Set {_VARIABLE}={_OURS}, or change it where it is chosen: {where}."
+    return f"Set {_VARIABLE}={_OURS}, or change {where}."

@@ -1,6 +1,6 @@
-"""What a trial process does: receive a task, do it, end.
+"""The main function of a trial process: receive a task, do it, end.
 
-A task is a picklable function that takes the connection to the parent. It arrives over that connection.
+A task is a picklable function that takes the connection to the parent. The parent sends it through that connection.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ Task = Callable[[Connection], None]
 
 
 def serve_one(descriptor: int) -> None:
-    """Do the task that comes over the connection `descriptor`, and end this process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    """Receive a task through the connection `descriptor`, do it, and end this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     if hasattr(os, "register_at_fork"):
-        # What the trial forks may outlive it; the parent sees the trial's end when nobody holds the connection.
-        left = [descriptor]  # to be closed once: to what a child of a child opens, the number may be given again
+        # A child that the trial forks may outlive it. It must not keep the connection open, by which the parent sees
+        # the trial's end.
+        left = [descriptor]  # close it only once: in a child of a child the number may belong to another file
         os.register_at_fork(after_in_child=lambda: os.close(left.pop()) if left else None)
     status = 1
     try:
@@ -36,7 +37,7 @@ def serve_one(descriptor: int) -> None:
         task: Task = pickle.loads(connection.recv_bytes())
         task(connection)
         status = 0
-    except EOFError:  # the parent is gone, and with it whoever ends what this process has started
+    except EOFError:  # the parent is gone, so this process must end what it has started
         signal_group(os.getpid(), signal.SIGTERM)
     except BaseException:
         sys.excepthook(*sys.exc_info())
@@ -44,12 +45,12 @@ def serve_one(descriptor: int) -> None:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(status)  # TensorFlow's own clean-up takes longer than the trial's last epoch
+        os._exit(status)  # skips TensorFlow's clean-up, which may take longer than an epoch
 
 
 @contextlib.contextmanager
 def output_to(log: Path) -> Iterator[None]:
-    """Append what this process prints, native code included, to `log`."""
+    """Append the output of this process, also of its native code, to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BufferedWriter(_Log(log, "a"))
     with io.TextIOWrapper(buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True) as file:
@@ -61,7 +62,7 @@ def output_to(log: Path) -> Iterator[None]:
 
 
 class _Log(io.FileIO):
-    """A file that drops what a full disk has no room for: a trial is not lost for what it prints."""
+    """A file that drops output if the disk is full, so that printing never ends a trial."""
 
     def write(self, data: Any) -> int:
         try:

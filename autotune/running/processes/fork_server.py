@@ -1,13 +1,13 @@
-"""The process that has TensorFlow imported and gives birth to trial processes.
+"""The main function of the fork server, which has TensorFlow imported and forks trial processes.
 
-It imports what trials need, touches no device, and forks on request: a trial process starts in milliseconds where
-importing TensorFlow takes seconds. It is the parent of all trial processes, so it knows how each of them ended, and
-ends what it has left behind before it says so. When the process that started it dies, or tells it to end (SIGTERM), it
-kills them all and ends.
+It imports the modules that trials need, uses no device, and forks on request. So a trial process starts in
+milliseconds, while importing TensorFlow takes seconds. The server is the parent process of all trial processes, so it
+gets their exit statuses. It ends the processes that a trial has left, and then passes on the trial's status. When the
+process that started the server dies or sends SIGTERM, the server kills all trial processes and ends.
 
-Run as `python -c "from ... import main; main()" SOCKET_FD MODULE ...`. A request is nine bytes on the socket: b"f" and
-zeros with two file descriptors (the trial's connection, and a pipe to which the process id and later the exit status
-are written, or minus the number of an error), or b"k" and a process id to kill.
+Run as `python -c "from ... import main; main()" SOCKET_FD MODULE ...`. A request is nine bytes on the socket. Either
+b"f" and zeros with two file descriptors: the trial's connection, and a pipe to which the server writes the process id
+and later the exit status, or minus the number of an error. Or b"k" and the id of a process to kill.
 """
 
 from __future__ import annotations
@@ -32,26 +32,25 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Serve requests until the socket is closed by the other side."""
+    """Serve requests until the other side closes the socket."""
     requests = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.disable()  # collections take a third of the imports' time and free nothing; what is asked for leaves no cycles
+    gc.disable()  # garbage collection would take a third of the imports' time and free nothing
     for module in sys.argv[2:]:
-        # A module that cannot be imported is reported by the trial that needs it.
+        # If a module cannot be imported, the trial that needs it reports that.
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
-    gc.freeze()  # a collection in a child would touch, and so copy, every page that it shares with the others
+    gc.freeze()  # else a collection in a child would copy every memory page that it shares with the others
     adopt_orphans()
-    children: dict[int, int] = {}  # process id -> where its exit status is awaited
+    children: dict[int, int] = {}  # process id -> the pipe for its exit status
     told_to_end: list[int] = []
     deaths, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
     signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(
-        signal.SIGTERM, lambda number, _: told_to_end.append(number)
-    )  # until here it ends this process, which has no others
-    news = select.poll()  # `select` knows no descriptor above 1023
+    # Before this line SIGTERM simply ends this process, which has no children yet.
+    signal.signal(signal.SIGTERM, lambda number, _: told_to_end.append(number))
+    news = select.poll()  # `select` cannot handle descriptors above 1023
     for descriptor in (requests.fileno(), deaths):
         news.register(descriptor, select.POLLIN)
     try:
@@ -83,7 +82,7 @@ def _serve(requests: socket.socket, children: dict[int, int], inherited: tuple[i
     server = os.getpid()
     try:
         pid = _fork()
-    except OSError as error:  # no more processes, or no memory for one: the others go on
+    except OSError as error:  # too many processes, or no memory: the other trials go on
         _tell(status, -(error.errno or 1))
         os.close(connection)
         os.close(status)
@@ -101,8 +100,8 @@ def _serve(requests: socket.socket, children: dict[int, int], inherited: tuple[i
 
 def _fork() -> int:
     with warnings.catch_warnings():
-        # reason: TensorFlow's import leaves idle threads behind, of which Python 3.12 warns; no lock of theirs is
-        # held here, and none of their work is used in the child.
+        # reason: Python 3.12 warns of the idle threads that TensorFlow's import starts. They hold no locks here, and
+        # the child does not use them.
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
 
@@ -114,17 +113,17 @@ def _become_trial(connection: int, server: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     lead_session()
     if sys.platform == "linux":
-        # The server is never killed without its children, whoever does it.
+        # If anybody kills the server, the kernel kills its children, too.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != server:
-            os._exit(1)  # it was killed just before
+            os._exit(1)  # the server was killed before the line above
     from autotune.running.processes.child import serve_one
 
     serve_one(connection)
 
 
 def _kill(pid: int) -> None:
-    """Kill a child that has not been awaited yet, so that the number is its own, and ask its group to end."""
+    """Kill a child and send SIGTERM to its group. It must not be awaited yet, so that its id is its own."""
     os.kill(pid, signal.SIGKILL)
     signal_group(pid, signal.SIGTERM)
 
@@ -133,7 +132,7 @@ def _reap(children: dict[int, int]) -> None:
     ended = {}
     for pid in list(children):
         if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            signal_group(pid, signal.SIGTERM)  # before it is awaited: then another process may have its number
+            signal_group(pid, signal.SIGTERM)  # before waitpid, after which another process may get its id
             _, status = os.waitpid(pid, 0)
             ended[children.pop(pid)] = os.waitstatus_to_exitcode(status)
     if ended:
@@ -144,5 +143,5 @@ def _reap(children: dict[int, int]) -> None:
 
 
 def _tell(descriptor: int, number: int) -> None:
-    with contextlib.suppress(BrokenPipeError):  # the other side has lost interest
+    with contextlib.suppress(BrokenPipeError):  # the other side has closed the pipe
         os.write(descriptor, NUMBER.pack(number))

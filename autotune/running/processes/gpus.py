@@ -1,7 +1,7 @@
-"""GPUs: which there are, which of them a run may use, and by what name a trial process is given one.
+"""The GPUs of this machine, those that a run may use, and their names in CUDA_VISIBLE_DEVICES.
 
-They are found with NVIDIA's management library (NVML), which creates no CUDA context: the process that starts trials
-never takes memory on a GPU. What is not covered: GPUs of other makers.
+NVIDIA's management library (NVML) lists them. It creates no CUDA context, so the process that starts trials never takes
+memory on a GPU. What is not covered: GPUs of other makers.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Gpu:
     """A GPU, or an instance of one that is partitioned (MIG).
 
     Attributes:
-        id: What stands for it in the CUDA_VISIBLE_DEVICES of a trial process.
-        name: What it is called.
-        memory_mib: All its memory in MiB; None where NVML does not say, e.g. where it is shared with the CPU.
+        id: Its entry in the CUDA_VISIBLE_DEVICES of a trial process.
+        name: Its product name.
+        memory_mib: Its total memory in MiB; None if NVML does not tell, e.g. because it is shared with the CPU.
     """
 
     id: str
@@ -34,12 +34,12 @@ class Gpu:
 
 @dataclass(frozen=True)
 class _Card:
-    """A GPU as NVML lists it: in the order of the PCI bus, whatever CUDA_VISIBLE_DEVICES says.
+    """A GPU in NVML's list, which is in the order of the PCI bus and ignores CUDA_VISIBLE_DEVICES.
 
     Attributes:
-        uuid: "GPU-" and so on.
+        uuid: Its UUID, which begins with "GPU-".
         is_partitioned: Whether MIG is enabled.
-        usable: Itself, or its MIG instances.
+        usable: The GPU itself, or its MIG instances.
     """
 
     uuid: str
@@ -48,16 +48,17 @@ class _Card:
 
 
 def visible_gpus(visible: str | None, order: str | None = None, nvml: Any = None) -> list[Gpu]:
-    """Return the GPUs that a process which is started now may use.
+    """Return the GPUs that a new process may use.
 
     Args:
-        visible: CUDA_VISIBLE_DEVICES; None if it is not set: all GPUs, and the MIG instances of those that have any.
+        visible: CUDA_VISIBLE_DEVICES; None if it is not set. Then all GPUs are visible, and all instances of those with
+            MIG.
         order: CUDA_DEVICE_ORDER; None if it is not set.
         nvml: The module `pynvml`, or one with the same functions.
 
     Returns:
-        One `Gpu` for each, in CUDA's order; none where there is no NVIDIA driver. UUIDs stand for them wherever it is
-        certain which GPU is meant, otherwise what `visible` says.
+        The GPUs in CUDA's order; none without an NVIDIA driver. Their `id` is the UUID if it is certain which GPU is
+        meant, otherwise the entry in `visible`.
     """
     cards = _cards(nvml)
     if visible is None:
@@ -66,15 +67,15 @@ def visible_gpus(visible: str | None, order: str | None = None, nvml: Any = None
 
 
 def select_gpus(visible: list[Gpu], wanted: str | Sequence[int | str] | None) -> list[Gpu]:
-    """Return those of the `visible` GPUs that are wanted, in the order they are named.
+    """Return the `wanted` GPUs, in the order in which they are named.
 
     Args:
-        visible: The GPUs there are.
-        wanted: Positions among them, counted from 0, or UUIDs or what these begin with: a sequence, or a string with
-            commas. None for all of them; "none" for no GPU at all.
+        visible: The GPUs to choose from.
+        wanted: Positions in `visible`, from 0, or UUIDs or their beginnings: a sequence, or a string with commas. None
+            for all GPUs; "none" for no GPU.
 
     Raises:
-        UsageError: If there is no such GPU, or one is named twice.
+        UsageError: If a named GPU does not exist, or is named twice.
     """
     if wanted is None:
         return visible
@@ -100,7 +101,8 @@ def _selected(entry: str, visible: list[Gpu]) -> Gpu:
     else:
         found = _beginning_with(entry, visible) if entry else []
     if len(found) != 1:
-        raise _unusable(f"--gpus names {entry!r}, which is {'more than one GPU' if found else 'not there'}.", visible)
+        problem = "which is more than one GPU" if found else "but there is no such GPU"
+        raise _unusable(f"--gpus names {entry!r}, {problem}.", visible)
     return found[0]
 
 
@@ -109,8 +111,8 @@ def _unusable(happened: str, visible: list[Gpu]) -> UsageError:
     return UsageError(
         happened,
         "\n".join(["The visible GPUs are", *listed] if listed else ["No GPU is visible here (nvidia-smi lists them)."]),
-        "Name GPUs by their position or UUID, e.g. --gpus 0,1; use none of them with --gpus none, or all by leaving "
-        "it out.",
+        "Name GPUs by their position or UUID, e.g. --gpus 0,1. To use none, write --gpus none. To use all, remove "
+        "--gpus.",
     )
 
 
@@ -119,11 +121,11 @@ def _beginning_with(start: str, gpus: Sequence[Gpu]) -> list[Gpu]:
 
 
 def _as_cuda_reads(visible: str, numbers_are_certain: bool, cards: list[_Card]) -> list[Gpu]:
-    """Read a CUDA_VISIBLE_DEVICES as CUDA does.
+    """Return the GPUs that CUDA makes visible for this CUDA_VISIBLE_DEVICES.
 
     The list ends at the first entry that is not a GPU or not of the same kind (number, "GPU-", "MIG-") as the first
-    entry; one that names a GPU twice shows none. The first is in CUDA's Programming Guide ("CUDA Environment
-    Variables"), the rest is what PyTorch has found out (torch/cuda/__init__.py, `_parse_visible_devices`).
+    entry. A list that names a GPU twice makes none visible. CUDA's Programming Guide ("CUDA Environment Variables")
+    states the first rule; PyTorch found the others (torch/cuda/__init__.py, `_parse_visible_devices`).
     """
     entries = [entry.strip() for entry in visible.split(",")]
     named: list[Gpu] = []
@@ -152,7 +154,7 @@ def _named(entry: str, numbers_are_certain: bool, cards: list[_Card]) -> Gpu | N
         return None
     number = int(digits[0])
     if not numbers_are_certain:
-        # CUDA puts the fastest GPU first, by a rule that is not written down: which one this is, only CUDA knows.
+        # CUDA puts the fastest GPU first, by an undocumented rule: only CUDA knows which GPU has this number.
         return _one_of([gpu for card in cards for gpu in card.usable], str(number))
     card = cards[number]
     return _one_of(card.usable, str(number) if card.is_partitioned else card.uuid)
@@ -162,14 +164,14 @@ def _named_instance(entry: str, cards: list[_Card]) -> Gpu | None:
     instances = [gpu for card in cards if card.is_partitioned for gpu in card.usable]
     if found := _beginning_with(entry, instances):
         return found[0] if len(found) == 1 else None
-    # The form of drivers before R470: the GPU, the number of the GPU instance, the number of the compute instance.
+    # Drivers before R470 write: the GPU, the number of the GPU instance, the number of the compute instance.
     old_form = re.fullmatch(r"MIG-(GPU-[^/]+)/\d+/\d+", entry)
     parents = [card for card in cards if old_form and card.is_partitioned and card.uuid == old_form[1]]
     return _one_of(parents[0].usable, entry) if parents else None
 
 
 def _one_of(gpus: Sequence[Gpu], gpu_id: str) -> Gpu | None:
-    """Describe a GPU of which is known only that it is one of `gpus`: by all their names and the least memory."""
+    """Return one of `gpus`, if it is unknown which one: with all their names and the smallest memory."""
     if not gpus:
         return None
     memory = [gpu.memory_mib for gpu in gpus if gpu.memory_mib is not None]
@@ -178,7 +180,7 @@ def _one_of(gpus: Sequence[Gpu], gpu_id: str) -> Gpu | None:
 
 def _cards(nvml: Any) -> list[_Card]:
     if nvml is None:
-        import pynvml  # here, so that commands which run no trials take no time for it
+        import pynvml  # here, so that commands that run no trials do not wait for this import
 
         nvml = pynvml
     try:
@@ -199,7 +201,7 @@ def _card(nvml: Any, index: int) -> _Card | None:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
         whole = _gpu(nvml, handle)
     except _errors(nvml):
-        return None  # lost ("fallen off the bus"), or not ours: the others can be used
+        return None  # it has failed ("fallen off the bus"), or this user may not use it: the others can be used
     instances = _mig_instances(nvml, handle)
     return _Card(whole.id, instances is not None, (whole,) if instances is None else instances)
 
@@ -231,5 +233,5 @@ def _errors(nvml: Any) -> tuple[type[Exception], ...]:
 
 
 def _text(value: str | bytes) -> str:
-    """Return what older versions of the module return as bytes."""
+    """Return a text, which older versions of the module return as bytes."""
     return value.decode() if isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""Starting, killing and awaiting trial processes."""
+"""Launchers, which start and kill trial processes and wait for their end."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from autotune.running.processes.descendants import end_group, end_marked, lead_s
 from autotune.running.processes.fork_server import NUMBER
 from autotune.running.processes.server import Server, Surroundings, give_back, take_server
 
-# The exit statuses of processes that somebody, or the batch system, wanted to go: nobody's program ends itself so.
+# The exit statuses of processes that a person or the batch system has ended: programs do not end themselves this way.
 KILLED = {-getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGHUP", "SIGINT") if hasattr(signal, name)}
 _LOOK_S = 0.1
 
 
 class LauncherClosedError(Exception):
-    """A process was asked for after everything had been ended."""
+    """`start` was called after `close`."""
 
 
 class TrialProcess(Protocol):
-    """A process of its own for one trial.
+    """The process of one trial.
 
     Attributes:
-        pid: Its number.
+        pid: Its process id.
         connection: The pipe to it.
-        server: The number of the server that has forked it, from 1; 0 if there is none.
+        server: The number of the fork server that has forked it, from 1; 0 without a fork server.
     """
 
     pid: int
@@ -42,52 +42,53 @@ class TrialProcess(Protocol):
     connection: Connection
 
     def kill(self) -> None:
-        """End the process at once, whatever it is doing. Safe at any time."""
+        """Kill the process. Safe at any time."""
 
     def exit_status(self) -> int | None:
-        """Wait for the end, of what the process has started too: 0 or more an exit code, negative the signal.
+        """Wait until the process and all processes that it has started have ended.
 
-        None if nobody knows.
+        Returns:
+            The exit code, or minus the number of the signal that ended it; None if it is unknown.
         """
 
 
 class Launcher(Protocol):
-    """Something that starts trial processes."""
+    """An object that starts trial processes."""
 
     def start(self, task: Task) -> TrialProcess:
-        """Start a fresh process that does `task`.
+        """Start a new process that does `task`.
 
         Raises:
             LauncherClosedError: If `close` has been called.
         """
 
     def preload(self, modules: tuple[str, ...]) -> None:
-        """Have what trials need imported before they start. Call it while no process is running."""
+        """Import modules that trials need before they start. Call this only while no process is running."""
 
     def close(self) -> None:
-        """End every process that is left, at once. Safe at any time, from any thread."""
+        """Kill every process that is left. Safe at any time, from any thread."""
 
     def last_words(self) -> str:
-        """Return the end of what processes without a log have printed."""
+        """Return the end of the output of processes that have no log."""
 
 
 def new_launcher(preload: tuple[str, ...], environment: Mapping[str, str]) -> Launcher:
-    """Return the fastest launcher this platform has: a fork server on Linux, fresh interpreters elsewhere.
+    """Return the fastest launcher for this platform: a fork server on Linux, new interpreters on others.
 
     Args:
         preload: Modules that every trial needs.
         environment: Environment variables of the trial processes.
     """
-    if sys.platform == "linux":  # elsewhere forking after TensorFlow's import is not safe, or not there
+    if sys.platform == "linux":  # other platforms cannot fork, or not safely after TensorFlow's import
         return ForkServer(preload, environment)
     return Spawner(environment)
 
 
 class ForkServer:
-    """Starts trial processes by forking a process that has imported what they need.
+    """Starts trial processes by forking a server that has imported the modules that they need.
 
-    A server that dies (out of memory, killed by hand) is started again by the next `start`. One that has no trials any
-    more is kept for the next run of this process.
+    If the server dies (e.g. it is killed because memory ran out), the next `start` starts a new one. When it has no
+    trials any more, it is kept for the next run of this process.
     """
 
     def __init__(self, preload: tuple[str, ...], environment: Mapping[str, str]) -> None:
@@ -95,8 +96,8 @@ class ForkServer:
         self._environment = dict(environment)
         self._lock = threading.Lock()
         self._server: Server | None = None
-        self._marks: list[str] = []  # of the servers so far: what they and all processes below them can be known by
-        self._n_running = 0  # processes whose end nobody has seen yet
+        self._marks: list[str] = []  # the marks of the servers so far, by which the processes below them are found
+        self._n_running = 0  # processes for which `has_ended` was not called yet
         self._closed = False
 
     def start(self, task: Task) -> TrialProcess:
@@ -115,7 +116,7 @@ class ForkServer:
             finally:
                 os.close(status_of_theirs)
         process = _Forked(self, number, ours, status)
-        with contextlib.suppress(OSError):  # a process that is already dead says so by its exit status
+        with contextlib.suppress(OSError):  # if it is already dead, its exit status shows it
             ours.send_bytes(payload)
         return process
 
@@ -126,7 +127,7 @@ class ForkServer:
                 self._leave_server()
 
     def kill(self, pid: int) -> None:
-        """Kill a process of this server; one that has ended is left alone."""
+        """Kill a process of the server, if it has not ended."""
         with self._lock:
             if self._server is not None:
                 self._server.kill(pid)
@@ -156,12 +157,12 @@ class ForkServer:
             server.stop()
 
     def has_ended(self) -> None:
-        """Note that somebody has seen the end of a process."""
+        """Note that a process has ended."""
         with self._lock:
             self._n_running -= 1
 
     def end_left_behind(self, server: int) -> None:
-        """End what is left of the trials of a server, by its number, that was killed."""
+        """End the processes that a killed server has left; `server` is its number."""
         end_marked(self._marks[server - 1])
 
     def last_words(self) -> str:
@@ -200,12 +201,12 @@ class _Forked:
 
 
 class Spawner:
-    """Starts each trial process as a fresh interpreter: slower, on every platform."""
+    """Starts each trial process as a new interpreter. This is slower, but works on every platform."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = dict(environment)
         self._context = multiprocessing.get_context("spawn")
-        self._lock = threading.Lock()  # multiprocessing, too, awaits children wherever another one is started
+        self._lock = threading.Lock()  # multiprocessing also awaits ended children whenever it starts another one
         self._processes: set[multiprocessing.context.SpawnProcess] = set()
         self._closed = False
 
@@ -219,22 +220,22 @@ class Spawner:
             process = self._context.Process(target=_serve_spawned, args=(theirs, self._environment), daemon=True)
             process.start()
             self._processes.add(process)
-        with contextlib.suppress(OSError):  # a process that is already dead says so by its exit status
+        with contextlib.suppress(OSError):  # if it is already dead, its exit status shows it
             ours.send_bytes(payload)
         return _Spawned(self, process, ours)
 
     def preload(self, modules: tuple[str, ...]) -> None:
-        return None  # nothing is shared between fresh interpreters
+        return None  # new interpreters share nothing
 
     def kill(self, process: multiprocessing.context.SpawnProcess) -> None:
-        """Kill a process of this launcher; one that has ended is left alone."""
+        """Kill a process of this launcher, if it has not ended."""
         with self._lock:
             if process in self._processes:
                 _kill_spawned(process)
 
     def wait(self, process: multiprocessing.context.SpawnProcess) -> int | None:
-        """Wait for the end of a process and return how it ended."""
-        # What the process has started holds the sentinel, too.
+        """Wait for the end of a process and return its exit status."""
+        # Processes that it has started keep the sentinel open, too.
         while not wait([process.sentinel], _LOOK_S) and self._is_alive(process):
             pass
         with self._lock:
@@ -256,7 +257,7 @@ class Spawner:
                 _kill_spawned(process)
 
     def last_words(self) -> str:
-        return ""  # they print where the parent prints
+        return ""  # their output goes where the parent's goes
 
 
 class _Spawned:

@@ -1,7 +1,7 @@
-"""What a run may have of files, processes, threads and memory, and in which words to say that there is no more.
+"""The limits on files, processes, threads and memory, and the errors for reaching them.
 
-What is covered: this process, which holds what all slots need, and the server that forks its trials. What is not: a
-trial that comes to a limit by itself, and fails alone.
+What is covered: this process, which needs files and threads for all slots, and its fork server. What is not covered: a
+trial process that reaches a limit itself; only its trial fails.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from autotune.disk import causes
 from autotune.errors import AutotuneError, ResourceLimitError
 
-_FILES = 30  # what a run opens whatever the number of its slots: 15 were counted, and MLflow or S3 need some
+_FILES = 30  # files that a run opens for any number of slots: 15 were counted, and MLflow or S3 need some
 _FILES_PER_SLOT = 6  # 2 of the trial process, 2 of a connection to the storage, 2 while a process is started
 _NO_THREAD = "can't start new thread"
 _NAMES = {
@@ -26,10 +26,13 @@ _WHAT = {errno.EMFILE: "files", errno.ENFILE: "files", errno.EAGAIN: "processes"
 
 
 def make_room_for_files(workers: int) -> None:
-    """Make sure that this process, and those that it starts, may open as many files as its slots need.
+    """Raise the limit on open files of this process, and of those that it starts, if its slots need more.
+
+    Args:
+        workers: The number of slots.
 
     Raises:
-        ResourceLimitError: If they may not, and cannot be allowed to from here.
+        ResourceLimitError: If this process may not raise it so far.
     """
     try:
         import resource
@@ -44,17 +47,17 @@ def make_room_for_files(workers: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
     except (ValueError, OSError):
         most = (max(soft, hard) - others) // _FILES_PER_SLOT
-        who = "1 worker needs" if workers == 1 else f"{workers} workers need"
+        who = "1 slot needs" if workers == 1 else f"{workers} slots need"
         fewer = f", or use --workers {most}," if most > 0 else ""
         raise ResourceLimitError(
-            f"{who} about {needed} open files, and this process may have {max(soft, hard)}.",
-            "Each worker has a process, the pipes to it, and a connection to the storage.",
+            f"{who} about {needed} open files, but this process may have only {max(soft, hard)}.",
+            "Each slot has a process, the pipes to it, and a connection to the storage.",
             f"Allow more files (ulimit -n {needed}){fewer} and run the same command again.",
         ) from None
 
 
 def _n_open() -> int:
-    """Return how many files this process has open, as far as the platform says."""
+    """Return how many files this process has open; 0 if the platform does not tell."""
     with contextlib.suppress(OSError):
         return len(os.listdir("/dev/fd"))
     return 0
@@ -62,7 +65,7 @@ def _n_open() -> int:
 
 @contextlib.contextmanager
 def telling_exhausted() -> Iterator[None]:
-    """Raise errors that come from an exhausted limit as a `ResourceLimitError`."""
+    """Raise a `ResourceLimitError` in place of an error that comes from an exhausted limit."""
     try:
         yield
     except Exception as error:
@@ -85,14 +88,14 @@ def _exhausted(error: BaseException) -> str | None:
 def _limit_error(what: str, error: BaseException) -> ResourceLimitError:
     name, option = _NAMES[what]
     return ResourceLimitError(
-        f"there is no more to be had of {name}: {str(error) or type(error).__name__}",
-        f"{_allowed(what)} See {option}, and what the machine or the container has.",
-        "Allow more, or use fewer --workers, and run the same command again: what was finished is kept.",
+        f"the run cannot get more {name}: {str(error) or type(error).__name__}",
+        f"{_allowed(what)} See {option}, and the limits of the machine or the container.",
+        "Allow more, or use fewer --workers, and run the same command again: finished trials are kept.",
     )
 
 
 def _allowed(what: str) -> str:
-    """Say how much of it is allowed, as far as this is the process's own limit."""
+    """Return a sentence with this process's own limit on files, processes or memory."""
     with contextlib.suppress(ImportError):
         import resource
 
@@ -100,4 +103,4 @@ def _allowed(what: str) -> str:
         soft, _ = resource.getrlimit(limits[what])
         if soft != resource.RLIM_INFINITY:
             return f"The limit is {soft:,}."
-    return "There is no limit set for it."
+    return "This process has no limit of its own."

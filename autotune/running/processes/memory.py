@@ -1,8 +1,8 @@
-"""Whether a trial died of too little memory, as far as anybody can tell.
+"""Signs that a trial process ended because memory ran out.
 
-What is covered: Python's MemoryError, the exceptions that TensorFlow and others raise, C++ code that ends with
-std::bad_alloc, and the kernel's killer (its counter also counts processes killed inside a cgroup). What is not
-covered: a kernel that does not count, as in some sandboxes; such a death looks like one by anybody's SIGKILL.
+What is covered: Python's MemoryError, the exceptions of TensorFlow and others, C++ code that ends with std::bad_alloc,
+and the kernel's out-of-memory killer (its counter also counts processes killed inside a cgroup). What is not covered: a
+kernel without this counter, as in some sandboxes; there the end looks like any other SIGKILL.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def kernel_kills(vmstat: Path = Path("/proc/vmstat")) -> int | None:
-    """Return how many processes this kernel has killed for lack of memory; None if it does not say."""
+    """Return how many processes this kernel has killed because memory ran out; None if it does not count them."""
     try:
         lines = vmstat.read_text().splitlines()
     except OSError:
@@ -40,9 +40,9 @@ def died_of_memory(status: int, kills_before: int | None, log: Path) -> bool:
     """Tell whether a process that ended with `status` ran out of memory.
 
     Args:
-        status: Its exit code; negative for the signal that ended it.
-        kills_before: What `kernel_kills` said before it was started.
-        log: Where it printed: the C++ runtime says there, and nowhere else, why it aborts.
+        status: Its exit code, or minus the number of the signal that ended it.
+        kills_before: The result of `kernel_kills` before it was started.
+        log: Its log: only there the C++ runtime writes why it aborts.
     """
     if status == -signal.SIGKILL:
         kills = kernel_kills()

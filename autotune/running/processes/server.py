@@ -1,7 +1,7 @@
-"""A fork server, seen from the process that has started it, and servers that wait for the next run of this process.
+"""The parent's handle to a fork server, and the servers that are kept for the next run of this process.
 
-Importing TensorFlow takes seconds, and a finalization is several runs: a server that has nothing left to do is kept for
-a minute.
+Importing TensorFlow takes seconds, and finalizing a study takes several runs. So a server without trials is kept for a
+minute.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from autotune.running.processes import fork_server
-from autotune.running.processes.descendants import MARK, end_forsaken, end_marked, new_mark
+from autotune.running.processes.descendants import MARK, end_abandoned, end_marked, new_mark
 
-IDLE_S = 60.0  # for how long a server without trials is kept; it has some 300 MB
-_MAIN = f"from {fork_server.__name__} import main; main()"  # `-m` would run it a second time, beside the room's own
-_ENDS_S = 3.0  # a server that is told to end ends its trials, and what they have started, in less
+IDLE_S = 60.0  # how long a server without trials is kept; it takes about 300 MB of memory
+_MAIN = f"from {fork_server.__name__} import main; main()"  # `-m` would load the module twice
+_ENDS_S = 3.0  # a server needs less to end its trials and what they have started
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a server hands down to its trials, and cannot change any more.
+    """The properties of a server that its trials inherit, and that cannot change any more.
 
     Attributes:
-        modules: What it has imported.
+        modules: The modules that it has imported.
         environment: Its environment variables.
-        paths: Where it looks for modules.
+        paths: The folders in which it looks for modules.
         folder: Its working directory: the path, empty if that is gone, with device and inode.
-        mask: The permissions that new files do not get; empty where the kernel does not say.
-        limits: What it may have of files, memory and time, and the cores that it may use.
+        mask: Its umask, in octal digits; empty if the kernel does not tell.
+        limits: Its resource limits, and the cores that it may use.
     """
 
     modules: tuple[str, ...]
@@ -50,8 +50,8 @@ class Surroundings:
 
     @classmethod
     def of_this_moment(cls, modules: tuple[str, ...], environment: Mapping[str, str]) -> Surroundings:
-        """Return those of this process, with further environment variables."""
-        import resource  # POSIX alone has it, as it has fork servers
+        """Return the surroundings of this process, with additional environment variables."""
+        import resource  # only POSIX has it, and only there are fork servers
 
         folder = "", 0, 0
         with contextlib.suppress(OSError):
@@ -68,19 +68,19 @@ class Server:
     """A fork server of this process.
 
     Args:
-        surroundings: What its trials are to be born into.
+        surroundings: The properties that its trials inherit.
 
     Attributes:
         surroundings: The same.
-        mark: What it and all processes below it can be known by.
+        mark: The value of `MARK` by which it and all processes below it are found.
     """
 
     def __init__(self, surroundings: Surroundings) -> None:
-        end_forsaken()
+        end_abandoned()
         self.surroundings = surroundings
         self.mark = new_mark()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- reason: it lives as long as the server
-        self._told = 0  # how much of it has been said in other runs
+        self._told = 0  # how many bytes of it were printed in earlier runs
         self._requests, theirs = socket.socketpair()
         command = [sys.executable, "-c", _MAIN, str(theirs.fileno()), *surroundings.modules]
         environment = {**surroundings.environment, "PYTHONPATH": os.pathsep.join(surroundings.paths), MARK: self.mark}
@@ -92,11 +92,15 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
-                start_new_session=True,  # a Ctrl-C in the terminal reaches the parent alone
+                start_new_session=True,  # so that Ctrl-C in the terminal reaches the parent only
             )
 
     def fork(self, connection: Connection, status: int) -> None:
-        """Ask for a trial process with a connection, whose number and end are written to a pipe.
+        """Request a trial process.
+
+        Args:
+            connection: The trial process's end of the pipe to the parent.
+            status: The descriptor to which the server writes the process id, and later the exit status.
 
         Raises:
             OSError: If the server has died.
@@ -104,12 +108,12 @@ class Server:
         socket.send_fds(self._requests, [fork_server.REQUEST.pack(b"f", 0)], [connection.fileno(), status])
 
     def kill(self, pid: int) -> None:
-        """Kill a process of this server; one that has ended is left alone."""
+        """Kill a process of this server, if it has not ended."""
         with contextlib.suppress(OSError):
             self._requests.sendall(fork_server.REQUEST.pack(b"k", pid))
 
     def stop(self) -> None:
-        """End it and everything below it."""
+        """End the server and all processes below it."""
         self._requests.close()
         self._process.terminate()
         try:
@@ -122,21 +126,21 @@ class Server:
         self._errors.close()
 
     def leave(self) -> None:
-        """Let go of it in a fork of the process that has started it: else it would live as long as the fork."""
+        """Close the socket in a fork of this process. Otherwise the server would live as long as the fork."""
         self._requests.close()
 
     def is_alive(self) -> bool:
-        """Tell whether it has not been killed."""
+        """Tell whether the server is running."""
         return self._process.poll() is None
 
     def last_words(self) -> str:
-        """Return the end of what it, and processes without a log, have printed in this run."""
+        """Return the end of the output of this run, by the server and by processes that have no log."""
         size = self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(self._told, size - 2000))
         return self._errors.read().decode(errors="replace").strip()
 
     def forget_words(self) -> None:
-        """Begin anew with what has been printed."""
+        """Leave the output so far out of `last_words`."""
         self._told = self._errors.seek(0, os.SEEK_END)
 
 
@@ -145,7 +149,7 @@ _changing = threading.Lock()
 
 
 def take_server(surroundings: Surroundings) -> Server:
-    """Return a server that waits, if there is one with such surroundings, or start one."""
+    """Return an idle server with the same surroundings; start a new one if there is none."""
     with _changing:
         server, timer = _idle.pop(surroundings.modules, (None, None))
     if server is None or timer is None:
@@ -158,7 +162,7 @@ def take_server(surroundings: Surroundings) -> Server:
 
 
 def give_back(server: Server) -> None:
-    """Keep a server that has no trials for a while, in place of another one with the same modules."""
+    """Keep a server without trials for `IDLE_S` seconds. It replaces an idle one with the same modules."""
     server.forget_words()
     timer = threading.Timer(IDLE_S, end_idle_servers, [server])
     timer.daemon = True
@@ -167,7 +171,7 @@ def give_back(server: Server) -> None:
         try:
             timer.start()
             _idle[server.surroundings.modules] = server, timer
-        except RuntimeError:  # there are no more threads to be had
+        except RuntimeError:  # Python cannot start another thread: do not keep the server
             former, server = server, former
     if former is not None:
         former.stop()
@@ -175,7 +179,7 @@ def give_back(server: Server) -> None:
 
 @atexit.register
 def end_idle_servers(which: Server | None = None) -> None:
-    """End the servers that wait for the next run, or one of them, as this process does at its end."""
+    """End all idle servers, or only one of them. This process calls it when it exits."""
     with _changing:
         ended = [(server, timer) for server, timer in _idle.values() if which in (None, server)]
         for server, _ in ended:

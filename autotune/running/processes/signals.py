@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP, turned into a question that can be asked at any time: are we to stop?"""
+"""A thread that calls a function on Ctrl-C, SIGTERM or SIGHUP."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import threading
 from collections.abc import Callable, Iterator
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_listening: set[int] = set()  # where a byte asks a run of this process to stop
+_listening: set[int] = set()  # pipes of the runs in this process: a byte in one asks its run to stop
 _changing = threading.Lock()
 
 
 def interrupt_runs() -> None:
-    """Ask every run in this process to stop, as a signal does: for hosts that keep the main thread for themselves."""
+    """Ask every run in this process to stop, like a signal. For programs that run studies outside the main thread."""
     with _changing:
         for writable in _listening:
             os.write(writable, b"s")
@@ -22,14 +22,13 @@ def interrupt_runs() -> None:
 
 @contextlib.contextmanager
 def on_signals(stop: Callable[[], None]) -> Iterator[threading.Event]:
-    """Call `stop`, in a thread of its own, when this process is asked to end, or its runs by `interrupt_runs`.
+    """Call `stop` in a separate thread when this process gets a signal to end, or when `interrupt_runs` is called.
 
-    A signal handler may run between any two steps of the main thread, in the middle of a commit or with a lock held,
-    so the handler itself only writes a byte. Outside the main thread, where Python allows no handlers, none is
-    installed.
+    A signal handler may run between any two steps of the main thread, even during a commit or while a lock is held. So
+    the handler itself only writes a byte. Python allows handlers in the main thread only; elsewhere this installs none.
 
     Yields:
-        An event that is set once a signal has come.
+        An event that is set at the first signal.
     """
     asked = threading.Event()
     in_main_thread = threading.current_thread() is threading.main_thread()
@@ -63,5 +62,5 @@ def on_signals(stop: Callable[[], None]) -> Iterator[threading.Event]:
 
 
 def _is_under_nohup(number: int) -> bool:
-    """Tell whether whoever started us wants us to outlive the terminal."""
+    """Tell whether this process was started by `nohup`, so that it must not end with its terminal."""
     return number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) == signal.SIG_IGN

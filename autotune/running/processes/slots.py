@@ -1,4 +1,4 @@
-"""Slots: what one trial at a time may use of the machine: a GPU, a share of one, or some cores."""
+"""Slots: the part of the machine that one trial at a time may use: a GPU, a share of one, or some cores."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Slot:
     """A place for one trial at a time.
 
     Attributes:
-        number: Counted from 0.
+        number: Its number, from 0.
         threads: How many threads TensorFlow may use in it.
-        environment: Environment variables of its trial processes, e.g. which GPU they see.
+        environment: Environment variables of its trial processes, e.g. for the visible GPU.
         gpu: Its GPU; None for the CPU.
-        memory_limit_mib: How much of the GPU's memory TensorFlow may take, in MiB; None for no limit.
+        memory_limit_mib: How much GPU memory TensorFlow may take, in MiB; None for no limit.
     """
 
     number: int
@@ -29,7 +29,7 @@ class Slot:
     memory_limit_mib: int | None = None
 
     def description(self) -> str:
-        """Say in one line what a trial in this slot may use."""
+        """Return a line that says what a trial in this slot may use."""
         device = f"{self.gpu.name} ({self.gpu.id})" if self.gpu else "CPU"
         limit = f", at most {self.memory_limit_mib:,} MiB" if self.memory_limit_mib else ""
         return f"slot {self.number}: {device}{limit}; {self.threads} thread{'' if self.threads == 1 else 's'}"
@@ -40,9 +40,9 @@ class Sharing:
     """How trials share the machine.
 
     Attributes:
-        workers: How many trials at a time.
-        gpus: The GPUs they run on; none for the CPU.
-        workers_per_gpu: How many of them a GPU may have.
+        workers: The number of slots.
+        gpus: Their GPUs; none for the CPU.
+        workers_per_gpu: The largest number of slots on one GPU.
     """
 
     workers: int
@@ -62,22 +62,22 @@ def available_cores() -> int:
 
 
 def share_machine(gpus: Sequence[Gpu], workers: int | None, workers_per_gpu: int | None) -> Sharing:
-    """Decide how many trials run at a time, and how many on one GPU.
+    """Return the number of slots, and how they share the GPUs.
 
     Args:
         gpus: The GPUs that may be used.
-        workers: How many trials at a time; None for as many as the GPUs have, without any GPU as many as there are
-            cores. More than there are GPUs share them.
-        workers_per_gpu: How many trials a GPU may have at a time; None for one, or as few as `workers` need.
+        workers: The number of slots; if there are more slots than GPUs, they share the GPUs. None for as many as the
+            GPUs may have, or without GPUs as many as there are cores.
+        workers_per_gpu: The largest number of slots on one GPU; None for one, or as few as `workers` need.
 
     Raises:
-        UsageError: If more workers are asked for than the GPUs may have, or workers per GPU where there is none.
+        UsageError: If `workers` is more than the GPUs may have, or `workers_per_gpu` is given without GPUs.
     """
     if not gpus and workers_per_gpu is not None:
         raise UsageError(
             f"workers-per-gpu is {workers_per_gpu}, but there is no GPU to use.",
-            "It says how many trials share a GPU.",
-            "Leave out --workers-per-gpu (and --gpus none), or see with nvidia-smi why no GPU is found.",
+            "It is the number of trials that share a GPU.",
+            "Remove --workers-per-gpu (and --gpus none), or check with nvidia-smi why no GPU is found.",
         )
     if not gpus:
         return Sharing(workers or available_cores())
@@ -88,27 +88,27 @@ def share_machine(gpus: Sequence[Gpu], workers: int | None, workers_per_gpu: int
     if workers is not None and workers > most:
         raise UsageError(
             f"workers is {workers}: more than GPUs times workers-per-gpu, {len(gpus)} x {workers_per_gpu} = {most}.",
-            "No GPU is given more trials at a time than --workers-per-gpu.",
-            "Leave out one of the two, or change --workers or --workers-per-gpu.",
+            "A GPU runs at most --workers-per-gpu trials at the same time.",
+            "Remove one of the two options, or change --workers or --workers-per-gpu.",
         )
     return Sharing(workers or most, tuple(gpus), workers_per_gpu)
 
 
 def core_slots(workers: int, threads: int) -> list[Slot]:
-    """Return `workers` slots of `threads` threads each."""
+    """Return `workers` slots with `threads` threads each."""
     return [Slot(number, threads) for number in range(workers)]
 
 
 def gpu_slots(sharing: Sharing, threads: int) -> list[Slot]:
-    """Return slots on GPUs: one on each, then the second on each, and so on.
+    """Return slots on GPUs: one on each GPU, then a second on each, and so on.
 
-    Slots that share a GPU have equal parts of its memory. TensorFlow keeps to them; a study file that uses another
-    framework sees its own GPU only, and has to limit its memory itself.
+    Slots that share a GPU get equal parts of its memory. TensorFlow obeys this limit. A study file that uses another
+    framework sees only its slot's GPU, but must limit its memory itself.
     """
     slots = []
     for number in range(sharing.workers):
         gpu = sharing.gpus[number % len(sharing.gpus)]
-        # TensorFlow takes no more than it needs so far: for a device with a limit, only this variable says so.
+        # With this variable TensorFlow takes memory only when needed; with a limit there is no other way.
         environment = {"CUDA_VISIBLE_DEVICES": gpu.id, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
         slots.append(Slot(number, threads, environment, gpu, _memory_limit_mib(gpu, sharing.workers_per_gpu)))
     return slots

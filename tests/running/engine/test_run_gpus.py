@@ -189,7 +189,7 @@ def test_where_no_gpu_is_found_the_variable_is_left_alone(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"gpus": "4"}, r"'4', which is not there[\s\S]*3: NVIDIA H100 .GPU-dddd"),
+        ({"gpus": "4"}, r"'4', but there is no such GPU[\s\S]*3: NVIDIA H100 .GPU-dddd"),
         ({"gpus": [0, 0]}, "'0' twice"),
         ({"gpus": "0,1", "workers_per_gpu": 2, "workers": 5}, "workers is 5: more than"),
         ({"gpus": "none", "workers_per_gpu": 2}, "there is no GPU to use"),
@@ -208,7 +208,9 @@ def test_an_unknown_gpu_is_plain_on_the_command_line(study_file: StudyFile, four
     command = _command("run", study_file(SEEN), "--gpus", "0,9")
     done = subprocess.run(command, capture_output=True, text=True, cwd=four_gpus, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("UsageError: --gpus names '9', which is not there.\n  The visible GPUs are\n  0: ")
+    assert done.stderr.startswith(
+        "UsageError: --gpus names '9', but there is no such GPU.\n  The visible GPUs are\n  0: "
+    )
 
 
 @pytest.mark.trains

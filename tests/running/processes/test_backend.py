@@ -91,5 +91,5 @@ def test_a_study_file_that_asks_for_another_backend_is_refused_before_anything_i
     command = [sys.executable, "-m", "autotune", "run", str(file), "--run-dir", str(run_dir)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("StudyFileError: Keras is to use the backend 'jax' (KERAS_BACKEND")
+    assert done.stderr.startswith("StudyFileError: Keras is set to the backend 'jax' (KERAS_BACKEND")
     assert not list(run_dir.glob("toy"))

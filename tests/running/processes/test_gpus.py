@@ -215,12 +215,12 @@ def test_positions_count_among_the_visible_gpus() -> None:
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ("3", "'3', which is not there"),
-        ("-1", "'-1', which is not there"),
-        ([-1], "'-1', which is not there"),
-        ("0,,1", "'', which is not there"),
-        ("0,none", "'none', which is not there"),
-        ("GPU-c", "'GPU-c', which is not there"),
+        ("3", "'3', but there is no such GPU"),
+        ("-1", "'-1', but there is no such GPU"),
+        ([-1], "'-1', but there is no such GPU"),
+        ("0,,1", "'', but there is no such GPU"),
+        ("0,none", "'none', but there is no such GPU"),
+        ("GPU-c", "'GPU-c', but there is no such GPU"),
         ("GPU-aaaa", "'GPU-aaaa', which is more than one GPU"),
         ("0,0", "'0' twice"),
         (f"0,{T4.id}", f"'{T4.id}' twice"),

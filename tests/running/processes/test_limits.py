@@ -42,7 +42,7 @@ def test_more_workers_than_there_may_be_files_are_refused_before_anything_starts
     refused = _run("ulimit -n 64", file, run_dir, workers=64)
     assert refused.returncode == 1
     lines = refused.stderr.splitlines()
-    words = r"ResourceLimitError: 64 workers need about 4\d\d open files, and this process may have 64\."
+    words = r"ResourceLimitError: 64 slots need about 4\d\d open files, but this process may have only 64\."
     assert re.fullmatch(words, lines[0])
     assert len(lines) == 3
     (fewer,) = re.findall(r"--workers (\d+)", lines[2])
