@@ -1,13 +1,13 @@
-"""What the runs of a study are given, and what they remember of it.
+"""The inputs of a study's runs (code, storage, folders, budget), and the settings that the study stores.
 
-What a storage says of files and folders is believed only where this machine has said the same.
+A file or folder that only the storage names is used only if this user has used it on this machine before.
 
-places       Where a study's records and files are: the one place that reads environment variables
-source       How a study's code reaches the processes that run it
-settings     What a study remembers of its runs, in one user attribute of the Optuna study
-budget       How many trials there are to be, and when there need not be so many
-trust        Which study files this user has run on this machine: what else a storage names is not run unasked
-study_files  Where the files of a stored study are, and when a storage is believed about that
+places       The storage, the run dir and the data dir of a study, from options, environment variables or defaults
+source       The code of a study, in a form that is sent to the processes that run it
+settings     The settings that a study stores about its runs, in one user attribute of the Optuna study
+budget       The number of trials that a study should have, and the rule to stop before
+trust        The study files that this user has run on this machine: others that a storage names need a confirmation
+study_files  The folder of a stored study's files, and the check that this user has used it before
 """
 
 from autotune.running.study.budget import FINISHED, Budget

@@ -1,4 +1,4 @@
-"""How many trials there are to be, and when there need not be so many."""
+"""The number of trials that a study should have, and the rule to stop before."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 @dataclass(frozen=True)
 class Budget:
-    """How many trials there are to be, and what counts as one.
+    """The number of trials that a study should have, and which trials count.
 
     Attributes:
-        n_trials: How many finished (complete or pruned) trials the study is to have; None for those that are there,
-            each of which is run as it is, and no others.
-        count_failed: Whether a failed trial (unless it was lost) is spent, too.
+        n_trials: The number of finished (complete or pruned) trials that the study should have. None for the trials
+            that are stored already: only these run.
+        count_failed: Whether failed trials count, too, except lost ones.
         max_retries: How often a trial may be lost, without a new report in between, before it fails.
         retry_errors: How often a trial that an error has ended is tried again.
-        stop: When no more are to be made although some are missing; None for never.
+        stop: The rule to stop before there are `n_trials` trials; None for no rule.
     """
 
     n_trials: int | None
@@ -34,14 +34,14 @@ class Budget:
     retry_errors: int = 0
 
     def is_met_by(self, n_trials: int) -> bool:
-        """Tell whether with so many trials that count no more are to be made."""
+        """Tell whether no new trial is needed if `n_trials` trials count so far."""
         return self.n_trials is None or n_trials >= self.n_trials
 
     def flat_since(self, trials: Sequence[FrozenTrial], direction: str) -> int | None:
-        """Return the number of the trial that none was better than for too long; None if that is not so.
+        """Return the number of the trial since which the study has not improved, if that is long enough to stop.
 
         Args:
-            trials: All trials, by their numbers.
+            trials: All trials, ordered by number.
             direction: "maximize" or "minimize".
         """
         if self.stop is None:

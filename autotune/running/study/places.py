@@ -1,4 +1,7 @@
-"""Where a study's records and files are: the one place that reads environment variables."""
+"""The storage, the run dir and the data dir of a study, from options, environment variables or defaults.
+
+Only this module reads environment variables for them.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,13 @@ from autotune.study_name import study_folder
 
 @dataclass(frozen=True)
 class Places:
-    """The storage, the folder for files, and the folder with data.
+    """The storage, the run dir and the data dir.
 
     Attributes:
         storage: The storage's URL.
-        run_dir: Where studies keep their files, absolute.
-        data_dir: Where datasets are looked for first, absolute; None for Keras's own cache.
-        is_run_dir_given: Whether the run dir was named, or the storage was found in it; False if only the storage was.
+        run_dir: The folder with the files of studies, absolute.
+        data_dir: The folder in which datasets are looked for first, absolute; None for Keras's own cache.
+        is_run_dir_given: Whether the run dir was given, or contains the storage; False if only the storage was given.
     """
 
     storage: str
@@ -31,15 +34,15 @@ class Places:
     is_run_dir_given: bool = True
 
     def study_folder(self, name: str) -> Path:
-        """Return the folder of the study `name`, in the run dir itself.
+        """Return the folder of the study `name` in the run dir.
 
         Raises:
-            UsageError: If no study can have that name, or there is something else in its place.
+            UsageError: If the name is invalid, or something else has the folder's name.
         """
         return study_folder(self.run_dir, name)
 
     def shown_storage(self) -> str:
-        """Return the storage's URL as it may be shown: without its password."""
+        """Return the storage's URL without its password."""
         return shown_url(self.storage)
 
 
@@ -49,7 +52,9 @@ def find_places(
     data_dir: str | Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Places:
-    """Fill in what is not given: from `OPTUNA_STORAGE`, `AUTOTUNE_RUN_DIR`, `AUTOTUNE_DATA`, else the defaults.
+    """Return the places that are given; for others, those in `OPTUNA_STORAGE`, `AUTOTUNE_RUN_DIR`, `AUTOTUNE_DATA`.
+
+    If these are not set either, the defaults are a database in the run dir, `runs`, and Keras's own cache.
 
     Args:
         storage: A storage's URL.
@@ -58,31 +63,31 @@ def find_places(
         environment: Environment variables.
 
     Raises:
-        DataError: If the data dir is named but not there.
+        DataError: If the data dir is given but is not a folder.
     """
     url = storage or environment.get("OPTUNA_STORAGE") or None
     named = run_dir or environment.get("AUTOTUNE_RUN_DIR")
     folder = Path(named or "runs").absolute()
-    is_given = bool(named) or url is None  # a database that was found in a run dir belongs to it, wherever that is
+    is_given = bool(named) or url is None  # the default database lies in the run dir and belongs to it
     url = url or sqlite_url(folder / "autotune.db")
     data = data_dir or environment.get("AUTOTUNE_DATA") or None
     if data is not None and not Path(data).is_dir():
         raise DataError(
             f"the data dir {data} is not a folder.",
-            "It holds datasets in their official layout, e.g. mnist.npz.",
-            "Correct --data-dir or AUTOTUNE_DATA, or leave it out to use Keras's own cache.",
+            "It must be a folder with datasets in their official layout, e.g. mnist.npz.",
+            "Correct --data-dir or AUTOTUNE_DATA, or remove it to use Keras's own cache.",
         )
     return Places(url, folder, Path(data).absolute() if data else None, is_given)
 
 
 def records_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Return where this user's records of study files are, in `XDG_STATE_HOME` or the home folder; None if neither is.
+    """Return the folder of this user's records of study files; None if neither `XDG_STATE_HOME` nor `HOME` is set.
 
     Args:
         environment: Environment variables.
     """
     state = Path(environment.get("XDG_STATE_HOME") or "")
-    if not state.is_absolute():  # as the XDG base directory specification has it
+    if not state.is_absolute():  # the XDG base directory specification says to ignore relative paths
         home = Path(environment.get("HOME") or "")
         if not home.is_absolute():
             return None
@@ -91,16 +96,16 @@ def records_folder(environment: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def ray_address(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return where the Ray cluster is that `RAY_ADDRESS` names; None if it names none."""
+    """Return the address of the Ray cluster in `RAY_ADDRESS`; None if it is not set."""
     return environment.get("RAY_ADDRESS") or None
 
 
 def make_writable(folder: Path) -> None:
-    """Create `folder` and make sure that files can be written in it.
+    """Create `folder` and check that files can be written in it.
 
     Raises:
         DiskFullError: If its disk is full.
-        StorageError: If they cannot be written for another reason.
+        StorageError: If files cannot be written for another reason.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -111,6 +116,6 @@ def make_writable(folder: Path) -> None:
             raise full from error
         raise StorageError(
             f"the run dir {folder} cannot be written: {error.strerror}.",
-            "It holds the database, checkpoints, logs and models of your studies.",
+            "The run dir is for the database, checkpoints, logs and models of your studies.",
             "Choose another with --run-dir or AUTOTUNE_RUN_DIR, or change its permissions.",
         ) from error

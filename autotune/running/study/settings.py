@@ -1,4 +1,4 @@
-"""What a study remembers of its runs, in one user attribute of the Optuna study."""
+"""The settings that a study stores about its runs, in one user attribute of the Optuna study."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from autotune.study_name import is_study_name
 
 ATTRIBUTE = "autotune"
 IN_RUN_DIR = "run-dir"
-"""Said in place of a folder of event files: RUN_DIR/NAME/tensorboard."""
+"""The stored value for the default folder of event files, RUN_DIR/NAME/tensorboard."""
 WHY_OVER = "why_over"
-"""The user attribute of a study that has ended although trials are missing."""
+"""The user attribute with the reason of a study that has ended before its budget was used up."""
 
 _T = TypeVar("_T")
 _SHOWN = 100
 _LARGEST = 10**9
 _TOKEN = re.compile(r"[0-9A-Za-z]{0,64}")
 
-# A trial's value cannot be compared with that of a trial for which one of these was different.
+# If one of these differs between two trials, their values cannot be compared.
 _DECISIVE = {
     "split": "the data or their split",
     "train_fraction": "the fraction of the training rows",
@@ -40,40 +40,40 @@ _DECISIVE = {
     "epochs_per_pass": "the number of epochs of a pass",
     "monitor": "the monitored metric",
     "epoch_policy": "the epoch policy",
-    "minimize": "what else is to be small",
+    "minimize": "the costs to minimize",
 }
 
 
 @dataclass(frozen=True)
 class StudySettings:
-    """What is needed to go on with a study by its name alone, and to see whether it is still the same study.
+    """The settings that are needed to resume a study by its name alone, and to check that it is still the same study.
 
     Attributes:
         study_file: The study file, absolute; None for a study made in Python.
-        n_trials: How many finished trials the study is to have.
-        n_trials_given: Whether that came from the command line rather than the study file.
-        overrides: What the command line said in place of the study file.
+        n_trials: The number of finished trials that the study should have.
+        n_trials_given: Whether that came from the command line and not from the study file.
+        overrides: The settings that the command line gave in place of the study file's.
         seed: The study's seed.
         epochs: Epochs of each fold.
         monitor: The monitored metric; None for a plain objective.
-        epoch_policy: Which epoch counts.
+        epoch_policy: The rule for the epoch whose value counts.
         split: A hash of the data and its split; None for a plain objective.
-        threads: Threads of each trial; the same in every run, since they decide the last bits of its numbers.
-        data_dir: Where datasets are looked for first.
-        run_dir: Where the study's files are.
-        study_digest: A hash of the code that it began with.
-        artifacts: Where its checkpoints are copied to, for other machines; None for nowhere.
-        token: What tells it from other studies of its name, of other storages, in the same artifact store.
-        max_retries: How often a trial may be lost without having reported anything new in between.
-        train_fraction: Share of the training rows that trials of the search train on.
-        epochs_per_pass: In how many epochs training goes once through its rows.
-        minimize: What else is to be small, in the order of the objectives after the first.
+        threads: Threads of each trial; the same in every run, because they influence the last bits of its numbers.
+        data_dir: The folder in which datasets are looked for first.
+        run_dir: The folder with the study's files.
+        study_digest: A hash of the code at the study's start.
+        artifacts: The store to which its checkpoints are copied, for other machines; None for no copies.
+        token: A random text that tells it from studies with the same name in other storages.
+        max_retries: How often a trial may be lost without a new report in between.
+        train_fraction: The fraction of the training rows that trials of the search train on.
+        epochs_per_pass: The number of epochs in which training uses each of its rows once.
+        minimize: The costs to minimize, in the order of the objectives after the first.
         tensorboard: The folder of event files, or "run-dir" for the study's own; None for none.
-        mlflow: The tracking URI of MLflow that trials are logged to; None for none.
-        question: What the study asks: the docstring of its file.
-        data: Its data and their split, in words.
-        leaks: What is known of its rows to validate on from training, in words; empty if nothing is.
-        part_of: The study whose configurations this one trains again; None for a study of its own.
+        mlflow: The tracking URI of MLflow to which trials are logged; None for none.
+        question: The docstring of the study file.
+        data: A text that describes its data and their split.
+        leaks: A warning about validation rows that are also training rows; empty if there are none.
+        part_of: The study whose configurations this one trains again; None if this is a search of its own.
     """
 
     study_file: str | None
@@ -119,23 +119,23 @@ class StudySettings:
 
 
 def read_settings(study: optuna.Study) -> StudySettings | None:
-    """Return what a study remembers; None if it was never run by this package.
+    """Return the stored settings of a study; None if this package has never run it.
 
     Raises:
-        StoredStudyError: If it remembers what cannot be understood.
+        StoredStudyError: If they cannot be understood.
     """
     return settings_from(study.user_attrs.get(ATTRIBUTE), study.study_name)
 
 
 def settings_from(stored: Any, name: str | None = None) -> StudySettings | None:
-    """Return the settings that `write_settings` has stored, in this version or an older one; None of None.
+    """Return the settings that `write_settings` of this version or an older one has stored.
 
     Args:
-        stored: What is stored.
+        stored: The stored value; for None this returns None.
         name: The study's name, for messages.
 
     Raises:
-        StoredStudyError: If it cannot be understood.
+        StoredStudyError: If the value cannot be understood.
     """
     if stored is None:
         return None
@@ -160,10 +160,12 @@ def read_record(study: optuna.Study, attribute: str, kind: type[_T]) -> _T | Non
 
 @contextlib.contextmanager
 def understanding(name: str) -> Iterator[None]:
-    """Read records of a study that anybody may have written, and say so where they make no sense.
+    """Raise a `StoredStudyError` in place of errors that come from an invalid record of a study.
+
+    Use it in a `with` block that reads records, which anybody with access to the storage may have written.
 
     Raises:
-        StoredStudyError: In place of errors that nothing but such a record can lead to.
+        StoredStudyError: If the block raises such an error.
     """
     try:
         yield
@@ -174,17 +176,17 @@ def understanding(name: str) -> Iterator[None]:
 
 
 def write_settings(study: optuna.Study, settings: StudySettings) -> None:
-    """Make the study remember `settings`."""
+    """Store `settings` in the study, unless they are stored already."""
     as_dict = dataclasses.asdict(settings)
     if study.user_attrs.get(ATTRIBUTE) != as_dict:
         study.set_user_attr(ATTRIBUTE, as_dict)
 
 
 def refuse_changes(name: str, before: StudySettings, now: StudySettings, space_changes: list[str]) -> None:
-    """Refuse to add trials that could not be compared with the study's own.
+    """Check that new trials could be compared with the study's own.
 
     Raises:
-        StudyChangedError: If the search space, the split, or what a value means is not what it was.
+        StudyChangedError: If the search space, or a setting in `_DECISIVE`, has changed.
     """
     lines = list(space_changes)
     for attribute, words in _DECISIVE.items():
@@ -198,21 +200,21 @@ def refuse_changes(name: str, before: StudySettings, now: StudySettings, space_c
 
 @dataclass(frozen=True)
 class KnownSpace:
-    """The search space of an objective's stored trials, to be kept by an objective that was edited since.
+    """The search space of an objective's stored trials, which an edited objective must not change.
 
     Attributes:
-        distributions: The distribution of each parameter; None for one that has varied from trial to trial.
-        everywhere: Parameters that every finished trial has.
+        distributions: The distribution of each parameter; None for a parameter whose distribution varies.
+        everywhere: The parameters that every finished trial has.
     """
 
     distributions: Mapping[str, BaseDistribution | None]
     everywhere: frozenset[str]
 
     def refuse_new(self, study: str, name: str, distribution: BaseDistribution) -> None:
-        """Refuse a parameter that is new or has another distribution than before.
+        """Check a parameter of a new trial.
 
         Raises:
-            StudyChangedError: If it is.
+            StudyChangedError: If it is new, or has another distribution than before.
         """
         if name not in self.distributions:
             refuse(study, differences({}, {name: distribution}))
@@ -221,10 +223,10 @@ class KnownSpace:
             refuse(study, lines)
 
     def refuse_gone(self, study: str, names: Iterable[str]) -> None:
-        """Refuse a finished trial, with the parameters `names`, that lacks one which all before it had.
+        """Check the parameters `names` of a finished trial.
 
         Raises:
-            StudyChangedError: If it does.
+            StudyChangedError: If they lack one that all finished trials before it had.
         """
         gone = {name: self.distributions[name] for name in self.everywhere - set(names)}
         if lines := differences({name: d for name, d in gone.items() if d is not None}, {}):
@@ -232,10 +234,10 @@ class KnownSpace:
 
 
 def refuse(name: str, lines: list[str]) -> NoReturn:
-    """Refuse to go on with a study that is not what it was, saying in `lines` what is different."""
+    """Raise a `StudyChangedError` for a study; `lines` name the differences."""
     raise StudyChangedError(
         f"the study {name!r} was started with other settings than it has now:",
         "\n".join(lines),
-        "Its trials could not be compared. Change the study file or the options back, or start a new study with "
-        "--name NEW_NAME.",
+        "The old and the new trials could not be compared. Change the study file or the options back, or start a new "
+        "study with --name NEW_NAME.",
     )

@@ -1,4 +1,4 @@
-"""How a study's code reaches the processes that run it."""
+"""The code of a study, in a form that is sent to the processes that run it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from autotune.study import Overrides, StudySpec, check_study_file, imports_keras
 
 @dataclass(frozen=True)
 class StudySource:
-    """A study file to be run, or a `StudySpec` made in a script or a notebook, with what overrides it.
+    """A study file, or a pickled `StudySpec` from a script or a notebook, with overrides.
 
     Attributes:
         path: The study file, absolute; None if there is none.
         pickled: The pickled `StudySpec`; None if there is a file.
         pickled_for_trials: The same without the function that makes its dataset.
-        needs_keras: Whether its trials will need TensorFlow, as far as one can tell without running it.
-        overrides: What the command line says in place of the study.
+        needs_keras: Whether its trials seem to need TensorFlow, judged without running the study file.
+        overrides: The settings that the command line gives in place of the study's own.
     """
 
     path: Path | None
@@ -41,25 +41,25 @@ class StudySource:
     overrides: Overrides = Overrides()  # noqa: RUF009 -- reason: frozen, and equal to every other Overrides()
 
     def without_dataset(self) -> StudySource:
-        """Return what a trial needs: its data are on disk, and need not travel with a study made in Python."""
+        """Return the source without the study's dataset, for trials: they read their rows from disk."""
         return dataclasses.replace(self, pickled=self.pickled_for_trials)
 
     @property
     def digest(self) -> str:
-        """Return a hash of the code, as far as it stands in one place."""
+        """Return a hash of the code: of the study file, without modules that it imports, or of the pickled study."""
         code = self.path.read_bytes() if self.path is not None else self.pickled
         return hashlib.sha256(code or b"").hexdigest()
 
     @property
     def question(self) -> str:
-        """Return what the study asks: the docstring of its file; empty without a file or a docstring."""
+        """Return the docstring of the study file; empty without a file or a docstring."""
         return (ast.get_docstring(check_study_file(self.path)) or "") if self.path is not None else ""
 
     def load(self) -> StudySpec:
-        """Make the study anew in this process, as overridden.
+        """Load the study in this process, and apply the overrides.
 
         Raises:
-            StudyFileError: If the study file cannot be run, or not with the backend that Keras is to use.
+            StudyFileError: If the study file cannot be run, or Keras is set to a backend that the study cannot use.
         """
         try:
             spec = load_study_file(self.path) if self.path is not None else pickle.loads(self.pickled or b"")
@@ -70,13 +70,13 @@ class StudySource:
 
 
 def study_source(study: StudySpec | StudySource | str | Path) -> StudySource:
-    """Return the source of a study file's path, or of a study made in Python; a source itself comes back unchanged.
+    """Return the source of a study file's path, or of a study made in Python. Return a source itself unchanged.
 
     Raises:
         StudyFileError: If the file cannot be read or is not Python, or the study cannot be pickled.
     """
     if isinstance(study, StudySource):
-        return study  # pickled elsewhere: pickling it again may give other bytes, as if it had been edited
+        return study  # pickling it again could give other bytes, as if the study had been edited
     if not isinstance(study, StudySpec):
         path = Path(study).absolute()
         return StudySource(path, None, None, imports_keras(check_study_file(path)))
@@ -86,15 +86,15 @@ def study_source(study: StudySpec | StudySource | str | Path) -> StudySource:
     except Exception as error:
         raise StudyFileError(
             f"the study {study.name!r} cannot be sent to trial processes: {error}.",
-            "Its functions must not hold on to things like open files, locks or models.",
-            "Create such things inside build or objective, or put the study in a file and give its path.",
+            "Its functions must not use objects such as open files, locks or models from outside.",
+            "Create such objects inside build or objective, or write the study to a file and give its path.",
         ) from error
 
 
 def objects_of(spec: StudySpec) -> Mapping[str, Any]:
-    """Return what the study file defines: layers, losses and metrics that its models may need.
+    """Return all functions and classes of the study file: layers, losses and metrics that its models may need.
 
-    Those of modules that it imports from its neighbours are among them.
+    This includes those of modules that it imports from its own folder.
     """
     build: Any = spec.build
     while isinstance(build, functools.partial):

@@ -1,8 +1,8 @@
-"""Where the files of a stored study are, and when a storage is believed about that.
+"""The folder of a stored study's files, and the check that this user has used it before.
 
-A study remembers its run dir, and whoever may write to the storage may write any folder there: somebody else's, or one
-that leads elsewhere by links. So that folder is gone to only if a run has left the study's token in it on this machine,
-in a file of this user's own. Any other run dir has to be given, by an option or in the environment.
+A study stores its run dir. Anybody who may write to the storage can write any folder there, e.g. another user's, or one
+with links to other folders. So the stored folder is used only if a run on this machine has written the study's token
+into it, in a file that belongs to this user. Any other run dir must be given, by an option or in the environment.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from autotune.running.study.places import Places
 from autotune.running.study.settings import IN_RUN_DIR, StudySettings
 from autotune.study_name import study_folder
 
-# A line for each token of a study that has run here (two storages may know one of the same name), and for each place
-# elsewhere that was given for it, as SETTING=PLACE.
+# The file has a line with the token of each study that has run here (two storages may have one of the same name), and
+# a line SETTING=PLACE for each place outside the run dir that was given for it.
 _TOKENS = "tokens.txt"
-_NOT_FOLLOWING = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # nor is a pipe waited for
+_NOT_FOLLOWING = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # and does not wait for a pipe
 _BUCKET = re.compile(r"(?:s3|gs)://")
 
 
 def leave_token(folder: Path, token: str) -> None:
-    """Leave the token of a study that is about to run in its folder, `RUN_DIR/NAME`; the folder is made when missing.
+    """Write the token of a study that is about to run into its folder, `RUN_DIR/NAME`, which is created if missing.
 
     Raises:
         OSError: If the disk is full, or the folder cannot be written.
-        StorageError: If there is a link, or something that is no file, in the place of its list.
+        StorageError: If a link, or something that is not a file, has the name of the file with tokens.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if token not in _tokens(folder):
@@ -40,24 +40,24 @@ def leave_token(folder: Path, token: str) -> None:
         if (folder / _TOKENS).is_symlink() or ((folder / _TOKENS).exists() and not (folder / _TOKENS).is_file()):
             raise StorageError(
                 f"{folder / _TOKENS} is no file.",
-                "In it stands which studies have run in this folder.",
-                "Delete it, and ask who has put it there.",
+                "It must be a file that lists the studies that have run in this folder.",
+                "Find out who has put it there, and delete it.",
             )
         with os.fdopen(os.open(folder / _TOKENS, flags, 0o644), "w") as file:
             file.write(f"{token}\n")
 
 
 def refuse_elsewhere(name: str, folder: Path, settings: StudySettings | None, given: Mapping[str, str | None]) -> None:
-    """Refuse to write to a place outside the run dir that only the storage names.
+    """Check that a study does not write to a place outside the run dir that only the storage names.
 
-    What is covered: folders, databases, and servers of MLflow, whose client sends them this user's password. What is
-    not: buckets, whose owner decides who may write there.
+    What is covered: folders, databases, and MLflow servers, to which the client sends this user's password. What is not
+    covered: buckets, whose owner decides who may write there.
 
     Args:
         name: The study's name.
         folder: Its folder, `RUN_DIR/NAME`.
-        settings: What it remembers; None for nothing.
-        given: By the name of each setting that may be a place, what this command says of it; None for nothing.
+        settings: Its stored settings; None if there are none.
+        given: From each setting that may be a place to the value that this command gives; None if it gives none.
 
     Raises:
         UsageError: If that place was never given for this study here.
@@ -65,15 +65,15 @@ def refuse_elsewhere(name: str, folder: Path, settings: StudySettings | None, gi
     for setting in [setting for setting, said in given.items() if said is None and settings is not None]:
         if (place := _only_stored(folder, setting, settings)) is not None:
             raise UsageError(
-                f"the storage says that {name!r} writes to {place} ({setting}), which nobody has said here.",
-                "Whoever may write to a storage may write any place there.",
-                f"Name it yourself, in `autotune resume {shlex.quote(name)}`: --{setting} {shlex.quote(place)}; or\n"
-                f"leave it out: --{setting} none.",
+                f"the storage says that {name!r} writes to {place} ({setting}), which was never given here.",
+                "Anybody who may write to the storage can name any place there, so you must confirm it once.",
+                f"Give it in `autotune resume {shlex.quote(name)}`: --{setting} {shlex.quote(place)}; or\n"
+                f"do without it: --{setting} none.",
             )
 
 
 def leave_elsewhere(folder: Path, settings: StudySettings, given: Mapping[str, str | None]) -> None:
-    """Note that places outside the run dir were given for a study, so that it may go on writing there.
+    """Note in the folder which places outside the run dir were given for a study, so that later runs may use them.
 
     Raises:
         OSError: If the disk is full, or the folder cannot be written.
@@ -84,12 +84,12 @@ def leave_elsewhere(folder: Path, settings: StudySettings, given: Mapping[str, s
 
 
 def is_store_of_here(folder: Path, settings: StudySettings) -> bool:
-    """Tell whether a study has run in a folder here, with the artifact store that its storage names."""
+    """Tell whether this user has run a study in a folder here, with the artifact store that its storage names."""
     return is_known_here(folder, settings.token) and _only_stored(folder, "artifacts", settings) is None
 
 
 def _only_stored(folder: Path, setting: str, settings: StudySettings | None) -> str | None:
-    """Return the place elsewhere that a setting names, if it was never given for the study here; else None."""
+    """Return the place outside the folder that a setting names, if it was never given here; else None."""
     place = _elsewhere(folder, setting, settings)
     return None if place is None or f"{setting}={place}" in _tokens(folder) else place
 
@@ -101,44 +101,44 @@ def _elsewhere(folder: Path, setting: str, settings: StudySettings | None) -> st
         return None
     if setting == "artifacts" and _BUCKET.match(place):
         return None
-    path = os.path.normpath(place.removeprefix("sqlite:///"))  # what lies inside by its letters may lead out again
+    path = os.path.normpath(place.removeprefix("sqlite:///"))  # because `..` may lead out of the folder again
     return None if os.path.isabs(path) and Path(path).is_relative_to(folder) else place
 
 
 def is_known_here(folder: Path, token: str) -> bool:
-    """Tell whether a study has run in a folder, on this machine and by this user."""
+    """Tell whether this user has run a study in a folder on this machine."""
     return bool(token) and token in _tokens(folder)
 
 
 def folder_to_look_at(name: str, settings: StudySettings | None, places: Places | None = None) -> Path | None:
-    """Return the folder of a study; None where only its storage says which that is.
+    """Return the folder of a study; None if only its storage names it.
 
     Args:
         name: The study's name.
-        settings: What it remembers; None if it was never run by this package.
-        places: Where studies are looked for; None for where it has run.
+        settings: Its stored settings; None if this package has never run it.
+        places: The places that were given; None to look in the stored run dir.
 
     Raises:
-        UsageError: If no study can have that name, or there is something else in the folder's place.
+        UsageError: If the name is invalid, or something else has the folder's name.
     """
     if settings is None:
         return None
     if places is not None and (places.is_run_dir_given or places.run_dir == Path(settings.run_dir)):
         return places.study_folder(name)
-    remembered = study_folder(Path(settings.run_dir), name)
-    return remembered if is_known_here(remembered, settings.token) else None
+    stored = study_folder(Path(settings.run_dir), name)
+    return stored if is_known_here(stored, settings.token) else None
 
 
 def places_of_study(name: str, settings: StudySettings | None, places: Places) -> Places:
-    """Return where a stored study has its files, to read and to write them.
+    """Return the places of a stored study, with the run dir in which its files may be read and written.
 
     Args:
         name: The study's name.
-        settings: What it remembers; None if it was never run by this package.
-        places: Where studies are looked for.
+        settings: Its stored settings; None if this package has never run it.
+        places: The places that were given.
 
     Raises:
-        UsageError: If only its storage says where they are.
+        UsageError: If only its storage names the run dir.
     """
     if settings is None:
         return places
@@ -146,15 +146,15 @@ def places_of_study(name: str, settings: StudySettings | None, places: Places) -
     if folder is None:
         raise UsageError(
             f"the storage says that the files of {name!r} are in {settings.run_dir}, where you have not run it.",
-            "Whoever may write to a storage may write any folder there: files are read and written only where you\n"
-            "have run the study on this machine, or where you say.",
-            "Name the run dir: --run-dir DIR or AUTOTUNE_RUN_DIR.",
+            "Anybody who may write to the storage can name any folder there. So files are read and written only in a\n"
+            "folder in which you have run the study on this machine, or which you give.",
+            "Give the run dir: --run-dir DIR or AUTOTUNE_RUN_DIR.",
         )
     return dataclasses.replace(places, run_dir=folder.parent)
 
 
 def _tokens(folder: Path) -> list[str]:
-    """Return the tokens in a folder that are this user's word."""
+    """Return the lines of the file with tokens, if this user owns the folder and the file."""
     try:
         if not _is_own(folder.lstat()):
             return []

@@ -208,9 +208,7 @@ def test_an_unknown_gpu_is_plain_on_the_command_line(study_file: StudyFile, four
     command = _command("run", study_file(SEEN), "--gpus", "0,9")
     done = subprocess.run(command, capture_output=True, text=True, cwd=four_gpus, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith(
-        "UsageError: --gpus names '9', but there is no such GPU.\n  The visible GPUs are\n  0: "
-    )
+    assert done.stderr.startswith("UsageError: --gpus names '9', but there is no such GPU.\n  The visible GPUs are\n")
 
 
 @pytest.mark.trains

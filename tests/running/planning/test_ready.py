@@ -111,7 +111,7 @@ def test_where_else_it_is_kept_is_remembered_until_none(bench: Any, tmp_path: Pa
 
 def test_a_place_that_only_the_storage_names_is_refused_until_it_is_said(bench: Any, tmp_path: Path) -> None:
     with remembering(begun(bench), artifacts=str(tmp_path / "somebody's")):
-        with pytest.raises(UsageError, match="which nobody has said here"):
+        with pytest.raises(UsageError, match="which was never given here"):
             make_ready(bench.preparer())
         make_ready(bench.preparer(tracking=Tracking(artifacts=str(tmp_path / "somebody's"))))
         make_ready(bench.preparer())

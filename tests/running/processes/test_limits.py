@@ -53,7 +53,7 @@ def test_more_workers_than_there_may_be_files_are_refused_before_anything_starts
 
 def test_fewer_workers_are_advised_only_where_one_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resource.getrlimit", lambda _: (30, 30))
-    with pytest.raises(ResourceLimitError, match="1 worker needs about") as refused:
+    with pytest.raises(ResourceLimitError, match="1 slot needs about") as refused:
         make_room_for_files(1)
     assert "--workers" not in str(refused.value)
 
@@ -66,12 +66,12 @@ def test_a_limit_that_may_be_raised_is_raised(study_file: StudyFile, run_dir: Pa
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (OSError(errno.EMFILE, "Too many open files"), r"of open files: .*Too many.*\n.*ulimit -n"),
-        (OSError(errno.ENFILE, "Too many open files in system"), "of open files"),
-        (OSError(errno.EAGAIN, "Resource temporarily unavailable"), r"of processes and threads.*\n.*ulimit -u"),
-        (RuntimeError("can't start new thread"), "of processes and threads"),
-        (OSError(errno.ENOMEM, "Cannot allocate memory"), "of memory"),
-        (MemoryError(), r"of memory: MemoryError\n"),
+        (OSError(errno.EMFILE, "Too many open files"), r"more open files: .*Too many.*\n.*ulimit -n"),
+        (OSError(errno.ENFILE, "Too many open files in system"), "more open files"),
+        (OSError(errno.EAGAIN, "Resource temporarily unavailable"), r"more processes and threads.*\n.*ulimit -u"),
+        (RuntimeError("can't start new thread"), "more processes and threads"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "more memory"),
+        (MemoryError(), r"more memory: MemoryError\n"),
     ],
 )
 @pytest.mark.parametrize("is_cause", [False, True])

@@ -113,7 +113,7 @@ def test_a_folder_elsewhere_is_written_to_only_if_it_was_given_here(
     elsewhere = f"sqlite:///{tmp_path}/of mlflow.db" if setting == "mlflow" else str(tmp_path / "of another")
     folder, unsaid = tmp_path / "runs" / "toy", {"tensorboard": None, "artifacts": None, "mlflow": None}
     settings = dataclasses.replace(settings, **{setting: elsewhere})
-    with pytest.raises(UsageError, match="which nobody has said here") as caught:
+    with pytest.raises(UsageError, match="which was never given here") as caught:
         refuse_elsewhere("toy", folder, settings, unsaid)
     assert f"--{setting} none" in caught.value.fix
     refuse_elsewhere("toy", folder, settings, {**unsaid, setting: elsewhere})
@@ -143,7 +143,7 @@ def test_no_way_of_writing_a_place_leads_out_of_the_folder(
         harmless = dataclasses.replace(settings, **{setting: place and place.format(folder)})
         refuse_elsewhere("toy", folder, harmless, {setting: None})
     for place in [*ELSEWHERE[setting], f"{folder}/../../out", f"sqlite:///{folder}/../../out.db"]:
-        with pytest.raises(UsageError, match="which nobody has said here"):
+        with pytest.raises(UsageError, match="which was never given here"):
             refuse_elsewhere("toy", folder, dataclasses.replace(settings, **{setting: place}), {setting: None})
 
 
