@@ -7,7 +7,7 @@ stored_study  What a storage knows of a study: its directions, its trials, the s
 queued        Trials that are known beforehand
 recovery      What dead parents have left, put back before anything else is done
 ready         A study as its file declares it, its data prepared, held against what its storage knows of it
-plan          What a run is going to do: a study that is ready, opened in its storage, with the trials that it is to have
+plan          What a run is going to do: a study that is ready, opened in its storage, with its trials
 again         Configurations of a study, trained again: by the plan of a study beside it, or one trial alone
 """
 

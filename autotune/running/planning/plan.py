@@ -1,4 +1,4 @@
-"""What a run is going to do: a study that is ready, opened in its storage, with the trials that it is to have."""
+"""What a run is going to do: a study that is ready, opened in its storage, with its trials."""
 
 from __future__ import annotations
 
