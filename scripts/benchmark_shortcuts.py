@@ -79,8 +79,8 @@ def _of_a_study(folder: Path, n_trials: int, only: list[str]) -> Iterator[Pair]:
     """Give the calls whose time depends on how many trials a study has."""
     from autotune.running.storages import open_storage, sqlite_url
     from autotune.search.history import GivenTrials, StorageView
-    from autotune.search.pruners.percentiles import QuickPercentilePruner
-    from autotune.search.samplers.seeded import SeededSampler, tpe
+    from autotune.search.pruners import by_folds
+    from autotune.search.samplers import SeededSampler, tpe
 
     folder.mkdir()
     storage = open_storage(sqlite_url(folder / "study.db"))
@@ -103,11 +103,10 @@ def _of_a_study(folder: Path, n_trials: int, only: list[str]) -> Iterator[Pair]:
     known = optuna.Study(study.study_name, StorageView(study, GivenTrials(trials)))
     if "prune" in only:
         asked = copy.copy(next(trial for trial in trials if trial.state == TrialState.COMPLETE))
-        pruners = QuickPercentilePruner(MedianPruner()), MedianPruner()
+        pruners = by_folds(MedianPruner()), MedianPruner()
         yield f"prune, {n_trials} trials", *(_prune(pruner, known, asked) for pruner in pruners)  # type: ignore[misc]  # reason: two
     if "suggest" in only:
-        samplers = [SeededSampler(tpe, 0) for _ in range(2)]
-        samplers[1]._thins = False
+        samplers = SeededSampler(tpe, 0), SeededSampler(lambda seed: tpe(seed), 0)  # which is not known to be TPE
         yield f"suggest, {n_trials} trials", *(_suggest(one, known, storage) for one in samplers)  # type: ignore[misc]  # reason: two
     if "show" in only:
         yield f"show, {n_trials} trials", *_shown(storage, study_id)  # type: ignore[misc]  # reason: two
@@ -131,7 +130,7 @@ def _shown(storage: Any, study_id: int) -> tuple[Call, Call]:
     """Return how the dashboard's server answers a page that asks for all trials, with few curves and with all."""
     import optuna_dashboard
 
-    from autotune.results.dashboard.few_curves import FewCurves
+    from autotune.results.dashboard import FewCurves
 
     def asking(app: Any) -> Call:
         environ = {
@@ -164,20 +163,16 @@ class _Ready:
 
 
 def _started() -> tuple[Call, Call]:
-    from autotune.running.processes.launching import ForkServer, Spawner
+    from autotune.running.processes import new_launcher
 
-    environment = dict(os.environ)
-    launchers = ForkServer(("keras", "tensorflow"), environment), Spawner(environment)
+    launcher = new_launcher(("keras", "tensorflow"), dict(os.environ))
 
-    def starting(launcher: Any) -> Call:
-        def start() -> None:
-            process = launcher.start(_Ready())
-            process.connection.recv()
-            process.exit_status()
+    def start() -> None:
+        process = launcher.start(_Ready())
+        process.connection.recv()
+        process.exit_status()
 
-        return start
-
-    return starting(launchers[0]), starting(launchers[1])
+    return start, lambda: subprocess.run([sys.executable, "-c", "import keras"], capture_output=True, check=True)
 
 
 def _trained() -> tuple[Call, Call]:
@@ -185,8 +180,7 @@ def _trained() -> tuple[Call, Call]:
     import numpy as np
 
     from autotune import Dataset
-    from autotune.training.fitting.batches import Batches
-    from autotune.training.fitting.grouping import in_groups
+    from autotune.training.fitting import Batches, in_groups
 
     chance = np.random.default_rng(0)
     data = Dataset(chance.random((1000, 8, 8, 1), np.float32), chance.integers(0, 10, 1000))

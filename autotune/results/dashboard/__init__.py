@@ -6,6 +6,7 @@ few_curves  A faster page for studies with thousands of trials: fewer curves, se
 serving     Serve optuna-dashboard on a storage and the artifacts of its studies, on this machine only
 """
 
+from autotune.results.dashboard.few_curves import FewCurves
 from autotune.results.dashboard.serving import serve_dashboard, stores_left_out, studies_left_out
 
-__all__ = ["serve_dashboard", "stores_left_out", "studies_left_out"]
+__all__ = ["FewCurves", "serve_dashboard", "stores_left_out", "studies_left_out"]
