@@ -2,12 +2,12 @@
 
 `run` is the door: it plans, works until nothing is left, and tells what became of it.
 
-given_trials       What a study file gives to the trials of a plain objective
-supervising        One trial in its process: answer what it asks, and say how it ended
-ending             How a trial has ended, written down: complete, pruned, failed with a reason, or waiting again
-failures_in_a_row  When so many trials have failed one after the other that there is no sense in going on
-slot_threads       Slots at work: each is a thread that claims a trial, has it supervised, and has its end written down
-stopping           A run that can be stopped at any moment: by a signal, or because its time is over
+given_trials       A check of the configurations that a study file gives to a plain objective, while its trials run
+supervising        Supervision of a trial process: answer its requests, and find out how it ended
+ending             Storage of how a trial ended: complete, pruned, failed with a reason, or waiting again
+failures_in_a_row  The count of failed trials in a row, and the error that ends a run with too many of them
+slot_threads       The threads of a parent's slots: each claims a trial, supervises its process, and stores how it ended
+stopping           A context that ends a run at a signal or when its time is over
 machine            What a run may use of this machine, or of a Ray cluster: the options that say so, checked
 execution          The trials of a plan, run on this machine
 ray_engine         Slots on the nodes of a Ray cluster

@@ -1,4 +1,4 @@
-"""How a trial has ended, written down: complete, pruned, failed with a reason, or waiting again."""
+"""Storage of how a trial ended: complete, pruned, failed with a reason, or waiting again."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ from autotune.search.history import COPY_OF, first_value, report
 from autotune.training.checkpoints import TrialFolder
 
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
-_CONSTRAINTS = {"oom", "timeout"}  # reasons that lie in the configuration, and that a sampler can learn to avoid
+_CONSTRAINTS = {
+    "oom",
+    "timeout",
+}  # failures that depend on the configuration: a sampler can learn to avoid them
 
 
 @dataclass(frozen=True)
 class Ending:
-    """Writes down the ends of trials.
+    """Stores how trials ended.
 
     Attributes:
-        supervisor: Looked after their processes.
+        supervisor: The supervisor of their processes.
         folder: From a trial's number to its folder.
-        artifacts: Where trials leave what there is to look at.
+        artifacts: Moves the files of a trial into the artifact store.
         after_trial: Called after each finished trial.
     """
 
@@ -40,14 +43,14 @@ class Ending:
     after_trial: Callable[[], None]
 
     def end(self, trial: optuna.Trial, outcome: Outcome | None) -> tuple[Outcome | None, EndState]:
-        """Write down how a trial ended.
+        """Store how a trial ended.
 
         Args:
             trial: The trial.
-            outcome: What became of its process; None if this run has ended it.
+            outcome: How its process ended; None if this run has ended the process.
 
         Returns:
-            What became of the trial, and that in a word.
+            The outcome of the trial, and its state in one word.
 
         Raises:
             NotOursError: If another parent runs the trial now.
@@ -67,12 +70,13 @@ class Ending:
         return outcome, self._finish(trial, outcome)
 
     def end_as_copy(self, trial: optuna.Trial, twin: FrozenTrial) -> tuple[Outcome, EndState]:
-        """End a trial as the same one has ended, without training it again; it waits for one that still runs."""
+        """End a trial like its twin with the same configuration. If the twin still runs, the trial waits."""
         held = self.supervisor.claims.held
         held.start_ending(trial.number)
         if not twin.state.is_finished():
             held.put_back(trial.number)
-            return Outcome("lost", reason=f"it waits for trial {twin.number}, which tries the same"), "interrupted"
+            reason = f"it waits for trial {twin.number}, which has the same configuration"
+            return Outcome("lost", reason=reason), "interrupted"
         for step, value in twin.intermediate_values.items():
             report(trial, value, step)
         for key, value in {**twin.user_attrs, COPY_OF: twin.number}.items():
@@ -91,7 +95,7 @@ class Ending:
             self.supervisor.leave_history(folder)
             leave_log(folder)
         try:
-            self.artifacts.leave(trial, folder)  # a trial that is told of its end takes no more attributes
+            self.artifacts.leave(trial, folder)  # first, because a trial that has ended accepts no attributes
             self._tell(trial, outcome)
         except UpdateFinishedTrialError:
             raise NotOursError from None

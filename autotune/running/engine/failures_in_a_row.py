@@ -1,4 +1,4 @@
-"""When so many trials have failed one after the other that there is no sense in going on."""
+"""The count of failed trials in a row, and the error that ends a run with too many of them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from autotune.errors import StudyFailedError
 from autotune.running.trial import Outcome
 from autotune.search.history import FAULTS_OF_CONFIGURATION
 
-_MAX_SERVER_DEATHS = 3  # a fork server that keeps dying is not started for ever
-_PATIENCE = 10  # so many times as many configurations in a row may fail by themselves where others have worked
+_MAX_SERVER_DEATHS = 3  # after so many deaths in a row the fork server is not started again
+_PATIENCE = 10  # the limit is so many times larger for faults of configurations, once another configuration has worked
 
 
 class FailuresInARow:
-    """The failures since a trial has last ended well. Safe in any thread.
+    """The failures since the last trial that did not fail; thread-safe.
 
     Args:
-        most: How many end the study.
-        has_worked: Says whether any configuration of the study has worked.
+        most: How many failures end the run.
+        has_worked: Tells whether any configuration of the study has worked.
         log_of: From a trial's number to its log.
     """
 
@@ -29,19 +29,19 @@ class FailuresInARow:
         self._log_of = log_of
         self._lock = threading.Lock()
         self._reasons: list[str] = []
-        self._dead_servers: set[int] = set()  # since a trial has last come further
+        self._dead_servers: set[int] = set()  # since the last new report of a trial
 
     def count(self, number: int, outcome: Outcome, has_failed: bool, came_further: bool) -> None:
-        """Note how a trial has ended.
+        """Count the end of a trial.
 
         Args:
             number: The trial's number.
-            outcome: What became of its process.
+            outcome: How its process ended.
             has_failed: Whether the trial is FAIL now.
             came_further: Whether it has reported something new.
 
         Raises:
-            StudyFailedError: If there is no sense in going on.
+            StudyFailedError: If too many trials have failed, or the fork server has died too often.
         """
         if came_further:
             with self._lock:
@@ -57,9 +57,9 @@ class FailuresInARow:
             raise self._failed(number, outcome, len(reasons))
 
     def _are_enough(self, reasons: Sequence[str]) -> bool:
-        """Tell whether so many failures, for these reasons, end the study.
+        """Tell whether failures with these reasons end the run.
 
-        Those that lie in the configuration end it soon only where no other configuration has worked yet.
+        Faults of configurations need `_PATIENCE` times as many failures, once another configuration has worked.
         """
         others = [reason for reason in reasons if reason not in FAULTS_OF_CONFIGURATION]
         if len(reasons) < self._most or len(others) >= self._most or len(reasons) >= self._most * _PATIENCE:
@@ -67,22 +67,22 @@ class FailuresInARow:
         return not self._has_worked()
 
     def _count_server_death(self, outcome: Outcome) -> None:
-        """Note that the fork server died under a trial, which waits for another one."""
+        """Count the death of the fork server, if that is why the trial was lost."""
         with self._lock:
             if outcome.reason == "server":
-                self._dead_servers.add(outcome.server)  # once, however many trials have died with it
+                self._dead_servers.add(outcome.server)  # a set, because many trials may die with one server
             n_deaths = len(self._dead_servers)
         if n_deaths >= _MAX_SERVER_DEATHS:
             raise StudyFailedError(
                 f"the process that starts trial processes has died {n_deaths} times in a row.",
-                "It lives as long as the run, unless memory runs out or something kills it.",
-                "Look for messages of the kernel (dmesg), free memory or use fewer --workers, and run again.",
+                "It should live as long as the run; it dies if memory runs out or another program kills it.",
+                "Read the kernel's messages (dmesg), free memory or use fewer --workers, and run again.",
             )
 
     def _failed(self, number: int, outcome: Outcome, n_failures: int) -> StudyFailedError:
         one, many = f"trial {number} has failed", f"{n_failures} trials in a row have failed; the last, trial {number}"
         return StudyFailedError(
             f"{one if n_failures == 1 else many}, with the reason {outcome.reason!r}: {outcome.why}",
-            f"What it printed is in {self._log_of(number)}",
+            f"Its output is in {self._log_of(number)}",
             "Correct the study file and run the same command again: failed trials do not count.",
         )

@@ -1,8 +1,8 @@
-"""What a study file gives to the trials of a plain objective, held against what they are asked for as they run.
+"""A check of the configurations that a study file gives to a plain objective, while its trials run.
 
-The space of an objective is known only from running it. What can be in no trial's space is told at the first
-suggestion that shows it; a range may be another one in each trial, so that a number outside of it is told at once and
-refused to its own trial.
+The search space of an objective is known only while it runs. A value that no trial can suggest raises an error at the
+first suggestion that shows this. A range may differ between trials. So a number outside of it only leads to a note,
+and fails only the trial to which it was given.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from autotune.running.tracking import Note, Observer
 from autotune.running.trial import BASELINE, Configurations, contains, may_contain, outside, place_of, refusal
 from autotune.search.history import describe
 
-_EXPECTED = "`baseline` and `enqueue` give values that the objective's `suggest_*` may return."
+_EXPECTED = "`baseline` and `enqueue` must give values that the objective's `suggest_*` can return."
 
 
 class OutsideError(Exception):
-    """A trial was given a value that is not in the range that it asks for.
+    """A trial was given a value that is outside of the range that it asks for.
 
     Args:
-        error: What to say.
-        ends_run: Whether to say it instead of going on, since nothing has been found yet.
+        error: The error to show.
+        ends_run: Whether it ends the run, because no trial is finished yet.
     """
 
     def __init__(self, error: SearchSpaceError, ends_run: bool) -> None:
@@ -37,27 +37,27 @@ class OutsideError(Exception):
 
 
 class GivenTrials:
-    """The configurations that a study file gives.
+    """Checks the configurations that a study file gives.
 
     Args:
         given: The configurations.
-        has_results: Says whether a trial of the study is finished.
-        observer: Told what does not fit, where that does not end the run.
+        has_results: Tells whether a trial of the study is finished.
+        observer: Receives notes about problems that do not end the run.
     """
 
     def __init__(self, given: Configurations, has_results: Callable[[], bool], observer: Observer) -> None:
         self._given = given
         self._has_results = has_results
         self._observer = observer
-        self._told: set[tuple[str, str]] = set()  # which value of which configuration has been looked at
+        self._told: set[tuple[str, str]] = set()  # label and name of each checked value
         self._lock = threading.Lock()
 
     def check(self, trial: FrozenTrial, name: str, distribution: BaseDistribution) -> None:
-        """Look at what is given for a hyperparameter that a trial asks for.
+        """Check the values that are given for a hyperparameter that a trial asks for.
 
         Raises:
-            OutsideError: If the trial itself was given a value that is not in the range.
-            SearchSpaceError: If another configuration has a value that can be in no range of this kind.
+            OutsideError: If the trial itself was given a value outside of the range.
+            SearchSpaceError: If another configuration has a value that no such suggestion can return.
         """
         own = self._label_of(trial)
         if own is not None and (problems := outside(_fixed(trial), {name: distribution})):
@@ -71,7 +71,7 @@ class GivenTrials:
                 self._check_other(label, name, params[name], distribution, trial.number)
 
     def note_unused(self, trial: FrozenTrial) -> None:
-        """Tell what a finished trial was given and did not ask for, and how the first differs from the baseline."""
+        """Send a note if a finished trial did not use a given value, or the first one differs from the baseline."""
         own, asked_for = self._label_of(trial), trial.params.keys()
         for label, params in self._given.items():
             if label == BASELINE:
@@ -102,7 +102,7 @@ class GivenTrials:
 
 
 def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether two configurations are one: NaN is NaN, which `==` denies of what storages give back."""
+    """Tell whether two configurations are equal, where NaN equals NaN, unlike with `==`."""
     return one.keys() == other.keys() and all(place_of(one[name], [other[name]]) is not None for name in one)
 
 

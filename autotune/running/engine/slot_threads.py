@@ -1,4 +1,4 @@
-"""Slots at work: each is a thread that claims a trial, has it supervised, and has its end written down."""
+"""The threads of a parent's slots: each claims a trial, supervises its process, and stores how it ended."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from autotune.running.tracking import EndState, TrialEnded, TrialStarted
 from autotune.running.trial import Outcome
 from autotune.training.records import Phase, n_finished_folds
 
-_POLL_OTHERS_S = 1.0  # how often to look whether another parent has finished or lost the last trials
-_STOP_S = 7.0  # a command that is told to end has ended within ten seconds
+_POLL_OTHERS_S = 1.0  # how often to check whether other parents have finished or lost the last trials
+_STOP_S = 7.0  # so that a command ends within ten seconds after a signal
 
 
 class SlotThreads:
-    """The slots of one parent, from start to end.
+    """The threads of one parent's slots.
 
     Args:
-        ending: Writes down the ends of their trials, and knows who supervises them.
+        ending: Stores how their trials end, and has the supervisor of their processes.
         failures: Ends the run when too many trials have failed.
         lease: This parent's lease.
         slots: The slots.
-        stopping: Set by whoever closes the launcher, before doing so.
-        clock: Seconds, of a clock that never goes back.
+        stopping: Is set before the launcher is closed.
+        clock: Returns seconds; must never go back.
 
     Attributes:
-        why_over: Why they have ended although trials are missing; None if they have not.
+        why_over: Why the study has ended before its budget was used up; None if it has not.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class SlotThreads:
     ) -> None:
         self.why_over: str | None = None
         self._is_over = False
-        self._is_looking = False  # whether an idle slot looks for all of them
-        self._looked = float("-inf")  # when somebody last found nothing to do
-        self._ended = self._ended_at_look = 0  # trials that have ended here, now and then
+        self._is_looking = False  # whether an idle slot is looking for a trial, also for the other idle slots
+        self._looked = float("-inf")  # when a slot last found no trial
+        self._ended = self._ended_at_look = 0  # how many trials have ended here: so far, and at that time
         self._ending = ending
         self._supervisor = ending.supervisor
         self._claims = ending.supervisor.claims
@@ -73,20 +73,19 @@ class SlotThreads:
         """Work until the study is complete or `stopping` is set.
 
         Raises:
-            BaseException: What went wrong in a slot, here in the caller's thread.
+            BaseException: The first error in a slot's thread.
         """
         self._lease.renew()
         try:
             for thread in [self._keeper, *self._threads]:
                 thread.start()
-        except RuntimeError as error:  # there are no more threads to be had
+        except RuntimeError as error:  # Python cannot start another thread
             with self._changed:
                 self._busy -= sum(thread.ident is None for thread in self._threads)
             self._give_up(error)
         self._stopping.wait()
         self._stop()
-        # Nobody who has asked to stop waits for a storage that does not answer: what is left RUNNING then is taken over
-        # by the next run.
+        # Do not wait longer for a storage that does not answer: the next run takes over trials that are still RUNNING.
         give_up = self._clock() + _STOP_S
         for thread in filter(threading.Thread.is_alive, [*self._threads, self._keeper]):
             thread.join(max(0.0, give_up - self._clock()))
@@ -94,14 +93,14 @@ class SlotThreads:
             raise self._error
 
     def _stop(self) -> None:
-        """End all trial processes now; their trials wait."""
+        """End all trial processes now, so that their trials wait again."""
         self._stopping.set()
         self._supervisor.launcher.close()
         with self._changed:
             self._changed.notify_all()
 
     def _keep(self) -> None:
-        """Keep the lease until the last slot has written down what there is to write."""
+        """Renew the lease until all slots have stored the ends of their trials."""
         try:
             while not self._stopping.wait(self._lease.interval_s):
                 for number in self._claims.takeover.look():
@@ -134,7 +133,7 @@ class SlotThreads:
                 self._stopping.set()
 
     def _next_trial(self, is_idle: bool) -> optuna.Trial | None:
-        """Claim a trial; None if there is none now. Of many idle slots, one looks for all of them."""
+        """Claim a trial; None if there is none now. Only one of several idle slots looks at a time."""
         with self._changed:
             ended = self._ended
             is_known = ended == self._ended_at_look and self._clock() - self._looked < _POLL_OTHERS_S / 2
@@ -170,7 +169,7 @@ class SlotThreads:
         except RepetitionError as repetition:
             outcome, state = self._ending.end_as_copy(trial, repetition.twin)
         except NotOursError:
-            outcome, state = None, "interrupted"  # on to the next
+            outcome, state = None, "interrupted"  # another parent has the trial: go on with the next one
         except BaseException:
             self._claims.held.put_back(trial.number)
             raise
@@ -215,7 +214,7 @@ class SlotThreads:
 
 
 def _all_phases(outcome: Outcome | None, seconds: float) -> dict[Phase, float]:
-    """Return what a process says of its time, with what of `seconds` its slot has spent around it."""
+    """Return the phases that a process reports, and "process" for the rest of the `seconds` that its slot has spent."""
     if outcome is None or not outcome.phases:
         return {}
     return {"process": seconds - sum(outcome.phases.values()), **outcome.phases}

@@ -1,4 +1,4 @@
-"""A run that can be stopped at any moment: by a signal, or because its time is over."""
+"""A context that ends a run at a signal or when its time is over."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ def stoppable(launcher: Launcher, timeout_s: float | None) -> Iterator[tuple[thr
     """Close `launcher` at a signal, after `timeout_s`, and at the end of the block.
 
     Yields:
-        An event that is set before that is done, and how to wait for a storage that is away: not any more then.
+        An event that is set before the launcher is closed, and the patience with an unreachable storage, which ends at
+        the same moment.
 
     Raises:
-        UsageError: If the timeout was over before anything could start, or while the storage was away.
+        UsageError: If the timeout was over before the first trial could start, or while the storage was unreachable.
         KeyboardInterrupt: If a signal came.
     """
     stopping, over = threading.Event(), threading.Event()
@@ -31,9 +32,9 @@ def stoppable(launcher: Launcher, timeout_s: float | None) -> Iterator[tuple[thr
         launcher.close()
 
     with on_signals(stop) as interrupted, contextlib.closing(launcher), warnings.catch_warnings():
-        # reason: TPE's `group` says that it is experimental at every construction; it has been there since 2021.
+        # reason: TPE warns at every construction that `group` is experimental; Optuna has had it since 2021.
         warnings.filterwarnings("ignore", "Argument ``group`` is an experimental")
-        # reason: lists are carried by all storages, as JSON; what is not, a trial process refuses before it asks.
+        # reason: all storages keep lists, as JSON; a trial process refuses other values itself.
         warnings.filterwarnings("ignore", "Choices for a categorical distribution should be")
         try:
             with _after(timeout_s, stop):
@@ -42,7 +43,7 @@ def stoppable(launcher: Launcher, timeout_s: float | None) -> Iterator[tuple[thr
             if interrupted.is_set():
                 raise KeyboardInterrupt from None
             raise _too_short(timeout_s) from None
-        except StorageLostError:  # it says where what the storage held is now
+        except StorageLostError:  # its text says where the content of the storage was saved
             raise
         except Exception as error:
             if interrupted.is_set():
@@ -54,7 +55,7 @@ def stoppable(launcher: Launcher, timeout_s: float | None) -> Iterator[tuple[thr
 
 @contextlib.contextmanager
 def _after(timeout_s: float | None, act: Callable[[], None]) -> Iterator[None]:
-    """Call `act` in a thread of its own if the block takes longer than `timeout_s`."""
+    """Call `act` in a separate thread if the block takes longer than `timeout_s`."""
     if timeout_s is None or timeout_s > threading.TIMEOUT_MAX:
         yield
         return
@@ -70,6 +71,6 @@ def _after(timeout_s: float | None, act: Callable[[], None]) -> Iterator[None]:
 def _too_short(timeout_s: float | None) -> UsageError:
     return UsageError(
         f"the timeout of {timeout_s:g} seconds was over before the first trial could start.",
-        "Loading TensorFlow, the study file and its data takes some seconds, too.",
+        "The timeout includes some seconds for loading TensorFlow, the study file and its data.",
         "Run the same command with a larger --timeout; nothing is lost.",
     )

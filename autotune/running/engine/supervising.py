@@ -1,4 +1,4 @@
-"""One trial in its process: answer what it asks, and say how it ended."""
+"""Supervision of a trial process: answer its requests, and find out how it ended."""
 
 from __future__ import annotations
 
@@ -45,32 +45,32 @@ from autotune.running.trial import (
 from autotune.training.checkpoints import TrialFolder
 from autotune.training.records import FOLD_VALUES, MONITORED_LOSS, n_finished_folds
 
-_TICK_S = 1.0  # how often to look at the time, and at whom the kernel has killed for lack of memory
-# A mapped file has become shorter, or its disk has failed.
-_READ_WHAT_IS_GONE = {-getattr(signal, name) for name in ("SIGBUS",) if hasattr(signal, name)}
+_TICK_S = 1.0  # how often to check the time limit, and the number of processes that the kernel has killed
+# The exit status of a process that reads a mapped file which has become shorter, or whose disk has failed.
+_MAPPED_FILE_GONE = {-getattr(signal, name) for name in ("SIGBUS",) if hasattr(signal, name)}
 
 
 class NotOursError(Exception):
-    """A trial that runs here has become somebody else's, or has been ended by somebody else."""
+    """Another parent has taken over a trial that runs here, or has ended it."""
 
 
 @dataclass(frozen=True)
 class Supervisor:
-    """What supervising a trial takes, the same for all trials of a run.
+    """Starts trial processes and answers their requests; the same for all trials of a run.
 
     Attributes:
         study: The study.
-        claims: Knows whether a trial is still ours.
+        claims: The claims, which tell whether this parent still owns a trial.
         launcher: Starts trial processes.
         task: From a slot, a trial and its folder to the task of its process.
-        known_space: What the search space may not differ from; None for anything goes.
-        would_keep: Says whether the model of a trial with this value would be kept.
-        timeout_s: For how long a trial may run in one go; None for any time.
-        stopping: Set before the launcher is closed.
-        observer: Told each report.
+        known_space: The search space that trials must not leave; None to allow any.
+        would_keep: Tells whether the model of a trial with this value would be kept.
+        timeout_s: How long a trial process may run; None for no limit.
+        stopping: Is set before the launcher is closed.
+        observer: Receives reports, finished folds and notes.
         monitor: The monitored metric; None for a plain objective.
-        given: What the study file gives to trials of a plain objective; None for nothing.
-        damaged_rows: Says what is wrong with the rows on disk that a trial trains on; None if nothing is.
+        given: The configurations that the study file gives to a plain objective; None if it gives none.
+        damaged_rows: Returns the error of the stored rows that a trial trains on; None if they are not damaged.
     """
 
     study: optuna.Study
@@ -98,7 +98,7 @@ class Supervisor:
         return Supervision(self, slot, trial, folder, steps, process, kills)
 
     def leave_history(self, folder: TrialFolder) -> None:
-        """Have a process leave the history of a trial whose own was killed, from the trial's checkpoint."""
+        """Start a process that writes the history of a trial from its checkpoint, if the trial's process was killed."""
         if self.monitor is None or folder.shown.is_dir() or not folder.checkpoint.exists():
             return
         with contextlib.suppress(LauncherClosedError, EOFError, ConnectionError):
@@ -110,7 +110,7 @@ class Supervisor:
                 process.exit_status()
 
     def answer(self, slot: Slot, trial: optuna.Trial, request: Request, steps: set[int]) -> tuple[str, object]:
-        """Do what a trial process asks for, and return what it is told."""
+        """Do what a trial process requests, and return the answer to send."""
         if request.name == "note":
             text, once = request.args
             if once is None or once not in self._told:
@@ -133,7 +133,7 @@ class Supervisor:
         if request.name == "report":
             value, step = request.args
             if step in steps:
-                return "value", None  # a trial that goes on repeats itself
+                return "value", None  # a resumed trial repeats earlier reports
             if self.claims.configurations is not None:
                 self.claims.configurations.reporting(trial)
             steps.add(step)
@@ -154,21 +154,21 @@ class Supervisor:
         )
         if other is not None:
             raise TrainingError(
-                f"the study monitors its loss, which is not the same in all trials.\n"
+                f"the study monitors its loss, but trials have different losses.\n"
                 f"  trial {other.number}: {other.user_attrs[MONITORED_LOSS]}\n  trial {trial.number}: {loss}",
-                "Values can be compared only if the monitored metric depends on no hyperparameter, be it of the loss "
-                "or of penalties that are part of it.",
-                'Monitor a metric instead: compile with metrics=["accuracy"], say, and set monitor="val_accuracy".',
+                "Values can be compared only if no hyperparameter changes the monitored metric, e.g. through the loss "
+                "or a penalty that is part of it.",
+                'Monitor a metric instead: e.g. compile with metrics=["accuracy"] and set monitor="val_accuracy".',
             )
 
     def _hold_to_space(self, trial: optuna.Trial, request: Request) -> None:
-        """Refuse a space that has changed since the study began, and values that are not in it."""
+        """Check a suggestion against the study's known space, and against the given configurations."""
         if self.known_space is None and self.given is None:
             return
         try:
             asked = asked_distribution(request)
         except (TypeError, ValueError, OverflowError):
-            return  # not a range at all: the real trial says so to the study file
+            return  # the arguments are no range: the real trial raises an error in the study file
         if asked is not None and self.known_space is not None:
             self.known_space.refuse_new(self.study.study_name, *asked)
         if asked is not None and self.given is not None:
@@ -176,10 +176,10 @@ class Supervisor:
 
 
 class Supervision:
-    """One trial in its process, from start to end.
+    """The supervision of one trial process, from its start to its end.
 
     Attributes:
-        steps: What it has reported, in earlier processes too.
+        steps: The steps that the trial has reported, also in earlier processes.
     """
 
     def __init__(
@@ -205,11 +205,11 @@ class Supervision:
         """Answer the process until it ends.
 
         Returns:
-            How the trial ended; of the kind "lost" if its process was killed; None if it was ended by this run.
+            How the trial ended: of the kind "lost" if its process was killed; None if this run has ended it.
 
         Raises:
-            NotOursError: If the trial has become somebody else's.
-            RepetitionError: If it is the same as another one.
+            NotOursError: If another parent owns the trial now.
+            RepetitionError: If another trial has the same configuration.
         """
         try:
             outcome = self._until_outcome()
@@ -226,7 +226,7 @@ class Supervision:
             self._end()
             raise
         if outcome is not None:
-            self._process.kill()  # it has nothing left to do, and may not know that
+            self._process.kill()  # it may still be running, e.g. after a timeout
         status = self._process.exit_status()
         shorten(self._folder.log)
         if not self._is_ours:
@@ -236,22 +236,22 @@ class Supervision:
         return outcome
 
     def abandon(self) -> None:
-        """End the process, since its trial has become somebody else's. Safe in any thread."""
+        """End the process because another parent owns its trial now; thread-safe."""
         self._is_ours = False
         self._process.kill()
 
     def _until_outcome(self) -> Outcome | None:
-        """Return what the process says of its end; None if it is gone without a word."""
+        """Answer requests until the process sends its outcome; return None if it ended without one."""
         supervisor = self._supervisor
         limit = supervisor.timeout_s if supervisor.timeout_s is not None else math.inf
         connection = self._process.connection
         shortened = time.monotonic()
-        spent = 0.0  # without the time in which it waited for an answer: the storage may have been away
+        spent = 0.0  # without the time in which it waited for an answer, e.g. because the storage was unreachable
         while spent < limit:
             tick = min(_TICK_S, limit - spent)
             began = time.monotonic()
             has_news = _has_news(connection, tick)
-            spent += min(time.monotonic() - began, 2 * _TICK_S)  # a longer one means that this parent was stopped
+            spent += min(time.monotonic() - began, 2 * _TICK_S)  # longer only if this parent was suspended
             if time.monotonic() - shortened >= _TICK_S:
                 shorten(self._folder.log, most=4 * KEPT_BYTES)
                 shortened = time.monotonic()
@@ -262,10 +262,12 @@ class Supervision:
             if received is None or isinstance(received, Outcome):
                 return received
             _send(connection, supervisor.answer(self._slot, self._trial, received, self.steps))
-        return Outcome("failed", reason="timeout", message=f"It was ended after {limit:g} seconds (trial_timeout_s).")
+        return Outcome(
+            "failed", reason="timeout", message=f"The trial was ended after {limit:g} seconds (trial_timeout_s)."
+        )
 
     def _death(self, status: int | None) -> Outcome:
-        """Say how a process ended that has not said so itself; no status means that its server died with it."""
+        """Return the outcome of a process that sent none; without a status, its fork server died, too."""
         if status is None:
             message = "The process that starts trial processes has died."
             return Outcome("lost", reason="server", message=message, server=self._process.server)
@@ -274,7 +276,7 @@ class Supervision:
             return Outcome("failed", reason="oom", message=f"{message} Memory had run out.")
         if status in KILLED:
             return Outcome("lost", reason="lost", message=message)
-        if status in _READ_WHAT_IS_GONE and (damaged := self._supervisor.damaged_rows(self._trial)):
+        if status in _MAPPED_FILE_GONE and (damaged := self._supervisor.damaged_rows(self._trial)):
             return Outcome("unusable", message=message, error=damaged)
         return Outcome("failed", reason="error", message=message)
 
@@ -288,22 +290,22 @@ def _has_news(connection: Connection, within_s: float) -> bool:
     try:
         return connection.poll(within_s)
     except (OSError, EOFError):
-        return True  # it is gone, which `_receive` will say
+        return True  # the process is gone, and `_receive` will return None
 
 
 def _receive(connection: Connection) -> Request | Outcome | None:
-    """Return what a trial process says; None if it is gone: its exit status tells why."""
+    """Return the next message of a trial process; None if it is gone."""
     try:
         message: Request | Outcome = connection.recv()
     except (EOFError, ConnectionError):
         return None
-    except Exception as error:  # an object of a class that only the study file knows
-        return Outcome("failed", reason="error", message=f"The trial sent what cannot be read elsewhere: {error}")
+    except Exception as error:  # e.g. an object whose class is in the study file
+        return Outcome("failed", reason="error", message=f"The parent cannot read what the trial sent: {error}")
     return message
 
 
 def _send(connection: Connection, answer: tuple[str, object]) -> None:
-    with contextlib.suppress(ConnectionError):  # gone as well; the next `_receive` notices
+    with contextlib.suppress(ConnectionError):  # the process is gone, and the next `_receive` returns None
         connection.send(answer)
 
 

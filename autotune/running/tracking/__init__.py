@@ -1,18 +1,17 @@
-"""What happens in a run, as events, and where they are shown: artifacts, notes, MLflow.
+"""Events of a run, and their display: artifacts, models of the best trials, the study's note, MLflow.
 
-What cannot be shown costs no trial.
+If something cannot be displayed, no trial fails.
 
-events           What happens in a run, told to whoever shows it
-beginning        Where a study stands when somebody begins to run it, or to watch it
-trial_artifacts  What trials leave to look at, in the artifact store of their study
-kept_models      The models of the best trials are kept, and those that fall behind are removed
+events           The events of a run, and the observers that receive them
+trial_summaries  Summaries of a study's trials: the event at the start of a run, and why trials failed
+trial_artifacts  The pictures, tables and logs of trials in the artifact store of their study
+kept_models      The models of the best trials; those of other trials are removed
 mlflow           Finished trials as runs of MLflow, logged by its own client in a thread of the parent
-tracking         Where else a study is kept and shown: an artifact store, TensorBoard's event files, and runs of MLflow
+tracking         The options for an artifact store, TensorBoard's event files, and runs of MLflow
 note             The note of a study, which optuna-dashboard shows
-watching         A study watched from outside
+watching         Events of a study that other processes run, found by reading its storage
 """
 
-from autotune.running.tracking.beginning import failure_reason, last_words, mean_seconds, run_started
 from autotune.running.tracking.events import (
     EndState,
     Event,
@@ -37,6 +36,7 @@ from autotune.running.tracking.trial_artifacts import (
     leave_log,
     read_history,
 )
+from autotune.running.tracking.trial_summaries import failure_reason, last_words, mean_seconds, run_started
 from autotune.running.tracking.watching import StudyWatch, watch_study
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What happens in a run, told to whoever shows it."""
+"""The events of a run, and the observers that receive them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ EndState = Literal["complete", "pruned", "failed", "interrupted"]
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A run begins, or somebody begins to watch one; with what the study has by then.
+    """A run starts, or this process starts to watch one. The event describes the study at this moment.
 
     Attributes:
         name: The study's name.
-        n_trials: How many trials are to be finished, complete or pruned, in the end.
-        finished: How many are.
-        slots: How many trials run at a time.
+        n_trials: The number of finished (complete or pruned) trials that the study should have.
+        finished: The number of finished trials so far.
+        slots: The number of slots.
         epochs: Epochs of each fold; None for a plain objective.
         direction: "maximize" or "minimize".
         monitor: The monitored metric; None for a plain objective.
-        folds: Folds of each trial; None if that is not known.
-        pruned: How many of the finished trials were pruned.
-        failed: How many trials have failed, by reason.
-        waiting: The numbers of trials that wait: interrupted, or queued.
+        folds: The number of folds of each trial; None if it is unknown.
+        pruned: The number of pruned trials.
+        failed: The number of failed trials, by reason.
+        waiting: The numbers of trials that wait, interrupted or queued.
         best: The number and the value of the best complete trial; None if there is none.
-        is_elsewhere: Whether others run it, and this process only watches.
-        mean_trial_s: Mean seconds that the finished trials took, where that holds for those to come; None if unknown.
+        is_elsewhere: Whether other processes run it, and this process only watches.
+        mean_trial_s: The mean duration of finished trials in seconds, as an estimate for later ones; None if unknown.
     """
 
     name: str
@@ -50,14 +50,14 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A slot starts a trial, or goes on with one that has reported before.
+    """A slot starts a trial, or resumes one that has reported before.
 
     Attributes:
-        slot: The slot.
+        slot: The slot's number.
         number: The trial's number.
-        reports: What it has reported before, by step.
-        finished_folds: How many of its folds are finished; 0 where there is only one.
-        since_s: For how many seconds it has been running by then.
+        reports: Its reports so far, by step.
+        finished_folds: The number of its finished folds; 0 if it has only one fold.
+        since_s: The seconds since its start.
     """
 
     slot: int
@@ -79,7 +79,7 @@ class StepReported:
 
 @dataclass(frozen=True)
 class FoldFinished:
-    """A trial with several folds has finished another one: by now `finished_folds`."""
+    """A trial with several folds has finished one more; `finished_folds` is their number now."""
 
     slot: int
     number: int
@@ -88,7 +88,7 @@ class FoldFinished:
 
 @dataclass(frozen=True)
 class Note:
-    """What a person should know of trial `number`, or of the whole study if that is None."""
+    """A note for the user about trial `number`, or about the whole study if that is None."""
 
     number: int | None
     text: str
@@ -96,21 +96,21 @@ class Note:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial is over, or waits again ("interrupted").
+    """A trial has ended, or waits again ("interrupted").
 
     Attributes:
-        slot: The slot it ran in.
+        slot: The number of its slot.
         number: Its number.
         state: How it ended.
         value: Its value if it is complete.
-        reason: Why it failed or waits, or what it is a copy of.
+        reason: Why it failed or waits, or which trial it is a copy of.
         params: Its hyperparameters.
-        steps: How often it has reported.
-        seconds: How long this slot was busy with it.
-        finished: How many trials of the study are finished now, by all parents; None if nobody has counted.
-        why: Why it failed, in a line.
-        phases: What the slot has spent its seconds with, if its process has told: they add up to `seconds`.
-        finished_folds: How many folds it has finished; 0 if it has only one.
+        steps: The number of its reports.
+        seconds: The seconds that this slot spent on it.
+        finished: The number of finished trials of the study now, of all parents; None if it is unknown.
+        why: Why it failed, in one line.
+        phases: The seconds of each phase, which add up to `seconds`; empty if the process did not report them.
+        finished_folds: The number of its finished folds; 0 if it has only one fold.
     """
 
     slot: int
@@ -132,4 +132,4 @@ Observer = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """Be told of an event, and show it nowhere."""
+    """Receive an event and do nothing."""

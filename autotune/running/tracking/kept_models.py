@@ -1,4 +1,4 @@
-"""The models of the best trials are kept, and those that fall behind are removed."""
+"""The models of the best trials; those of other trials are removed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from autotune.training.checkpoints import trial_folder
 
 
 class KeptModels:
-    """The models of a study, in the folders of its trials. Safe in any thread.
+    """The models in the folders of a study's trials; thread-safe.
 
     Args:
         study: The study.
         folder: Its folder, `RUN_DIR/NAME`.
-        keep: How many of the best are kept; with several objectives those of the front come first.
-        known_trials: Returns the study's trials; those that others have just finished may be missing.
+        keep: How many models of the best trials are kept. With several objectives the Pareto front comes first.
+        known_trials: Returns the study's trials; those that other parents have just finished may be missing.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class KeptModels:
             return best.n_better(value) < self._keep
 
     def tidy(self) -> None:
-        """Remove the models of trials that are not among the best any more: at first of all, later of new ones."""
+        """Remove the models of trials that are not among the best any more since the last call."""
         with self._finished.look(self._known_trials()) as (best, _):
             fallen, best.fallen = best.fallen, []
         several = len(self._study.directions) > 1
-        self._remove([trial.number for trial in self._behind_front()] if several else fallen)
+        self._remove([trial.number for trial in self._not_best()] if several else fallen)
 
-    def _behind_front(self) -> list[FrozenTrial]:
+    def _not_best(self) -> list[FrozenTrial]:
         complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         front = {trial.number for trial in best_complete(self._study)}
         ranked = sorted(best_first(self._study, complete), key=lambda trial: trial.number not in front)
@@ -54,12 +54,12 @@ class KeptModels:
 
     def _remove(self, numbers: Iterable[int]) -> None:
         for number in numbers:
-            with contextlib.suppress(OSError):  # gone, or another machine's: no reason to end a search
+            with contextlib.suppress(OSError):  # it was removed, or is on another machine: the search goes on
                 trial_folder(self._folder, number).model.unlink()
 
 
 class _Best:
-    """The best complete trials so far, and those that are not among them."""
+    """The best complete trials so far, and the numbers of those that no longer are among them."""
 
     def __init__(self, sign: int, keep: int) -> None:
         self._sign = sign

@@ -1,10 +1,11 @@
 """Finished trials as runs of MLflow, logged by its own client in a thread of the parent.
 
-Trials never wait for a tracking server. What could not be logged, since the server or this parent was away, is logged
-by the next run of the study: a trial is known by the study's token and its number, and is logged once.
+Trials never wait for a tracking server. If a trial could not be logged, because the server was unreachable or this
+parent died, the next run of the study logs it. Tags with the study's token and the trial's number make sure that each
+trial is logged once.
 
-What is covered: parents that log at the same time, each its own trials. What is not: two parents that begin within the
-same seconds to make up for what an earlier one has left.
+What is covered: parents that log their own trials at the same time. What is not covered: two parents that start within
+the same seconds and both log the trials that an earlier one has missed.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ from autotune.running.study import StudySettings
 from autotune.running.tracking.events import Event, Note, Observer, TrialEnded
 from autotune.running.tracking.trial_artifacts import artifact_store, read_artifacts
 
-_STUDY, _TRIAL = "autotune.study", "autotune.trial"  # the tags by which a run is known
+_STUDY, _TRIAL = "autotune.study", "autotune.trial"  # the tags that identify a run
 _STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAIL: "FAILED"}
 _MOST_METRICS, _MOST_PARAMS = 1000, 100  # in one request
 _LONGEST_TAG = 5000
-_SETTLED_S = 60.0  # after which nobody else is still at work on a trial that has ended
+_SETTLED_S = 60.0  # so long after a trial's end no other parent is still logging it
 _CLOSE_S, _TICK_S = 60.0, 0.05
 
 
@@ -43,9 +44,9 @@ class LoggedStudy:
 
     Attributes:
         study: The study.
-        settings: What it remembers.
+        settings: Its stored settings.
         folder: Its folder, `RUN_DIR/NAME`.
-        uri: The tracking server, or the database in its place.
+        uri: The tracking URI: of a server, or of a database.
     """
 
     study: optuna.Study
@@ -59,7 +60,7 @@ class MlflowRuns:
 
     Args:
         logged: The study.
-        observer: Who else is told of each event, and once if the server is away.
+        observer: Receives each event, and one note if the server is unreachable.
     """
 
     def __init__(self, logged: LoggedStudy, observer: Observer) -> None:
@@ -76,10 +77,10 @@ class MlflowRuns:
         self._observer(event)
 
     def close(self, sleep: Callable[[float], object]) -> None:
-        """Wait until what has ended is logged, for a minute at most; the next run logs what is left.
+        """Wait at most a minute until all ended trials are logged; the next run logs those that are left.
 
         Args:
-            sleep: Waits so many seconds; returns True to give up at once.
+            sleep: Waits so many seconds; returns True to stop waiting.
         """
         self._ended.put(None)
         waited_s = 0.0
@@ -88,12 +89,12 @@ class MlflowRuns:
 
     def _work(self) -> None:
         runs: _Runs | None = None
-        left: dict[int, None] = {}  # in their order, each once
+        left: dict[int, None] = {}  # a set that keeps the order
         while True:
             try:
                 runs = runs or _Runs(self._logged)
                 runs.log(left)
-            except Exception as error:  # whatever the client raises: the search goes on, and the next trial tries again
+            except Exception as error:  # the client may raise any error; the next trial tries again
                 self._tell(error)
             if (number := self._ended.get()) is None:
                 return
@@ -107,26 +108,26 @@ class MlflowRuns:
 
 
 class _Runs:
-    """The runs of one study in MLflow, which it is connected to; used in one thread."""
+    """A connection to the runs of one study in MLflow, for use in one thread."""
 
     def __init__(self, logged: LoggedStudy) -> None:
-        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of each table that it makes
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it logs each table that it creates
         from mlflow import MlflowClient
 
         self._logged = logged
         self._client = MlflowClient(tracking_uri=logged.uri)
         self._experiment = self._experiment_id()
         self._done: set[int] = set()
-        self._begun: dict[int, str] = {}  # runs of trials that are not logged to their end
+        self._begun: dict[int, str] = {}  # runs of trials that are not completely logged
         self._missed = self._missed_before()
 
     def log(self, numbers: dict[int, None]) -> None:
-        """Log trials, and what earlier runs have left, and take out of `numbers` those that are logged."""
+        """Log trials and those that earlier runs have missed, and remove the logged ones from `numbers`."""
         numbers |= dict.fromkeys(self._missed)
         self._missed = []
         trials = self._logged.study.get_trials(deepcopy=False)
         for number in list(numbers):
-            if number in self._done:  # it ended in this run, before there was a connection
+            if number in self._done:  # it was also among those that earlier runs have missed
                 del numbers[number]
                 continue
             if (before := self._begun.get(number)) is not None:
@@ -140,7 +141,7 @@ class _Runs:
         if (found := self._client.get_experiment_by_name(name)) is not None:
             return str(found.experiment_id)
         is_server = self._logged.uri.startswith("http")
-        where = None if is_server else str(self._logged.folder / "mlflow")  # else MLflow puts files where one just is
+        where = None if is_server else str(self._logged.folder / "mlflow")  # else MLflow uses the working directory
         try:
             return str(self._client.create_experiment(name, artifact_location=where))
         except Exception:
@@ -157,7 +158,7 @@ class _Runs:
         for run in list(self._runs()):
             number = int(run.data.tags[_TRIAL])
             if run.info.status == "RUNNING" and number in ended:
-                self._client.delete_run(run.info.run_id)  # whoever logged it did not come to its end
+                self._client.delete_run(run.info.run_id)  # its parent died while it logged it
             else:
                 known.add(number)
         return [number for number in ended if number not in known]
@@ -196,7 +197,7 @@ class _Runs:
         return tags
 
     def _metrics(self, trial: FrozenTrial) -> Iterator[tuple[str, float, int]]:
-        """Yield the reports by the name of what is monitored, and the values that count."""
+        """Yield names, values and steps: of the reports under the monitored metric, and of the trial's values."""
         settings = self._logged.settings
         monitor = settings.monitor or "report"
         yield from ((_key(monitor), value, step) for step, value in sorted(trial.intermediate_values.items()))
@@ -218,5 +219,5 @@ def _milliseconds(time: datetime.datetime | None) -> int:
 
 
 def _key(name: str) -> str:
-    """Return a name with what MLflow takes in one."""
+    """Return a name without characters that MLflow does not allow."""
     return re.sub(r"[^\w\-. /:]", "_", name)

@@ -1,6 +1,6 @@
-"""The note of a study, which optuna-dashboard shows: its question, space and data, how to go on, and advice.
+"""The note of a study, which optuna-dashboard shows: its question, search space, data, next commands, and advice.
 
-It is written as `optuna_dashboard.save_note` writes it, whose import would cost each run a second. A note that a person
+The format is that of `optuna_dashboard.save_note`, whose import would take a second in each run. A note that a person
 has edited on the dashboard's page stays as it is.
 """
 
@@ -22,7 +22,7 @@ from autotune.parsing import parsed_or_none
 from autotune.running.study import StudySettings, read_settings
 from autotune.search.history import describe
 
-_VERSION, _PART = "dashboard:note_ver", "dashboard:note_str:"  # the attributes in which optuna-dashboard has a note
+_VERSION, _PART = "dashboard:note_ver", "dashboard:note_str:"  # the attributes in which optuna-dashboard stores a note
 _OWN = "autotune:note"
 _PART_LENGTH = 2045
 _MOST_QUESTION, _MOST_RANGE, _MOST_ROWS = 1500, 120, 40
@@ -30,18 +30,18 @@ _MOST_QUESTION, _MOST_RANGE, _MOST_ROWS = 1500, 120, 40
 
 @dataclass(frozen=True)
 class _Own:
-    """What was written here last: a digest of it, and the advice in it."""
+    """The digest of the note that this package wrote last, and the advice in it."""
 
     digest: str
     advice: list[str]
 
 
 def write_note(study: optuna.Study, advice: Sequence[str] | None = None) -> None:
-    """Write the note of a study, unless a person has edited it or it says the same already.
+    """Write the note of a study, unless a person has edited it or it has not changed.
 
     Args:
         study: The study.
-        advice: What to do differently in the next search, a line each; None for what was given last.
+        advice: Advice for the next search, one line each; None to keep the advice of the last note.
     """
     attributes = system_attrs_of(study)
     own = parsed_or_none(_Own, attributes.get(_OWN)) or _Own(_digest(""), [])
@@ -51,7 +51,7 @@ def write_note(study: optuna.Study, advice: Sequence[str] | None = None) -> None
     advice = list(own.advice if advice is None else advice)
     text = note_text(study, advice)
     if text != before:
-        # First: a note that is not written to its end is ours to be written again.
+        # Write the digest first: if writing the note is interrupted, the next run must not take it for an edited one.
         _set(study, _OWN, asdict(_Own(_digest(text), advice)))
         _write(study, text, attributes)
 
@@ -61,7 +61,7 @@ def note_text(study: optuna.Study, advice: Sequence[str]) -> str:
 
     Args:
         study: The study.
-        advice: What to do differently in the next search, a line each.
+        advice: Advice for the next search, one line each.
     """
     settings = read_settings(study)
     parts = [_question(settings), _space(study), _data(settings), _commands(study.study_name, settings)]
@@ -74,7 +74,7 @@ def _question(settings: StudySettings | None) -> str:
 
 
 def _space(study: optuna.Study) -> str:
-    """Return the hyperparameters and their ranges as a table; those of some trials only are marked."""
+    """Return a table of the hyperparameters and their ranges, which marks those that only some trials have."""
     trials = [trial for trial in study.get_trials(deepcopy=False) if trial.params and trial.state.is_finished()]
     found: dict[str, BaseDistribution] = {}
     for trial in trials:
@@ -111,7 +111,7 @@ def _note(attributes: Mapping[str, Any]) -> str:
 
 def _write(study: optuna.Study, text: str, before: Mapping[str, Any]) -> None:
     parts = [text[start : start + _PART_LENGTH] for start in range(0, len(text), _PART_LENGTH)]
-    parts += [""] * (sum(key.startswith(_PART) for key in before) - len(parts))  # nothing is left of a longer one
+    parts += [""] * (sum(key.startswith(_PART) for key in before) - len(parts))  # empties parts of a longer note
     _set(study, _VERSION, (parsed_or_none(int, before.get(_VERSION)) or 0) + 1)
     for number, part in enumerate(parts):
         _set(study, f"{_PART}{number}", part)
@@ -130,12 +130,12 @@ def _cut(text: str, length: int) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text as one line that is nothing else in Markdown: no tag, no formula, no end of a cell."""
+    """Return a text as one line of plain Markdown: with escaped tags, formulas and cell separators."""
     return re.sub(r"[\\`*\[\]<|$~&]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", one_line(text))
 
 
 def _code(text: str) -> str:
-    """Return a text as code in one line."""
+    """Return a text as one line of Markdown code."""
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     room = " " if "`" in text else ""
     return f"{fence}{room}{one_line(text)}{room}{fence}"

@@ -1,4 +1,4 @@
-"""Where else a study is kept and shown: an artifact store, TensorBoard's event files, and runs of MLflow."""
+"""The options for an artifact store, TensorBoard's event files, and runs of MLflow."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _SQLITE = "sqlite:///"
 
 @dataclass(frozen=True)
 class Tracking:
-    """Where else a study is kept and shown; None for what the study remembers, "none" for no longer.
+    """The given options. None stands for the stored setting of the study, "none" for using none from now on.
 
     Attributes:
-        artifacts: Where checkpoints are copied to.
+        artifacts: The URL of the store to which checkpoints are copied.
         tensorboard: The folder of event files of all studies, or "run-dir" for one in the study's own folder.
         mlflow: The tracking URI of MLflow.
     """
@@ -34,10 +34,10 @@ class Tracking:
     mlflow: str | None = None
 
     def checked(self) -> Tracking:
-        """Return it with the URL of the artifact store in one form, after a look whether that can be used.
+        """Return the options with the artifact store's URL in its stored form, and check that the store can be used.
 
         Raises:
-            UsageError: If it cannot.
+            UsageError: If the store cannot be used.
         """
         if self.artifacts in (None, NOWHERE):
             return self
@@ -46,15 +46,15 @@ class Tracking:
         return dataclasses.replace(self, artifacts=url)
 
     def of_study(self, before: StudySettings | None, monitor: str | None) -> Tracking:
-        """Return what a study is to remember: absolute, and None for nowhere.
+        """Return the settings that a study should store: absolute paths, and None for none.
 
         Args:
-            before: What it remembers; None for nothing.
+            before: Its stored settings; None if there are none.
             monitor: The monitored metric; None for a plain objective.
 
         Raises:
-            UsageError: If its artifact store cannot be used any more, there are no event files to be written, or there
-                is a password in what would be stored.
+            UsageError: If its artifact store cannot be used any more, a plain objective is to have event files, or a
+                URI contains a password.
         """
         return Tracking(self._artifacts(before), self._tensorboard(before, monitor), self._mlflow(before))
 
@@ -65,15 +65,15 @@ class Tracking:
         return None if self.artifacts == NOWHERE else self.artifacts
 
     def _tensorboard(self, before: StudySettings | None, monitor: str | None) -> str | None:
-        remembered = before.tensorboard if before else None
-        given = str(self.tensorboard) if self.tensorboard is not None else remembered
+        stored = before.tensorboard if before else None
+        given = str(self.tensorboard) if self.tensorboard is not None else stored
         if given in (None, NOWHERE):
             return None
         if monitor is None:
             raise UsageError(
                 "--tensorboard is given, but the study has a plain objective.",
-                "Event files are written by Keras, epoch by epoch, in studies with build, dataset and monitor.",
-                "Leave it out, and write event files in the objective.",
+                "Keras writes event files in studies with build, dataset and monitor only.",
+                "Remove --tensorboard, and write event files in the objective.",
             )
         return given if given == IN_RUN_DIR else str(Path(given).absolute())
 
@@ -85,23 +85,23 @@ class Tracking:
             return None
         if "@" in given:
             raise UsageError(
-                "the tracking URI of MLflow that was given seems to have a password in it.",
-                "The study remembers the URI. MLflow takes credentials from its environment:\n"
-                "MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD, MLFLOW_TRACKING_TOKEN.",
-                "Set these, and give the URI without what stands before the @.",
+                "the tracking URI of MLflow seems to contain a password.",
+                "The study stores the URI, so it must not contain credentials. MLflow reads them from\n"
+                "MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD and MLFLOW_TRACKING_TOKEN.",
+                "Set these variables, and give the URI without the part before the @.",
             )
         return sqlite_url(Path(given.removeprefix(_SQLITE)).absolute()) if given.startswith(_SQLITE) else given
 
 
 def events_folder(folder: Path, settings: StudySettings) -> Path | None:
-    """Return where a study's event files are, a folder for each trial in it; None for nowhere.
+    """Return the folder of a study's event files, with a folder for each trial; None if it has none.
 
     Args:
         folder: The study's folder, `RUN_DIR/NAME`.
-        settings: What it remembers.
+        settings: Its stored settings.
 
     Raises:
-        UsageError: If the package is missing. TensorFlow does without it, and says so only when it writes.
+        UsageError: If the package is missing. TensorFlow itself would notice that only when it writes.
     """
     if settings.tensorboard is None:
         return None
@@ -110,13 +110,13 @@ def events_folder(folder: Path, settings: StudySettings) -> Path | None:
 
 
 def mlflow_runs(logged: optuna.Study, folder: Path, settings: StudySettings, observer: Observer) -> MlflowRuns | None:
-    """Begin to log trials of a study to MLflow, if it remembers where.
+    """Start to log trials of a study to MLflow, if its settings have a tracking URI.
 
     Args:
         logged: The study.
         folder: Its folder, `RUN_DIR/NAME`.
-        settings: What it remembers.
-        observer: Who else is told of each event.
+        settings: Its stored settings.
+        observer: Receives each event.
 
     Raises:
         UsageError: If the package is missing.
@@ -131,6 +131,6 @@ def _require(package: str, what: str, option: str) -> None:
     if find_spec(package) is None:
         raise UsageError(
             f"{what} need the package {package}, which is not installed.",
-            "It is an extra of autotune's.",
-            f'Install it: pip install "autotune[{package}]"; or say {option} none.',
+            "It is an optional dependency of autotune.",
+            f'Install it: pip install "autotune[{package}]"; or use {option} none.',
         )

@@ -1,4 +1,4 @@
-"""What trials leave to look at, in the artifact store of their study: put there when they end, and read from there."""
+"""The pictures, tables and logs of trials in the artifact store of their study."""
 
 from __future__ import annotations
 
@@ -34,41 +34,41 @@ from autotune.training.checkpoints import (
 )
 from autotune.training.outputs import HISTORY
 
-_PREFIX = "artifacts:"  # of the attributes by which Optuna and optuna-dashboard know a trial's artifacts
+_PREFIX = "artifacts:"  # the prefix of the attributes in which Optuna and optuna-dashboard note a trial's artifacts
 _MOST_LOG_BYTES = 256 * 1024
-_MOST_BYTES = 2**26  # of an artifact that is read whole: those that trials leave are far smaller
+_MOST_BYTES = 2**26  # of an artifact that is read; those of trials are far smaller
 _MIME_TYPES = {".json": "application/json", ".png": "image/png", ".txt": "text/plain"}
 _HISTORY: Any = list[dict[str, list[float]]]
-_ARTIFACT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")  # Optuna's are of the form of a UUID
+_ARTIFACT_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")  # Optuna's have the form of a UUID
 
 
 @dataclass(frozen=True)
 class _Meta:
-    """What Optuna notes of an artifact: a file of a store, and what it was called."""
+    """Optuna's record of an artifact: its identifier in the store, and its file name."""
 
     artifact_id: str
     filename: str
 
     def __post_init__(self) -> None:
         if not _ARTIFACT_ID.fullmatch(self.artifact_id):
-            raise ValueError("the identifier is none of Optuna's")
+            raise ValueError("the identifier is not one of Optuna's")
         if set(self.filename) & set("/\\") or self.filename.startswith(".") or not self.filename:
-            raise ValueError("the name is none of a file")
+            raise ValueError("the name is not a file name")
 
 
 def checkpoints_url(name: str, settings: StudySettings) -> str | None:
-    """Return where the study `name` copies its checkpoints to; None for nowhere."""
+    """Return the URL to which the study `name` copies its checkpoints; None if it does not copy them."""
     return f"{settings.artifacts}/{name}/{settings.token}" if settings.artifacts else None
 
 
 def artifact_store(folder: Path, settings: StudySettings | None) -> ArtifactStore:
-    """Return the store of a study's artifacts: where its checkpoints are copied to, else in its folder.
+    """Return the store of a study's artifacts: the store of its checkpoints, else its folder.
 
-    What a study has left in its folder before it began to copy checkpoints is found there.
+    Artifacts that the study has stored in its folder, before it began to copy checkpoints, are found, too.
 
     Args:
         folder: The study's folder, `RUN_DIR/NAME`.
-        settings: What it remembers; None if it was never run by this package.
+        settings: Its stored settings; None if this package has never run it.
 
     Raises:
         ImportError: If the store's package is not installed.
@@ -81,15 +81,15 @@ def artifact_store(folder: Path, settings: StudySettings | None) -> ArtifactStor
 def artifacts_to_look_at(
     run_dir: Path, name: str, settings: StudySettings | None, trusted: Collection[str] = ()
 ) -> ArtifactStore:
-    """Return the store of a study's artifacts for whoever did not run it: a storage may say anything.
+    """Return the store of a study's artifacts for reading, without trusting the settings in the storage.
 
-    It lies below the run dir, or in a store that is trusted; no link is followed out of it.
+    The store is below the run dir, or one of the trusted stores. It does not follow links.
 
     Args:
         run_dir: The run dir.
         name: The study's name.
-        settings: What it remembers; None if it was never run by this package.
-        trusted: The URLs of stores that may be opened, as `store_url` returns them.
+        settings: Its stored settings; None if this package has never run it.
+        trusted: The URLs of stores that may be opened, from `store_url`.
     """
     here = FolderBelow(run_dir, name, "artifacts")
     if settings is None or (url := settings.artifacts) is None or is_left_out(run_dir, url, trusted):
@@ -102,17 +102,17 @@ def artifacts_to_look_at(
 
 
 def is_left_out(run_dir: Path, url: str, trusted: Collection[str]) -> bool:
-    """Tell whether a store that a storage names is not to be opened: it is neither below the run dir nor trusted."""
+    """Tell whether a store that a storage names must not be opened: it is neither below the run dir nor trusted."""
     return url not in trusted and ("://" in url or not Path(url).is_relative_to(run_dir))
 
 
 @dataclass
 class TrialArtifacts:
-    """Puts what trials leave into the artifact store of their study. Safe in any thread.
+    """Moves the pictures, tables and logs of trials into the artifact store of their study; thread-safe.
 
     Attributes:
         store: The store.
-        observer: Told once if that does not work: no trial fails by it, and the files stay in the trial's folder.
+        observer: Receives one note if that fails. No trial fails then, and the files stay in the trial's folder.
     """
 
     store: ArtifactStore
@@ -121,21 +121,21 @@ class TrialArtifacts:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def leave(self, trial: optuna.Trial, folder: TrialFolder) -> None:
-        """Put what a trial has left there; to be called before it is told how the trial ended.
+        """Move the files of a trial into the store. Call this before Optuna is told how the trial ended.
 
-        A trial that does so again, since its parent has died in between, replaces what it has left.
+        If the parent dies in between, the trial's next end replaces the files.
 
         Raises:
             DiskFullError: If the disk is full.
         """
         if not folder.shown.is_dir():
             return
-        from optuna.artifacts import ArtifactMeta  # imports boto3 wherever it is installed
+        from optuna.artifacts import ArtifactMeta  # imports boto3 if it is installed
 
         known = _artifact_ids(stored(trial))
         for path in sorted(folder.shown.iterdir()):
             artifact_id = known.get(path.name) or str(uuid.uuid4())
-            # Before it is noted: there is to be no note of a file that is not there.
+            # Write the file before its record, so that there is no record of a missing file.
             if not self._is_written(artifact_id, path):
                 return
             if path.name not in known:
@@ -147,7 +147,7 @@ class TrialArtifacts:
         try:
             with path.open("rb") as content:
                 self.store.write(artifact_id, content)
-        except Exception as error:  # whatever the store's client raises: the trial itself is well
+        except Exception as error:  # the store's client may raise any error, but the trial itself can go on
             if full := disk_full(error, path.parent):
                 raise full from error
             self._tell(error)
@@ -163,7 +163,7 @@ class TrialArtifacts:
 
 
 def leave_log(folder: TrialFolder) -> None:
-    """Leave the end of the log of a trial that has failed, for the artifact store.
+    """Copy the end of the log of a failed trial to the files for the artifact store.
 
     Raises:
         OSError: If the disk is full.
@@ -182,12 +182,12 @@ def read_history(
 
     Args:
         study: The study.
-        trial: One of its trials; of a copy, the history of the trial that it is a copy of.
-        folder: The study's folder, `RUN_DIR/NAME`, if it is not where the study was run.
+        trial: One of its trials. For a copy, this returns the history of the original trial.
+        folder: The study's folder, `RUN_DIR/NAME`, if it is not in the stored run dir.
 
     Returns:
-        None if there is none: of a plain objective, a trial that has failed in its first epoch or was lost with its
-        worker, or one whose files are not on this machine.
+        The history; None if there is none: for a plain objective, for a trial that failed in its first epoch or was
+        lost together with its parent, or if its files are not on this machine.
     """
     if (original := parsed_or_none(int, trial.user_attrs.get(COPY_OF))) is not None:
         trial = next((one for one in study.get_trials(deepcopy=False) if one.number == original), trial)
@@ -197,7 +197,7 @@ def read_history(
         return None
     trusted = [settings.artifacts] if settings and settings.artifacts and is_store_of_here(folder, settings) else []
     content = _read(artifacts_to_look_at(folder.parent, folder.name, settings, trusted), trial, HISTORY)
-    if content is None:  # the store was away when the trial ended
+    if content is None:  # the store was unreachable when the trial ended
         with contextlib.suppress(OSError):
             content = (trial_folder(folder, trial.number).shown / HISTORY).read_bytes()
     try:
@@ -207,7 +207,7 @@ def read_history(
 
 
 def read_artifacts(store: ArtifactStore, trial: FrozenTrial) -> Iterator[tuple[str, bytes]]:
-    """Yield the names and contents of what a trial has left in a store, as far as it is there."""
+    """Yield the names and contents of a trial's artifacts, without missing ones."""
     for name in _artifact_ids(trial):
         if (content := _read(store, trial, name)) is not None:
             yield name, content
@@ -234,7 +234,7 @@ def _artifact_ids(trial: FrozenTrial) -> dict[str, str]:
 
 
 def _read_meta(stored: Any) -> _Meta | None:
-    """Return what is noted of an artifact; None if a person has removed it, or it is none."""
+    """Return the record of an artifact; None if a person has removed it, or it is invalid."""
     try:
         return parsed(_Meta, json.loads(stored))
     except (ValueError, TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""A study watched from outside: the events of trials that run somewhere else, as far as the storage tells."""
+"""Events of a study that other processes run, found by reading its storage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autotune.running.claims import slots_at_work
 from autotune.running.study import FINISHED, WHY_OVER, StudySettings
-from autotune.running.tracking.beginning import failure_reason, last_words, mean_seconds, most_folds, run_started
 from autotune.running.tracking.events import (
     EndState,
     FoldFinished,
@@ -25,12 +24,13 @@ from autotune.running.tracking.events import (
     TrialEnded,
     TrialStarted,
 )
+from autotune.running.tracking.trial_summaries import failure_reason, last_words, mean_seconds, most_folds, run_started
 from autotune.search.history import first_value
 from autotune.training.records import n_finished_folds
 
 _LOOK_S = 1.0
-_LOOK_ELSEWHERE_S = 2.0  # people who only watch leave a storage to those who work
-_LAST_LOOK_S = 2.0  # a storage that does not answer keeps nobody from ending
+_LOOK_ELSEWHERE_S = 2.0  # rarer if this process only watches, so that it hardly slows the storage
+_LAST_LOOK_S = 2.0  # how long the end of a block waits for a storage that does not answer
 _ENDS: dict[TrialState, EndState] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -40,18 +40,18 @@ _ENDS: dict[TrialState, EndState] = {
 
 
 class StudyWatch:
-    """What happens in a study from the making of this watch on.
+    """Sends the events of a study since this watch was created.
 
-    Each running trial is shown in a slot of its own, the lowest that is free: the real ones are on other machines. A
-    trial that is put back and taken again between two looks is shown as one that runs on.
+    Each running trial gets the lowest free slot number, because the real slots are on other machines. A trial that is
+    put back and claimed again between two looks seems to go on running.
 
     Args:
         study: The study.
-        observer: Told what happens.
-        clock: Seconds, of a clock that never goes back.
+        observer: Receives the events.
+        clock: Returns seconds; must never go back.
 
     Attributes:
-        before: The trials as they were when this watch was made; what these tell is not told again.
+        before: The trials at the creation of this watch, whose events are not sent.
     """
 
     def __init__(self, study: optuna.Study, observer: Observer, clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,7 +66,7 @@ class StudyWatch:
         self._folds: dict[int, int] = {}
 
     def look(self) -> None:
-        """Tell what has happened since the last look."""
+        """Send the events since the last look."""
         for trial in self._study.get_trials(deepcopy=False):
             if trial.number in self._over:
                 continue
@@ -77,13 +77,13 @@ class StudyWatch:
 
     @contextlib.contextmanager
     def watching(self, stopping: threading.Event) -> Iterator[None]:
-        """Look again and again during a block, in a thread of its own, and once more after it.
+        """Look regularly in a separate thread during the block, and once more after it.
 
         Args:
-            stopping: Set if looking fails, to end the block.
+            stopping: Is set if looking fails, so that the block ends.
 
         Raises:
-            BaseException: What made looking fail, after the block.
+            BaseException: The error of a look that failed, after the block.
         """
         over = threading.Event()
         errors: list[BaseException] = []
@@ -146,7 +146,7 @@ class StudyWatch:
         )
 
     def _seconds(self, trial: FrozenTrial) -> float:
-        """Return how long a trial has run, by the clock of its own machine; one that waits, how long it was seen to."""
+        """Return how many seconds a trial ran by its machine's clock; if it waits, how long it was seen to run."""
         began = self._began.pop(trial.number, None)
         if trial.duration is not None:
             return trial.duration.total_seconds()
@@ -164,22 +164,22 @@ def watch_study(
     pause: Callable[[float], object] = time.sleep,
     folder: Path | None = None,
 ) -> None:
-    """Tell what happens in a study that others run, until its trials are finished or nobody runs it.
+    """Send the events of a study that other processes run, until its trials are finished or no parent runs it.
 
-    Nothing is written to the storage, and it is read every two seconds.
+    This reads the storage every two seconds and writes nothing to it.
 
     Args:
         study: The study.
-        settings: What it remembers.
-        observer: Told what happens.
+        settings: Its stored settings.
+        observer: Receives the events.
         pause: Waits so many seconds.
-        folder: Its folder, `RUN_DIR/NAME`; None where that is not known.
+        folder: Its folder, `RUN_DIR/NAME`; None if it is unknown.
     """
     watch = StudyWatch(study, observer)
     observer(_watched(study, settings, watch.before, folder))
     is_over = False
     while not is_over:
-        is_over = _is_over(study, settings, folder)  # before the look, which so sees all that there was
+        is_over = _is_over(study, settings, folder)  # before the look, so that the last look sees everything
         watch.look()
         if not is_over:
             pause(_LOOK_ELSEWHERE_S)
@@ -190,8 +190,8 @@ def _watched(
 ) -> RunStarted:
     running = sum(trial.state == TrialState.RUNNING for trial in trials)
     slots = max(running, slots_at_work(study, trials, folder))
-    begun = run_started(study, trials, settings, slots, most_folds(trials))
-    return dataclasses.replace(begun, is_elsewhere=True, mean_trial_s=mean_seconds(trials))
+    started = run_started(study, trials, settings, slots, most_folds(trials))
+    return dataclasses.replace(started, is_elsewhere=True, mean_trial_s=mean_seconds(trials))
 
 
 def _is_over(study: optuna.Study, settings: StudySettings, folder: Path | None) -> bool:
@@ -203,6 +203,6 @@ def _is_over(study: optuna.Study, settings: StudySettings, folder: Path | None) 
     return has_ended and not any(trial.state == TrialState.RUNNING for trial in trials)
 
 
-def _seconds_since(begun: datetime.datetime | None) -> float:
-    """Return how long a trial has been running, by the clock of its machine and this one's: good enough for people."""
-    return max(0.0, (datetime.datetime.now() - begun).total_seconds()) if begun else 0.0
+def _seconds_since(start: datetime.datetime | None) -> float:
+    """Return the seconds since a trial's start: for display only, because it compares clocks of two machines."""
+    return max(0.0, (datetime.datetime.now() - start).total_seconds()) if start else 0.0

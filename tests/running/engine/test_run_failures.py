@@ -12,8 +12,8 @@ import pytest
 import autotune
 from autotune.errors import StudyFailedError
 from autotune.running.processes.memory import kernel_kills
-from autotune.running.tracking.beginning import last_words
 from autotune.running.tracking.events import Event, Note, TrialEnded
+from autotune.running.tracking.trial_summaries import last_words
 
 StudyFile = Callable[..., Path]
 
@@ -74,7 +74,7 @@ def test_a_trial_is_not_lost_for_a_remark_that_cannot_be_kept(study_file: StudyF
         ("raise KeyError('a mistake')", "error", "KeyError: 'a mistake'"),
         ("trial.suggest_float('bad', 1, 0)", "error", "ValueError"),
         ("trial.study", "error", "A trial process cannot use trial.study"),
-        ("trial.suggest_float('own', Own(), 1)", "error", "what cannot be read elsewhere"),
+        ("trial.suggest_float('own', Own(), 1)", "error", "cannot read what the trial sent"),
         ("raise KeyboardInterrupt", "error", "KeyboardInterrupt"),
         ("return None", "error", "the objective returned None; it must return a number"),
         ("return 'much'", "error", "the objective returned 'much'"),

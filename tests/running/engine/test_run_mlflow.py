@@ -126,7 +126,7 @@ def test_a_server_that_is_away_is_told_once_and_ends_no_search(
 
 
 def test_a_password_is_not_remembered(study_file: StudyFile, run_dir: Path) -> None:
-    with pytest.raises(UsageError, match="seems to have a password") as error:
+    with pytest.raises(UsageError, match="seems to contain a password") as error:
         autotune.run(study_file(SEARCH), run_dir=run_dir, workers=1, mlflow="https://me:secret@host")
     assert "secret" not in str(error.value)
 

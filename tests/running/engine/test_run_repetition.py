@@ -124,7 +124,7 @@ def test_a_configuration_that_is_just_being_tried_is_waited_for(
     assert [t.value for t in trials] == [0.25, 0.25, 0.5]
     assert _calls(tmp_path) == {"0.25": 1, "0.5": 1}
     ended = [event for event in events if isinstance(event, TrialEnded)]
-    assert all("which tries the same" in event.reason for event in ended if event.state == "interrupted")
+    assert all("which has the same configuration" in event.reason for event in ended if event.state == "interrupted")
 
 
 def test_failures_that_lie_in_the_configuration_are_not_repeated_in_a_small_space(

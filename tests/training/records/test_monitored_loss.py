@@ -78,7 +78,7 @@ def test_a_study_that_monitors_a_loss_that_trials_choose_is_told(
 ) -> None:
     file = tmp_path / "study.py"
     file.write_text(STUDY.format(loss=loss, penalty=penalty, monitor="val_loss", direction="minimize"))
-    with pytest.raises(TrainingError, match=rf'(?s)not the same in all trials.*{words}.*{words}.*monitor="val_accur'):
+    with pytest.raises(TrainingError, match=rf'(?s)trials have different losses.*{words}.*{words}.*monitor="val_accur'):
         autotune.run(file, run_dir=run_dir, workers=2)
     states = [
         trial.state for trial in optuna.load_study(study_name="toy", storage=f"sqlite:///{run_dir}/autotune.db").trials

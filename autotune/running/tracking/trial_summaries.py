@@ -1,4 +1,4 @@
-"""Where a study stands when somebody begins to run it, or to watch it."""
+"""Summaries of a study's trials: the event at the start of a run, and why trials failed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from autotune.running.tracking.events import RunStarted
 from autotune.search.history import best_first, first_value
 from autotune.training.records import n_finished_folds
 
-_LONGEST_REASON = 40  # characters: it is one word
+_LONGEST_REASON = 40  # characters of one word
 
 
 def run_started(
     study: optuna.Study, trials: Sequence[FrozenTrial], settings: StudySettings, slots: int, folds: int | None
 ) -> RunStarted:
-    """Return the event of a run that begins on this machine.
+    """Return the event for a run that starts on this machine.
 
     Args:
         study: The study.
         trials: Its trials.
-        settings: What it remembers.
-        slots: How many trials run at a time.
-        folds: Folds of each trial; None if that is not known.
+        settings: Its stored settings.
+        slots: The number of slots.
+        folds: The number of folds of each trial; None if it is unknown.
     """
     states = Counter(trial.state for trial in trials)
     complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
@@ -56,18 +56,18 @@ def failure_reason(trial: FrozenTrial) -> str:
 
 
 def last_words(trial: FrozenTrial) -> str:
-    """Return why a trial has failed, in one line: the last of its message where it has no summary; "" for nothing."""
+    """Return why a trial has failed, in one line: the last line of its summary or message; "" if it has neither."""
     summary, message = (parsed_or_none(str, trial.user_attrs.get(key)) or "" for key in (SUMMARY, "failure_message"))
     return last_line(summary) or last_line(message)
 
 
 def most_folds(trials: Sequence[FrozenTrial]) -> int | None:
-    """Return how many folds complete trials have; None if there is none with several."""
+    """Return the largest number of folds of a complete trial; None if no complete trial has several."""
     found = [n_finished_folds(trial.user_attrs) for trial in trials if trial.state == TrialState.COMPLETE]
     return max(found, default=0) or None
 
 
 def mean_seconds(trials: Sequence[FrozenTrial]) -> float | None:
-    """Return how long finished trials took, in seconds on average; None if there is none."""
+    """Return the mean duration of finished trials in seconds; None if there is none."""
     taken = [trial.duration.total_seconds() for trial in trials if trial.state in FINISHED and trial.duration]
     return sum(taken) / len(taken) if taken else None

@@ -9,8 +9,8 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from autotune.running.study.settings import StudySettings
-from autotune.running.tracking.beginning import mean_seconds, most_folds, run_started
 from autotune.running.tracking.events import RunStarted
+from autotune.running.tracking.trial_summaries import mean_seconds, most_folds, run_started
 from autotune.study import Overrides
 
 SETTINGS = StudySettings(
