@@ -73,10 +73,9 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
     known, declared, rows = ready.known, ready.known.declared, ready.prepared.rows
     study = open_study(known.storage, declared)
     settings = remember(study, known.folder, ready.settings, known.before)
-    if known.before is None or not study.get_trials(
-        deepcopy=False, states=FINISHED
-    ):  # it may have been corrected since
-        for params in declared.enqueue:
+    n_finished = len(study.get_trials(deepcopy=False, states=FINISHED))
+    if known.before is None or not n_finished:
+        for params in declared.enqueue:  # which may have been corrected since
             study.enqueue_trial(dict(params), skip_if_exists=True)
     leave_token(known.folder, settings.token)
     if note := _pruning_note(declared, settings.n_trials):

@@ -47,7 +47,8 @@ def test_they_are_a_study_beside_the_search(bench: Any) -> None:
     assert plan.study.study_name == NAME
     assert plan.folder == bench.places.run_dir / NAME
     assert is_known_here(plan.folder, plan.settings.token)
-    assert (plan.settings.part_of, plan.settings.n_trials, plan.source.overrides.name) == ("toy", 2, NAME)
+    assert (plan.settings.part_of, plan.settings.n_trials) == ("toy", 2)
+    assert plan.source.overrides.name == plan.settings.overrides.name == NAME
     assert [key_of(one).repeat for one in plan.study.get_trials()] == [0, 1]
     with pytest.raises(UsageError, match="autotune finalize toy"):
         plan_search(bench.preparer(plan.source.overrides), None)

@@ -13,7 +13,9 @@ from optuna.trial import TrialState
 from autotune.errors import StudyChangedError
 from autotune.running.planning.plan import plan_search
 from autotune.running.study.settings import read_settings
+from autotune.running.study.source import study_source
 from autotune.running.study.study_files import is_known_here
+from autotune.study import StudySpec
 
 X = {"x": FloatDistribution(0.0, 1.0)}
 
@@ -28,12 +30,17 @@ def test_a_run_has_as_many_trials_as_are_asked_for_or_declared(bench: Any) -> No
     assert plan_search(bench.preparer(), 6).budget.n_trials == 6
 
 
-def test_its_code_travels_without_its_dataset_and_its_study_is_known_here(bench: Any) -> None:
+def test_its_study_is_known_here(bench: Any) -> None:
     plan = plan_search(bench.preparer(), None)
-    assert plan.source.pickled is None
     assert plan.folder == bench.places.run_dir / "toy"
     assert is_known_here(plan.folder, plan.settings.token)
     assert read_settings(plan.study) == plan.settings
+
+
+def test_the_code_of_a_study_made_in_python_travels_without_its_dataset(bench: Any) -> None:
+    study = StudySpec(name="toy", objective=lambda trial: 0.0, direction="minimize", n_trials=1, seed=0)
+    source = dataclasses.replace(study_source(study), pickled_for_trials=b"without its dataset")
+    assert plan_search(bench.preparer(source=source), None).source.pickled == b"without its dataset"
 
 
 def test_what_is_enqueued_waits_once(bench: Any) -> None:
