@@ -199,6 +199,78 @@ def test_names_with_a_leading_underscore_stay_in_their_file() -> None:
     assert not taken
 
 
+# What is used of other projects' insides, by the module that alone may: docs/architecture.md says what each buys.
+INSIDES = {
+    "autotune.keras_inside": {
+        *("_distribution_strategy", "_flatten_layers", "_fn", "_fn_kwargs", "_preprocess", "_writers")
+    },
+    "autotune.optuna_inside": {"_storage", "_study_id", "_trial_id", "optuna.study._frozen"},
+    "autotune.results.dashboard.serving": {"optuna_dashboard._bottle_util"},
+    "autotune.running.storages.journal": {"_replay_result", "_thread_lock", "_worker_id_to_owned_trial_id"},
+    "autotune.running.storages.postgresql": {"_create_new_trial"},
+    "autotune.running.storages.quick": {"_set_trial_param"},
+    "autotune.running.storages.serving": {*("optuna.storages._grpc.auto_generated", "optuna.storages._grpc.servicer")},
+    "autotune.running.storages.sqlite": {"_create_new_trial"},
+    "autotune.running.storages.tables": {"_backend", "optuna.storages._rdb", "optuna.study._frozen"},
+    "autotune.search.pruners.told": {
+        *("_percentile", "_n_startup_trials", "_n_warmup_steps", "_interval_steps", "_n_min_trials"),
+        *("_min_resource", "_max_resource", "_reduction_factor", "_min_early_stopping_rate", "_n_brackets"),
+        *("_get_bracket_id", "_trial_allocation_budgets", "_try_initialization"),
+    },
+    "autotune.training.fitting.arguments": {"_model"},
+    "autotune.training.fitting.epoch_keeper": {"train_function"},
+    "autotune.training.fitting.grouping": {"make_train_function", "train_function"},
+    "autotune.training.state.callback_state": {"_model"},
+    "autotune.training.state.variables": {"_inbound_nodes", "_model", "_value"},
+}
+
+
+TOLD = {"_backend", "optuna_dashboard._bottle_util", "_inbound_nodes", "_value", "_model"}  # named in strings
+
+
+def own_names(tree: ast.Module) -> set[str]:
+    """List what a module defines: functions, classes, fields, and attributes of `self`."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.AnnAssign | ast.Assign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {one.id for one in targets if isinstance(one, ast.Name)}
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_self(node.value):
+            found.add(node.attr)
+    return found
+
+
+def is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def used_insides(tree: ast.Module, everywhere: set[str]) -> set[str]:
+    """List what a module uses of other packages that begins with an underscore; `everywhere` are the package's own."""
+    own = own_names(tree)
+    of_optuna = {"_storage", "_study_id", "_trial_id", "_create_new_trial", "_get_trials", "_set_trial_param"}
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr[:1] == "_" and node.attr[:2] != "__":
+            is_own = node.attr in everywhere if is_self(node.value) else node.attr in own - of_optuna
+            found |= set() if is_own or ast.unparse(node) == "os._exit" else {node.attr}
+        modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        modules += [one.name for one in node.names] if isinstance(node, ast.Import) else []
+        found |= {one for one in modules if re.search(r"(^|\.)_(?!_)|^(keras\.src|tensorflow\.python)", one)}
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in TOLD:
+            found.add(node.value)
+    return found | {name for name in ("train_function", "make_train_function") if mentions(tree, name)}
+
+
+def test_other_projects_insides_are_used_where_the_page_says() -> None:
+    everywhere = set().union(*map(own_names, TREES.values()))
+    used = {module: found for module, tree in MODULES.items() if (found := used_insides(tree, everywhere))}
+    assert used == INSIDES
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    assert not [module for module in INSIDES if module.removeprefix("autotune.").replace(".", "/") + ".py" not in page]
+
+
 def test_nothing_that_others_wrote_is_run() -> None:
     """Keras's safe mode stays on, and pickles come over pipes alone."""
     keywords = [

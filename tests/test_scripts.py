@@ -195,6 +195,15 @@ def test_the_parent_does_not_grow_from_trial_to_trial(tmp_path: Path) -> None:
     assert abs(late - early) < 0.1 * early, f"{early} bytes after 20 trials, {late} after 200"
 
 
+def test_versions_are_checked_by_tests_that_are_there(tmp_path: Path) -> None:
+    result = python("check_versions", "--list", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    named, bounds = result.stdout.split("\n\n")
+    assert len(named.splitlines()) > 10
+    assert all((ROOT / path).exists() for path in named.splitlines())
+    assert {"optuna==5.0", "keras==3.10", "tensorflow==2.20"} <= set(bounds.splitlines())
+
+
 @pytest.mark.slow
 def test_the_structure_of_the_package_is_measured() -> None:
     done = subprocess.run(

@@ -35,8 +35,8 @@ _OF_KERAS = (
 )
 _VARIABLES = (keras.Variable, tf.Variable)
 # Attributes in which Keras keeps its graph of layers, and objects that are found elsewhere too.
-_OF_GRAPHS = {"_inbound_nodes", "_outbound_nodes", "_nodes", "_nodes_by_depth", "_operations_by_depth", "_operations"}
-_OF_GRAPHS |= {"_tracker", "_losses", "_loss_ids", "_build_shapes_dict", "_call_signature", "_dtype_policy", "_model"}
+OF_GRAPHS = {"_inbound_nodes", "_outbound_nodes", "_nodes", "_nodes_by_depth", "_operations_by_depth", "_operations"}
+OF_GRAPHS |= {"_tracker", "_losses", "_loss_ids", "_build_shapes_dict", "_call_signature", "_dtype_policy", "_model"}
 TABLES = (tf.lookup.experimental.MutableHashTable, tf.lookup.experimental.DenseHashTable)
 _CALLS = (types.MethodType, functools.partial)
 _INSTALLED = {"site-packages", "dist-packages"}
@@ -99,7 +99,7 @@ def parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from parts([value.func, *value.args, *value.keywords.values()])
     elif _has_attributes(value.__class__):
         items = getattr(value, "__dict__", {}).items()
-        yield from ((f".{name}", item) for name, item in items if name not in _OF_GRAPHS)
+        yield from ((f".{name}", item) for name, item in items if name not in OF_GRAPHS)
 
 
 def walk(root: Any, name: str, known: Iterable[Any] = ()) -> Iterator[tuple[str, Any]]:

@@ -108,7 +108,7 @@ def test_optunas_own_way_is_not_gone_by(
     storage = get_storage(rdb)
     first, second = (storage.create_new_trial(study_id, RUNNING) for _ in range(2))
     storage.set_trial_param(first, "x", 0.25, DISTRIBUTION)  # Optuna looks for the distribution in other trials
-    ours, calls = getattr(rdb, name), []
+    calls: list[str] = []
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError(f"Optuna's own {name} was called")
@@ -118,11 +118,23 @@ def test_optunas_own_way_is_not_gone_by(
         return ours(*arguments, **named)
 
     monkeypatch.setattr(RDBStorage, name, refuse)
+    ours = getattr(rdb, name)  # which is Optuna's, if nothing is overridden
     monkeypatch.setattr(rdb, name, note)
     OPTUNAS[name](storage, study_id, second)
     if name == "get_trial_id_from_study_id_trial_number":
         assert rdb.get_trial_id_from_study_id_trial_number(study_id, 1) == second
     assert calls == [name], f"Optuna's cache does not call {name} any more"
+
+
+def test_whoever_reads_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    rdb = SqliteStorage(sqlite_url(tmp_path / "study.db"), busy_timeout_s=60, pool={})
+    study_id = rdb.create_new_study([StudyDirection.MINIMIZE], "toy")
+    begun: list[str] = []
+    sqlalchemy.event.listen(rdb.engine, "before_cursor_execute", lambda *event: begun.append(event[2]))
+    rdb.get_all_trials(study_id)
+    rdb.get_all_studies()
+    assert [statement for statement in begun if statement.startswith("BEGIN")] == ["BEGIN", "BEGIN"]
+    rdb.engine.dispose()
 
 
 @pytest.mark.parametrize("read", ["outlines", "study_names", "trials_in"])

@@ -1,0 +1,102 @@
+"""Keras's inside is as `autotune/keras_inside.py`, and whoever stands in for Keras's functions, take it to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from autotune.keras_inside import all_layers, rows_of, strategy_of, tokens_of, writers_of
+from autotune.training.state.variables import OF_GRAPHS
+
+X, Y = np.arange(12, dtype="float32").reshape(4, 3), np.arange(4, dtype="float32")
+
+
+def model_of(inner: keras.Layer) -> keras.Model:
+    model = keras.Sequential([keras.Input((3,)), inner, keras.layers.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+    return model
+
+
+@pytest.fixture
+def model() -> keras.Model:
+    return model_of(keras.layers.Dense(2))
+
+
+def test_flatten_layers() -> None:
+    deepest = keras.layers.Dense(2)
+    model = model_of(keras.Sequential([keras.Sequential([deepest])]))
+    assert deepest not in model.layers
+    assert {deepest, model, *model.layers} <= set(all_layers(model))
+
+
+def test_metric_fn() -> None:
+    metric = keras.metrics.SparseCategoricalCrossentropy(from_logits=True)
+    logits = np.array([[1.0, 2.0], [3.0, -1.0], [0.5, 0.5]])
+    rows = np.asarray(rows_of(metric, np.array([0, 0, 1]), logits))
+    assert rows.shape == (3,)
+    assert float(metric(np.array([0, 0, 1]), logits)) == pytest.approx(rows.mean())
+    assert rows[0] == pytest.approx(np.log1p(np.exp(1.0)))  # with its argument from_logits
+
+
+def test_text_vectorization_preprocess() -> None:
+    layer = keras.layers.TextVectorization(vocabulary=["a", "film"])
+    assert np.asarray(tokens_of(layer, tf.constant(["A fine film!"]))[0]).tolist() == [b"a", b"fine", b"film"]
+
+
+def test_optimizer_distribution_strategy() -> None:
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    with strategy.scope():
+        model = model_of(keras.layers.Dense(2))
+    assert strategy_of(model.optimizer) is strategy is model.distribute_strategy
+
+
+@pytest.mark.trains
+def test_tensorboard_writers(model: keras.Model, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    callback = keras.callbacks.TensorBoard(str(tmp_path), write_graph=False)
+    model.fit(X, Y, verbose=0, callbacks=[callback])
+    assert [hasattr(writer, "flush") for writer in writers_of(callback)] == [True]
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("kind", ["train", "test"])
+def test_function_and_make_function(model: keras.Model, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`fit` and `evaluate` have their function made, unless there is one, and call it with an iterator each step."""
+    calls: list[str] = []
+    make = getattr(type(model), f"make_{kind}_function")
+
+    def noting(force: bool = False) -> Any:
+        calls.append("made")
+        made = make(model, force=force)
+        own = getattr(model, f"{kind}_function")
+        assert callable(own)
+        setattr(model, f"{kind}_function", lambda iterator: calls.append(type(iterator).__name__) or own(iterator))
+        return made
+
+    monkeypatch.setattr(model, f"make_{kind}_function", noting, raising=True)
+    if kind == "train":
+        model.fit(X, Y, batch_size=2, verbose=0)
+    else:
+        model.evaluate(X, Y, batch_size=2, verbose=0)
+    assert calls == ["made", "OwnedIterator", "OwnedIterator"]
+    assert getattr(model, f"{kind}_function", None) is not None
+
+
+@pytest.mark.trains
+def test_attributes_of_graphs(model: keras.Model) -> None:
+    """What `training/state/` leaves out of a model is there, under the names that it leaves out."""
+    model.fit(X, Y, verbose=0)
+    callback = keras.callbacks.Callback()
+    callback.set_model(model)
+    holders = (model, *all_layers(model), keras.Model(model.inputs, model.outputs), model.optimizer, callback)
+    names = {name for one in (*holders, *model.metrics) for name in vars(one)}
+    assert names >= OF_GRAPHS
+
+
+def test_variable_value(model: keras.Model) -> None:
+    assert all(isinstance(variable._value, tf.Variable) for variable in model.variables)
