@@ -212,7 +212,7 @@ INSIDES = {
     "autotune.running.storages.serving": {*("optuna.storages._grpc.auto_generated", "optuna.storages._grpc.servicer")},
     "autotune.running.storages.sqlite": {"_create_new_trial"},
     "autotune.running.storages.tables": {"_backend", "optuna.storages._rdb", "optuna.study._frozen"},
-    "autotune.search.pruners.told": {
+    "autotune.search.pruners.optuna_settings": {
         *("_percentile", "_n_startup_trials", "_n_warmup_steps", "_interval_steps", "_n_min_trials"),
         *("_min_resource", "_max_resource", "_reduction_factor", "_min_early_stopping_rate", "_n_brackets"),
         *("_get_bracket_id", "_trial_allocation_budgets", "_try_initialization"),

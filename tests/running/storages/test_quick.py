@@ -15,6 +15,7 @@ from optuna.study import StudyDirection
 from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState, create_trial
 
+from autotune.parsing import NotUnderstoodError
 from autotune.running.storages.patient import PatientStorage
 from autotune.running.storages.postgresql import PostgresStorage
 from autotune.running.storages.quick import QuickStorage, quick_behind
@@ -124,6 +125,17 @@ def test_optunas_own_way_is_not_gone_by(
     if name == "get_trial_id_from_study_id_trial_number":
         assert rdb.get_trial_id_from_study_id_trial_number(study_id, 1) == second
     assert calls == [name], f"Optuna's cache does not call {name} any more"
+
+
+def test_a_trial_that_makes_no_sense_is_not_one_that_is_missing(rdb: QuickStorage, study_id: int) -> None:
+    trial_id = rdb.create_new_trial(study_id, RUNNING)
+    rdb.set_trial_param(trial_id, "x", 0.25, DISTRIBUTION)
+    with rdb.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE trial_params SET distribution_json = '{}'")
+    with pytest.raises(NotUnderstoodError):
+        rdb.get_trial(trial_id)
+    with pytest.raises(KeyError):
+        rdb.get_trial(trial_id + 1)
 
 
 def test_whoever_reads_keeps_nobody_from_writing(tmp_path: Path) -> None:
