@@ -228,11 +228,11 @@ def test_a_storage_that_does_not_answer_is_waited_for_and_plain(here: Path, url:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("journal:///study.log", "two workers run one trial"),
-        ("study.journal", "two workers run one trial"),
+        ("journal:///study.log", "two slots claim the same trial"),
+        ("study.journal", "two slots claim the same trial"),
         ("sqlite://", "in memory"),
         ("sqlite:///", "in memory"),
-        ("grpc://127.0.0.1:13000", "a proxy already"),
+        ("grpc://127.0.0.1:13000", "a proxy itself"),
         ("nonsense", "not a URL"),
         ("sqlite:////nowhere/at/all/study.db", "no folder"),
     ],

@@ -1,20 +1,21 @@
-"""Optuna's storages: opened, made quick, waited for, served to other machines.
+"""Optuna's storages, with faster requests, waiting for unreachable ones, and a proxy for other machines.
 
-A storage that is away is waited for; one that is lost is saved and named. Who only looks writes nothing.
+All requests wait for a storage that is unreachable. If the file of a storage is lost, its content is saved. Commands
+that only read write nothing.
 
-url             What the URL of a storage says, and how it may be shown
-outages         Which errors of a storage mean that it is away for now, and in which words to say so
-watched_file    The file of a storage that is in use, watched
-journal         Optuna's journal file, opened so that no process that dies can leave it locked or torn
-tables          Optuna's own tables, which other projects are not promised, as the storages here read and write them
+url             The parts of a storage's URL, and the URL without passwords
+outages         The errors of a storage that mean that it is unreachable for now, and their reasons
+watched_file    A check that the file of an open storage was not deleted, moved or replaced
+journal         Optuna's journal file, which a process that dies cannot leave locked or damaged
+tables          Optuna's private tables, as the storages here read and write them
 rows            The trials of a study, read from the tables of Optuna's databases
-stored_studies  The studies of a storage, read from the tables of Optuna's databases, each by itself
-quick           Optuna's storage on a database, quicker where a running study asks it most
-patience        How long a storage is waited for while it is away, and what is said of it
-patient         A storage that is waited for while it is away: a database that restarts, a network that comes back
-sqlite          Optuna's storage on an SQLite file, opened so that slots and processes can share it
-postgresql      Optuna's storage on PostgreSQL: trials are made and ended in two requests and in one
-opening         Optuna storages, opened so that many slots and many processes can share them
+stored_studies  The studies of a storage, read from the tables of Optuna's databases
+quick           Optuna's storage on a database, with fewer requests for frequent calls
+patience        How long to wait for an unreachable storage, and the messages about it
+patient         A storage whose requests wait while it is unreachable, e.g. while a database restarts
+sqlite          Optuna's storage on an SQLite file that slots and processes share
+postgresql      Optuna's storage on PostgreSQL, which creates a trial in two requests and ends it in one
+opening         Opening of Optuna's storages by URL, so that many slots and processes can share them
 serving         Optuna's gRPC proxy in front of a storage
 """
 

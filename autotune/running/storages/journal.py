@@ -1,4 +1,4 @@
-"""Optuna's journal file, opened so that no process that dies can leave it locked or torn."""
+"""Optuna's journal file, which a process that dies cannot leave locked or damaged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from autotune.running.storages.watched_file import WatchedFile
 
-_GRACE_S = 30  # a line is written in milliseconds; Optuna's own default, and other programs may write this file, too
+_GRACE_S = 30  # Optuna's default, because other programs may write this file, too; a line takes milliseconds
 
 
 def open_journal(path: Path, grace_s: int = _GRACE_S, saves: bool = False) -> JournalStorage:
@@ -24,12 +24,12 @@ def open_journal(path: Path, grace_s: int = _GRACE_S, saves: bool = False) -> Jo
 
     Args:
         path: The file, absolute.
-        grace_s: After how long the lock of a process that has died is taken from it.
-        saves: Whether what is in the file is saved if the file is deleted, moved or replaced.
+        grace_s: The seconds after which the lock of a dead process is removed.
+        saves: Whether the content is saved if the file is deleted, moved or replaced.
 
     Raises:
-        FileNotFoundError: If its folder is not there.
-        ValueError: If it is something else than a journal.
+        FileNotFoundError: If its folder does not exist.
+        ValueError: If it is not a journal.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {path.parent}")
@@ -41,7 +41,7 @@ def open_journal(path: Path, grace_s: int = _GRACE_S, saves: bool = False) -> Jo
 
 
 class _WatchedBackend(JournalFileBackend):
-    """Optuna's file, which must still be the one that was opened whenever it is read or written."""
+    """Optuna's file, with a check at each read and write that it is still the file that was opened."""
 
     def __init__(self, path: Path, lock: Any, saves: bool) -> None:
         super().__init__(str(path), lock)
@@ -56,11 +56,11 @@ class _WatchedBackend(JournalFileBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         with self._still_there():
             super().append_logs(logs)
-        self._watched.check()  # what was written to another file is lost, and whoever wrote it has to know
+        self._watched.check()  # raises if the lines were written to another file, and so are lost
 
     @contextlib.contextmanager
     def _still_there(self) -> Iterator[None]:
-        """Say that the file is lost where it is, before or while it is used; its lock is lost with its folder."""
+        """Raise a `StorageLostError` in place of other errors in the block if the file is lost, maybe with its lock."""
         self._watched.check()
         try:
             yield
@@ -75,13 +75,13 @@ class _WatchedBackend(JournalFileBackend):
 
 
 class _MendingLock:
-    """Optuna's lock, which also removes what a process has begun to write that died before the end of the line.
+    """Optuna's lock, which also removes an incomplete last line, left by a process that died while it wrote.
 
-    Optuna would put the next line right behind it and then refuse to read the file for ever.
+    Optuna would append the next line directly to it, and could never read the file again.
 
-    Measured with a holder that was killed: this lock (`open` with O_EXCL) is free after the grace period, whatever the
-    path. Optuna's default, a symbolic link, is stuck for ever and spins if the path is relative. A lock of the kernel's
-    would be free at once, but programs that use Optuna alone would not respect it, nor would some network file systems.
+    Measured after the lock's holder was killed: this lock (`open` with O_EXCL) is free after the grace period for any
+    path. Optuna's default, a symbolic link, stays locked for ever, and waits busily, if the path is relative. A kernel
+    lock would be free at once, but programs that use Optuna directly, and some network file systems, would ignore it.
     """
 
     def __init__(self, path: Path, grace_s: int) -> None:
@@ -116,10 +116,10 @@ def _byte_before(descriptor: int, position: int) -> bytes:
 
 
 class _ClaimingJournal(JournalStorage):
-    """A journal in which one trial is claimed by one thread only, however often it was put back.
+    """A journal in which only one thread can claim a trial, even if the trial was put back before.
 
-    Optuna answers "yes" where the trial is the last that this thread has claimed. That is wrong if the thread has put
-    it back, and another process was quicker to claim it again: so what was claimed before is forgotten first.
+    Optuna confirms a claim if the trial is the last one that this thread has claimed. That is wrong if the thread has
+    put it back and another process has claimed it since. So this class first forgets the last claim.
     """
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:

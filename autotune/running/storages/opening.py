@@ -1,4 +1,4 @@
-"""Optuna storages, opened so that many slots and many processes can share them."""
+"""Opening of Optuna's storages by URL, so that many slots and processes can share them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["open_existing_storage", "open_storage", "open_to_look", "saved_storage", "shown_url", "sqlite_url"]
 
-_BUSY_TIMEOUT_S = 120  # a commit takes milliseconds; this is for hundreds of them in a row on a slow disk
-# A server that is gone without a word (its machine, the network) is noticed within a minute, not after two hours.
+_BUSY_TIMEOUT_S = 120  # long enough for hundreds of commits in a row on a slow disk; one takes milliseconds
+# With these a server that disappears (its machine or network fails) is noticed within a minute, not after two hours.
 _LIBPQ: Mapping[str, object] = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
@@ -40,12 +40,12 @@ _LIBPQ: Mapping[str, object] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-# 64 slots share the connections of their parent, which they need for milliseconds. With 16 for each, six parents stay
-# below the 100 connections that PostgreSQL accepts by default.
+# 64 slots can share a parent's 16 connections, because each request takes milliseconds. So six parents stay below the
+# 100 connections that PostgreSQL accepts by default.
 _POOL: Mapping[str, object] = {
     "pool_pre_ping": True,
     "pool_size": 16,
-    "max_overflow": 0,  # a connection beyond the pool is made and thrown away for every request
+    "max_overflow": 0,  # connections beyond the pool would be created and closed for every request
     "pool_timeout": _BUSY_TIMEOUT_S,
 }
 _OPENING = 0x6175746F  # a number for PostgreSQL's advisory lock: "auto"
@@ -56,43 +56,43 @@ _EXTRAS = {"psycopg": "postgres", "grpc": "grpc", "google": "grpc"}  # google.pr
 def open_storage(url: str, patience: Patience | None = None) -> PatientStorage:
     """Open the storage at `url`, creating its tables or its file if it is new.
 
-    A storage that is away is waited for: for a minute when it is opened, longer afterwards. If its file is deleted,
-    moved or replaced while it is in use, what was in it is saved, and a `StorageLostError` is raised.
+    If the storage is unreachable, opening it waits for a minute, and later requests wait longer. If its file is
+    deleted, moved or replaced while it is in use, its content is saved and a `StorageLostError` is raised.
 
     Args:
-        url: "sqlite:///runs/autotune.db", "postgresql+psycopg://user@host/db" or another URL of SQLAlchemy's;
-            "journal:///runs/study.log", or the plain path of a file that ends in .log or .journal;
-            "grpc://host:13000" for what `autotune serve` serves.
-        patience: How to wait; None to have it fail at once if it cannot be opened.
+        url: "sqlite:///runs/autotune.db", "postgresql+psycopg://user@host/db" or another URL of SQLAlchemy;
+            "journal:///runs/study.log", or the path of a file that ends in .log or .journal; "grpc://host:13000" for a
+            proxy of `autotune serve`.
+        patience: How to wait; None to fail at once if it cannot be opened.
 
     Raises:
-        DiskFullError: If there is no room for it.
-        StorageError: If there is no such storage, or it cannot be reached. The message holds no password.
+        DiskFullError: If its disk is full.
+        StorageError: If the storage does not exist or is unreachable. The message contains no password.
     """
     opener = partial(_open, url)
-    if _is_in_memory(url):  # opened again, it would be another one
+    if _is_in_memory(url):  # opening it again would create another one
         storage = opener()
         opener = partial(_same, storage)
     return PatientStorage(opener, shown_url(url), patience)
 
 
 def open_existing_storage(url: str) -> PatientStorage | None:
-    """Open a storage that is there; None if it would be a new file.
+    """Open an existing storage; return None if its file does not exist.
 
     Raises:
-        StorageError: As `open_storage` does.
+        StorageError: Like `open_storage`.
     """
     return open_storage(url) if _is_there(url) else None
 
 
 def open_to_look(url: str) -> PatientStorage | None:
-    """Open a storage to look at it: nothing can be written to it, and no table or file is made.
+    """Open a storage for reading only: it refuses writes, and no table or file is created.
 
     Returns:
-        None if there is none: no file, or no tables of Optuna's on a server.
+        The storage; None if its file does not exist, or a server has no tables of Optuna.
 
     Raises:
-        StorageError: As `open_storage` does, and if something is written to it.
+        StorageError: Like `open_storage`. The returned storage raises it for every write.
     """
     if not _is_there(url):
         return None
@@ -106,7 +106,7 @@ def open_to_look(url: str) -> PatientStorage | None:
 
 
 def saved_storage(url: str) -> str | None:
-    """Return the URL of what was saved last of a storage that was lost while it was used; None if nothing was."""
+    """Return the URL of the newest saved copy of a storage that was lost while it was used; None if there is none."""
     with contextlib.suppress(sqlalchemy.exc.ArgumentError, OSError):
         parsed = parse_url(url)
         if (file := storage_file(parsed)) is not None and (copies := saved_copies(file)):
@@ -118,7 +118,7 @@ def _is_there(url: str) -> bool:
     with contextlib.suppress(sqlalchemy.exc.ArgumentError):
         file = storage_file(parse_url(url))
         return file is None or file.exists()
-    return True  # opening it says what is wrong with it
+    return True  # opening it raises an error that says what is wrong
 
 
 def _open(url: str, to_look: bool = False) -> BaseStorage:
@@ -133,7 +133,7 @@ def _open(url: str, to_look: bool = False) -> BaseStorage:
             f"the storage {shown_url(url)} cannot be opened: {_reason(error, url)}",
             "A storage is an SQLAlchemy URL such as sqlite:///runs/autotune.db or postgresql+psycopg://user@host/db, "
             "a journal file such as journal:///runs/study.log, or grpc://host:port.",
-            "Check the URL, that the folder or the server is there, and that its driver is installed.",
+            "Check that the URL is correct, that the folder or the server exists, and that its driver is installed.",
         ) from error
 
 
@@ -168,7 +168,7 @@ def _open_sqlite(url: sqlalchemy.URL, to_look: bool) -> BaseStorage:
     opening = filelock.FileLock(f"{url.database}.lock") if file is not None else contextlib.nullcontext()
     if to_look:
         return optuna.storages.get_storage(_sqlite_to_look(url, opening))
-    # One at a time: two processes that create the tables, or switch to WAL, at once get in each other's way.
+    # One process at a time: if two create the tables or switch to WAL at the same time, one of them fails.
     with opening:
         return optuna.storages.get_storage(_sqlite(url, to_look=False))
 
@@ -184,7 +184,7 @@ def _sqlite_to_look(url: sqlalchemy.URL, opening: contextlib.AbstractContextMana
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError):
         if not Path(f"{url.database}.lock").exists():
             raise
-    with opening:  # somebody may have been about to create the tables
+    with opening:  # another process may be creating the tables
         return _sqlite(url, to_look=True)
 
 
@@ -199,7 +199,7 @@ def _open_postgresql(url: sqlalchemy.URL, to_look: bool) -> BaseStorage:
 
 
 def _with_tables(url: sqlalchemy.URL, connect_args: dict[str, object], attempts: int = 3) -> PostgresStorage:
-    from autotune.running.storages.postgresql import PostgresStorage  # takes its time, and most studies are in a file
+    from autotune.running.storages.postgresql import PostgresStorage  # a slow import, and most studies are in a file
 
     try:
         with _alone_in(url, connect_args):
@@ -207,7 +207,7 @@ def _with_tables(url: sqlalchemy.URL, connect_args: dict[str, object], attempts:
                 url.render_as_string(hide_password=False), engine_kwargs={**_POOL, "connect_args": connect_args}
             )
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        # The server still finishes what somebody has asked it to create who was killed, and whose lock is free by now.
+        # A process that was killed has released its lock, but the server may still be creating tables for it.
         if attempts == 1 or not is_taken(error):
             raise
         return _with_tables(url, connect_args, attempts - 1)
@@ -221,10 +221,10 @@ def _opened_to_look(url: sqlalchemy.URL, connect_args: dict[str, object]) -> Pos
 
 
 def _name_lost_connection(context: sqlalchemy.ExceptionContext) -> Exception | None:
-    """Call a connection that was lost an `InterfaceError`.
+    """Return an `InterfaceError` in place of an `OperationalError` for a lost connection.
 
-    Where Optuna reads trials it takes an `OperationalError` for a statement that is too long, logs all of it, and asks
-    once more over the same connection, which does not help.
+    When Optuna reads trials, it believes that an `OperationalError` comes from a too long statement. It logs the whole
+    statement and tries again with the same connection, which does not help.
     """
     error = context.sqlalchemy_exception
     if not (context.is_disconnect and isinstance(error, sqlalchemy.exc.OperationalError)) or context.is_pre_ping:
@@ -235,7 +235,7 @@ def _name_lost_connection(context: sqlalchemy.ExceptionContext) -> Exception | N
 
 @contextlib.contextmanager
 def _alone_in(url: sqlalchemy.URL, connect_args: dict[str, object]) -> Iterator[None]:
-    """Keep others from opening the same database: two that create its tables at once get in each other's way."""
+    """Keep others from opening the same database during the block: if two create its tables at once, one fails."""
     engine = sqlalchemy.create_engine(url, connect_args=connect_args, poolclass=sqlalchemy.NullPool)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_OPENING})")
@@ -252,15 +252,15 @@ def _journal_file(url: sqlalchemy.URL) -> Path:
 def _open_proxy(url: sqlalchemy.URL) -> BaseStorage:
     if url.host is None or url.username is not None or url.database or url.query:
         raise ValueError("the URL of a proxy is grpc://host:port")
-    # gRPC's own handlers around a fork wait, at times for ever, for its other threads; no process here goes on using
-    # gRPC after a fork, and a new program needs none of this.
+    # gRPC's handlers around a fork wait for its other threads, sometimes forever. They are not needed: no process here
+    # uses gRPC after a fork.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     with warnings.catch_warnings():
-        # reason: the class says that it is experimental at every construction; it has been there since 2024.
+        # reason: the class warns at every construction that it is experimental; Optuna has had it since 2024.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         host = f"[{url.host}]" if ":" in url.host else url.host
         proxy = optuna.storages.GrpcStorageProxy(host=host, port=url.port or _GRPC_PORT)
-    with contextlib.suppress(KeyError):  # it answers: there is no such study
+    with contextlib.suppress(KeyError):  # the proxy answers, that there is no such study
         proxy.get_study_id_from_name("")
     return proxy
 
@@ -276,13 +276,13 @@ def _missing_package(url: str, error: ImportError) -> StorageError:
         fix = 'pip install "autotune[postgres]", and begin the URL with postgresql+psycopg://'
     return StorageError(
         f"the storage {shown_url(url)} cannot be opened: there is no package {package}.",
-        "Storages other than files need a driver of their own.",
+        "Storages that are not files need the package of their driver.",
         fix,
     )
 
 
 def _reason(error: Exception, url: str) -> str:
-    if shown_url(url) == "given":  # nobody knows which part of it is a password, and messages quote parts
+    if shown_url(url) == "given":  # the original message may quote a part of it, which may be a password
         return "it is not a URL, or its password has an @ or a / in it that is not written %40 or %2F."
     cause: BaseException = error
     while cause.__cause__ is not None:

@@ -1,8 +1,8 @@
-"""Which errors of a storage mean that it is away for now, and in which words to say so.
+"""The errors of a storage that mean that it is unreachable for now, and their reasons.
 
 What is covered: databases that refuse, drop or time out connections, start up, shut down, or are too busy; an SQLite
-file that is locked; a gRPC proxy that does not answer. What is not, because waiting does not help: data that does not
-fit, a full disk, a file that may not be written, a wrong password, a database that is not there.
+file that is locked; a gRPC proxy that does not answer. What is not covered, because waiting does not help: invalid
+data, a full disk, a file without write permission, a wrong password, a missing database.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _STATES = ("08", "40001", "40P01", "53300", "55P03", "57P01", "57P02", "57P03")
 # PostgreSQL: a unique value, a table, another object that is there already.
 _TAKEN = ("23505", "42P07", "42710")
 _NO_TABLE = "42P01"
-# A connection that PostgreSQL refuses has no such code, only words.
+# Errors of refused connections have no such code, only a text.
 _REFUSALS = ("authentication failed", "does not exist", "no pg_hba.conf entry", "no password supplied", "not permitted")
 # MySQL: access denied (twice), no such database, disk full, table full.
 _MYSQL_REFUSALS = (1044, 1045, 1049, 1021, 1114)
 
 
 def is_away(error: BaseException) -> bool:
-    """Say whether a storage has failed because it is away for now."""
+    """Tell whether an error means that the storage is unreachable for now."""
     if not isinstance(error, (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError)):
         return _is_proxy_away(error)
     for one in _chain(error):
@@ -40,17 +40,17 @@ def is_away(error: BaseException) -> bool:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Say whether a database does not take a value, such as a number that is too large for its column."""
+    """Tell whether a database refuses a value, e.g. a number that is too large for its column."""
     return any(isinstance(one, sqlalchemy.exc.DataError) for one in _chain(error))
 
 
 def is_taken(error: BaseException) -> bool:
-    """Say whether PostgreSQL was to create something that somebody else has created at the same time."""
+    """Tell whether PostgreSQL could not create something because another process created it at the same time."""
     return any(isinstance(one, sqlalchemy.exc.DBAPIError) and _state(one) in _TAKEN for one in _chain(error))
 
 
 def why_unreadable(error: BaseException) -> str | None:
-    """Return why what a storage holds makes no sense, in one line; None if the error says something else."""
+    """Return why a stored record is invalid, in one line; None if the error has another cause."""
     if isinstance(error, KeyError):  # there is no such study, or trial
         return None
     if isinstance(error, UNREADABLE):
@@ -60,7 +60,7 @@ def why_unreadable(error: BaseException) -> str | None:
 
 
 def is_without_tables(error: BaseException) -> bool:
-    """Say whether PostgreSQL has no table of that name."""
+    """Tell whether PostgreSQL has no table of that name."""
     return any(isinstance(one, sqlalchemy.exc.DBAPIError) and _state(one) == _NO_TABLE for one in _chain(error))
 
 
@@ -95,13 +95,13 @@ def _is_database_away(error: sqlalchemy.exc.DBAPIError) -> bool:
 
 
 def _state(error: sqlalchemy.exc.DBAPIError) -> str:
-    """Return PostgreSQL's code of an error; empty where there is none."""
+    """Return PostgreSQL's code of an error; empty if it has none."""
     return getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or ""
 
 
 def is_servers(error: BaseException) -> bool:
-    """Say whether a gRPC proxy passes on what has gone wrong where the storage is."""
-    grpc = sys.modules.get("grpc")  # an extra: where it was never imported, the error is not its
+    """Tell whether an error comes from a gRPC proxy or from the storage behind it."""
+    grpc = sys.modules.get("grpc")  # an optional package: if it was never imported, the error is not from it
     return grpc is not None and isinstance(error, grpc.RpcError) and callable(getattr(error, "code", None))
 
 

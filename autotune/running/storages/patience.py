@@ -1,4 +1,4 @@
-"""How long a storage is waited for while it is away, and what is said of it."""
+"""How long to wait for an unreachable storage, and the messages about it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Patience:
     """How to wait for a storage.
 
     Attributes:
-        patience_s: How long before giving up.
-        opening_s: The same for a storage that is to be opened: its URL may be wrong.
-        first_wait_s: How long to wait before asking again; twice as long each further time.
-        longest_wait_s: How long at most.
-        clock: Returns seconds that never go back.
-        sleep: Waits so many seconds; returns True (as `threading.Event.wait` does) to give up at once.
-        chance: Makes waits differ, so that many who wait do not come all at once.
-        say: Shows a line.
+        patience_s: How long to wait for an open storage.
+        opening_s: How long to wait while opening a storage; less, because its URL may be wrong.
+        first_wait_s: The wait before the second attempt; it doubles with each further attempt.
+        longest_wait_s: The longest wait between two attempts.
+        clock: Returns seconds; must never go back.
+        sleep: Waits so many seconds; returns True (like `threading.Event.wait`) to give up at once.
+        chance: Makes waits random, so that many processes do not ask at the same moment.
+        say: Shows a line to the user.
     """
 
     patience_s: float = 1800.0
@@ -42,13 +42,13 @@ class Patience:
     say: Callable[[str], None] = _say
 
     def wait_s(self, attempts: int) -> float:
-        """Return how long to wait after so many attempts, in seconds."""
+        """Return the wait in seconds after so many attempts."""
         longest = min(self.first_wait_s * 2.0 ** min(attempts - 1, 60), self.longest_wait_s)
         return longest * self.chance.uniform(0.5, 1.0)
 
 
 class Outage:
-    """Whether the storage is away at the moment, as all threads of a process know it, and as they say it once."""
+    """Whether the storage is unreachable now, for all threads of a process, which report that only once."""
 
     def __init__(self, name: str, patience: Patience) -> None:
         self._name = name
@@ -57,11 +57,11 @@ class Outage:
         self._since: float | None = None
 
     def wait(self, error: Exception, began: float, attempts: int) -> bool:
-        """Wait a moment after the last of some attempts, the first of them at `began`; False to give up."""
+        """Wait before the next of `attempts` so far, which began at `began`; return False to give up."""
         wait_s = self._patience.wait_s(attempts)
         if self._patience.clock() + wait_s - began > self._patience.patience_s:
             return False
-        if attempts > 1:  # what the second attempt heals was no more than a lost connection
+        if attempts > 1:  # if the second attempt succeeds, only a connection was lost
             self._begin(error)
         return self._patience.sleep(wait_s) is not True
 
@@ -73,7 +73,7 @@ class Outage:
             self._patience.say(f"The storage {self._name} does not answer: {reason(error)}. Waiting for it ...")
 
     def end(self, sent: float) -> None:
-        """Note that a request which was sent at this time has been answered."""
+        """Note that the storage has answered a request that was sent at this time."""
         if self._since is None or sent < self._since:
             return
         with self._lock:

@@ -1,9 +1,9 @@
-"""A storage that is waited for while it is away: a database that restarts, a network that comes back.
+"""A storage whose requests wait while it is unreachable, e.g. while a database restarts.
 
-What is covered: every method of Optuna's storages. A request whose answer was lost is sent again, and counts as done if
-it turns out to have been done the first time. What is not: a new trial may have been created twice, so ask only for
-WAITING ones (one more of them is no harm); and a claim may have been made of which nobody has heard: the trial is then
-RUNNING, the claim counts as lost, and whoever wrote down whose the trial is has to notice that nobody runs it.
+What is covered: every method of Optuna's storages. If the answer to a request was lost, the request is sent again. It
+then counts as done if it was done the first time. What is not covered: a new trial may be created twice, so create only
+WAITING ones, of which one more does no harm. And a claim may succeed although its answer is lost. The trial is RUNNING
+then, the caller believes that it has lost the claim, and it must notice later that the trial has its own mark.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ T = TypeVar("T")
 
 
 class PatientStorage(ForwardingStorage):
-    """Optuna's storage, waited for while it is away.
+    """Optuna's storage, whose requests wait while it is unreachable.
 
-    It may be used in a forked process: there the storage is opened anew.
+    It may be used in a forked process, which opens the storage again.
 
     Args:
-        opener: Opens the storage; at once, and again in each process that inherits or unpickles it.
-        name: What to call it in messages: its URL without the password.
-        patience: How to wait.
-        is_read_only: Whether it is for looking only: nothing is written to it, whatever its kind.
+        opener: Opens the storage: now, and again in each process that inherits or unpickles it.
+        name: Its name in messages: the URL without the password.
+        patience: How to wait. None to fail at once if it cannot be opened now, and to wait later.
+        is_read_only: Whether to refuse all writes.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class PatientStorage(ForwardingStorage):
 
     @property
     def inner(self) -> BaseStorage:
-        """The storage that is waited for."""
+        """The storage itself, whose requests do not wait."""
         return self._here().storage
 
     def _here(self) -> _Opened:
         if self._opened.pid != os.getpid():
-            # The connections are the other process's; what is only dropped here might be closed for both.
+            # Keep the old connections: dropping them could close them for the other process, too.
             self._opened = replace(self._open(self._patience), inherited=self._opened)
         return self._opened
 
@@ -88,7 +88,16 @@ class PatientStorage(ForwardingStorage):
                 return _Opened(os.getpid(), storage, outage)
 
     def ask(self, request: Request[T], again: Request[T] | None = None) -> T:
-        """Have `request` answered, however long it takes; ask `again` where a first answer may have been lost."""
+        """Return the answer to `request`, waiting while the storage is unreachable.
+
+        Args:
+            request: The request.
+            again: The request for further attempts, if the answer to the first may have been lost; None for the same.
+
+        Raises:
+            StorageError: If the storage stays unreachable for too long.
+            StorageLostError: If a proxy answers with an error of the storage behind it.
+        """
         here = self._here()
         began = self._patience.clock()
         attempts = 0
@@ -103,7 +112,7 @@ class PatientStorage(ForwardingStorage):
                     raise
                 failure = error
             else:
-                if attempts:  # any other answer may come from a cache
+                if attempts:  # else the answer may come from a cache
                     here.outage.end(sent)
                 return result
             attempts += 1
@@ -112,20 +121,24 @@ class PatientStorage(ForwardingStorage):
             request = again or request
 
     def write(self, request: Request[T], again: Request[T] | None = None) -> T:
-        """Have `request`, which writes, answered like any other."""
+        """Return the answer to a request that writes, like `ask`.
+
+        Raises:
+            StorageError: Also if the storage was opened for reading only.
+        """
         if self._is_read_only:
             raise StorageError(
-                f"the storage {self._name} was opened to be looked at, and something was to be written to it.",
-                "Who only looks changes nothing.",
-                "Open it by a command that runs trials.",
+                f"the storage {self._name} was opened for reading, but something tried to write to it.",
+                "Commands that only read must not change the storage.",
+                "Use a command that runs trials to write to it.",
             )
         return self.ask(request, again)
 
     def read(self, request: Request[T], study_id: int | None = None) -> T:
-        """Have `request`, which reads, answered; records that nobody can understand are named as such.
+        """Return the answer to a request that reads, like `ask`.
 
         Raises:
-            StoredStudyError: If what is stored makes no sense.
+            StoredStudyError: If a stored record is invalid.
         """
         try:
             return self.ask(request)
@@ -140,7 +153,7 @@ class PatientStorage(ForwardingStorage):
         return None
 
     def study_names(self) -> list[str]:
-        """Return the names of all studies, of those too that cannot be understood where that is possible."""
+        """Return the names of all studies; a database also gives those of studies with invalid records."""
 
         def read(storage: BaseStorage) -> list[str]:
             if (quick := quick_behind(storage)) is not None:
@@ -152,7 +165,7 @@ class PatientStorage(ForwardingStorage):
     # ---- studies ----
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
-        name = study_name or f"no-name-{uuid.uuid4()}"  # as Optuna does: the same one each time it is asked for
+        name = study_name or f"no-name-{uuid.uuid4()}"  # like Optuna, but the same name in each attempt
 
         def create_again(storage: BaseStorage) -> int:
             try:
@@ -193,7 +206,7 @@ class PatientStorage(ForwardingStorage):
             def put_back_again(storage: BaseStorage) -> bool:
                 trial = storage.get_trial(trial_id)
                 if trial.state == TrialState.WAITING or trial.datetime_start != claimed:
-                    return True  # it waits, or somebody else has claimed it since
+                    return True  # it waits, or another parent has claimed it since
                 return change(storage)
 
             return self.write(change, put_back_again)
@@ -205,7 +218,7 @@ class PatientStorage(ForwardingStorage):
         return self.ask(lambda storage: storage.get_trial_id_from_study_id_trial_number(study_id, trial_number))
 
     def outlines(self, study_id: int) -> list[FrozenTrial]:
-        """Return all trials of a study with their states, times and values, whatever else they may have."""
+        """Return all trials of a study with their states, times and values; other fields may be empty."""
 
         def read(storage: BaseStorage) -> list[FrozenTrial]:
             if (quick := quick_behind(storage)) is not None:
@@ -215,7 +228,7 @@ class PatientStorage(ForwardingStorage):
         return self.read(read, study_id)
 
     def trials_in(self, study_id: int, states: Container[TrialState]) -> list[FrozenTrial]:
-        """Return the trials of a study in some states, without a look at the others where that is possible."""
+        """Return the trials of a study in some states; databases do not read the others."""
 
         return self.read(lambda to: (quick_behind(to) or to).get_all_trials(study_id, False, states), study_id)
 
@@ -229,16 +242,16 @@ class PatientStorage(ForwardingStorage):
 def _gave_up(name: str, failure: Exception) -> StorageError:
     return StorageError(
         f"the storage {name} does not answer: {reason(failure)}.",
-        "It is waited for, but not for ever, and not when the run is to end.",
-        "Run the same command again when it answers: what was running goes on with all its finished epochs.",
+        "The run has waited for it, but not longer than the limit, and not after it was told to end.",
+        "Run the same command again when it answers: trials go on after their last finished epochs.",
     )
 
 
 def _failed_there(name: str, failure: Exception) -> StorageLostError:
     return StorageLostError(
         f"the storage {name} answers with an error: {reason(failure)}.",
-        "It passes on what goes wrong where the studies are kept.",
-        "See what `autotune serve` says there, put that right, and run the same command again.",
+        "This proxy passes on errors of the storage behind it.",
+        "Read the output of `autotune serve` there, correct the problem, and run the same command again.",
     )
 
 
@@ -254,7 +267,7 @@ def _finish_again(storage: BaseStorage, trial_id: int, state: TrialState, values
 
 @dataclass(frozen=True)
 class _Opened:
-    """A storage as it was opened in a process."""
+    """A storage that was opened in the process `pid`."""
 
     pid: int
     storage: BaseStorage

@@ -1,4 +1,4 @@
-"""Optuna's storage on PostgreSQL: trials are made and ended in two requests and in one."""
+"""Optuna's storage on PostgreSQL, which creates a trial in two requests and ends it in one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _AT_ONCE: dict[str, Any] = {"isolation_level": "AUTOCOMMIT", "preserve_rowcount"
 class PostgresStorage(QuickStorage):
     """A `QuickStorage` for a URL of PostgreSQL.
 
-    What is covered beside the values of trials: new trials that nothing is known of yet, ends with at most one value.
+    In addition to the values of trials, it writes new trials without parameters, and ends with at most one value, in
+    fewer requests.
     """
 
     @contextmanager
@@ -59,7 +60,7 @@ class PostgresStorage(QuickStorage):
 def _creation() -> Any:
     """Return the statement that inserts a trial, with its number and its system attributes.
 
-    The study is to be locked by a statement before it: this one would count the trials as they were when it began.
+    An earlier statement must lock the study, because this one counts the trials that existed when it began.
     """
     study_id = sqlalchemy.bindparam("study_id", type_=sqlalchemy.Integer)
     count = sqlalchemy.select(sqlalchemy.func.count()).where(TRIALS.c.study_id == study_id).scalar_subquery()
@@ -73,7 +74,7 @@ def _creation() -> Any:
 
 
 def _end(has_value: bool) -> Any:
-    """Return the statement that ends a trial that may be written to, with one value or none."""
+    """Return the statement that ends a trial, if it has not ended, with one value or none."""
     end = (
         sqlalchemy.update(TRIALS)
         .where(TRIALS.c.trial_id == sqlalchemy.bindparam("trial"), IS_WRITABLE)

@@ -1,11 +1,12 @@
-"""Optuna's storage on a database, quicker where a running study asks it most.
+"""Optuna's storage on a database, with fewer requests for frequent calls.
 
-Optuna looks whether a trial may be written to, looks whether the value is there, and writes it: six requests, and with
-many slots at work a parent does little else. Here the database looks and writes at once. Where it writes nothing,
-Optuna's way is gone to the end, which says why. Trials are read without an object for each row.
+To write a value, Optuna checks whether the trial may be written to and whether the value exists, and then writes it.
+These are six requests, and a parent with many slots does little else. Here one statement checks and writes. If it
+writes nothing, Optuna's own method is called, which raises the right error. Trials are read without an object for each
+row.
 
-What is covered: reports, parameters that the study knows, attributes of trials, all trials at once. What is not:
-studies, and databases other than SQLite and PostgreSQL.
+What is covered: reports, parameters that the study has had before, attributes of trials, reading all trials. What is
+not covered: studies, and databases other than SQLite and PostgreSQL.
 """
 
 from __future__ import annotations
@@ -53,11 +54,11 @@ class QuickStorage(RDBStorage):
 
     @abstractmethod
     def writing(self) -> AbstractContextManager[sqlalchemy.Connection]:
-        """Give a connection on which one statement is executed, and is there for all at the end."""
+        """Open a context that yields a connection for one writing statement, which is committed at its end."""
 
     @contextmanager
     def reading(self) -> Iterator[sqlalchemy.Connection]:
-        """Give a connection on which nothing is written."""
+        """Open a context that yields a connection for reading."""
         with self.engine.begin() as connection:
             yield connection
 
@@ -81,13 +82,13 @@ class QuickStorage(RDBStorage):
                 return read_trials(connection, study_id, chosen, included_trial_ids, trial_id_greater_than)
 
     def study_names(self) -> list[str]:
-        """Return the names of the studies, of those too of which nothing else can be understood."""
+        """Return the names of all studies, also of those with invalid records."""
         with naming_errors("The studies could not be read."), self.reading() as connection:
             rows = connection.execute(_NAMES)
             return [name for (name,) in rows if isinstance(name, str)]
 
     def get_all_studies(self) -> list[FrozenStudy]:
-        """Return the studies, without those that cannot be understood."""
+        """Return the studies without those that have invalid records."""
         with naming_errors("The studies could not be read."), self.reading() as connection:
             return read_studies(connection)
 
@@ -98,7 +99,7 @@ class QuickStorage(RDBStorage):
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
         with naming_errors("A trial could not be looked for."), self.reading() as connection:
             newest = connection.execute(_NEWEST, {"study_id": study_id}).first()
-        if newest is None or newest.number < trial_number:  # which would take a look at every trial
+        if newest is None or newest.number < trial_number:  # Optuna's own method would read every trial
             raise KeyError(f"There is no trial {trial_number} in the study with the id {study_id}.")
         if newest.number == trial_number:
             return int(newest.trial_id)
@@ -145,23 +146,23 @@ class QuickStorage(RDBStorage):
         return _statements(self.engine.dialect.name)
 
     def _is_written(self, statement: sqlalchemy.Executable, row: dict[str, Any]) -> bool:
-        """Write a row and return True, or return False if there is no such trial, or it is not to be written to."""
+        """Write a row and return True; return False if the trial does not exist or has ended."""
         with naming_errors("A value of a trial could not be written."), self.writing() as connection:
             return connection.execute(statement, row).rowcount == 1
 
 
 def quick_behind(storage: BaseStorage) -> QuickStorage | None:
-    """Return the storage of a database behind Optuna's cache, which would read all trials; None if it is another."""
+    """Return the `QuickStorage` behind Optuna's cache, which itself would read all trials; None if there is none."""
     backend = behind_cache(storage)
     return backend if isinstance(backend, QuickStorage) else None
 
 
 @contextmanager
 def naming_errors(what: str) -> Iterator[None]:
-    """Raise errors of SQLAlchemy's as Optuna's storages do.
+    """Raise a `StorageInternalError` in place of an error of SQLAlchemy, like Optuna's storages.
 
     Raises:
-        StorageInternalError: If there is one.
+        StorageInternalError: If there is such an error.
     """
     try:
         yield
@@ -171,10 +172,10 @@ def naming_errors(what: str) -> Iterator[None]:
 
 @contextmanager
 def understood() -> Iterator[None]:
-    """Tell a record that makes no sense from one that is not there.
+    """Distinguish an invalid record from a missing one, for both of which Optuna raises a KeyError.
 
     Raises:
-        NotUnderstoodError: In place of a KeyError that is not Optuna's own about a missing record.
+        NotUnderstoodError: In place of a KeyError, unless its text is the one for a missing record.
     """
     try:
         yield
@@ -185,14 +186,14 @@ def understood() -> Iterator[None]:
 
 
 def is_empty(trial: FrozenTrial | None) -> bool:
-    """Say whether nothing is known of a trial that is to be made but its state and what samplers and parents note."""
+    """Tell whether a trial to be created has only an unfinished state and system attributes."""
     if trial is None or trial.state.is_finished():
         return False
     return not (trial.params or trial.user_attrs or trial.intermediate_values or trial.values)
 
 
 def as_made(template: FrozenTrial, trial_id: int, number: int) -> FrozenTrial:
-    """Return a trial that was made after a template."""
+    """Return the trial that was created from a template."""
     made = copy.deepcopy(template)
     set_id(made, trial_id, number)
     return made
@@ -208,7 +209,7 @@ def _is_compatible(previous: BaseDistribution, distribution: BaseDistribution) -
 
 @dataclass(frozen=True)
 class _Statements:
-    """What inserts or replaces one row of a trial that may be written to."""
+    """The statements that insert or replace one row of a trial, if the trial has not ended."""
 
     report: Any
     param: Any
@@ -231,7 +232,7 @@ def _statements(dialect: str) -> _Statements:
 
 def _insertion(dialect: str, table: Any, columns: Sequence[str]) -> Any:
     is_writable = (TRIALS.c.trial_id == sqlalchemy.bindparam("trial_id")) & IS_WRITABLE
-    # One of them: a dialect brings in all of its drivers' code.
+    # Import only this dialect, because a dialect imports the code of all its drivers.
     insert = importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert
     insertion = insert(table).from_select(
         columns, sqlalchemy.select(*given(table, *columns).values()).where(is_writable)

@@ -1,9 +1,9 @@
-"""Optuna's gRPC proxy in front of a storage: machines that cannot reach the storage itself join by its URL.
+"""Optuna's gRPC proxy in front of a storage: machines that cannot reach the storage itself use the proxy's URL.
 
-What is covered: databases, SQLite files among them. A proxy that is started again after a crash goes on where it was,
-and those who use it wait for it. What is not: authentication (whoever reaches the port reads and writes all studies),
-and deleting a study of an SQLite file while it is served: SQLite gives its number to the next study, and caches of the
-deleted one remain (Optuna's own limit).
+What is covered: databases, also SQLite files. A proxy can be started again after a crash; its clients wait for it and
+go on. What is not covered: authentication (everybody who reaches the port can read and write all studies), and deleting
+a study of an SQLite file while it is served: SQLite gives its id to the next study, but Optuna's caches still contain
+the deleted one.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ def serve_storage(url: str, host: str, port: int, announce: Callable[[str], None
     """Serve the storage at `url` until the process is told to end.
 
     Args:
-        url: The storage, as `open_storage` takes it.
-        host: The address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for every network it is in.
-        port: The port; 0 for any that is free.
+        url: The storage's URL, like that of `open_storage`.
+        host: The address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for all its networks.
+        port: The port; 0 for any free one.
         announce: Called with the proxy's URL once it answers.
 
     Raises:
-        UsageError: If the port cannot be used, or Optuna's proxy does not work in front of such a storage.
+        UsageError: If the port cannot be used, or Optuna's proxy cannot serve such a storage.
     """
     refuse_unservable(url)
     with proxy(open_storage(url), host, port) as proxy_url:
@@ -45,33 +45,33 @@ def serve_storage(url: str, host: str, port: int, announce: Callable[[str], None
 
 
 def refuse_unservable(url: str) -> None:
-    """Refuse storages in front of which Optuna's proxy does not work.
+    """Check that Optuna's proxy can serve a storage.
 
     Raises:
-        StorageError: If this is one.
+        StorageError: If it cannot.
     """
-    with contextlib.suppress(sqlalchemy.exc.ArgumentError):  # opening it says what is wrong with it
+    with contextlib.suppress(sqlalchemy.exc.ArgumentError):  # opening it raises an error that says what is wrong
         parsed = parse_url(url)
         kind = parsed.get_backend_name()
         if kind == "journal":
-            raise _unservable(url, "Optuna's proxy lets two workers run one trial of a journal file.")
+            raise _unservable(url, "With a journal file, Optuna's proxy lets two slots claim the same trial.")
         if kind == "grpc":
-            raise _unservable(url, "It is a proxy already: use its URL as it is.")
+            raise _unservable(url, "It is a proxy itself: use its URL directly.")
         if kind == "sqlite" and storage_file(parsed) is None:
-            raise _unservable(url, "What is only in memory ends with the proxy.")
+            raise _unservable(url, "It is in memory and would be lost at the end of the proxy.")
 
 
 def _unservable(url: str, why: str) -> StorageError:
     return StorageError(
         f"the storage {shown_url(url)} cannot be served. {why}",
-        "A proxy works in front of a database: PostgreSQL, MySQL, or an SQLite file of this machine.",
-        "Name one with --storage, e.g. --storage sqlite:///runs/autotune.db",
+        "A proxy can serve a database: PostgreSQL, MySQL, or an SQLite file on this machine.",
+        "Give one with --storage, e.g. --storage sqlite:///runs/autotune.db",
     )
 
 
 @contextlib.contextmanager
 def proxy(storage: optuna.storages.BaseStorage, host: str, port: int) -> Iterator[str]:
-    """Serve `storage` while the context lasts; yields the URL to use.
+    """Serve `storage` during the block; yields the proxy's URL.
 
     Raises:
         UsageError: If the port cannot be used, or a package is missing.
@@ -87,7 +87,7 @@ def proxy(storage: optuna.storages.BaseStorage, host: str, port: int) -> Iterato
             'pip install "autotune[grpc]"',
         ) from error
     _remember_all_trials(storage)
-    # Optuna's own `make_server` does not tell the port, and shares it with any other server that asks for the same.
+    # Optuna's `make_server` does not return the port, and would share it with another server on the same port.
     server = grpc.server(ThreadPoolExecutor(_THREADS), options=[("grpc.so_reuseport", 0)])
     add_to_server: Any = api_pb2_grpc.add_StorageServiceServicer_to_server  # generated code has no types
     add_to_server(OptunaStorageProxyService(storage), server)
@@ -100,15 +100,15 @@ def proxy(storage: optuna.storages.BaseStorage, host: str, port: int) -> Iterato
 
 
 def _remember_all_trials(storage: optuna.storages.BaseStorage) -> None:
-    """Fill Optuna's cache: its clients write to trials that they know from the proxy before this one."""
+    """Fill Optuna's cache, because clients may write to trials that they know from an earlier proxy."""
     for study in storage.get_all_studies():
-        with contextlib.suppress(StoredStudyError):  # whoever asks for it is told
+        with contextlib.suppress(StoredStudyError):  # a client that reads this study gets the error
             storage.get_all_trials(id_of_study(study), deepcopy=False)
 
 
 def _bind(server: Any, host: str, port: int) -> int:
     try:
-        # First by hand: gRPC does not say what is wrong, and takes a number that is too large for another one.
+        # Try it with a socket first: gRPC does not say what is wrong, and changes a port that is too large.
         with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as tried:
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tried.bind((host, port))
@@ -116,7 +116,7 @@ def _bind(server: Any, host: str, port: int) -> int:
     except (OSError, OverflowError, RuntimeError) as error:
         raise UsageError(
             f"{host}:{port} cannot be used: {getattr(error, 'strerror', None) or error}.",
-            "The proxy needs an address of this machine and a port that is free.",
+            "The proxy needs an address of this machine and a free port.",
             f"Choose another: autotune serve --port {port + 1 if 0 < port < 65535 else 13000}",
         ) from error
     return bound

@@ -1,9 +1,9 @@
-"""Optuna's storage on an SQLite file, opened so that slots and processes can share it.
+"""Optuna's storage on an SQLite file that slots and processes share.
 
 Readers and the writer do not wait for each other (WAL), and commits do not wait for the disk (`synchronous=NORMAL`: a
-power cut may lose the last ones, never the file). Transactions that may write are immediate, so that what one has read
-is still true when it writes: two slots cannot claim one trial. At the beginning of each, the path must still lead to
-the open file.
+power cut may lose the last commits, but never the file). Transactions that may write are immediate, so that nothing
+changes between their reads and writes: two slots cannot claim one trial. Each transaction first checks that the path
+still leads to the open file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from autotune.running.storages.watched_file import WatchedFile
 
 _BEGIN = "autotune_begin"  # the option of a connection that says how its transactions begin
 _ALONE = "with the only statement"
-_LOCKED_MS = 2000  # for how long SQLite itself waits for a lock, deaf to Ctrl-C; whoever asked it asks again
+_LOCKED_MS = 2000  # how long SQLite itself waits for a lock, in which Ctrl-C has no effect; then we ask it again
 _DAMAGE = ("malformed", "not a database", "no such table", "readonly database")
 _ANY = "SELECT name FROM sqlite_master LIMIT 1"
 
@@ -47,14 +47,16 @@ _ANY = "SELECT name FROM sqlite_master LIMIT 1"
 class SqliteStorage(QuickStorage):
     """A `QuickStorage` for a URL of SQLite.
 
-    What is covered beside the values of trials: new trials that nothing is known of yet, ends with at most one value.
+    In addition to the values of trials, it writes new trials without parameters, and ends with at most one value, in
+    fewer requests.
 
     Args:
         url: The URL.
-        busy_timeout_s: For how long to wait for others who write, while it is opened.
-        pool: Arguments of SQLAlchemy's about its pool of connections.
-        to_look: Whether it is opened to look at it only: it is not made, and SQLite refuses whatever would change it.
-        file: Where it is; None if it is in memory. What is in it is saved if it is deleted, moved or replaced.
+        busy_timeout_s: How long to wait for other writers while it is opened.
+        pool: SQLAlchemy's arguments for its pool of connections.
+        to_look: Whether to open it for reading only: it is not created, and SQLite refuses every change.
+        file: The path of the file; None if it is in memory. If the file is deleted, moved or replaced, its content is
+            saved.
     """
 
     def __init__(
@@ -75,22 +77,22 @@ class SqliteStorage(QuickStorage):
             self._watch(file, to_look)
 
     def _watch(self, file: Path, to_look: bool) -> None:
-        """Have every transaction make sure that the path still leads to the open file."""
+        """Let every transaction check that the path still leads to the open file."""
         if to_look:
             watched = WatchedFile(file, (), sqlite_url, None)
         else:
             sqlalchemy.event.listen(self.engine, "handle_error", partial(_name_damage, file))
-            self.engine.dispose()  # the connections that it was opened by
+            self.engine.dispose()  # closes the connections from opening it, which do not have the settings below
             sqlalchemy.event.listen(self.engine, "connect", _prepare_use)
-            # Never given back: files that are open stay what they are, and can be read whatever becomes of their names.
+            # Never returned to the pool: an open file can still be read after its name was deleted or changed.
             self._reserve = self.engine.raw_connection()
             look = self._reserve.cursor()
-            look.execute(_ANY)  # opens the log, too
+            look.execute(_ANY)  # also opens the write-ahead log
             look.close()
-            # Weak: SQLAlchemy keeps what is checked out while anything refers to it, and would never close the file.
+            # A weak reference: with a strong one SQLAlchemy would keep the connection, and never close the file.
             watched = WatchedFile(file, ("-wal", "-shm"), sqlite_url, partial(_save, weakref.ref(self._reserve)))
         sqlalchemy.event.listen(self.engine, "begin", lambda _: watched.check(), insert=True)
-        sqlalchemy.event.listen(self.engine, "do_connect", lambda *_: watched.check())  # it would be made anew
+        sqlalchemy.event.listen(self.engine, "do_connect", lambda *_: watched.check())  # else it would be created again
 
     @contextmanager
     def writing(self) -> Iterator[sqlalchemy.Connection]:
@@ -131,7 +133,7 @@ class SqliteStorage(QuickStorage):
         return super().set_trial_state_values(trial_id, state, values)
 
     def _is_ended(self, trial_id: int, state: TrialState, values: Sequence[float]) -> bool:
-        """End a trial and return True, or return False if there is no such trial, or it has ended already."""
+        """End a trial and return True; return False if it does not exist or has ended already."""
         end = {"trial": trial_id, "end": state, "datetime_complete": utc(datetime.datetime.now())}
         with naming_errors("The end of a trial could not be written."), self.engine.begin() as connection:
             if connection.execute(_END, end).rowcount != 1:
@@ -145,7 +147,7 @@ class SqliteStorage(QuickStorage):
 
 
 def _prepare_connection(connection: sqlite3.Connection, record: Any) -> None:
-    connection.isolation_level = None  # sqlite3 would begin transactions late, and not immediate
+    connection.isolation_level = None  # sqlite3 itself would begin transactions too late, and not as immediate ones
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
@@ -167,13 +169,13 @@ def _name_damage(file: Path, context: sqlalchemy.ExceptionContext) -> Exception 
         return None
     return StorageLostError(
         f"the storage {file} cannot be used any more: {error}.",
-        "Another program has changed it while it was in use, or its disk fails.",
-        "Bring back a copy of it, or give its disk back to it, and run the same command again.",
+        "Another program has changed it while it was in use, or its disk has failed.",
+        "Restore a copy of it, or make its disk available again, and run the same command again.",
     )
 
 
 def _save(reserve: weakref.ref[Any], path: Path) -> None:
-    """Write what an open connection sees to `path`; trials that run, which nobody can say the end of, wait there."""
+    """Write the content of the open file to `path`. Running trials wait in the copy, which no parent will end."""
     opened = reserve()
     assert opened is not None  # its storage has just been used
     with closing(sqlite3.connect(path)) as saved:

@@ -1,6 +1,6 @@
-"""The studies of a storage, read from the tables of Optuna's databases, each by itself.
+"""The studies of a storage, read from the tables of Optuna's databases.
 
-Where Optuna reads one attribute that makes no sense, it tells of no study at all. Here the others are told of.
+If one attribute of one study is invalid, Optuna cannot list any study. Here the other studies are listed.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from autotune.running.storages.tables import (
 
 
 def read_studies(connection: sqlalchemy.Connection) -> list[FrozenStudy]:
-    """Return all studies that can be understood, as they were made.
+    """Return all studies with valid records, in the order of their creation.
 
     Args:
-        connection: To the database, in a transaction.
+        connection: A connection to the database, in a transaction.
     """
     direction = sqlalchemy.type_coerce(STUDY_DIRECTIONS.c.direction, sqlalchemy.String)
     directions = _by_study(connection, STUDY_DIRECTIONS, STUDY_DIRECTIONS.c.objective, direction)

@@ -1,4 +1,4 @@
-"""Optuna's own tables, which other projects are not promised, as the storages here read and write them."""
+"""Optuna's private tables, as the storages here read and write them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PARAMS = models.TrialParamModel.__table__
 USER_ATTRS = models.TrialUserAttributeModel.__table__
 SYSTEM_ATTRS = models.TrialSystemAttributeModel.__table__
 NOT_FOUND = models.NOT_FOUND_MSG
-"""What Optuna's KeyError says of a record that is not there."""
+"""The text of Optuna's KeyError for a missing record."""
 
 stored_value = models.TrialValueModel.value_to_stored_repr
 stored_report = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr
 
-# Not `state IN (...)`, whose SQL SQLAlchemy writes anew each time, which takes it as long as all the rest.
+# Not `state IN (...)`: SQLAlchemy renders its SQL again each time, which takes as long as the whole other work.
 IS_WRITABLE = sqlalchemy.or_(*(TRIALS.c.state == state for state in TrialState if not state.is_finished()))
 """The condition that a trial may be written to."""
 
@@ -38,17 +38,17 @@ STUDY = sqlalchemy.select(STUDIES.c.study_id).where(STUDIES.c.study_id == sqlalc
 
 
 def given(table: Any, *names: str) -> dict[str, Any]:
-    """Return what is to be given when a statement is executed, by the names of columns."""
+    """Return parameters for a statement, by the names of their columns; they get values when it is executed."""
     return {name: sqlalchemy.bindparam(name, type_=table.c[name].type) for name in names}
 
 
 def utc(time: datetime.datetime | None) -> datetime.datetime | None:
-    """Return a trial's time as tables have it: in UTC, without a time zone."""
+    """Return a trial's time as tables store it: in UTC, without a time zone."""
     return None if time is None else time.astimezone(datetime.timezone.utc).replace(tzinfo=None)
 
 
 def local(stored: datetime.datetime | None) -> datetime.datetime | None:
-    """Return a time of a table as Optuna's trials have it, without a time zone."""
+    """Return a stored time as Optuna's trials have it: in local time, without a time zone."""
     return None if stored is None else stored.replace(tzinfo=datetime.timezone.utc).astimezone().replace(tzinfo=None)
 
 

@@ -1,4 +1,4 @@
-"""What the URL of a storage says, and how it may be shown."""
+"""The parts of a storage's URL, and the URL without passwords."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ _HARMLESS = {"sslmode", "connect_timeout", "application_name", "client_encoding"
 
 
 def parse_url(url: str) -> sqlalchemy.URL:
-    """Return the parts of a storage's URL; the plain path of a journal file becomes one.
+    """Return the parts of a storage's URL, which may also be the path of a journal file.
 
     Raises:
-        sqlalchemy.exc.ArgumentError: If it is no URL.
+        sqlalchemy.exc.ArgumentError: If it is not a URL.
     """
     if _is_journal_path(url):
         return sqlalchemy.URL.create("journal", database=url)
     try:
         return sqlalchemy.make_url(url)
-    except ValueError:  # the port is not a number; whoever forgot the host has the password there
+    except ValueError:  # the port is not a number; it may be the password, if the host is missing
         raise sqlalchemy.exc.ArgumentError("not a URL") from None
 
 
 def storage_file(url: sqlalchemy.URL) -> Path | None:
-    """Return the file that a storage is kept in; None if it is kept in none."""
+    """Return the file of a storage; None if the storage is not a file."""
     if url.get_backend_name() in _FILES and url.database not in (None, "", ":memory:"):
         return Path(url.database or "").absolute()
     return None
 
 
 def storage_folder(url: str) -> tuple[Path, ...]:
-    """Return the folder that a storage is kept in; nothing for those kept in none."""
+    """Return the folder of a storage's file in a tuple; empty if the storage is not a file."""
     with contextlib.suppress(sqlalchemy.exc.ArgumentError):
         if file := storage_file(parse_url(url)):
             return (file.parent,)
@@ -42,7 +42,7 @@ def storage_folder(url: str) -> tuple[Path, ...]:
 
 
 def shown_url(url: str) -> str:
-    """Return a storage's URL as it may be shown: without its password, or "given" if nobody knows where that is."""
+    """Return a storage's URL without its password; "given" if it is unclear which part is the password."""
     if _is_journal_path(url):
         return url
     try:
@@ -51,8 +51,8 @@ def shown_url(url: str) -> str:
         return "given" if set("@?=") & set(url) or url.count(":") > 1 else repr(url)
     if parsed.get_backend_name() in _FILES:
         return parsed.render_as_string(hide_password=True)
-    # With an @ in it that is not written %40, a password does not end where it seems to; with a slash too many or a
-    # colon written %3A it is taken for part of the name of the database or the user.
+    # If the password contains an @ that is not written %40, it does not end at the first @. With an extra slash, or a
+    # colon written %3A, it becomes part of the name of the database or the user.
     if url.count("@") > 1 or set("@:=") & {*(parsed.database or ""), *(parsed.username or "")}:
         return "given"
     secrets = [name for name in parsed.query if name not in _HARMLESS]
@@ -65,5 +65,5 @@ def sqlite_url(path: Path) -> str:
 
 
 def _is_journal_path(url: str) -> bool:
-    # A colon is in every URL, also in one that is mistyped and has a password in it.
+    # Every URL has a colon, also a mistyped one that contains a password.
     return url.endswith(_JOURNAL_SUFFIXES) and ":" not in url

@@ -1,7 +1,9 @@
-"""The file of a storage that is in use, watched: an open file goes on working after somebody has deleted it.
+"""A check that the file of an open storage was not deleted, moved or replaced.
 
-What is covered: a file that is deleted, moved, or replaced by another one, be it alone or with its folder. What is not:
-a file whose contents are overwritten in place, which looks as if another program had written to the database.
+Without this check nobody would notice: an open file goes on working after it was deleted.
+
+What is covered: a file that is deleted, moved or replaced, alone or with its folder. What is not covered: a file whose
+content is overwritten in place, which looks like a write of another program to the database.
 """
 
 from __future__ import annotations
@@ -16,17 +18,17 @@ from pathlib import Path
 from autotune.errors import StorageLostError
 
 Identity = tuple[int, int] | None  # device and inode; None if there is no such file
-_SAVED = re.compile(r"\.saved(-\d+)?$")  # behind the name of a file that was lost
+_SAVED = re.compile(r"\.saved(-\d+)?$")  # the end of the name of a saved copy
 
 
 class WatchedFile:
-    """What was opened, held against what the path leads to now. Make it once the file is open.
+    """Compares the open file with the file that its path leads to now. Create it when the file is open.
 
     Args:
         path: The file, absolute.
-        beside: What is added to its name for other files that it cannot do without.
+        beside: The suffixes of the names of other files that it needs.
         url: From a path to the URL of such a storage.
-        save: Writes what the open file holds to a new file; None for who only looks, and changes nothing.
+        save: Writes the content of the open file to a new file; None if the storage is only read.
     """
 
     def __init__(
@@ -41,14 +43,14 @@ class WatchedFile:
         self._loss: tuple[str, str, str] | None = None
 
     def check(self) -> None:
-        """Make sure that the path still leads to the open file.
+        """Check that the path still leads to the open file.
 
         Raises:
-            StorageLostError: If not. What the open file holds has been saved beside it then.
+            StorageLostError: If it does not. The content of the open file has been saved in its folder then.
         """
         if self._loss is None and all(_identity(path, opened) == opened for path, opened in self._opened.items()):
             return
-        with self._lock:  # one saves, all stop
+        with self._lock:  # one thread saves, all raise
             self._loss = self._loss or self._lose()
         raise StorageLostError(*self._loss)
 
@@ -57,28 +59,28 @@ class WatchedFile:
         happened = f"the storage {self._path} is not what it was when it was opened: {gone.name} was "
         happened += "replaced." if gone.exists() else "deleted or moved."
         if self._save is None:
-            return happened, "Nothing was written to it from here.", "Look again at where it is now."
+            return happened, "This command has only read it.", "Find its new place, and run the command again there."
         try:
             saved = self._saved(self._save)
         except Exception as error:
             return (
                 happened,
-                f"What it held could not be saved either ({error}).",
-                "Bring it back from where it was moved to, or from a backup, and run the same command again.",
+                f"Its content could not be saved either ({error}).",
+                "Move it back, or restore it from a backup, and run the same command again.",
             )
         return (
             happened,
-            f"All that it held, finished trials and the reports of others, was saved as {saved}",
+            f"Its whole content, with finished trials and the reports of others, was saved as {saved}",
             f"To go on from there, run the same command with --storage {self._url(saved)}",
         )
 
     def _saved(self, save: Callable[[Path], None]) -> Path:
-        """Save what the open file holds in its folder, or in the first folder above that is still there."""
+        """Save the content of the open file in its folder, or in the nearest folder above that exists."""
         folder = next(folder for folder in self._path.parents if folder.is_dir() and os.access(folder, os.W_OK))
         stem = _SAVED.sub("", self._path.stem)
         for n in range(1, 1000):
             path = folder / f"{stem}.saved{'' if n == 1 else f'-{n}'}{self._path.suffix}"
-            with contextlib.suppress(FileExistsError):  # another parent's, or of another time
+            with contextlib.suppress(FileExistsError):  # a copy of another parent, or an older one
                 path.touch(exist_ok=False)
                 save(path)
                 return path
@@ -86,7 +88,7 @@ class WatchedFile:
 
 
 def saved_copies(path: Path) -> list[Path]:
-    """Return what was saved of a file that was lost, the last one first."""
+    """Return the saved copies of a lost file, the newest first."""
     folder = next(folder for folder in path.parents if folder.is_dir())
     stem = _SAVED.sub("", path.stem)
     found = [one for one in folder.iterdir() if one.suffix == path.suffix and _SAVED.sub("", one.stem) == stem]
@@ -94,11 +96,11 @@ def saved_copies(path: Path) -> list[Path]:
 
 
 def _identity(path: Path, unknown: Identity) -> Identity:
-    """Return which file is at a path; `unknown` if nobody can say at the moment."""
+    """Return the identity of the file at a path; None if there is none, `unknown` if it cannot be read now."""
     try:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError:  # a network that is away, say
+    except OSError:  # e.g. an unreachable network
         return unknown
     return found.st_dev, found.st_ino

@@ -61,7 +61,7 @@ def as_float(value: Any) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         what = f"{_shown(value)} is of type {type(value).__name__!r}"
-        raise TypeError(f"{what}, and is not a number") from None
+        raise TypeError(f"{what}, and cannot be converted to a float") from None
 
 
 def plain_choices(name: str, choices: Sequence[Any]) -> list[Any]:
