@@ -1,6 +1,6 @@
-"""Slots at work, on this machine or on the nodes of a Ray cluster.
+"""Runs: slots that train trials on this machine or on the nodes of a Ray cluster.
 
-`run` is the door: it plans, works until nothing is left, and tells what became of it.
+`run` plans the run, trains until no trial is left, and returns the Optuna study.
 
 given_trials       A check of the configurations that a study file gives to a plain objective, while its trials run
 supervising        Supervision of a trial process: answer its requests, and find out how it ended
@@ -8,8 +8,8 @@ ending             Storage of how a trial ended: complete, pruned, failed with a
 failures_in_a_row  The count of failed trials in a row, and the error that ends a run with too many of them
 slot_threads       The threads of a parent's slots: each claims a trial, supervises its process, and stores how it ended
 stopping           A context that ends a run at a signal or when its time is over
-machine            What a run may use of this machine, or of a Ray cluster: the options that say so, checked
-execution          The trials of a plan, run on this machine
+machine            The checked options for the resources of a run, on this machine or on a Ray cluster
+execution          Run the trials of a plan on this machine
 ray_engine         Slots on the nodes of a Ray cluster
 running            Run a study: from a study file to an Optuna study with exactly the trials that were asked for
 """

@@ -1,4 +1,4 @@
-"""The trials of a plan, run on this machine."""
+"""Run the trials of a plan on this machine."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ from autotune.training.checkpoints import TrialFolder, trial_folder
 
 @dataclass(frozen=True)
 class Session:
-    """A machine at work: processes can be started until it is stopped.
+    """A run on this machine, from its first process until it is stopped.
 
     Attributes:
-        preparer: Has code of the study run before there are trials.
-        machine: What the run may use.
-        sharing: How that is shared among slots.
+        preparer: Runs code of the study before the first trial.
+        machine: The resources of the run.
+        sharing: The division of these resources into slots.
     """
 
     preparer: Preparer
@@ -63,7 +63,7 @@ class Session:
     sharing: Sharing
 
     def execute(self, plan: Plan) -> None:
-        """Run the trials of `plan` until it has all that it is to have."""
+        """Run trials of `plan` until none is left."""
         observer = self.preparer.options.observer
         announce(plan, self.sharing.workers, observer)
         runs = mlflow_runs(plan.study, plan.folder, plan.settings, observer)
@@ -76,7 +76,7 @@ class Session:
         except (SearchSpaceError, StudyChangedError):
             plan.forget()
             raise
-        with contextlib.suppress(StorageError, StorageInternalError):  # whoever stops does not wait for a storage
+        with contextlib.suppress(StorageError, StorageInternalError):  # a stopped run waits for no storage
             raise_total(plan.study, plan.settings.n_trials)
             write_note(plan.study)
 
@@ -97,9 +97,9 @@ class Session:
             )
             slots = self.sharing.slots(plan.settings.threads)
             threads = SlotThreads(ending, failures, lease, slots, self.preparer.stopping)
-            _note_why_over(plan.study, claims.census.why_over())  # by now there may be more patience, say
+            _note_why_over(plan.study, claims.census.why_over())  # the stopping rule may have been changed since
             threads.run()
-        if threads.why_over is not None:  # a parent that was stopped does not know
+        if threads.why_over is not None:  # None also for a run that was stopped
             _note_why_over(plan.study, threads.why_over)
             observer(Note(None, threads.why_over))
 
@@ -129,7 +129,7 @@ class Session:
 
 
 def _given_trials(plan: Plan, claims: Claims, observer: Observer) -> GivenTrials | None:
-    """Return what is given to a plain objective; where a network is built, its space was asked for beforehand."""
+    """Return the check of given configurations; None for Keras studies, whose check comes before the run."""
     given = configurations(plan.declared.baseline, plan.declared.enqueue)
     if plan.rows is not None or not given:
         return None
@@ -139,7 +139,7 @@ def _given_trials(plan: Plan, claims: Claims, observer: Observer) -> GivenTrials
 def _damaged_rows(rows: Rows | None) -> DamagedStoreError | None:
     try:
         if rows is not None:
-            check_stored(rows.dataset)  # not opened: reading what is gone would end this process, too
+            check_stored(rows.dataset)  # does not map the file: reading a truncated file would end this process too
     except DamagedStoreError as error:
         return error
     return None
@@ -156,7 +156,7 @@ def _note_why_over(study: optuna.Study, why_over: str | None) -> None:
 
 @contextlib.contextmanager
 def session(options: RunOptions, machine: Machine) -> Iterator[Session]:
-    """Take what a run may use of this machine, until the end of the block, a signal, or its time is over.
+    """Start a run on this machine. It ends with the block, by a signal, or after its time limit.
 
     Raises:
         UsageError: If an option cannot be used.
@@ -173,15 +173,15 @@ def session(options: RunOptions, machine: Machine) -> Iterator[Session]:
 
 @contextlib.contextmanager
 def preparing(options: RunOptions, machine: Machine, threads: int) -> Iterator[Preparer]:
-    """Have processes started until the end of the block, a signal, or the time of the run is over.
+    """Give the preparer of a run. Its processes end with the block, by a signal, or after the time limit.
 
     Args:
-        options: What the run is given, checked.
-        machine: What it may use.
-        threads: How many threads each trial of a new study is to have.
+        options: The checked options of the run.
+        machine: The resources of the run.
+        threads: The number of threads for each trial of a new study.
 
     Raises:
-        UsageError: If the time was over before anything could start.
+        UsageError: If the time limit ended before a process could start.
         KeyboardInterrupt: If a signal came.
     """
     launcher = new_launcher(options.modules, machine.environment_of_trials())
@@ -190,22 +190,22 @@ def preparing(options: RunOptions, machine: Machine, threads: int) -> Iterator[P
 
 
 def announce(plan: Plan, workers: int, observer: Observer) -> int:
-    """Tell that a run begins, and return how many trials are finished."""
+    """Send the event of a run that starts, and return the number of finished trials."""
     declared = 1 if isinstance(plan.declared.folds, Holdout) else plan.declared.folds.k
-    folds = None if plan.queued else declared  # trials that are queued have splits of their own
+    folds = None if plan.queued else declared  # queued trials have their own splits
     begun = run_started(plan.study, plan.study.get_trials(deepcopy=False), plan.settings, workers, folds)
     observer(begun)
     return begun.finished
 
 
 def _trial_folders(plan: Plan) -> Callable[[int], TrialFolder]:
-    """Return the way from a trial's number to its folder."""
+    """Return the function from a trial's number to its folder."""
     copies = checkpoints_url(plan.declared.name, plan.settings)
     return partial(trial_folder, plan.folder, artifacts=copies, events=events_folder(plan.folder, plan.settings))
 
 
 def _remove_old_checkpoints(study: optuna.Study, folder: Callable[[int], TrialFolder]) -> None:
-    """Delete what a parent has left that was killed between the end of a trial and its tidying up."""
+    """Delete checkpoints of finished trials, left by a parent that was killed before it could delete them."""
     finished = [folder(trial.number) for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
     for left in finished:
         if left.has_checkpoint() and not left.remove_checkpoint():

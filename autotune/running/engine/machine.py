@@ -1,4 +1,4 @@
-"""What a run may use of this machine, or of a Ray cluster: the options that say so, checked."""
+"""The checked options for the resources of a run, on this machine or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from autotune.running.processes import NO_GPU, Gpu, select_gpus, visible_gpus
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run may use, and for how long.
+    """The resources of a run.
 
     Attributes:
-        workers: How many trials at a time; None for as many as the GPUs have, without any GPU for the number of cores.
-        gpus: Which of the visible GPUs; None for all, "none" for none.
-        workers_per_gpu: How many trials share a GPU.
-        timeout_s: When to stop, in seconds from now; None for never.
-        lease_s: After how many seconds without news others take over.
+        workers: The number of slots; None for the number of GPUs, or of cores if there is no GPU.
+        gpus: The visible GPUs to use; None for all, "none" for none.
+        workers_per_gpu: The number of slots that share a GPU.
+        timeout_s: The time limit of the run in seconds; None for no limit.
+        lease_s: The seconds without news after which other parents take over the trials of this one.
         engine: "local" for this machine, "ray" for a Ray cluster.
-        cpus_per_worker: How many of Ray's CPUs each worker has; None for the threads that the study remembers, else 1.
+        cpus_per_worker: The number of Ray's CPUs for each slot; None for the stored number of threads, else 1.
 
     Raises:
-        UsageError: If one is out of range, or they do not go together.
+        UsageError: If an option is out of range, or two options exclude each other.
     """
 
     workers: int | None = None
@@ -58,8 +58,8 @@ class Machine:
         if self.engine == "local" and self.cpus_per_worker is not None:
             raise UsageError(
                 f"cpus-per-worker is {self.cpus_per_worker}, but the engine is 'local'.",
-                "It says how many CPUs of a Ray cluster each worker has; on this machine the cores divided by the "
-                "workers decide.",
+                "It is the number of CPUs of a Ray cluster for each worker; on this machine each worker gets the cores "
+                "divided by the number of workers.",
                 "Add --engine ray, or leave out --cpus-per-worker.",
             )
         if self.engine == "ray" and (self.gpus is not None or self.workers_per_gpu is not None):
@@ -78,16 +78,16 @@ class Machine:
         return select_gpus(_visible(), self.gpus)
 
     def environment_of_trials(self, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """Return what trial processes need in their environment and the caller has not decided."""
+        """Return the environment variables that trial processes need and that the caller has not set."""
         defaults = {"TF_CPP_MIN_LOG_LEVEL": "2"}
         needed = {name: value for name, value in defaults.items() if name not in environment}
         if self.engine == "local" and (_visible() or self.gpus is not None):
-            needed["CUDA_VISIBLE_DEVICES"] = NO_GPU  # only a slot shows one, to the process of a trial
+            needed["CUDA_VISIBLE_DEVICES"] = NO_GPU  # each slot shows its GPU to its trial process only
         return needed
 
 
 def check_positive(options: Mapping[str, float | None]) -> None:
-    """Check options that are larger than zero where they are given.
+    """Check that the given options are larger than zero.
 
     Raises:
         UsageError: If one is not.
@@ -96,7 +96,7 @@ def check_positive(options: Mapping[str, float | None]) -> None:
         if value is not None and not value > 0:
             raise UsageError(
                 f"{option} is {value}.",
-                "It is to be larger than zero.",
+                "It must be larger than zero.",
                 f"Correct --{option}, or leave it out.",
             )
 

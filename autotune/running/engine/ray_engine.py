@@ -1,12 +1,12 @@
-"""Slots on the nodes of a Ray cluster: Ray places them, and starts them anew where their node has died.
+"""Slots on the nodes of a Ray cluster. Ray places them, and restarts them on another node if their node dies.
 
-A worker is a Ray actor that does what `autotune run` does with one slot. What trials are and whose they are stands in
-the storage, so Ray need know nothing of them: a trial whose node has died waits once the lease of its worker has run
-out, and whoever is free goes on with it.
+Each slot is a Ray actor that works like `autotune run` with one slot. The storage says which actor runs which trial, so
+Ray knows nothing of trials. If a node dies, its trial waits after the lease of its actor has ended, and another actor
+continues it.
 
-What is covered: nodes that die; nodes that join, if more workers were asked for than fitted. What is not: code that
-is not installed on the nodes, study files that they do not see, and the death of the cluster's head, which ends the
-command (run it again).
+Covered: nodes that die; nodes that join, if more slots were requested than fitted. Not covered: code that is not
+installed on the nodes; study files that nodes cannot read; the death of the cluster's head, which ends the command (run
+it again).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Work = Callable[[], object]
 
 @dataclass(frozen=True)
 class Share:
-    """What of a cluster a run uses.
+    """The part of a cluster that a run uses.
 
     Attributes:
         workers: How many workers.
@@ -53,7 +53,7 @@ class Share:
 
 
 class Worker:
-    """One worker, an actor of Ray's, whose `stop` can be called while `run` works."""
+    """A Ray actor with one slot. `stop` can be called while `run` works."""
 
     def __init__(self) -> None:
         self._is_stopped = False
@@ -81,13 +81,13 @@ class Worker:
         return None
 
     def stop(self) -> None:
-        """End `run` soon: its trial waits, as itself. To be called again until it has, since it may just begin."""
+        """End `run` soon; its trial waits. Call this until `run` has returned: it may not have started yet."""
         self._is_stopped = True
         interrupt_runs()
 
 
 def reachable_storage(places: Places) -> str:
-    """Return the URL of a storage that other machines can reach, as they have to know it.
+    """Return the URL under which other machines reach a storage.
 
     Raises:
         UsageError: If they cannot.
@@ -146,14 +146,14 @@ _LOCAL = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES
 
 
 def _refuse_silence(address: str) -> None:
-    """Raise an OSError if nothing answers at HOST:PORT: Ray itself would go on asking for many minutes."""
+    """Raise an OSError if nothing answers at HOST:PORT. Ray itself would retry for many minutes."""
     host, colon, port = address.rpartition(":")
     if colon and port.isdecimal() and "/" not in host:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
 
 
 def share_cluster(ray: Any, workers: int | None, cpus_per_worker: int) -> Share:
-    """Decide how many workers run on the cluster that is there.
+    """Decide how many slots run on the cluster.
 
     Args:
         ray: The module, connected.
@@ -168,7 +168,7 @@ def share_cluster(ray: Any, workers: int | None, cpus_per_worker: int) -> Share:
 
 
 def share_nodes(nodes: Sequence[Mapping[str, float]], workers: int | None, cpus_per_worker: int) -> Share:
-    """Do what `share_cluster` does, given the resources of each node."""
+    """Decide it from the resources of each node."""
     needs_gpu = any(node.get("GPU", 0) >= 1 for node in nodes)
     fitting = [int(node.get("CPU", 0)) // cpus_per_worker for node in nodes]
     if needs_gpu:
@@ -185,7 +185,7 @@ def share_nodes(nodes: Sequence[Mapping[str, float]], workers: int | None, cpus_
 
 
 def work_on(ray: Any, share: Share, work: Work, study_file: Path | None, stopping: threading.Event) -> None:
-    """Have workers work until the study is complete or `stopping` is set.
+    """Run the actors until the study is complete or `stopping` is set.
 
     Args:
         ray: The module, connected.
@@ -216,7 +216,7 @@ def work_on(ray: Any, share: Share, work: Work, study_file: Path | None, stoppin
 
 
 def _await(ray: Any, at_work: dict[Any, Any], stopping: threading.Event) -> None:
-    """Wait for all workers, taking out those that have ended; once one has, the others have little time left."""
+    """Wait for all actors. After the first has ended, the others get little more time."""
     give_up: float | None = None
     errors: list[Exception] = []
     while at_work and (give_up is None or time.monotonic() < give_up):

@@ -107,7 +107,7 @@ def _run_here(options: RunOptions, machine: Machine, n_trials: int | None) -> op
 
 
 def _run_on_ray(options: RunOptions, machine: Machine, n_trials: int | None) -> optuna.Study:
-    """Plan the run here; then have each worker of the cluster run it with one slot, and watch the study meanwhile."""
+    """Plan the run here, then let each actor of the cluster run it with one slot, and watch the study meanwhile."""
     shared = dataclasses.replace(options.places, storage=reachable_storage(options.places))
     options, observer, threads = options.checked(), options.observer, machine.cpus_per_worker
     with (
@@ -116,10 +116,10 @@ def _run_on_ray(options: RunOptions, machine: Machine, n_trials: int | None) -> 
         preparing(options, machine, threads or 1) as preparer,
     ):
         plan = plan_search(preparer, n_trials)
-        preparer.launcher.close()  # no trial runs in this process
+        preparer.launcher.close()  # this machine runs no trial
         share = share_cluster(ray, machine.workers, threads or plan.settings.threads)
         if announce(plan, share.workers, observer) < plan.settings.n_trials:
-            # Nodes with run dirs of their own have not been told of it.
+            # Nodes with their own run dirs do not have these settings.
             tracking = Tracking(plan.settings.artifacts, plan.settings.tensorboard, plan.settings.mlflow)
             given = RunOptions(options.source, shared, tracking)
             work = partial(_run_on_node, given, Machine(workers=1, lease_s=machine.lease_s), n_trials)
@@ -135,7 +135,7 @@ def _run_on_ray(options: RunOptions, machine: Machine, n_trials: int | None) -> 
 
 
 def _run_on_node(options: RunOptions, machine: Machine, n_trials: int | None) -> optuna.Study:
-    """Do what a run does here, on a node that may have its data elsewhere, unless it was said where they are."""
+    """Run with one slot on a node. The node finds its own data dir, unless one was given."""
     there = options.places
     places = find_places(there.storage, there.run_dir, there.data_dir)
     return _run_here(dataclasses.replace(options, places=places), machine, n_trials)

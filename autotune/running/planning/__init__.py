@@ -1,14 +1,14 @@
-"""What a run is going to do: which study, which trials, which rows.
+"""Plans of runs: which study, which trials, which rows.
 
-What is wrong with a study is said before it is opened, and what would make its trials incomparable is refused.
+A mistake in a study is reported before the study is opened. A change that makes its trials incomparable is refused.
 
-preparer      What a run is given, and the processes in which code of its study file is run before there are trials
-stored_study  What a storage knows of a study: its directions, its trials, the space they have come from
-queued        Trials that are known beforehand
-recovery      What dead parents have left, put back before anything else is done
-ready         A study as its file declares it, its data prepared, held against what its storage knows of it
-plan          What a run is going to do: a study that is ready, opened in its storage, with its trials
-again         Configurations of a study, trained again: by the plan of a study beside it, or one trial alone
+preparer      The options of a run, and the processes that run code of its study file before the first trial
+stored_study  The study in its storage: found, opened, compared with the declaration, and its total kept right
+queued        Queued trials: configurations that are trained again, each with its own seed and split
+recovery      Recovery of trials that dead parents have left RUNNING, at the start of a command
+ready         A study that can run: its declaration, data and settings, compared with the stored study
+plan          The plan of a run: a study that may run, opened in its storage, and the trials that it will have
+again         The plans that train configurations of a study again: in a second study, or a single trial
 """
 
 from autotune.running.planning.again import plan_queue, plan_replay

@@ -1,4 +1,4 @@
-"""Configurations of a study, trained again: by the plan of a study beside it, or one trial alone."""
+"""The plans that train configurations of a study again: in a second study, or a single trial."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ def plan_queue(
     queue_of: Callable[[Declaration], Queue],
     fractions: tuple[float, ...] = (1.0,),
 ) -> Plan:
-    """Prepare to train configurations of the study again.
+    """Return the plan of a second study, which trains configurations of the study again.
 
     Args:
-        preparer: Has its code run.
-        repeats: With how many seeds.
-        queue_of: From the study to the trials that are to be, if it was not begun with others.
-        fractions: On which shares of the training rows.
+        preparer: Runs the study's code in processes.
+        repeats: The number of seeds.
+        queue_of: The function from the study to the trials of the second study. A second study that was started before
+            keeps its trials.
+        fractions: The shares of the training rows.
 
     Raises:
         UsageError: As `plan_search` does.
@@ -39,7 +40,7 @@ def plan_queue(
     queue = queue_of(ready.known.declared)
     folder = preparer.options.places.study_folder(queue.name)
     folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(folder / "queue.lock"):  # two that begin at the same time begin the same
+    with filelock.FileLock(folder / "queue.lock"):  # two commands queue the same trials
         if begun := find_study(ready.known.storage, queue.name):
             queue = queue.as_begun(begun)
         beside = _beside(ready, queue)
@@ -49,7 +50,9 @@ def plan_queue(
         leave_elsewhere(folder, beside.settings, {"artifacts": beside.settings.artifacts})  # as checked for the search
         queue.fill(study)
     needed = {(trial.repeat, trial.fraction) for trial in queue.trials}
-    if ready.prepared.rows and not needed <= ready.prepared.repeats.keys():  # it was begun with others
+    if (
+        ready.prepared.rows and not needed <= ready.prepared.repeats.keys()
+    ):  # it was started with other repeats or fractions
         repeats, fractions = 1 + max(needed)[0], tuple({fraction for _, fraction in needed})
         return plan_queue(preparer, repeats, queue_of, fractions)
     return Plan(
@@ -67,7 +70,7 @@ def plan_queue(
 
 
 def _beside(ready: Ready, queue: Queue) -> Ready:
-    """Return the study of the queue, beside the one that its configurations come from."""
+    """Return the second study, made from the study that its configurations come from."""
     known, n_trials = ready.known, len(queue.trials)
     overrides = dataclasses.replace(known.source.overrides, name=queue.name)
     declared = dataclasses.replace(
@@ -88,12 +91,12 @@ def _beside(ready: Ready, queue: Queue) -> Ready:
 
 
 def plan_replay(preparer: Preparer, trial: FrozenTrial, repeats: int) -> tuple[StudySource, Assignment, StudySettings]:
-    """Find out how a stored trial was trained: by which code, on what, and with which threads.
+    """Return how a stored trial was trained: its code, its rows, and the settings of its study.
 
     Args:
-        preparer: Has the study's code run.
-        trial: A trial of the study, or one that was queued for it.
-        repeats: With how many seeds trials were queued; 0 for a trial of the search itself.
+        preparer: Runs the study's code in processes.
+        trial: A trial of the study, or a queued trial of its second study.
+        repeats: The number of seeds of the second study; 0 for a trial of the search.
 
     Raises:
         UsageError: As `plan_search` does.

@@ -1,4 +1,4 @@
-"""What a run is going to do: a study that is ready, opened in its storage, with its trials."""
+"""The plan of a run: a study that may run, opened in its storage, and the trials that it will have."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class Plan:
         study: The Optuna study, with its sampler and pruner.
         storage: Its storage.
         folder: Its folder in the run dir.
-        source: Its code, as overridden in this run and earlier ones.
-        declared: What the study file says, as overridden.
-        rows: Where its data are; None for a plain objective.
-        settings: What it remembers.
-        budget: Which trials it is to have.
-        assign: From a trial to what it trains on.
-        known_space: What the search space may not differ from; None for anything goes, unless a plain objective was
-            edited: it may also vary a range from trial to trial.
-        queued: The trials that it consists of, where these are known beforehand; none for a search.
-        forget: Undoes what this run did to the study, if it is refused as its first trials show another space.
+        source: Its code, with the overrides of this run and of earlier runs.
+        declared: Its declaration, with these overrides.
+        rows: Its rows on disk; None for a plain objective.
+        settings: Its stored settings.
+        budget: The number of trials.
+        assign: The function from a trial to the rows that it trains on.
+        known_space: The search space that trials must keep to, for a plain objective whose code has changed; otherwise
+            None.
+        queued: Its trials, if they are known before the run; empty for a search.
+        forget: Undoes the changes of this run to the study. It is called if the first trials show another search space.
     """
 
     study: optuna.Study
@@ -60,14 +60,14 @@ class Plan:
 
 
 def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
-    """Make a study ready, and open it in its storage.
+    """Return the plan of a search.
 
     Args:
-        preparer: Has its code run.
-        n_trials: The total of finished trials that is asked for; None for what the study remembers or declares.
+        preparer: Runs the study's code in processes.
+        n_trials: The total number of finished trials; None for the stored or else the declared number.
 
     Raises:
-        UsageError: If the study, its data or its storage cannot be used, or the study is not what it was.
+        UsageError: If the study, its data or its storage cannot be used, or the study differs from the stored one.
     """
     ready = make_ready(preparer, n_trials)
     known, declared, rows = ready.known, ready.known.declared, ready.prepared.rows
@@ -75,7 +75,7 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
     settings = remember(study, known.folder, ready.settings, known.before)
     n_finished = len(study.get_trials(deepcopy=False, states=FINISHED))
     if known.before is None or not n_finished:
-        for params in declared.enqueue:  # which may have been corrected since
+        for params in declared.enqueue:  # again: the study file may have been corrected
             study.enqueue_trial(dict(params), skip_if_exists=True)
     leave_token(known.folder, settings.token)
     if note := _pruning_note(declared, settings.n_trials):
@@ -102,8 +102,8 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
 
 
 def _pruning_note(declared: Declaration, n_trials: int) -> str | None:
-    """Return what to say of a pruner that the study file names; None if there is nothing."""
+    """Return a remark on the pruner of the study file; None if there is nothing to say."""
     if declared.pruner is None:
         return None
-    has_folds = not isinstance(declared.folds, Holdout)  # after the first of which a pruner may still save the others
+    has_folds = not isinstance(declared.folds, Holdout)  # a pruner may skip the folds after the first
     return pruning_note(declared.pruner, declared.name, n_trials, None if has_folds else declared.epochs)

@@ -1,4 +1,4 @@
-"""What a run is given, and the processes in which code of its study file is run before there are trials."""
+"""The options of a run, and the processes that run code of its study file before the first trial."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ KERAS_MODULES = (
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run is given, wherever it runs.
+    """The options of a run, on this machine or on a Ray cluster.
 
     Attributes:
         source: The study's code.
-        places: Where its records and files are.
-        tracking: Where else it is kept and shown.
-        observer: Told what happens.
+        places: Its storage and folders.
+        tracking: The artifact store, TensorBoard and MLflow.
+        observer: Receives events.
     """
 
     source: StudySource
@@ -46,35 +46,35 @@ class RunOptions:
     observer: Observer = ignore
 
     def checked(self) -> RunOptions:
-        """Return them after a look whether files can be written where they are to be.
+        """Return these options after a check that their folders can be written.
 
         Raises:
-            UsageError: If they cannot.
+            UsageError: If one cannot.
         """
         make_writable(self.places.run_dir)
         return dataclasses.replace(self, tracking=self.tracking.checked())
 
     @property
     def keras_modules(self) -> tuple[str, ...]:
-        """What trials of Keras studies need imported."""
+        """The modules to import before trials of Keras studies."""
         return (*KERAS_MODULES, *client_modules(self.tracking.artifacts))
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """What its trials need imported, as far as one can tell without running its code."""
+        """The modules to import before trials, as far as they are known before its code runs."""
         return self.keras_modules if self.source.needs_keras else MODULES
 
 
 @dataclass(frozen=True)
 class Preparer:
-    """Has code of the study run in processes of its own, before there are trials.
+    """Runs code of the study in processes, before the first trial.
 
     Attributes:
-        options: What the run is given, checked.
+        options: The checked options of the run.
         launcher: Starts processes.
-        stopping: Set by whoever closes the launcher, before doing so.
-        threads: How many threads each trial of a new study is to have.
-        patience: How to wait for a storage that is away.
+        stopping: Set before the launcher is closed.
+        threads: The number of threads for each trial of a new study.
+        patience: How to wait for a storage that does not answer.
     """
 
     options: RunOptions
@@ -84,14 +84,14 @@ class Preparer:
     patience: Patience = dataclasses.field(default_factory=Patience)
 
     def preload(self) -> None:
-        """Have processes started with what trials of Keras studies need."""
+        """Import the modules for Keras studies before processes start."""
         self.launcher.preload(self.options.keras_modules)
 
     def ask(self, task: Any, attempts: int = 3) -> Any:
-        """Have a process of its own do a preparing task, and return its result.
+        """Run a task in a new process, and return its result.
 
         Raises:
-            StudyFileError: If the process ends before it has one.
+            StudyFileError: If the process ends without a result.
             LauncherClosedError: If the run was stopped.
         """
         process = self.launcher.start(task)
@@ -102,7 +102,7 @@ class Preparer:
             status = process.exit_status()
             if self.stopping.is_set():
                 raise LauncherClosedError from None
-            if attempts > 1 and (status is None or status in KILLED):  # by somebody else, for all one can tell
+            if attempts > 1 and (status is None or status in KILLED):  # probably not because of the study's code
                 return self.ask(task, attempts - 1)
             raise self._died(status) from None
         process.exit_status()
@@ -121,7 +121,7 @@ class Preparer:
 
 @contextlib.contextmanager
 def _importing_beside(study_file: Path | None) -> Iterator[None]:
-    """Let samplers and pruners be found that a study file has imported from its neighbours."""
+    """Let unpickling find samplers and pruners from modules in the folder of the study file."""
     if study_file is None:
         yield
         return

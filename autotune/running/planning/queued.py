@@ -1,7 +1,7 @@
-"""Trials that are known beforehand: configurations to be trained again, each with a seed and a split of its own.
+"""Queued trials: configurations that are trained again, each with its own seed and split.
 
-They are an Optuna study of their own beside the one that they belong to, so that they can be stopped, go on and be
-shared by many workers as the trials of any search.
+They form a second Optuna study next to the search, so that they can be stopped, resumed and shared by many slots like
+the trials of a search.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from autotune.training.records import Refit
 _CANDIDATE, _REPEAT, _REFIT, _FRACTION = "candidate", "repeat", "refit", "fraction"
 _QUEUE = "autotune:queue"
 LEARNING_CURVE = PARTS[2]
-"""What the name of a search's learning curve ends with."""
+"""The end of the name of the second study that trains on shares of the rows."""
 
 
 @dataclass(frozen=True)
 class QueuedTrial:
-    """One configuration, to be trained once.
+    """One training of one configuration.
 
     Attributes:
-        candidate: What the configuration is called: the number of the trial that it comes from, or a word.
+        candidate: The name of the configuration: the number of its trial in the search, or a word.
         params: Its hyperparameters.
-        repeat: Which seed it is trained with, and, unless it is refitted, on which split: the same for every
-            configuration with this repeat. From 0.
-        refit: How to train it on all development rows; None to train it on folds.
-        fraction: On which share of the training rows of each fold, in (0, 1].
+        repeat: The index, from 0, of its seed and of its split (a refit has no split). All configurations with the same
+            repeat have the same seed and split.
+        refit: The schedule of a training on all development rows; None for a training on folds.
+        fraction: The share of the training rows of each fold, in (0, 1].
     """
 
     candidate: str
@@ -48,7 +48,7 @@ class QueuedTrial:
 
 
 class Key(NamedTuple):
-    """What tells the queued trials of a study from each other; attributes as in `QueuedTrial`."""
+    """The identity of a queued trial in its study; attributes as in `QueuedTrial`."""
 
     candidate: str
     repeat: int
@@ -57,22 +57,22 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Queue:
-    """The trials of one study.
+    """The queued trials of one study.
 
     Attributes:
         name: Its name in the storage and its folder in the run dir.
-        trials: What it consists of; no two with the same candidate, repeat and fraction.
+        trials: Its trials; no two have the same candidate, repeat and fraction.
     """
 
     name: str
     trials: Sequence[QueuedTrial]
 
     def as_begun(self, study: optuna.Study) -> Queue:
-        """Return what `study` was begun with, which is recorded before the first trial waits; else this."""
+        """Return the queue with which `study` was started before; this queue if it was not started."""
         return Queue(self.name, begun_with(study) or self.trials)
 
     def fill(self, study: optuna.Study) -> None:
-        """Let those trials wait in `study` that are not there yet, or have failed by a mistake that may be mended."""
+        """Enqueue the trials that `study` does not have yet, or that have failed for a reason that can be corrected."""
         if not begun_with(study):
             study.set_user_attr(_QUEUE, [asdict(trial) for trial in self.trials])
         there = {key_of(trial) for trial in study.get_trials(deepcopy=False) if not _may_be_mended(trial)}
@@ -86,7 +86,7 @@ class Queue:
 
 
 class NothingToSuggest(optuna.samplers.RandomSampler):
-    """A sampler for trials that are wholly known: what they are asked beside that is a mistake."""
+    """A sampler for trials with given parameters: it refuses to suggest any other parameter."""
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -98,12 +98,12 @@ class NothingToSuggest(optuna.samplers.RandomSampler):
 
 
 def begun_with(study: optuna.Study) -> tuple[QueuedTrial, ...]:
-    """Return the trials that a study was begun with; none if it was not begun."""
+    """Return the queued trials with which a study was started; empty if it was not started."""
     return tuple(read_record(study, _QUEUE, tuple[QueuedTrial, ...]) or ())
 
 
 def refit_noted(trial: FrozenTrial) -> Refit | None:
-    """Return how a queued trial is trained on all rows; None if it is trained on folds."""
+    """Return the schedule of a refit; None for a trial on folds."""
     return parsed_or_none(Refit, trial.user_attrs.get(_REFIT))
 
 
@@ -112,7 +112,7 @@ def _may_be_mended(trial: FrozenTrial) -> bool:
 
 
 def key_of(trial: FrozenTrial) -> Key:
-    """Return what a trial that was queued is."""
+    """Return the identity of a queued trial."""
     attributes = trial.user_attrs
     repeat = parsed_or_none(int, attributes.get(_REPEAT, -1))
     fraction = parsed_or_none(float, attributes.get(_FRACTION, 1.0))
@@ -120,9 +120,9 @@ def key_of(trial: FrozenTrial) -> Key:
 
 
 def assignment_of(user_attrs: Mapping[str, Any], prepared: Preparation) -> Assignment:
-    """Return what a queued trial trains on, from what it says of itself.
+    """Return the rows and the seed of a queued trial, from its user attributes.
 
-    Fractions of one repeat share their seeds, as they share their validation rows: they differ in the rows alone.
+    All fractions of one repeat have the same seed and the same validation rows; they differ in the training rows only.
     """
     repeat = int(user_attrs[_REPEAT])
     place = ("repeat", repeat)

@@ -1,4 +1,4 @@
-"""A study as its file declares it, its data prepared, held against what its storage knows of it."""
+"""A study that can run: its declaration, data and settings, compared with the stored study."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from autotune.running.trial import Declaration, Declare, Preparation, Prepare
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a study before its data are.
+    """A study before its data are prepared.
 
     Attributes:
         storage: The storage.
         folder: The study's folder in the run dir.
-        source: Its code, as overridden in this run and earlier ones.
-        declared: What it declares, as overridden.
-        stored: What the storage has of it; None for nothing.
-        before: What it remembers of earlier runs; None for nothing.
-        data_dir: Where its data are looked for first; None for Keras's own cache.
+        source: Its code, with the overrides of this run and of earlier runs.
+        declared: Its declaration, with these overrides.
+        stored: The study in the storage; None if there is none.
+        before: The stored settings of earlier runs; None if there are none.
+        data_dir: The folder in which datasets are looked for first; None for Keras's own cache.
     """
 
     storage: optuna.storages.BaseStorage
@@ -54,12 +54,12 @@ class Known:
 
 @dataclass(frozen=True)
 class Ready:
-    """A study that nothing speaks against.
+    """A study that may run.
 
     Attributes:
-        known: What was known of it before.
-        prepared: What preparing its data came to.
-        settings: What it is to remember.
+        known: The study before its data were prepared.
+        prepared: Its prepared data.
+        settings: The settings to store.
     """
 
     known: Known
@@ -70,16 +70,16 @@ class Ready:
 def make_ready(
     preparer: Preparer, n_trials: int | None = None, repeats: int = 0, fractions: tuple[float, ...] = (1.0,)
 ) -> Ready:
-    """Load a study, prepare its data, and see that it is what it was.
+    """Load a study, prepare its data, and compare it with the stored study.
 
     Args:
-        preparer: Has its code run.
-        n_trials: The total of finished trials that is asked for; None for what the study remembers or declares.
-        repeats: How many more splits of its data there are to be.
-        fractions: On which shares of the training rows of each of these.
+        preparer: Runs the study's code in processes.
+        n_trials: The total number of finished trials; None for the stored or else the declared number.
+        repeats: The number of additional splits of the data.
+        fractions: The shares of the training rows, for each of these splits.
 
     Raises:
-        UsageError: If the study, its data or its storage cannot be used, or the study is not what it was.
+        UsageError: If the study, its data or its storage cannot be used, or the study differs from the stored one.
     """
     options, known = preparer.options, _look_up(preparer)
     past = past_trials(known.stored) if known.stored else []
@@ -96,7 +96,7 @@ def make_ready(
 
 
 def _look_up(preparer: Preparer) -> Known:
-    """Load a study and look it up in its storage, before its data: what is wrong should not take time to be said."""
+    """Load a study and find it in its storage, before its data: mistakes are reported before hours are spent."""
     options = preparer.options
     storage = open_storage(options.places.storage, preparer.patience)
     recover_lost_trials(storage, str(options.source.path), options.places.study_folder)
@@ -116,7 +116,7 @@ def _look_up(preparer: Preparer) -> Known:
 
 
 def _with_remembered(options: RunOptions, before: StudySettings | None) -> StudySource:
-    """Put the overrides of earlier runs below those of this one."""
+    """Add the overrides of earlier runs, where this run has none."""
     if before is None:
         return options.source
     given = {k: v for k, v in vars(options.source.overrides).items() if v is not None}
@@ -127,16 +127,16 @@ def _refuse_part(before: StudySettings | None, name: str) -> None:
     if before is not None and before.part_of is not None:
         raise UsageError(
             f"the study {name!r} trains configurations of {before.part_of!r} again.",
-            "It goes on with that study, and not as a search of its own.",
+            "It cannot run as a search: the command below continues it.",
             f"autotune {'learning-curve' if name.endswith(LEARNING_CURVE) else 'finalize'} {before.part_of}",
         )
 
 
 def settings_of_run(preparer: Preparer, known: Known, prepared: Preparation, n_trials: int | None) -> StudySettings:
-    """Return what a study is to remember: what this run is given and declares, else what it remembers.
+    """Return the settings to store: the options of this run, else the stored settings, else the declaration.
 
     Raises:
-        UsageError: If where else it is kept and shown cannot be used.
+        UsageError: If the artifact store, TensorBoard folder or MLflow URI cannot be used.
     """
     declared, before, source = known.declared, known.before, known.source
     total = n_trials or (before.n_trials if before and before.n_trials_given else None)
@@ -170,7 +170,7 @@ def _refuse_other_study(ready: Ready) -> None:
     refuse_direction(known.stored, known.declared)
     if has_results(known.stored):
         refuse_changes(known.declared.name, known.before or ready.settings, ready.settings, prepared.space_changes)
-    elif prepared.choice_changes:  # which Optuna allows in no study, whatever became of its trials
+    elif prepared.choice_changes:  # Optuna refuses these even if no trial has finished
         refuse(known.declared.name, prepared.choice_changes)
 
 

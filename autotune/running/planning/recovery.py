@@ -1,4 +1,4 @@
-"""What dead parents have left, put back before anything else is done."""
+"""Recovery of trials that dead parents have left RUNNING, at the start of a command."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from autotune.study_name import is_study_name
 
 
 def recover_lost_trials(storage: optuna.storages.BaseStorage, study_file: str, folder: Callable[[str], Path]) -> None:
-    """Have the trials wait that dead parents of any study of `study_file` have left RUNNING.
+    """Set the trials WAITING that dead parents of any study of `study_file` have left RUNNING.
 
-    Slots do the same before each claim; here it is done while TensorFlow is still to be imported, so that a command
-    that is stopped before its first claim leaves nothing RUNNING either.
+    Slots do the same before each claim. This happens before TensorFlow is imported, so that a command that is stopped
+    before its first claim leaves no trial RUNNING either.
 
     Args:
         storage: The storage.
         study_file: The study file, absolute.
-        folder: From a study's name to its folder.
+        folder: The function from a study's name to its folder.
     """
     for name in filter(is_study_name, study_names(storage)):
-        with contextlib.suppress(StoredStudyError), understanding(name):  # another study is no reason not to run
+        with contextlib.suppress(StoredStudyError), understanding(name):  # a run does not fail because of another study
             study = optuna.load_study(study_name=name, storage=storage)
             settings = read_settings(study)
             if settings is None or settings.study_file != study_file:

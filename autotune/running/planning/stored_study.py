@@ -1,4 +1,4 @@
-"""What a storage knows of a study: its directions, its trials, the space they have come from."""
+"""The study in its storage: found, opened, compared with the declaration, and its total kept right."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from autotune.search.samplers import SeededSampler, tpe
 from autotune.study import Direction
 
 _MAX_REPLAYS = 8
-_PATIENCE_S = 3.0  # with others who begin the study at this moment: that takes some hundredths of a second
+_PATIENCE_S = 3.0  # for another parent that starts the study at the same time; it needs hundredths of a second
 
 
 def find_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study | None:
@@ -36,14 +36,14 @@ def find_study(storage: optuna.storages.BaseStorage, name: str) -> optuna.Study 
 
 
 def study_names(storage: optuna.storages.BaseStorage) -> list[str]:
-    """Return the names of the studies in a storage, of those too that cannot be understood where that is possible."""
+    """Return the names of all studies in a storage, if possible also of those that cannot be read."""
     if isinstance(storage, PatientStorage):
         return storage.study_names()
     return [study.study_name for study in storage.get_all_studies()]
 
 
 def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> optuna.Study:
-    """Create the study or load it, with the sampler and pruner that are declared, and names for several objectives."""
+    """Create or load the study, with the declared sampler, pruner and names of objectives."""
     study = optuna.create_study(
         storage=storage,
         study_name=declared.name,
@@ -57,38 +57,38 @@ def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> o
         _name_on_dashboard(study, names)
     elif study.metric_names != names and len(study.directions) == len(names):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)  # of Optuna's, about nothing that a user has done
+            warnings.simplefilter("ignore", ExperimentalWarning)  # from Optuna, about its own method
             study.set_metric_names(names)
     return study
 
 
 def _name_on_dashboard(study: optuna.Study, names: list[str]) -> None:
-    """Name the objective of a study that has only one on optuna-dashboard; Optuna's tables would change by it."""
+    """Name a single objective for optuna-dashboard only, because Optuna's own name would change its tables."""
     key = "dashboard:objective_names"
     if system_attrs_of(study).get(key) != names:
         set_system_attr(study, key, names)
 
 
 def has_results(study: optuna.Study) -> bool:
-    """Say whether a trial of the study has reported something, or is finished."""
+    """Tell whether a trial of the study has a report or is complete or pruned."""
     trials = study.get_trials(deepcopy=False)
     return any(t.state in FINISHED or t.intermediate_values for t in trials)
 
 
 def forget_unbegun(study: optuna.Study) -> None:
-    """Delete a study in which nothing was trained and nobody is at work, so that a corrected file begins it anew."""
+    """Delete a study without any report or running trial, so that a corrected study file can start it again."""
     trials = study.get_trials(deepcopy=False)
     if all(t.state in (TrialState.WAITING, TrialState.FAIL) and not t.intermediate_values for t in trials):
         optuna.delete_study(study_name=study.study_name, storage=storage_of(study))
 
 
 def forget_refused(study: optuna.Study, before: StudySettings, n_before: int) -> None:
-    """Undo what a run did to a study that was refused when its first trials asked for something new.
+    """Undo the changes of a run that was refused because its first trials had another search space.
 
     Args:
         study: The study.
-        before: What it remembered before the run.
-        n_before: How many trials it had then.
+        before: Its settings before the run.
+        n_before: The number of its trials before the run.
     """
     write_settings(study, before)
     for trial in study.get_trials(deepcopy=False)[n_before:]:
@@ -98,23 +98,23 @@ def forget_refused(study: optuna.Study, before: StudySettings, n_before: int) ->
 
 
 def remember(study: optuna.Study, folder: Path, settings: StudySettings, before: StudySettings | None) -> StudySettings:
-    """Have a study remember a run that begins, and return what it remembers: one of many that begin at once is first.
+    """Store the settings of a run that starts, and return them. Of several that start at once, the first decides.
 
     Args:
         study: The study.
         folder: Its folder in the run dir.
-        settings: What the run is to do.
-        before: What the study remembered when the run began.
+        settings: The settings of the run.
+        before: The stored settings when the run started.
 
     Raises:
-        UsageError: If others run the study at this moment, with a larger total.
+        UsageError: If other parents run the study now with a larger total.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(filelock.Timeout):  # who holds it waits for the storage, or was stopped
+        with contextlib.suppress(filelock.Timeout):  # the parent that holds it waits for its storage, or was stopped
             stack.enter_context(filelock.FileLock(folder / "settings.lock").acquire(timeout=_PATIENCE_S))
         stored = read_settings(study)
-        if before is None and stored is not None:  # another parent has begun it at the same time
+        if before is None and stored is not None:  # another parent has started it at the same time
             settings = dataclasses.replace(settings, threads=stored.threads, token=stored.token)
         settings = with_total(study, folder, settings, before, stored)
         write_settings(study, settings)
@@ -122,7 +122,7 @@ def remember(study: optuna.Study, folder: Path, settings: StudySettings, before:
 
 
 def raise_total(study: optuna.Study, n_trials: int) -> None:
-    """Make the total of a study true again where a run on another machine, which began at the same time, has not."""
+    """Store the larger total again, after a run that started on another machine at the same time has lowered it."""
     stored = read_settings(study)
     total = max(n_trials, len(study.get_trials(deepcopy=False, states=FINISHED)))
     if stored is not None and stored.n_trials < total:
@@ -136,17 +136,17 @@ def with_total(
     before: StudySettings | None,
     stored: StudySettings | None,
 ) -> StudySettings:
-    """Return the settings of a run with a total that is true of the study: no more trials are finished already.
+    """Return the settings of a run with a total that is not smaller than the number of finished trials.
 
     Args:
         study: The study.
         folder: Its folder in the run dir.
-        settings: What the run is to do.
-        before: What the study remembered when the run began.
-        stored: What it remembers now.
+        settings: The settings of the run.
+        before: The stored settings when the run started.
+        stored: The stored settings now.
 
     Raises:
-        UsageError: If others run the study at this moment, with a larger total.
+        UsageError: If other parents run the study now with a larger total.
     """
     trials = study.get_trials(deepcopy=False)
     total = stored.n_trials if stored else 0
@@ -163,9 +163,9 @@ def with_total(
 
 
 def past_trials(study: optuna.Study) -> list[PastTrial]:
-    """Return the newest trial for each set of parameters there is: one for each branch of a conditional space.
+    """Return the newest trial for each set of parameters: one for each branch of a conditional space.
 
-    Finished trials come last, since a trial that failed may not have been asked for all its parameters.
+    Finished trials come last, because a failed trial may lack parameters.
     """
     trials = [t for t in study.get_trials(deepcopy=False) if t.params]
     newest = {
@@ -176,7 +176,7 @@ def past_trials(study: optuna.Study) -> list[PastTrial]:
 
 
 def known_space(study: optuna.Study) -> KnownSpace | None:
-    """Return the space of the finished trials; None if there are none."""
+    """Return the search space of the finished trials; None if there are none."""
     finished = study.get_trials(deepcopy=False, states=FINISHED)
     if not finished:
         return None
@@ -189,10 +189,10 @@ def known_space(study: optuna.Study) -> KnownSpace | None:
 
 
 def refuse_direction(study: optuna.Study, declared: Declaration) -> None:
-    """Refuse to go on with a study whose values would be compared otherwise.
+    """Refuse a study whose directions of optimization have changed.
 
     Raises:
-        StudyChangedError: If a direction is not what it was, or there are more of them, or fewer.
+        StudyChangedError: If a direction differs from the stored one, or their number does.
     """
     before = [direction.name.lower() for direction in study.directions]
     now = _directions(declared)
