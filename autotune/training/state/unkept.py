@@ -120,6 +120,11 @@ def _untracked(value: Any) -> Any:
 @functools.cache
 def _names_of_keras() -> set[str]:
     inputs = keras.Input((1,))
-    bare = (keras.Sequential(), keras.Model(), keras.Model(inputs, inputs), keras.layers.Layer())
+    bare = (
+        keras.Sequential(),
+        keras.Model(),
+        keras.Model(inputs, keras.layers.Identity()(inputs)),
+        keras.layers.Layer(),
+    )
     names = {name for one in (*bare, keras.optimizers.SGD(), keras.metrics.Mean()) for name in vars(one)}
     return names | _SET_BY_FIT
