@@ -63,7 +63,7 @@ def test_refits_that_failed_or_were_damaged_are_mended_and_test_rows_need_not_ha
 
     with monkeypatch.context() as broken:
         broken.setattr(finalizing, "TryModels", torn)
-        with pytest.raises(UsageError, match=r"cannot be measured(?s:.*)The test rows have not been looked at"):
+        with pytest.raises(UsageError, match=r"cannot be measured(?s:.*)The test rows have not been read"):
             _finalized(run_dir)
     search = optuna.load_study(study_name="toy", storage=f"sqlite:///{run_dir}/autotune.db")
     assert not [name for name, value in search.user_attrs.items() if "opened" in str(value)]

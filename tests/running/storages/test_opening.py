@@ -160,7 +160,7 @@ def test_what_is_no_storage_is_refused_with_the_url_and_a_way_out(opener: Callab
     happened, expected, fix = str(caught.value).splitlines()
     assert url in happened
     assert "sqlite:///" in expected
-    assert "Check the URL" in fix
+    assert "Check that the URL is correct" in fix
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_whoever_looks_at_a_storage_can_write_nothing_to_it(tmp_path: Path, stor
     trial = study.ask()
     found = open_to_look(sqlite_url(tmp_path / "study.db"))
     assert found is not None
-    with pytest.raises(StorageError, match="to be looked at"):
+    with pytest.raises(StorageError, match="opened for reading"):
         found.set_study_user_attr(study._study_id, "a", 1)
     for write in (
         lambda inner: inner.set_study_user_attr(study._study_id, "a", 1),

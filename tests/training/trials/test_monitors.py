@@ -65,8 +65,8 @@ def test_a_metric_that_a_callback_makes_is_monitored_and_refitted_without(
     assert refitted.value == refitted.history["loss"][-1]
     assert refitted.history.keys() == {"accuracy", "loss"}
     assert bench.told == [
-        "Gap looks for 'val_loss', which a training on all rows does not report, and stops with KeyError: it is left "
-        "out there"
+        "Gap looks for 'val_loss', which a training on all rows does not report, and stops with KeyError: this "
+        "training ignores it"
     ]
     rows = bench.data
     found = measure(bench.folder.model, rows, "gap", {})
