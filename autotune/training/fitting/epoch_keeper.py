@@ -195,7 +195,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         if self._spec.epoch_policy == "last" or not self.best_epoch:
             better = True
         elif self._spec.direction == "maximize":
-            better = values[-1] >= values[self.best_epoch - 1]
+            better = values[-1] > values[self.best_epoch - 1]
         else:
             better = values[-1] < values[self.best_epoch - 1]
         if better:
