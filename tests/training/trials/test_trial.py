@@ -62,6 +62,18 @@ def dense(data: Dataset, loss: Any = "sparse_categorical_crossentropy", **compil
     return model
 
 
+@pytest.mark.parametrize(("monitor", "direction"), [("val_accuracy", "maximize"), ("val_loss", "minimize")])
+def test_of_equally_good_epochs_the_first_counts(monitor: str, direction: str, bench: Bench, study_of: StudyOf) -> None:
+    def build(trial: optuna.Trial, data: Dataset) -> Any:
+        import keras
+
+        return dense(data, optimizer=keras.optimizers.SGD(0.0))  # learns nothing
+
+    (fold,) = bench.train(study_of(build=build, monitor=monitor, direction=direction, epochs=3)).folds
+    assert len(set(fold.history[monitor])) == 1
+    assert fold.best_epoch == 1
+
+
 @pytest.mark.parametrize(
     ("monitor", "direction", "policy", "best_epoch"),
     [
