@@ -65,7 +65,7 @@ with pytest.raises(Interrupted):
     torn.train(study(), interrupt_after=1)
 assert torn.train(study()).folds[0].history == score.folds[0].history
 for mistake, words in (({"batch_size": 33}, "shared by 2 devices"), ({"synchronized": False}, "each device"),
-        ({"inside": False}, "not one of the strategy")):
+        ({"inside": False}, "not made under the strategy")):
     with pytest.raises(TrainingError, match=words):
         wrong.train(study(**mistake))
 """
