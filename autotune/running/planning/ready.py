@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 
-from autotune.errors import StudyFileError, UsageError
+from autotune.errors import UsageError
 from autotune.running.planning.preparer import Preparer, RunOptions
 from autotune.running.planning.queued import LEARNING_CURVE
 from autotune.running.planning.recovery import recover_lost_trials
@@ -26,7 +26,12 @@ from autotune.running.study import (
     refuse_elsewhere,
 )
 from autotune.running.tracking import Note
-from autotune.running.trial import Declaration, Declare, Preparation, Prepare
+from autotune.running.trial import Declaration, Declare, Preparation, Prepare, refusal
+
+_EXPECTED_OF_GIVEN = (
+    "`baseline` gives a value to each hyperparameter that `build` and `fit` ask for with those values, and no\n"
+    "others; the dicts in `enqueue` to some of them."
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,8 @@ def make_ready(
     )
     for text in prepared.notes:
         options.observer(Note(None, text))
-    _refuse_given(prepared.given_problems)
+    if prepared.given_problems:
+        raise refusal(prepared.given_problems, _EXPECTED_OF_GIVEN)
     ready = Ready(known, prepared, settings_of_run(preparer, known, prepared, n_trials))
     leave_elsewhere(known.folder, ready.settings, vars(options.tracking))
     _refuse_other_study(ready)
@@ -172,13 +178,3 @@ def _refuse_other_study(ready: Ready) -> None:
         refuse_changes(known.declared.name, known.before or ready.settings, ready.settings, prepared.space_changes)
     elif prepared.choice_changes:  # Optuna refuses these even if no trial has finished
         refuse(known.declared.name, prepared.choice_changes)
-
-
-def _refuse_given(problems: list[str]) -> None:
-    if problems:
-        raise StudyFileError(
-            "what the study file gives is no configuration of the study:\n  " + "\n  ".join(problems),
-            "`baseline` gives a value to each hyperparameter that `build` and `fit` ask for with those values, and no\n"
-            "others; the dicts in `enqueue` to some of them.",
-            "Correct it in the study file, or leave it out.",
-        )

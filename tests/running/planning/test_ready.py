@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 import pytest
 
-from autotune.errors import StudyChangedError, StudyFileError, UsageError
+from autotune.errors import SearchSpaceError, StudyChangedError, UsageError
 from autotune.running.planning.plan import plan_search
 from autotune.running.planning.ready import make_ready
 from autotune.running.study.settings import StudySettings, read_settings, write_settings
@@ -139,7 +139,7 @@ def test_a_part_of_another_study_is_no_search(bench: Any, part: str, command: st
 
 def test_a_configuration_that_is_none_is_refused(bench: Any) -> None:
     bench.launcher.prepared = dataclasses.replace(NOTHING_WRONG, given_problems=["baseline lacks 'x'"])
-    with pytest.raises(StudyFileError, match="baseline lacks 'x'"):
+    with pytest.raises(SearchSpaceError, match="baseline lacks 'x'"):
         make_ready(bench.preparer())
 
 
