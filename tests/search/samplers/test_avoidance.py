@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -19,6 +18,7 @@ from optuna.samplers import (
     QMCSampler,
     RandomSampler,
 )
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.search.history.exhaustion import is_exhausted
@@ -119,11 +119,10 @@ def test_a_search_that_is_done_can_still_be_asked() -> None:
 
 
 @pytest.mark.parametrize("factory", [tpe, grid, brute_force], ids=named)
-def test_that_a_search_is_done_is_known_after_a_restart(factory: Factory, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'search.db'}"
+def test_that_a_search_is_done_is_known_after_a_restart(factory: Factory, reopened: Callable[[], BaseStorage]) -> None:
     for n_trials in range(13):
         sampler = SeededSampler(factory, 0)
-        study = optuna.create_study(study_name="s", storage=url, sampler=sampler, load_if_exists=True)
+        study = optuna.create_study(study_name="s", storage=reopened(), sampler=sampler, load_if_exists=True)
         assert sampler.is_done(study) == (n_trials == 12)
         if n_trials < 12:
             trial = study.ask()
@@ -131,16 +130,17 @@ def test_that_a_search_is_done_is_known_after_a_restart(factory: Factory, tmp_pa
 
 
 @pytest.mark.parametrize("factory", [eager_tpe, rand], ids=named)
-def test_a_trial_interrupted_between_two_parameters_gets_the_same_others(factory: Factory, tmp_path: Path) -> None:
+def test_a_trial_interrupted_between_two_parameters_gets_the_same_others(
+    factory: Factory, reopened: Callable[[], BaseStorage]
+) -> None:
     once = search(factory, conditional)
-    study_name, url = "s", f"sqlite:///{tmp_path / 'search.db'}"
-    study = optuna.create_study(study_name=study_name, storage=url, sampler=SeededSampler(factory, 0))
+    study = optuna.create_study(study_name="s", storage=reopened(), sampler=SeededSampler(factory, 0))
     for number in range(9):
         trial = study.ask()
         for name, distribution in list(once.trials[number].distributions.items())[: number % 3]:
             trial._suggest(name, distribution)
         study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
-        study = optuna.load_study(study_name=study_name, storage=url, sampler=SeededSampler(factory, 0))
+        study = optuna.load_study(study_name="s", storage=reopened(), sampler=SeededSampler(factory, 0))
         trial = study.ask()
         study.tell(trial, conditional(trial))
     assert [t.params for t in study.trials] == [t.params for t in once.trials]

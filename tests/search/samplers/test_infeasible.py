@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -27,11 +26,11 @@ SPACE: dict[str, BaseDistribution] = {
 LIMIT = 64  # more filters do not fit into memory, and the fewer that do are the better the more they are
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> BaseStorage:
+@pytest.fixture(params=["memory", "journal"])
+def storage(request: pytest.FixtureRequest, reopened: Callable[[], BaseStorage]) -> BaseStorage:
     if request.param == "memory":
         return optuna.storages.InMemoryStorage()
-    return optuna.storages.get_storage(f"sqlite:///{tmp_path / 'search.db'}")
+    return reopened()
 
 
 def past(*, constraint: bool, asked_for: tuple[str, ...] = tuple(SPACE)) -> Iterator[FrozenTrial]:
@@ -234,18 +233,24 @@ def test_running_trials_still_share_what_was_proposed_to_them(storage: BaseStora
     assert any(key.startswith("tpe:relative_params") for key in attributes)  # read by TPE's constant liar
 
 
-def test_suggestions_with_infeasible_trials_depend_on_the_stored_trials_and_the_seed_alone(tmp_path: Path) -> None:
-    def suggestions(storage: str | None, *, restart: bool) -> list[dict[str, Any]]:
+def test_suggestions_with_infeasible_trials_depend_on_the_stored_trials_and_the_seed_alone(
+    reopened: Callable[[], BaseStorage],
+) -> None:
+    def suggestions(*, restart: bool) -> list[dict[str, Any]]:
         study = optuna.create_study(
-            study_name="s", storage=storage, direction="maximize", sampler=SeededSampler(tpe, seed=0)
+            study_name=f"restarted: {restart}",
+            storage=reopened(),
+            direction="maximize",
+            sampler=SeededSampler(tpe, seed=0),
         )
         study.add_trials(past(constraint=True))
         for _ in range(4):
             trial = study.ask(SPACE)
             study.tell(trial, trial.params["filters"])
             if restart:
-                study = optuna.load_study(study_name="s", storage=storage, sampler=SeededSampler(tpe, seed=0))
+                study = optuna.load_study(
+                    study_name=study.study_name, storage=reopened(), sampler=SeededSampler(tpe, seed=0)
+                )
         return [t.params for t in study.trials[-4:]]
 
-    once = suggestions(None, restart=False)
-    assert suggestions(f"sqlite:///{tmp_path / 'search.db'}", restart=True) == once
+    assert suggestions(restart=True) == suggestions(restart=False)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 from optuna.samplers import BaseSampler, BruteForceSampler, GridSampler, QMCSampler, RandomSampler
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from autotune.search.curves import CurveSampler
 from autotune.search.samplers import SeededSampler, tpe
 
 Factory = Callable[[int], BaseSampler]
+Reopened = Callable[[], BaseStorage]
 Suggestions = Iterator[None]
 Points = list[dict[str, Any]]
 
@@ -51,17 +52,17 @@ def value(params: dict[str, Any]) -> float:
 class Search:
     """A study whose storage, study and sampler can be made anew at any time, as after a restart.
 
-    It is kept on SQLite in `folder`; without a folder in memory, where it cannot be restarted.
+    It is kept in the storage that `reopened` opens; without one in memory, where it cannot be restarted.
     """
 
-    def __init__(self, folder: Path | None, factory: Factory, seed: int = 7) -> None:
-        self._url = folder and f"sqlite:///{folder / 'search.db'}"
+    def __init__(self, reopened: Reopened | None, factory: Factory, seed: int = 7) -> None:
+        self._reopened = reopened
         self._sampler = lambda: SeededSampler(factory, seed)
-        self.study = optuna.create_study(study_name="s", storage=self._url, sampler=self._sampler())
+        self.study = optuna.create_study(study_name="s", storage=reopened and reopened(), sampler=self._sampler())
 
     def restart(self) -> None:
-        assert self._url, "there is nothing to restart from"
-        self.study = optuna.load_study(study_name="s", storage=self._url, sampler=self._sampler())
+        assert self._reopened, "there is nothing to restart from"
+        self.study = optuna.load_study(study_name="s", storage=self._reopened(), sampler=self._sampler())
 
     def interrupt(self, trial: optuna.Trial) -> optuna.Trial:
         """Put a running trial back, restart, and take it up again."""
@@ -88,16 +89,16 @@ class Search:
 
 
 @FACTORIES
-def test_a_search_restarted_after_every_trial_suggests_the_same(factory: Factory, tmp_path: Path) -> None:
+def test_a_search_restarted_after_every_trial_suggests_the_same(factory: Factory, reopened: Reopened) -> None:
     once = Search(None, factory).run(25)
     assert len({tuple(point.items()) for point in once}) > 15
-    assert Search(tmp_path, factory).run(25, restart=True) == once
+    assert Search(reopened, factory).run(25, restart=True) == once
 
 
 @FACTORIES
-def test_a_trial_interrupted_between_two_parameters_gets_the_same_others(factory: Factory, tmp_path: Path) -> None:
+def test_a_trial_interrupted_between_two_parameters_gets_the_same_others(factory: Factory, reopened: Reopened) -> None:
     once = Search(None, factory).run(25)
-    assert Search(tmp_path, factory).run(25, interrupt=True) == once
+    assert Search(reopened, factory).run(25, interrupt=True) == once
 
 
 @pytest.mark.parametrize("factory", [tpe, random], ids=["tpe", "random"])
@@ -125,9 +126,9 @@ def test_the_default_learns_from_the_stored_trials() -> None:
 
 
 @pytest.mark.parametrize("restart", [False, True], ids=["in one go", "restarted"])
-def test_a_grid_is_searched_completely_and_each_point_once(tmp_path: Path, restart: bool) -> None:
+def test_a_grid_is_searched_completely_and_each_point_once(reopened: Reopened, restart: bool) -> None:
     space = {"optimizer": ["adam"], "rate": [0.1, 0.2, 0.3], "layers": [1, 2]}
-    points = Search(tmp_path, lambda seed: GridSampler(space, seed=seed)).run(6, restart=restart)
+    points = Search(reopened, lambda seed: GridSampler(space, seed=seed)).run(6, restart=restart)
     assert {(point["rate"], point["layers"]) for point in points} == {(r, n) for r in (0.1, 0.2, 0.3) for n in (1, 2)}
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 
 import optuna
 import pytest
 from optuna.samplers._tpe.sampler import _split_trials, default_gamma
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.running.storages.opening import open_storage, sqlite_url
 from autotune.search.samplers import SeededSampler, thinning, tpe
 from autotune.search.samplers.thinning import Thinned
 
@@ -86,16 +86,16 @@ def test_a_violated_constraint_is_shown_and_other_failures_are_not() -> None:
 
 
 def test_a_search_of_which_tpe_sees_a_part_suggests_the_same_after_a_restart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reopened: Callable[[], BaseStorage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(thinning, "MOST_SHOWN", 35)
     found = []
     for restarts in (False, True):
-        storage = open_storage(sqlite_url(tmp_path / f"{restarts}.db"))
-        study = optuna.create_study(study_name="s", storage=storage, sampler=SeededSampler(tpe, seed=0))
+        name = f"restarted: {restarts}"
+        study = optuna.create_study(study_name=name, storage=reopened(), sampler=SeededSampler(tpe, seed=0))
         for _ in range(60):
             if restarts:
-                study = optuna.load_study(study_name="s", storage=storage, sampler=SeededSampler(tpe, seed=0))
+                study = optuna.load_study(study_name=name, storage=reopened(), sampler=SeededSampler(tpe, seed=0))
             trial = study.ask()
             study.tell(trial, (trial.suggest_float("x", -1, 1) - 0.3) ** 2 + trial.suggest_int("n", 1, 9))
         found.append([trial.params for trial in study.trials])
