@@ -75,6 +75,25 @@ def _records_of_study_files(tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _migrations_are_read_once() -> Iterator[None]:
+    """Read Optuna's migrations once: else each database that a test opens reads them all, three times if it is new."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    read, scripts = ScriptDirectory.from_config, {}
+
+    def once(config: Config) -> ScriptDirectory:
+        location = config.get_main_option("script_location")
+        if location not in scripts:
+            scripts[location] = read(config)
+        return scripts[location]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", once)
+        yield
+
+
 @pytest.fixture
 def until() -> Until:
     """Give a function that waits for what another process does and tells nobody of."""
