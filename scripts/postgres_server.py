@@ -81,14 +81,20 @@ class PostgresServer:
 
     def is_running(self) -> bool:
         """Say whether the server runs."""
-        return self._call("pg_ctl", "status").returncode == 0
+        try:
+            os.kill(int((self._folder / "data" / "postmaster.pid").read_text().split()[0]), 0)
+        except (OSError, IndexError):  # it was stopped, or killed
+            return False
+        return True
 
     def new_database(self) -> str:
         """Create an empty database and return its SQLAlchemy URL, with the password in it."""
+        import psycopg
+
         self._n_databases += 1
         name = f"db{self._n_databases}"
-        address = ["-h", "127.0.0.1", "-p", str(self.port), "-U", USER]
-        self._run("createdb", *address, name, PGPASSWORD=self.password)
+        with psycopg.connect(self.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
         return self.url(name)
 
     def url(self, database: str) -> str:
@@ -112,18 +118,12 @@ class PostgresServer:
         self._run("initdb", "-U", USER, *options)
         password_file.unlink()
 
-    def _run(self, program: str, *arguments: str, **environment: str) -> None:
-        done = self._call(program, *arguments, **environment)
-        if done.returncode != 0:
-            log = self.log()[-2000:] if self._log.exists() else ""
-            raise subprocess.CalledProcessError(done.returncode, f"{program}: {done.stdout[-2000:]}\n{log}")
-
-    def _call(self, program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def _run(self, program: str, *arguments: str) -> None:
         # Into a file and not into a pipe: the server inherits it and would keep a pipe open.
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(
                 [str(self._binaries / program), *arguments],
-                env={**os.environ, "PGDATA": str(self._folder / "data"), "LC_ALL": "C", **environment},
+                env={**os.environ, "PGDATA": str(self._folder / "data"), "LC_ALL": "C"},
                 cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -132,7 +132,10 @@ class PostgresServer:
                 **_unprivileged(),
             )
             output.seek(0)
-            return subprocess.CompletedProcess(done.args, done.returncode, output.read())
+            printed = output.read()[-2000:]
+        if done.returncode != 0:
+            log = self.log()[-2000:] if self._log.exists() else ""
+            raise subprocess.CalledProcessError(done.returncode, f"{program}: {printed}\n{log}")
 
 
 def find_binaries() -> Path:
