@@ -12,9 +12,11 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
+import command_line
 import numpy as np
 import optuna
 import pytest
+from command_line import Result
 
 import autotune
 from autotune.errors import DiskFullError
@@ -71,12 +73,13 @@ def _make_room(disk: Path) -> None:
     (disk / "filler").unlink()
 
 
-def _autotune(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "autotune", "run", *map(str, arguments), "--workers", "1"]
-    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+def _run(file: Path, run_dir: Path, *arguments: str) -> Result:
+    # A trial of which was stored that nobody runs it, but for lack of room not that it waits, takes a lease to go on.
+    lease = ("--lease", "4")
+    return command_line.autotune("run", file, "--run-dir", run_dir, *arguments, "--workers", "1", *lease)
 
 
-def _expect_full(result: subprocess.CompletedProcess[str], disk: Path) -> None:
+def _expect_full(result: Result, disk: Path) -> None:
     assert result.returncode == 1, result.stderr
     first, *others = result.stderr.splitlines()
     assert first.startswith(f"DiskFullError: the disk is full: nothing more can be written in {disk}"), result.stderr
@@ -117,13 +120,13 @@ def test_a_disk_that_a_trial_fills_stops_the_run_and_it_goes_on_with_room(
     """
     file, run_dir = study_file(code, "'n_trials': 5"), disk / "runs"
     storage = sqlite_url(run_dir / "autotune.db")
-    _expect_full(_autotune(file, "--run-dir", run_dir), disk)
+    _expect_full(_run(file, run_dir), disk)
     _make_room(disk)
     assert _integrity(run_dir / "autotune.db") == "ok"
     before = optuna.load_study(study_name="toy", storage=storage).get_trials()
     assert [t.state.name for t in before[:2]] == ["COMPLETE"] * 2
     assert before[2].state.name in ("WAITING", "RUNNING")  # RUNNING where there was no room to say otherwise
-    result = _autotune(file, "--run-dir", run_dir)
+    result = _run(file, run_dir)
     assert result.returncode == 0, result.stderr
     after = optuna.load_study(study_name="toy", storage=storage).get_trials()
     assert [(t.number, t.state.name) for t in after] == [(number, "COMPLETE") for number in range(5)]
@@ -140,21 +143,21 @@ def test_a_run_on_a_full_disk_says_so_and_goes_on_with_room(study_file: StudyFil
             return trial.suggest_float("x", 0, 1)
     """
     file, run_dir = study_file(code), disk / "runs"
-    assert _autotune(file, "--run-dir", run_dir, "--trials", 2).returncode == 0
+    assert _run(file, run_dir, "--trials", "2").returncode == 0
     _fill(disk, leave)
-    _expect_full(_autotune(file, "--run-dir", run_dir, "--trials", 5), disk)
+    _expect_full(_run(file, run_dir, "--trials", "5"), disk)
     _make_room(disk)
     assert _integrity(run_dir / "autotune.db") == "ok"
-    assert _autotune(file, "--run-dir", run_dir, "--trials", 5).returncode == 0
+    assert _run(file, run_dir, "--trials", "5").returncode == 0
     assert _states(sqlite_url(run_dir / "autotune.db")) == ["COMPLETE"] * 5
 
 
 def test_a_first_run_on_a_full_disk_says_so(study_file: StudyFile, disk: Path) -> None:
     _fill(disk)
     file = study_file("def objective(trial): return 1.0")
-    _expect_full(_autotune(file, "--run-dir", disk / "runs"), disk)
+    _expect_full(_run(file, disk / "runs"), disk)
     _make_room(disk)
-    assert _autotune(file, "--run-dir", disk / "runs").returncode == 0
+    assert _run(file, disk / "runs").returncode == 0
 
 
 def test_a_trial_is_not_lost_for_what_it_prints(study_file: StudyFile, disk: Path, tmp_path: Path) -> None:
