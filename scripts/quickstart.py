@@ -1,7 +1,11 @@
-"""Tune the CNN on scikit-learn's digits in about two minutes, and compare the winner with the article's settings."""
+"""Tune the CNN on scikit-learn's digits in about two minutes, and compare the winner with the article's settings.
+
+Usage: scripts/quickstart [--trials 16]
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import shlex
 import sys
@@ -17,19 +21,21 @@ from autotune.results.summary import BestTrial, best_trial, study_status
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_DIR = Path(os.environ.get("AUTOTUNE_RUN_DIR") or ROOT / "runs").absolute()
-N_TRIALS = 16
 TIME_S = 160  # installing aside, the whole is to take at most three minutes on two cores
 
 
 def main() -> int:
     """Run the baseline and the search, and print what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=16, help="trials of the search (default: %(default)s)")
+    n_trials = parser.parse_args().trials
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     deadline = time.monotonic() + TIME_S
     try:
         print("1. The baseline: the article's network and settings, on the same rows.", flush=True)
         baseline = _run("article_cnn.py", None, deadline)
         print("2. The search: TPE with pruning. Ctrl-C stops it; the same command goes on.", flush=True)
-        search = _run("digits_cnn.py", N_TRIALS, deadline)
+        search = _run("digits_cnn.py", n_trials, deadline)
     except KeyboardInterrupt:
         print("Stopped. Nothing is lost; go on with the same command.", file=sys.stderr)
         return 130

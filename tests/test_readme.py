@@ -10,6 +10,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import optuna
 import pytest
 from command_line import autotune
 
@@ -18,6 +19,9 @@ README = (ROOT / "README.md").read_text()
 DOCS = {path: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
 # Run by `scripts/test` itself, or by a test of their own below.
 ELSEWHERE = {"./scripts/quickstart", "./scripts/test", ". .venv/bin/activate", "autotune dashboard", "autotune serve"}
+
+# Run last, when a finalization with fewer seeds is recorded: it would train thirty networks.
+DEFAULT_FINALIZE = "autotune finalize blocks"
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -34,57 +38,40 @@ def headings(text: str) -> list[str]:
 def commands() -> list[str]:
     """List the commands of all pages, each once: a page repeats what another one has."""
     lines = [line for text in DOCS.values() for block in blocks("", text) for line in block.splitlines() if line]
-    return [line for line in dict.fromkeys(lines) if line not in ELSEWHERE and "mnist" not in line]
-
-
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the study files of all pages, each under its study's name; the README's has been run."""
-    folder = tmp_path_factory.mktemp("readme")
-    for page in DOCS.values():
-        for example in blocks("python", page):
-            for name in re.findall(r"name=\"(\w+)\",\s+(?:dataset|objective)=", example):
-                (folder / f"{name}.py").write_text(example)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        result = autotune("run", "blocks.py")
-    assert result.returncode == 0, result.stderr
-    return folder
+    wanted = [line for line in dict.fromkeys(lines) if line not in ELSEWHERE and "mnist" not in line]
+    return sorted(wanted, key=lambda line: line == DEFAULT_FINALIZE)
 
 
 @pytest.mark.long
 @pytest.mark.trains
-def test_every_command_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(workplace)
+def test_every_command_and_the_example_from_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for page in DOCS.values():
+        for example in blocks("python", page):
+            for name in re.findall(r"name=\"(\w+)\",\s+(?:dataset|objective)=", example):
+                Path(f"{name}.py").write_text(example)
     assert len(commands()) >= 8
+    assert DEFAULT_FINALIZE in commands()
     for command in commands():
         program, *arguments = command.split()
         assert program == "autotune"
         result = autotune(*arguments)
         assert result.returncode == 0, f"{command}: {result.stderr}"
         assert result.stdout
-
-
-@pytest.mark.trains
-def test_the_example_from_python_runs(workplace: Path) -> None:
     (script,) = (block for block in blocks("python") if "autotune.run(" in block)
-    (workplace / "script.py").write_text(script)
-    result = subprocess.run(
-        [sys.executable, "script.py"],
-        cwd=workplace,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        check=False,
+    Path("script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "script.py"], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )
-    assert result.returncode == 0, result.stderr
-    assert "learning_rate" in result.stdout
+    assert done.returncode == 0, done.stderr
+    assert "learning_rate" in done.stdout
 
 
-@pytest.mark.trains
-def test_the_dashboard_answers_and_ends_with_ctrl_c(workplace: Path) -> None:
+def test_the_dashboard_answers_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    optuna.create_study(study_name="blocks", storage=f"sqlite:///{tmp_path}/runs/autotune.db")
     command = [sys.executable, "-m", "autotune", "dashboard", "--port", "0"]
-    with subprocess.Popen(command, cwd=workplace, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         url = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
         assert url is not None

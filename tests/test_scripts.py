@@ -46,7 +46,7 @@ def python(script: str, *arguments: str, cwd: Path, **environment: str) -> subpr
 def test_several_parents_and_a_dashboard_share_a_storage(tmp_path: Path, storage: str, request: Any) -> None:
     if storage == "postgresql":
         request.getfixturevalue("postgres_url")  # skips where there is none
-    options = ["--storage", storage, "--slots", "4", "--parents", "3", "--trials", "60", "--seconds", "0.2"]
+    options = ["--storage", storage, "--slots", "4", "--parents", "2", "--trials", "40", "--seconds", "0.1"]
     result = python("stress_storage.py", *options, "--machines", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "NOT SO" not in result.stdout
@@ -100,7 +100,7 @@ def test_the_scaling_benchmark_prints_each_storage_beside_the_ideal(tmp_path: Pa
 @pytest.mark.long
 @pytest.mark.trains
 def test_a_search_killed_and_stopped_at_random_moments_ends_with_the_same_numbers(tmp_path: Path) -> None:
-    options = ["--times", "6", "--trials", "3", "--epochs", "40", "--seed", "5"]
+    options = ["--times", "3", "--trials", "2", "--epochs", "40", "--seed", "5"]
     result = python("check_interruptions.py", *options, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Equal, bit for bit." in result.stdout
@@ -115,7 +115,7 @@ def test_twenty_interruptions_change_nothing(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.trains
 def test_the_overhead_benchmark_prints_every_share(tmp_path: Path) -> None:
-    result = python("benchmark_overhead.py", "--trials", "2", "--epochs", "2", "--starts", "3", cwd=tmp_path)
+    result = python("benchmark_overhead.py", "--trials", "1", "--epochs", "2", "--starts", "1", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert re.search(r"start of a trial process: median \d+ ms", result.stdout)
     shares = dict(re.findall(r"^(\S.*?) +\d+ +(\d+\.\d)$", result.stdout, re.MULTILINE))
@@ -128,7 +128,7 @@ def test_the_overhead_benchmark_prints_every_share(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.trains
 def test_quickstart_beats_the_baseline_and_says_where_to_look(tmp_path: Path) -> None:
-    result = python("quickstart.py", cwd=tmp_path, AUTOTUNE_RUN_DIR=str(tmp_path / "runs"))
+    result = python("quickstart.py", "--trials", "6", cwd=tmp_path, AUTOTUNE_RUN_DIR=str(tmp_path / "runs"))
     assert result.returncode == 0, result.stderr
     assert re.search(r"Best val_accuracy: 0\.9\d+|Best val_accuracy: 1\.0", result.stdout)
     assert re.search(r"same split: 0\.9\d+ \(beaten\)", result.stdout)

@@ -58,9 +58,11 @@ print(keras.models.load_model(sys.argv[1]).evaluate(rows["x"], rows["y"], verbos
 """
 
 
-def _run(tmp_path: Path, run_dir: Path, layer: str = "", name: str = "keras.layers.Dense") -> None:
+def _run(
+    tmp_path: Path, run_dir: Path, layer: str = "", name: str = "keras.layers.Dense", n_trials: int | None = None
+) -> None:
     (tmp_path / "study.py").write_text(DIGITS.format(layer=layer, name=name))
-    autotune.run(tmp_path / "study.py", run_dir=run_dir, workers=2)
+    autotune.run(tmp_path / "study.py", run_dir=run_dir, workers=2, n_trials=n_trials)
 
 
 def _elsewhere(tmp_path: Path, *arguments: object) -> float:
@@ -82,11 +84,17 @@ def _elsewhere(tmp_path: Path, *arguments: object) -> float:
 
 
 @pytest.mark.trains
-def test_the_winners_model_scores_the_same_without_this_package(
+def test_the_best_model_is_called_what_it_is_and_the_winners_scores_the_same_without_this_package(
     tmp_path: Path, run_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _run(tmp_path, run_dir)
-    result = autotune.finalize("toy", top=2, repeats=2, run_dir=run_dir, workers=2)
+    assert main(["export", "toy", "--run-dir", str(run_dir), "-o", str(tmp_path / "before")]) == 0
+    assert "neither confirmed nor tested" in capsys.readouterr().out
+    before = json.loads((tmp_path / "before" / "card.json").read_text())
+    assert before["metrics"]["test"] is None
+    assert before["metrics"]["search_showed"] > 0.1
+
+    result = autotune.finalize("toy", top=1, repeats=2, run_dir=run_dir, workers=2)
     assert isinstance(result, FinalResult)
     assert result.test is not None
     assert main(["export", "toy", "--run-dir", str(run_dir), "-o", str(tmp_path / "out")]) == 0
@@ -110,20 +118,8 @@ def test_the_winners_model_scores_the_same_without_this_package(
 
 
 @pytest.mark.trains
-def test_before_a_study_is_finalized_the_best_trial_is_exported_and_called_what_it_is(
-    tmp_path: Path, run_dir: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    _run(tmp_path, run_dir)
-    assert main(["export", "toy", "--run-dir", str(run_dir), "-o", str(tmp_path / "out")]) == 0
-    assert "neither confirmed nor tested" in capsys.readouterr().out
-    card = json.loads((tmp_path / "out" / "card.json").read_text())
-    assert card["metrics"]["test"] is None
-    assert card["metrics"]["search_showed"] > 0.1
-
-
-@pytest.mark.trains
 def test_a_model_that_needs_the_study_file_is_refused_and_nothing_is_written(tmp_path: Path, run_dir: Path) -> None:
-    _run(tmp_path, run_dir, LAYER, "Own")
+    _run(tmp_path, run_dir, LAYER, "Own", n_trials=1)
     with pytest.raises(ExportError, match=r"(?s)cannot be loaded by Keras alone.*register_keras_serializable"):
         export("toy", tmp_path / "out", run_dir=run_dir)
     assert list((tmp_path / "out").iterdir()) == []

@@ -357,7 +357,7 @@ def test_on_labels_that_are_noise_no_candidate_beats_the_baseline_beyond_noise(t
 @pytest.mark.trains
 def test_refits_are_repeatable_and_go_on_after_an_interruption(tmp_path: Path, run_dir: Path) -> None:
     file = tmp_path / "study.py"
-    file.write_text(DIGITS.format(dataset='"digits"', folds="KFold(2)", epochs=2, trials=2))
+    file.write_text(DIGITS.format(dataset='"digits"', folds="Holdout(0.2)", epochs=2, trials=2))
     autotune.run(file, run_dir=run_dir, workers=2)
     autotune.run(file, run_dir=tmp_path / "others", workers=2)
 

@@ -28,7 +28,7 @@ def build(trial, data):
     return model
 
 study = StudySpec(name="small", dataset="digits", folds=FOLDS, build=build, monitor="val_accuracy",
-    direction="maximize", minimize=MINIMIZE, epochs=5, n_trials=24, seed=0)
+    direction="maximize", minimize=MINIMIZE, epochs=5, n_trials=10, seed=0)
 """
 
 
@@ -103,9 +103,9 @@ def test_what_is_to_be_small_may_not_change(
 
 
 def test_finished_folds_prune_too(tmp_path: Path) -> None:
-    study = autotune.run(write(tmp_path, "['parameters']", "KFold(3)"), run_dir=tmp_path / "runs", workers=1)
+    study = autotune.run(write(tmp_path, "['parameters']", "KFold(2)"), run_dir=tmp_path / "runs", workers=1)
     complete = study.get_trials(states=(TrialState.COMPLETE,))
-    assert all(len(trial.user_attrs["fold_values"]) == 3 for trial in complete)
+    assert all(len(trial.user_attrs["fold_values"]) == 2 for trial in complete)
     assert study.get_trials(states=(TrialState.PRUNED,))
 
 
