@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 from postgres_server import PostgresServer
 
+import autotune
 from autotune.errors import StorageError
 from autotune.running.storages.opening import open_storage, sqlite_url
 from autotune.running.storages.patience import Patience
@@ -80,21 +83,22 @@ def test_a_trial_goes_on_through_a_proxy_that_was_killed_and_started_again(serve
     assert len(said) == 2
 
 
-def test_two_commands_on_a_served_sqlite_file_share_the_budget(
-    serve: Serve, study_file: Callable[..., Path], tmp_path: Path
+def test_two_runs_on_a_served_sqlite_file_share_the_budget(
+    serve: Serve, study_file: Callable[..., Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     file = study_file("def objective(trial):\n    return trial.suggest_float('x', -1, 1) ** 2", "'n_trials': 9")
     _, url = serve(sqlite_url(tmp_path / "study.db"))
-    command = [sys.executable, "-m", "autotune", "run", str(file), "--storage", url, "--workers", "2"]
-    runs = [
-        subprocess.Popen([*command, "--run-dir", str(tmp_path / "runs")], stderr=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    errors = [run.communicate()[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0], errors
-    assert errors == ["", ""]
-    trials = optuna.load_study(study_name="toy", storage=open_storage(url)).trials
-    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 9
+    both = threading.Barrier(2)
+
+    def run(number: int) -> optuna.Study:
+        both.wait()
+        return autotune.run(file, storage=url, run_dir=tmp_path / "runs", workers=2)
+
+    with ThreadPoolExecutor(2) as pool:
+        studies = list(pool.map(run, range(2)))
+    assert [line for line in capfd.readouterr().err.splitlines() if not line.startswith("[I ")] == []  # of Optuna's log
+    for study in studies:
+        assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 9
 
 
 def test_a_proxy_that_is_not_there_is_refused_at_once() -> None:
