@@ -15,17 +15,18 @@ from pathlib import Path
 
 import optuna
 import pytest
+from command_line import autotune
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> str:
-    url = f"sqlite:///{tmp_path}/study.db"
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"sqlite:///{tmp_path_factory.mktemp('dashboard')}/study.db"
     study = optuna.create_study(study_name="shown", storage=url)
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
     return url
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page(storage: str) -> Iterator[str]:
     command = [sys.executable, "-m", "autotune", "dashboard", "--storage", storage, "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -59,8 +60,7 @@ def test_it_shows_the_trials_in_a_browser(page: str, tmp_path: Path) -> None:
 def test_a_port_in_use_is_plain(storage: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = [sys.executable, "-m", "autotune", "dashboard", "--storage", storage, "--port", str(port)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        result = autotune("dashboard", "--storage", storage, "--port", str(port))
     assert result.returncode == 2
     assert f"port {port} cannot be used" in result.stderr
     assert "Traceback" not in result.stderr
