@@ -20,7 +20,6 @@ from postgres_server import NoPostgresError, PostgresServer  # scripts/postgres_
 Until = Callable[[Callable[[], bool]], None]
 PATIENCE_S = 180  # for a machine that is very busy; nothing here waits for time to pass
 
-_FROZEN: list[str] = []
 
 # Ends with its standard input, and so with the tests, however these end.
 _S3_SERVER = """
@@ -58,13 +57,32 @@ def _in_the_environment_of_all_tests() -> Iterator[None]:
         yield
 
 
+class _Collections:
+    """Full collections of garbage, for which Keras asks before each network: too long ones are noticed here.
+
+    They look through all that was imported and read since the last freeze: for seconds, after some hundred tests.
+    """
+
+    def __init__(self) -> None:
+        self._began = 0.0
+        self.is_too_long = False
+
+    def __call__(self, phase: str, info: dict[str, int]) -> None:
+        if info["generation"] == 2 and phase == "start":
+            self._began = time.process_time()
+        elif info["generation"] == 2:
+            self.is_too_long |= time.process_time() - self._began > 0.1
+
+
+_COLLECTIONS = _Collections()
+gc.callbacks.append(_COLLECTIONS)
+
+
 @pytest.fixture(autouse=True)
-def _frozen_keras() -> None:
-    """Leave Keras alone in collections of garbage, as in trial processes: `clear_session` asks for one, of .3 s."""
-    if "keras" in sys.modules and not _FROZEN:
-        gc.collect()
+def _short_collections() -> None:
+    if _COLLECTIONS.is_too_long:
         gc.freeze()
-        _FROZEN.append("keras")
+        _COLLECTIONS.is_too_long = False
 
 
 @pytest.fixture(scope="session", autouse=True)
