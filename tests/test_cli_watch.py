@@ -17,6 +17,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from command_line import autotune
 
 pytestmark = pytest.mark.usefixtures("no_places_from_outside")
 
@@ -123,7 +124,7 @@ def test_mistakes_are_plain(here: Path) -> None:
         (["status", "toy", "--watch"], "does not exist"),
         (["status", "foreign", "--watch", "--storage", f"sqlite:///{here}/other.db"], "never run by this package"),
     ):
-        done = subprocess.run([*AUTOTUNE, *arguments], capture_output=True, text=True, check=False)
+        done = autotune(*arguments)
         assert done.returncode == 2
         assert words in done.stderr
         assert "Traceback" not in done.stderr
@@ -131,6 +132,7 @@ def test_mistakes_are_plain(here: Path) -> None:
 
 
 def test_the_command_that_runs_a_study_is_counted(running: subprocess.Popen[str]) -> None:
-    done = subprocess.run([*AUTOTUNE, "status", "toy", "--json"], capture_output=True, text=True, check=True)
+    done = autotune("status", "toy", "--json")
+    assert done.returncode == 0
     status = json.loads(done.stdout)
     assert (status["running"], status["workers"], status["n_trials"]) == (1, 1, 2)
