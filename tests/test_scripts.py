@@ -91,7 +91,7 @@ def test_a_study_survives_ten_minutes_of_chaos(tmp_path: Path, postgres_url: str
 
 @pytest.mark.long
 def test_the_scaling_benchmark_prints_each_storage_beside_the_ideal(tmp_path: Path) -> None:
-    options = ["--storages", "sqlite,journal", "--slots", "1,2", "--seconds", "0.2", "--rounds", "2"]
+    options = ["--storages", "sqlite,journal", "--slots", "1,2", "--seconds", "0.1", "--rounds", "1"]
     result = python("benchmark_scaling.py", *options, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert len(re.findall(r"^ +[12] +\d+\.\d +\d+\.\d +\d+\.\d%$", result.stdout, re.M)) == 4
