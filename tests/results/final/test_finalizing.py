@@ -59,6 +59,7 @@ BROKEN = """
         raise ValueError("a package is missing")
 """
 OPTIONS = "'n_trials': 10, 'baseline': {'x': 9}"
+FEW = "'n_trials': 4, 'baseline': {'x': 9}"
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def _load(run_dir: Path, name: str) -> optuna.Study:
 
 
 def _finalized(run_dir: Path, **options: Any) -> FinalResult:
-    given = {"workers": 2, "top": 3, "repeats": 3, "trust": True, **options}  # study files are edited here
+    given = {"workers": 2, "top": 2, "repeats": 2, "trust": True, **options}  # study files are edited here
     result = autotune.finalize("toy", run_dir=run_dir, **given)
     assert isinstance(result, FinalResult)
     return result
@@ -92,7 +93,7 @@ def _but_for_time(result: FinalResult) -> FinalResult:
 
 def test_the_best_trials_are_trained_again_and_the_best_of_them_wins(study_file: StudyFile, run_dir: Path) -> None:
     autotune.run(study_file(CALM + NOISY, OPTIONS), run_dir=run_dir, workers=2)
-    result = _finalized(run_dir)
+    result = _finalized(run_dir, top=3, repeats=3)
     again = _load(run_dir, "toy.confirm").trials
     assert Counter(t.user_attrs["candidate"] for t in again) == {one.name: 3 for one in result.confirmation.candidates}
     assert {t.user_attrs["repeat"] for t in again} == {0, 1, 2}
@@ -109,16 +110,16 @@ def test_the_best_trials_are_trained_again_and_the_best_of_them_wins(study_file:
 
 
 def test_what_others_add_to_the_search_meanwhile_is_no_candidate(study_file: StudyFile, run_dir: Path) -> None:
-    autotune.run(study_file(CALM + NOISY, OPTIONS), run_dir=run_dir, workers=2)
+    autotune.run(study_file(CALM + NOISY, FEW), run_dir=run_dir, workers=2)
     search = _load(run_dir, "toy")
 
     def add(event: Event) -> None:
-        if isinstance(event, TrialEnded) and len(search.trials) == 10:
+        if isinstance(event, TrialEnded) and len(search.trials) == 4:
             (known, *_) = search.trials
             search.add_trial(create_trial(value=-1.0, params={"x": 8}, distributions=known.distributions))
 
     result = _finalized(run_dir, workers=1, observer=add)
-    assert len(search.trials) == 11
+    assert len(search.trials) == 5
     again = _load(run_dir, "toy.confirm").trials
     assert {one.name for one in result.confirmation.candidates} == {t.user_attrs["candidate"] for t in again}
     assert all(one.confirmed for one in result.confirmation.candidates)
@@ -128,12 +129,12 @@ def test_what_others_add_to_the_search_meanwhile_is_no_candidate(study_file: Stu
 def test_a_finalization_that_was_interrupted_goes_on_and_ends_with_the_same_numbers(
     study_file: StudyFile, run_dir: Path, tmp_path: Path
 ) -> None:
-    file = study_file(CALM + NOISY, OPTIONS)
+    file = study_file(CALM + NOISY, FEW)
     autotune.run(file, run_dir=run_dir, workers=1)
     autotune.run(file, run_dir=tmp_path / "others", workers=1)
     undisturbed = _finalized(tmp_path / "others", workers=1)
     (tmp_path / "trained").unlink()
-    study_file(INTERRUPTING + NOISY, OPTIONS)
+    study_file(INTERRUPTING + NOISY, FEW)
     with pytest.raises(KeyboardInterrupt):
         _finalized(run_dir, workers=1)
     assert not read_result(_load(run_dir, "toy"))
@@ -148,12 +149,12 @@ def test_a_finalization_that_was_interrupted_goes_on_and_ends_with_the_same_numb
     assert _but_for_time(result) == _but_for_time(undisturbed)
     trained = Counter((tmp_path / "trained").read_text().splitlines())
     assert set(trained.values()) == {1}  # one worker: no other trial is stopped on its way to return what it noted
-    assert len(trained) == 12
+    assert len(trained) == 6
 
 
 def test_when_the_time_is_over_the_rest_waits(study_file: StudyFile, run_dir: Path) -> None:
-    autotune.run(study_file(CALM + NOISY, OPTIONS), run_dir=run_dir, workers=2)
-    study_file(HANGING + NOISY, OPTIONS)
+    autotune.run(study_file(CALM + NOISY, FEW), run_dir=run_dir, workers=2)
+    study_file(HANGING + NOISY, FEW)
     result = autotune.finalize("toy", run_dir=run_dir, workers=1, top=2, repeats=2, timeout_s=5.0, trust=True)
     assert result == Unfinished("toy.confirm", finished=2, n_trials=6)
     states = [trial.state.name for trial in _load(run_dir, "toy.confirm").trials]
@@ -161,23 +162,23 @@ def test_when_the_time_is_over_the_rest_waits(study_file: StudyFile, run_dir: Pa
 
 
 def test_what_has_begun_goes_on_with_what_it_was_begun_with(study_file: StudyFile, run_dir: Path) -> None:
-    autotune.run(study_file(CALM + NOISY, OPTIONS), run_dir=run_dir, workers=2)
-    study_file(HANGING + NOISY, OPTIONS)
-    autotune.finalize("toy", run_dir=run_dir, workers=1, top=2, repeats=3, timeout_s=4.0, trust=True)
-    study_file(CALM + NOISY, OPTIONS)
+    autotune.run(study_file(CALM + NOISY, FEW), run_dir=run_dir, workers=2)
+    study_file(HANGING + NOISY, FEW)
+    autotune.finalize("toy", run_dir=run_dir, workers=1, top=1, repeats=2, timeout_s=4.0, trust=True)
+    study_file(CALM + NOISY, FEW)
     events: list[Event] = []
-    result = _finalized(run_dir, top=4, repeats=2, observer=events.append)
-    assert result.confirmation.repeats == 3
-    assert len(result.confirmation.candidates) == 3
-    assert len(_load(run_dir, "toy.confirm").trials) == 9
-    begun, other = "2 trials and 3 seeds (--top, --repeats)", "4 trials and 2 seeds (--top, --repeats)"
+    result = _finalized(run_dir, top=2, repeats=3, observer=events.append)
+    assert result.confirmation.repeats == 2
+    assert len(result.confirmation.candidates) == 2
+    assert len(_load(run_dir, "toy.confirm").trials) == 4
+    begun, other = "1 trial and 2 seeds (--top, --repeats)", "2 trials and 3 seeds (--top, --repeats)"
     assert _notes(events) == [f"toy.confirm goes on as it was begun: with {begun}, and not with {other}"]
 
 
 def test_a_result_that_was_recorded_says_that_another_extent_changes_nothing(
     study_file: StudyFile, run_dir: Path
 ) -> None:
-    autotune.run(study_file(CALM + NOISY, OPTIONS), run_dir=run_dir, workers=2)
+    autotune.run(study_file(CALM + NOISY, FEW), run_dir=run_dir, workers=2)
     result = _finalized(run_dir, top=2, repeats=2)
     for top, repeats, asked in ((2, 3, "2 trials and 3 seeds"), (1, 2, "1 trial and 2 seeds"), (2, 2, None)):
         events: list[Event] = []
@@ -196,30 +197,30 @@ def test_a_study_of_a_single_configuration_is_confirmed_too(study_file: StudyFil
     autotune.run(study_file(code, "'n_trials': 2"), run_dir=run_dir, workers=2)
     result = _finalized(run_dir)
     assert [(one.name, one.params) for one in result.confirmation.candidates] == [(result.confirmation.winner, {})]
-    assert len({trial.value for trial in _load(run_dir, "toy.confirm").trials}) == 3
+    assert len({trial.value for trial in _load(run_dir, "toy.confirm").trials}) == 2
 
 
 def test_a_baseline_that_lacks_a_hyperparameter_is_not_trained_with_any(study_file: StudyFile, run_dir: Path) -> None:
-    autotune.run(study_file(CALM + NOISY, "'n_trials': 3, 'baseline': {'y': 9}"), run_dir=run_dir, workers=2)
+    autotune.run(study_file(CALM + NOISY, "'n_trials': 2, 'baseline': {'y': 9}"), run_dir=run_dir, workers=2)
     result = _finalized(run_dir)
-    assert result.confirmation.candidate("baseline").n_failed == 3
+    assert result.confirmation.candidate("baseline").n_failed == 2
     failed = [t for t in _load(run_dir, "toy.confirm").trials if t.state.name == "FAIL"]
     assert all("'x' is asked for, but 'baseline' does not give it" in t.user_attrs["failure_message"] for t in failed)
 
 
 def test_what_failed_by_a_mistake_is_trained_again_once_that_is_mended(study_file: StudyFile, run_dir: Path) -> None:
-    autotune.run(study_file(CALM + NOISY, OPTIONS), run_dir=run_dir, workers=2)
-    study_file(BROKEN + NOISY, OPTIONS)
+    autotune.run(study_file(CALM + NOISY, FEW), run_dir=run_dir, workers=2)
+    study_file(BROKEN + NOISY, FEW)
     with pytest.raises(StudyFailedError, match=r"no candidate could be trained .*a package is missing"):
         _finalized(run_dir)
-    study_file(CALM + NOISY, OPTIONS)
-    assert [one.n_failed for one in _finalized(run_dir).confirmation.candidates] == [0, 0, 0, 0]
+    study_file(CALM + NOISY, FEW)
+    assert [one.n_failed for one in _finalized(run_dir).confirmation.candidates] == [0, 0, 0]
 
 
 def test_a_result_that_was_recorded_is_shown_again_and_nothing_is_trained(
     study_file: StudyFile, run_dir: Path, tmp_path: Path
 ) -> None:
-    autotune.run(study_file(CALM + NOISY, OPTIONS), run_dir=run_dir, workers=2)
+    autotune.run(study_file(CALM + NOISY, FEW), run_dir=run_dir, workers=2)
     result = _finalized(run_dir)
     (tmp_path / "study.py").unlink()  # which nothing could be trained without
     assert _finalized(run_dir, top=5, repeats=9) == result
@@ -228,33 +229,29 @@ def test_a_result_that_was_recorded_is_shown_again_and_nothing_is_trained(
 def test_repetitions_belong_to_their_search_and_are_no_search_of_their_own(
     study_file: StudyFile, run_dir: Path
 ) -> None:
-    file = study_file(CALM + NOISY, OPTIONS)
+    file = study_file(CALM + NOISY, FEW)
     autotune.run(file, run_dir=run_dir, workers=2)
     _finalized(run_dir)
     with pytest.raises(UsageError, match=r"'toy\.confirm' trains configurations of 'toy' again"):
         autotune.run(file, run_dir=run_dir, name="toy.confirm")
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"top": 0}, "top is 0"),
-        ({"repeats": 1}, "repeats is 1"),
-        ({"workers": -1}, "workers is -1"),
-        ({}, "nothing to confirm"),
-    ],
-)
-def test_what_cannot_be_confirmed_is_said(
-    options: dict[str, int], message: str, study_file: StudyFile, run_dir: Path
-) -> None:
+def test_what_cannot_be_confirmed_is_said(study_file: StudyFile, run_dir: Path) -> None:
     code = """
         def objective(trial):
             trial.report(1.0, 1)
             raise optuna.TrialPruned
     """
-    autotune.run(study_file(code), run_dir=run_dir, workers=2)
-    with pytest.raises(UsageError, match=message):
-        autotune.finalize("toy", run_dir=run_dir, **options)
+    autotune.run(study_file(code, "'n_trials': 1"), run_dir=run_dir, workers=1)
+    said: dict[str, dict[str, int]] = {
+        "top is 0": {"top": 0},
+        "repeats is 1": {"repeats": 1},
+        "workers is -1": {"workers": -1},
+        "nothing to confirm": {},
+    }
+    for message, options in said.items():
+        with pytest.raises(UsageError, match=message):
+            autotune.finalize("toy", run_dir=run_dir, **options)
 
 
 def test_looking_for_a_study_creates_no_storage(run_dir: Path) -> None:
