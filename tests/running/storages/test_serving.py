@@ -7,9 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -83,22 +81,18 @@ def test_a_trial_goes_on_through_a_proxy_that_was_killed_and_started_again(serve
     assert len(said) == 2
 
 
-def test_two_runs_on_a_served_sqlite_file_share_the_budget(
-    serve: Serve, study_file: Callable[..., Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_a_command_and_a_run_on_a_served_sqlite_file_share_the_budget(
+    serve: Serve, study_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     file = study_file("def objective(trial):\n    return trial.suggest_float('x', -1, 1) ** 2", "'n_trials': 9")
     _, url = serve(sqlite_url(tmp_path / "study.db"))
-    both = threading.Barrier(2)
-
-    def run(number: int) -> optuna.Study:
-        both.wait()
-        return autotune.run(file, storage=url, run_dir=tmp_path / "runs", workers=2)
-
-    with ThreadPoolExecutor(2) as pool:
-        studies = list(pool.map(run, range(2)))
-    assert [line for line in capfd.readouterr().err.splitlines() if not line.startswith("[I ")] == []  # of Optuna's log
-    for study in studies:
-        assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 9
+    command = [sys.executable, "-m", "autotune", "run", str(file), "--storage", url, "--workers", "2"]
+    command += ["--run-dir", str(tmp_path / "runs")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        study = autotune.run(file, storage=url, run_dir=tmp_path / "runs", workers=2)
+        errors = process.communicate()[1]
+    assert (process.returncode, errors) == (0, "")
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 9
 
 
 def test_a_proxy_that_is_not_there_is_refused_at_once() -> None:
