@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import optuna
 import pytest
@@ -76,3 +78,10 @@ def test_the_last_epochs_of_a_good_trial_are_worth_more_than_all_those_of_its_li
     moves = np.array([0.2, 0.3])
     begun, new = Looks(0.1, moves[1:], np.array([5.0])), Looks(0.1, moves, np.array([3.0, 21.0]))
     assert begun.worth(0.0) > 2.0 * new.worth(0.0)
+
+
+def test_the_leader_is_well_known_and_not_only_expected_to_be_good(belief: Belief) -> None:
+    ends, doubts = np.full(len(belief.ends), -1.0), np.zeros(len(belief.ends))
+    ends[:3], doubts[:3] = (1.0, 0.9, 0.5), (0.4, 0.1, 0.0)  # .8, .85 and .5, each less half a standard deviation
+    known = dataclasses.replace(belief, ends=ends, doubts=doubts)
+    assert (known.leader, known.best) == (1, 0.9)
