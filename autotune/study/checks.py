@@ -1,4 +1,7 @@
-"""Checks of a `StudySpec`: each mistake raises an error that says how to correct it."""
+"""Checks of a `StudySpec`: each mistake raises an error that says how to correct it.
+
+Whether Keras reports the metric in `monitor` shows after the first epoch: `training/fitting/epoch_keeper.py` checks it.
+"""
 
 from __future__ import annotations
 

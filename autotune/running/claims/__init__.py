@@ -1,4 +1,4 @@
-"""Claims of trials: which parent runs which trial, which parents have died, and which trial a slot runs next.
+"""Claims of trials: which parent runs which trial, which parents have died, and how the number of trials stays exact.
 
 No two processes finish the same trial, no trial is lost, and the budget is exact over all slots, parents and machines.
 

@@ -1,8 +1,9 @@
 """The choice of the next trial of a slot, within a budget that is exact over all parents and machines.
 
-The first N trials that have not failed use up the budget. A slot claims the first WAITING one of them: it sets the
-state to RUNNING in the storage, which succeeds for exactly one slot. If there are fewer than N, it may create a new
-trial. If two machines create one at the same time, the trial above N waits until the budget becomes larger.
+The first N trials that have not failed use up the budget. A slot claims the first WAITING one of them:
+`HeldTrials.claim` sets its state to RUNNING in the storage, which succeeds for exactly one slot. If there are fewer
+than N, it may create a new trial. If two machines create one at the same time, the trial above N waits until the budget
+becomes larger.
 
 What is covered: parents that die, are suspended, or lose the storage at any moment. What is not covered: a person or
 program that changes states while the study runs.

@@ -1,6 +1,7 @@
 """Recovery of trials whose process or parent has died.
 
 Such a trial waits again, with its number, parameters and reports. It fails if that has happened too often in a row.
+A trial whose run was stopped waits again by `HeldTrials.put_back`, which does not count as such a death.
 """
 
 from __future__ import annotations

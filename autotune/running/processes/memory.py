@@ -3,6 +3,8 @@
 What is covered: Python's MemoryError, the exceptions of TensorFlow and others, C++ code that ends with std::bad_alloc,
 and the kernel's out-of-memory killer (its counter also counts processes killed inside a cgroup). What is not covered: a
 kernel without this counter, as in some sandboxes; there the end looks like any other SIGKILL.
+
+`running/trial/trial_task.py` and `running/engine/supervising.py` look for these signs, and give the reason "oom".
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ Nothing here needs Keras. Every checkpoint is checked when it is read: a torn, o
 artifacts   Artifact stores, opened by URL: folders and buckets that several machines share
 folder      The folder of a trial, and the paths of its files
 values      Conversion of Python values to JSON and arrays for a checkpoint, and back without loss of value or type
-checkpoint  The checkpoint: the whole state of a trial after an epoch, in one file
+checkpoint  The whole state of a trial after an epoch, written to one file and read from it
 copies      The two copies of a trial's checkpoint: in the trial's folder and, for other machines, in an artifact store
-saving      A writer that saves checkpoints in a thread while training goes on
+saving      A thread that writes checkpoints, by way of `copies`, while training goes on
 """
 
 from autotune.training.checkpoints.artifacts import (

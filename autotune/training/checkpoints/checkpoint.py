@@ -1,4 +1,4 @@
-"""The checkpoint: the whole state of a trial after an epoch, in one file.
+"""The whole state of a trial after an epoch, written to one file and read from it.
 
 What is covered: all variables that change while a network trains, with seed generators and any number of optimizers
 (Keras's own files do not contain those); the plain state of callbacks; the history; the best epoch and its weights; the

@@ -1,6 +1,6 @@
-"""A writer that saves checkpoints in a thread while training goes on.
+"""A thread that writes checkpoints, by way of `copies`, while training goes on.
 
-The values are copied when the epoch ends. A thread then writes them while the next epoch trains. It writes one
+The values are copied when the epoch ends. The thread then writes them while the next epoch trains. It writes one
 checkpoint at a time, and no trial ends before its last one is written. A trial that is killed during a write resumes
 from the checkpoint before, trains one epoch again and ends with the same numbers.
 
