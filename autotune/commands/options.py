@@ -52,7 +52,7 @@ _OVERRIDES = (
     _option("--name NAME", "the study's name in place of the study file's"),
 )
 _ENGINE = "where trials run: here, or on the Ray cluster at RAY_ADDRESS (default: %(default)s)"
-_CPUS = "Ray's CPUs for each worker (default: as many as the study remembers threads, else 1)"
+_CPUS = "Ray's CPUs for each slot (default: the number of threads that the study remembers, else 1)"
 _SEARCH = (
     _option("--trials N", "total of finished trials; remembered by the study", type=int, dest="n_trials"),
     _option("--engine", _ENGINE, choices=["local", "ray"], default="local"),

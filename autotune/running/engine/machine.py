@@ -58,14 +58,14 @@ class Machine:
         if self.engine == "local" and self.cpus_per_worker is not None:
             raise UsageError(
                 f"cpus-per-worker is {self.cpus_per_worker}, but the engine is 'local'.",
-                "It is the number of CPUs of a Ray cluster for each worker; on this machine each worker gets the cores "
-                "divided by the number of workers.",
+                "It is the number of CPUs of a Ray cluster for each slot; on this machine all slots share the cores "
+                "equally.",
                 "Add --engine ray, or leave out --cpus-per-worker.",
             )
         if self.engine == "ray" and (self.gpus is not None or self.workers_per_gpu is not None):
             raise UsageError(
                 "gpus and workers-per-gpu are for this machine, but the engine is 'ray'.",
-                "Ray gives each worker a GPU of its own.",
+                "Ray gives each slot a GPU of its own.",
                 "Leave out --gpus and --workers-per-gpu; to keep GPUs from Ray, start its nodes with --num-gpus.",
             )
 

@@ -58,7 +58,7 @@ def run(
         engine: "local" for this machine; "ray" for the nodes of the Ray cluster that `RAY_ADDRESS` names, else of one
             that is started on this machine for the time of the run. There `workers` is None for one on each GPU,
             without any GPU for as many as fit; more than fit wait for nodes that join.
-        cpus_per_worker: How many of Ray's CPUs each worker has; None for the threads that the study remembers, else 1.
+        cpus_per_worker: How many of Ray's CPUs each slot has; None for the threads that the study remembers, else 1.
         epochs: In place of the study's own.
         folds: k of k-fold cross-validation in place of the study's own folds.
         seed: In place of the study's own.
