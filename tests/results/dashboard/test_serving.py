@@ -12,10 +12,15 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import optuna
 import pytest
 from command_line import autotune
+from optuna.study._frozen import FrozenStudy
+
+from autotune.results.dashboard.serving import dashboard_app
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +69,16 @@ def test_a_port_in_use_is_plain(storage: str) -> None:
     assert result.returncode == 2
     assert f"port {port} cannot be used" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_what_goes_wrong_while_a_page_is_made_is_said_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(optuna.storages.InMemoryStorage):
+        def get_all_studies(self) -> list[FrozenStudy]:
+            raise RuntimeError("no such luck\nin two lines")
+
+    environ: dict[str, Any] = {"PATH_INFO": "/api/studies", "HTTP_HOST": "127.0.0.1"}
+    setup_testing_defaults(environ)
+    b"".join(dashboard_app(Broken(), tmp_path)(environ, lambda *head: None))
+    assert [record.getMessage() for record in caplog.records] == ["Exception: no such luck"]
