@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import gc
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 from autotune.data import Holdout, KFold
 from autotune.errors import StudyFileError
 from autotune.study import Overrides, StudySpec, imports_keras, load_study_file
+from autotune.study.loading import check_study_file
 
 TOY = """
 from autotune import StudySpec
@@ -284,3 +287,29 @@ def test_an_edit_of_the_same_size_and_time_is_seen(tmp_path: Path) -> None:
 )
 def test_a_file_that_imports_keras_is_recognised_without_running_it(code: str, needed: bool) -> None:
     assert imports_keras(ast.parse(code)) is needed
+
+
+@pytest.fixture
+def _threads_that_take_turns() -> Iterator[None]:
+    """Let other threads run as often as there is garbage to collect, which Python's parser makes."""
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
+
+    def run_others(phase: str, info: dict[str, int]) -> None:
+        sum(range(50))
+
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(10)
+    gc.callbacks.append(run_others)
+    yield
+    gc.callbacks.remove(run_others)
+    gc.set_threshold(*thresholds)
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("_threads_that_take_turns")
+def test_study_files_are_read_in_several_threads_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "study.py"
+    file.write_text("x = [(1 + 2) * 3, {'a': [1, [2, [3]]]}]\n" * 100)
+    with ThreadPoolExecutor(4) as pool:
+        trees = list(pool.map(check_study_file, [file] * 40))
+    assert {len(tree.body) for tree in trees} == {100}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,8 @@ import cloudpickle
 from autotune.errors import StudyFileError, UsageError
 from autotune.failures import summary_of
 from autotune.study.record import StudySpec
+
+_PARSING = threading.Lock()  # two threads at once may get a SystemError (python/cpython#106905)
 
 _loading: Path | None = None  # the study file that this process is loading now
 
@@ -72,7 +75,8 @@ def check_study_file(path: Path) -> ast.Module:
         StudyFileError: If it cannot be read or is not Python.
     """
     try:
-        return ast.parse(path.read_bytes(), filename=str(path))
+        with _PARSING:
+            return ast.parse(path.read_bytes(), filename=str(path))
     except (OSError, ValueError, RecursionError, MemoryError) as error:  # the parser's own limits, too
         raise StudyFileError(
             f"the study file {path} cannot be read: {getattr(error, 'strerror', None) or error}.",
