@@ -3,7 +3,7 @@
 To write a value, Optuna checks whether the trial may be written to and whether the value exists, and then writes it.
 These are six requests, and a parent with many slots does little else. Here one statement checks and writes. If it
 writes nothing, Optuna's own method is called, which raises the right error. Trials are read without an object for each
-row.
+row. A report takes 0.3 ms in place of 2 to 3 (scripts/benchmark_shortcuts.py).
 
 What is covered: reports, parameters that the study has had before, attributes of trials, reading all trials. What is
 not covered: studies, and databases other than SQLite and PostgreSQL.

@@ -1,7 +1,6 @@
 """Pruners, which stop trials early: by the epochs of the first fold, then by finished folds.
 
 optuna_settings  The settings of Optuna's pruners, read from their private attributes
-percentiles      Optuna's percentile pruners, made faster for studies with many trials
 noise_aware      The default pruner, which takes the noise of reports into account
 by_folds         Pruning with folds: by epochs in the first fold, by finished folds after it
 pruning_plan     Warnings, before the first trial, about a pruner that does not fit the numbers of trials and epochs

@@ -23,7 +23,6 @@ from optuna.trial import FrozenTrial
 from autotune.search.history import MappedTrials, StorageView
 from autotune.search.pruners.noise_aware import NoiseAwarePruner
 from autotune.search.pruners.optuna_settings import settings_of
-from autotune.search.pruners.percentiles import QuickPercentilePruner
 from autotune.training.records import fold_values
 
 
@@ -38,9 +37,7 @@ def by_folds(pruner: BasePruner) -> BasePruner:
     if isinstance(pruner, NoiseAwarePruner):
         return FoldPruner(pruner, pruner.of_folds(), takes_means=False)
     if isinstance(pruner, PercentilePruner):
-        is_optunas = type(pruner) in (MedianPruner, PercentilePruner)  # not a subclass, which may behave differently
-        by_epoch = QuickPercentilePruner(pruner) if is_optunas else pruner
-        return FoldPruner(by_epoch, _without_grace(pruner), takes_means=True)
+        return FoldPruner(pruner, _without_grace(pruner), takes_means=True)
     return pruner
 
 

@@ -11,6 +11,9 @@ choice of three that moves the optimum, noise) ended as well as with 600 trials 
 five, worse in three. Fewer are not enough: with 150 shown, three of nine searches of 500 to 700 trials stayed with the
 second best choice of three.
 
+A suggestion among 10,000 trials takes 37 ms in place of 659, among 1,000 42 in place of 85
+(scripts/benchmark_shortcuts.py).
+
 What is covered: TPE with Optuna's default number of good trials, and one objective. What is not covered: other
 samplers, which see all trials.
 """
