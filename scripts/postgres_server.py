@@ -93,8 +93,9 @@ class PostgresServer:
 
         self._n_databases += 1
         name = f"db{self._n_databases}"
-        with psycopg.connect(self.url("postgres").replace("+psycopg", ""), autocommit=True) as connection:
-            connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+        address = {"host": "127.0.0.1", "port": self.port, "user": USER, "password": self.password}
+        with psycopg.connect(dbname="postgres", autocommit=True, **address) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
     def url(self, database: str) -> str:

@@ -20,7 +20,6 @@ from postgres_server import NoPostgresError, PostgresServer  # scripts/postgres_
 Until = Callable[[Callable[[], bool]], None]
 PATIENCE_S = 180  # for a machine that is very busy; nothing here waits for time to pass
 
-
 # Ends with its standard input, and so with the tests, however these end.
 _S3_SERVER = """
 import sys

@@ -16,7 +16,6 @@ import command_line
 import numpy as np
 import optuna
 import pytest
-from command_line import Result
 
 import autotune
 from autotune.errors import DiskFullError
@@ -73,13 +72,13 @@ def _make_room(disk: Path) -> None:
     (disk / "filler").unlink()
 
 
-def _run(file: Path, run_dir: Path, *arguments: str) -> Result:
+def _run(file: Path, run_dir: Path, *arguments: str) -> command_line.Result:
     # A trial of which was stored that nobody runs it, but for lack of room not that it waits, takes a lease to go on.
     lease = ("--lease", "4")
     return command_line.autotune("run", file, "--run-dir", run_dir, *arguments, "--workers", "1", *lease)
 
 
-def _expect_full(result: Result, disk: Path) -> None:
+def _expect_full(result: command_line.Result, disk: Path) -> None:
     assert result.returncode == 1, result.stderr
     first, *others = result.stderr.splitlines()
     assert first.startswith(f"DiskFullError: the disk is full: nothing more can be written in {disk}"), result.stderr

@@ -84,7 +84,16 @@ def test_a_trial_goes_on_through_a_proxy_that_was_killed_and_started_again(serve
 def test_a_command_and_a_run_on_a_served_sqlite_file_share_the_budget(
     serve: Serve, study_file: Callable[..., Path], tmp_path: Path
 ) -> None:
-    file = study_file("def objective(trial):\n    return trial.suggest_float('x', -1, 1) ** 2", "'n_trials': 9")
+    code = """
+        import time
+
+        def objective(trial):
+            (HERE / f"server-{os.getppid()}").touch()  # each run has a server of trial processes of its own
+            while len(list(HERE.glob("server-*"))) < 2:
+                time.sleep(0.02)  # reason: a file tells nobody that it is there now
+            return trial.suggest_float("x", -1, 1) ** 2
+    """
+    file = study_file(code, "'n_trials': 9")
     _, url = serve(sqlite_url(tmp_path / "study.db"))
     command = [sys.executable, "-m", "autotune", "run", str(file), "--storage", url, "--workers", "2"]
     command += ["--run-dir", str(tmp_path / "runs")]
