@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autotune.data import Dataset, GroupKFold, Holdout, KFold
+    from autotune.data import Dataset, Given, GroupKFold, Holdout, KFold, Latest, windows
     from autotune.errors import AutotuneError, StudyFailedError, UsageError
     from autotune.results.data_efficiency import learning_curve
     from autotune.results.final import finalize
@@ -25,9 +25,11 @@ __all__ = [
     "CurvePruner",
     "CurveSampler",
     "Dataset",
+    "Given",
     "GroupKFold",
     "Holdout",
     "KFold",
+    "Latest",
     "NoiseAwarePruner",
     "StudyFailedError",
     "StudySpec",
@@ -37,6 +39,7 @@ __all__ = [
     "load_study_file",
     "run",
     "stop_when_flat",
+    "windows",
 ]
 
 _HOMES = {
@@ -44,9 +47,11 @@ _HOMES = {
     "CurvePruner": "autotune.search.curves",
     "CurveSampler": "autotune.search.curves",
     "Dataset": "autotune.data",
+    "Given": "autotune.data",
     "GroupKFold": "autotune.data",
     "Holdout": "autotune.data",
     "KFold": "autotune.data",
+    "Latest": "autotune.data",
     "NoiseAwarePruner": "autotune.search.pruners",
     "StudyFailedError": "autotune.errors",
     "StudySpec": "autotune.study",
@@ -56,6 +61,7 @@ _HOMES = {
     "load_study_file": "autotune.study",
     "run": "autotune.running.engine",
     "stop_when_flat": "autotune.stopping_rule",
+    "windows": "autotune.data",
 }
 
 

@@ -234,7 +234,7 @@ def _bare_loop(connection: Connection, study_file: str, facts: Mapping[str, Any]
     assert spec.build is not None
     assert isinstance(spec.dataset, str)
     data = load_development(spec.dataset, Path(facts["data_dir"]) if facts["data_dir"] else None)
-    folds = train_on_part(spec.folds, split(spec.folds, data.y, spec.seed), spec.train_fraction, data.y, spec.seed)
+    folds = train_on_part(spec.folds, split(spec.folds, data, spec.seed), spec.train_fraction, data, spec.seed)
     parts = [data.subset(rows) for rows in (folds[0].train, folds[0].validation)]
     labels = np.eye(data.n_classes or 0, dtype=np.float32)
     train, validation = [(part.x, labels[part.y] if spec.one_hot else part.y) for part in parts]

@@ -29,7 +29,6 @@ from optuna.distributions import (
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
-from autotune import Holdout
 from autotune.running.claims import Mark
 from autotune.running.planning import open_study
 from autotune.running.storages import PatientStorage
@@ -84,7 +83,6 @@ def declaration(n_trials: int, n_reports: int) -> Declaration:
         retry_errors=0,
         trial_timeout_s=None,
         stop=None,
-        folds=Holdout(0.1),
         train_fraction=1.0,
         epochs_per_pass=1,
         baseline=None,

@@ -87,7 +87,7 @@ def test_all_have_the_same_rows() -> None:
     problem = PROBLEMS["digits"]
     spec = recorded(load_study_file(STUDIES / problem.study_file), problem.holdout, "journal.jsonl", 0.0, 1)
     data = load_development("digits")
-    (fold,) = split(spec.folds, data.y, 3)
+    (fold,) = split(spec.folds, data, 3)
     rows = problem.rows(None, 3)
     assert (rows.x == data.x[fold.train]).all()
     assert (rows.validation_y == data.y[fold.validation]).all()

@@ -1,12 +1,13 @@
-"""The `Dataset`: inputs, targets and groups as arrays, and subsets that share these arrays.
+"""The `Dataset`: inputs, targets, weights and groups as arrays, and subsets that share these arrays.
 
-Shapes: n rows; x is (n, ...), y and groups are (n,). `rows` are positions in the whole arrays, `positions` are
-positions among the dataset's own rows.
+`rows` are positions in the whole arrays, `positions` are positions among the dataset's own rows.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, final
@@ -14,7 +15,11 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data.arrays import check_arrays, check_groups, names_of_columns, plain
+from autotune.data.arrays import labels_of, names_of_columns, read_arrays, read_column
+from autotune.data.nests import Arrays, Leaf, Nest, mapped, padded, shape_of
+from autotune.data.ragged import RaggedArray
+from autotune.data.row_source import is_source, read_source
+from autotune.data.windows import WindowArray
 from autotune.errors import DataError
 
 _CHUNK_BYTES = 2**24
@@ -22,22 +27,37 @@ _CHUNK_BYTES = 2**24
 
 @final
 class Dataset:
-    """Inputs and targets of one learning problem, in memory or mapped from disk.
+    """The rows of one learning problem, in memory or mapped from disk: whatever arrays `keras.Model.fit` takes.
+
+    Inputs, targets and weights are arrays, or dicts, lists or tuples of arrays. All of them have one row for each
+    example, along the first axis; a row may have any shape. A data frame of pandas or polars becomes a dict of columns.
+    A list of arrays of different lengths is a list of rows, e.g. the tokens of sentences: it becomes a `RaggedArray`,
+    and each batch is padded with zeros to its longest row. Anything else with `__len__` and `__getitem__` is a source
+    of rows, (x, y), (x, y, sample_weight) or dicts: each row is read once, by several threads, into mapped files.
 
     Args:
-        x: Inputs, shape (n, ...), any dtype without Python objects; may be a `np.memmap`.
-        y: Targets, shape (n,): integer labels in [0, n_classes - 1], or floats for regression.
+        x: Inputs, an array of shape (n, ...) or a nest of such arrays, any dtype without Python objects; may be a
+            `np.memmap`. Texts are arrays of strings. Or a source of rows with their targets.
+        y: Targets, like x, e.g. integer labels, shape (n,), in [0, n_classes - 1]; numbers to predict; masks; a dict
+            with an array for each output. None for a model that makes its own loss.
+        sample_weight: The weight of each row, shape (n,), or of each output as Keras takes them; None for equal
+            weights.
         name: The name of the data in reports.
-        n_classes: Number of classes; None for the largest label + 1, or for float targets.
+        n_classes: Number of classes, if y is one integer label for each row; None for the largest label + 1, or for
+            other targets.
         groups: The group of each row, shape (n,), integers or strings, e.g. its speaker; `GroupKFold` keeps the rows of
             a group together. None for no groups.
-        rows: Positions in x and y that belong to this dataset, shape (m,), integers in [0, n - 1]; None for
-            all.
+        stratify: The stratum of each row, shape (n,), integers or strings: each part of a split has the strata in the
+            same proportions. None to take the labels if there is one integer label for each row, or else no strata.
+        rows: Positions in the arrays that belong to this dataset, shape (m,), integers in [0, n - 1]; None for all.
         digest: The digest, if it is already known, so that the arrays need not be read to compute it.
         allow_nan: Whether NaN in x is allowed, as a missing value that the model can handle. Otherwise NaN in x is
-            refused before the first trial. NaN in y, and infinity in x or y, are always refused.
-        feature_names: The names of the columns of x, for explanations, if x has the shape (n, columns). None to take
-            the column names of a data frame, or no names.
+            refused before the first trial. NaN in y or weights, and infinity, are always refused.
+        feature_names: The names of the columns of x, for explanations, if x has the shape (n, columns). None for no
+            names.
+        overlap: Number of rows after each row that share a part of it, as windows of a series do; `Latest` leaves out
+            as many between training and validation rows.
+        target: If x is a source of dicts, the key or keys that are its targets; None for none.
 
     Raises:
         DataError: The lengths differ, there are fewer than two rows, values are masked, or the labels or groups cannot
@@ -50,105 +70,197 @@ class Dataset:
         (4, (8, 8, 1), 2)
         >>> len(data.subset([0, 3]))
         2
+        >>> Dataset({"image": np.zeros((4, 8, 8, 1)), "age": np.ones(4)}, np.zeros((4, 8, 8, 1))).input_shape
+        {'image': (8, 8, 1), 'age': ()}
     """
 
     def __init__(
         self,
-        x: npt.ArrayLike,
-        y: npt.ArrayLike,
+        x: Any,
+        y: Any = None,
         *,
+        sample_weight: Any = None,
         name: str = "custom",
         n_classes: int | None = None,
         groups: npt.ArrayLike | None = None,
+        stratify: npt.ArrayLike | None = None,
         rows: npt.ArrayLike | None = None,
         digest: str | None = None,
         allow_nan: bool = False,
         feature_names: Sequence[str] | None = None,
+        overlap: int = 0,
+        target: str | tuple[str, ...] | None = None,
     ) -> None:
-        self._all_x = plain("x", x)
-        self._all_y = plain("y", y)
-        self._all_groups = None if groups is None else plain("groups", groups)
-        check_arrays(self._all_x, self._all_y)
-        check_groups(self._all_groups, len(self._all_x))
-        self._rows = None if rows is None else _as_positions(rows, len(self._all_x))
-        if self._rows is None and len(self._all_x) < 2:
+        if y is None and is_source(x):
+            found = read_source(x, target)
+            x, y, sample_weight = (
+                found.x,
+                found.y,
+                sample_weight if found.sample_weight is None else found.sample_weight,
+            )
+        self._all = read_arrays(x, y, sample_weight, groups)
+        self._n = len(self._all.leaves()[0][1])
+        self._all_groups = read_column("groups", groups, self._n, "what each belongs to")
+        self._all_strata = read_column("stratify", stratify, self._n, "the stratum")
+        self._rows = None if rows is None else _as_positions(rows, self._n)
+        if self._rows is None and self._n < 2:
             raise DataError(
-                f"the dataset {name!r} has {len(self._all_x)} row(s).",
+                f"the dataset {name!r} has {self._n} row(s).",
                 "At least two are needed: one to train on and one to validate on.",
-                "Give x and y with more rows.",
+                "Give arrays with more rows.",
             )
         self._known_digest = digest
         self.name = name
         self.allow_nan = allow_nan
-        self.feature_names = names_of_columns(feature_names, x, self._all_x.shape)
-        self.n_classes = _count_classes(self._all_y, n_classes)
+        self.overlap = overlap
+        self.feature_names = names_of_columns(feature_names, x, self._all.x)
+        self.n_classes = _count_classes(labels_of(self._all.y), n_classes)
 
     def __len__(self) -> int:
-        return len(self._all_x) if self._rows is None else len(self._rows)
+        return self._n if self._rows is None else len(self._rows)
 
     def __repr__(self) -> str:
         shape, classes = self.input_shape, self.n_classes
         return f"Dataset({self.name!r}, rows={len(self)}, input_shape={shape}, n_classes={classes})"
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input: x without its first axis."""
-        return self._all_x.shape[1:]
+    def input_shape(self) -> Any:
+        """Shape of one input: x without its first axis; a nest of shapes if x is a nest; None for a varying length."""
+        return mapped(shape_of, self._all.x)
+
+    @property
+    def target_shape(self) -> Any:
+        """Shape of one target, like `input_shape`; None if there is no y."""
+        return None if self._all.y is None else mapped(shape_of, self._all.y)
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one row, input and target."""
-        return self._all_x.itemsize * int(np.prod(self.input_shape)) + self._all_y.itemsize
+        """Bytes of one row: input, target and weights; the mean of rows of different lengths, rounded up."""
+        n_bytes = sum(int(leaf.nbytes) for _, leaf in self._all.leaves())
+        return -(-n_bytes // max(1, self._n))
+
+    @property
+    def forms(self) -> Arrays:
+        """The kind of each array, to store it: no rows of an array, the starts of a `RaggedArray` or `WindowArray`."""
+        return self._all.map(self._form_of)
+
+    def _form_of(self, leaf: Leaf) -> Leaf:
+        if isinstance(leaf, WindowArray):
+            return leaf if self._rows is None else WindowArray(leaf.series, leaf.starts[self._rows], leaf.length)
+        if isinstance(leaf, RaggedArray):
+            lengths = leaf.lengths if self._rows is None else leaf.lengths[self._rows]
+            return RaggedArray(leaf.values[:0], np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
+        return leaf[:0]
+
+    @property
+    def row_lengths(self) -> dict[str, npt.NDArray[np.int64]]:
+        """The lengths of this dataset's rows, shape (len(self),), for each `RaggedArray` by its name, e.g. "x"."""
+        ragged = {name: leaf.lengths for name, leaf in self._all.leaves() if isinstance(leaf, RaggedArray)}
+        return ragged if self._rows is None else {name: lengths[self._rows] for name, lengths in ragged.items()}
 
     @cached_property
-    def x(self) -> npt.NDArray[Any]:
-        """Inputs of this dataset's rows, shape (len(self), ...).
+    def _own(self) -> Arrays:
+        if self._rows is None:
+            return self._all.map(lambda leaf: leaf[:] if isinstance(leaf, WindowArray) else leaf)
+        return self._all.at(self._rows)
 
-        A subset copies its rows when this is first read. A layer that adapts to `data.x` sees the training rows only.
+    @property
+    def x(self) -> Nest:
+        """Inputs of this dataset's rows: an array of shape (len(self), ...), or a nest of arrays as they were given.
+
+        A subset copies its rows when they are first read. A layer that adapts to `data.x` sees the training rows only.
         """
-        return self._all_x if self._rows is None else self._all_x[self._rows]
+        return self._own.x
 
-    @cached_property
-    def y(self) -> npt.NDArray[Any]:
-        """Targets of this dataset's rows, shape (len(self),); copied like `x`."""
-        return self._all_y if self._rows is None else self._all_y[self._rows]
+    @property
+    def y(self) -> Nest:
+        """Targets of this dataset's rows, like `x`; None if there are none."""
+        return self._own.y
+
+    @property
+    def sample_weight(self) -> Nest:
+        """Weights of this dataset's rows, like `x`; None if there are none."""
+        return self._own.sample_weight
+
+    @property
+    def labels(self) -> npt.NDArray[Any] | None:
+        """The label of each of this dataset's rows, shape (len(self),); None if y is not one label for each row."""
+        whole = labels_of(self._all.y)
+        return whole if whole is None or self._rows is None else whole[self._rows]
+
+    @property
+    def strata(self) -> npt.NDArray[Any] | None:
+        """The stratum of each of this dataset's rows for splits, shape (len(self),): as given, else its label."""
+        labels = self.labels if self.stratify is None else self.stratify
+        return labels.astype(np.int64) if labels is not None and labels.dtype.kind == "b" else labels
 
     @cached_property
     def groups(self) -> npt.NDArray[Any] | None:
         """The group of each of this dataset's rows, shape (len(self),); None if there are no groups."""
-        if self._all_groups is None or self._rows is None:
-            return self._all_groups
-        return self._all_groups[self._rows]
+        return _chosen(self._all_groups, self._rows)
+
+    @cached_property
+    def stratify(self) -> npt.NDArray[Any] | None:
+        """The given stratum of each of this dataset's rows, shape (len(self),); None if none were given."""
+        return _chosen(self._all_strata, self._rows)
 
     @cached_property
     def digest(self) -> str:
         """Hex SHA-256 of the rows' dtypes, shapes and bytes, of groups and `n_classes`; the name does not count."""
         if self._known_digest is not None:
             return self._known_digest
-        x_hash, y_hash = hashlib.sha256(), hashlib.sha256()
-        for x, y in self.chunks():
-            x_hash.update(x.tobytes())
-            y_hash.update(y.tobytes())
-        form: tuple[object, ...] = (len(self), self.input_shape, self._all_x.dtype.str, self._all_y.dtype.str)
-        form += (self.n_classes,)
+        hashes = [hashlib.sha256() for _ in self._all.leaves()]
+        for chunk in self.chunks():
+            for (_, leaf), found in zip(chunk.leaves(), hashes, strict=True):
+                found.update(leaf.tobytes())
+        form = self._form()
         if self.groups is not None:
             form += (self.groups.dtype.str, hashlib.sha256(self.groups.tobytes()).hexdigest())
-        return hashlib.sha256(f"{form}:{x_hash.hexdigest()}:{y_hash.hexdigest()}".encode()).hexdigest()
+        if self.stratify is not None:
+            form += ("stratify", self.stratify.dtype.str, hashlib.sha256(self.stratify.tobytes()).hexdigest())
+        return hashlib.sha256(":".join((str(form), *(found.hexdigest() for found in hashes))).encode()).hexdigest()
 
-    def take(self, positions: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Copy some rows, e.g. one batch.
+    def _form(self) -> tuple[object, ...]:
+        x, y = self._all.x, self._all.y
+        is_plain = self._all.sample_weight is None and isinstance(x, np.ndarray) and isinstance(y, np.ndarray)
+        if is_plain and y.ndim == 1:
+            # As in the versions that had only this form.
+            return (len(self), self.input_shape, x.dtype.str, y.dtype.str, self.n_classes)
+        forms = self._all.structure(lambda name, leaf: (name, shape_of(leaf), leaf.dtype.str))
+        lengths = {name: hashlib.sha256(found.tobytes()).hexdigest() for name, found in self.row_lengths.items()}
+        return (len(self), json.dumps([forms, lengths]), self.n_classes)
+
+    def take(self, positions: npt.ArrayLike) -> tuple[Nest, Nest]:
+        """Copy some rows.
 
         Args:
             positions: Shape (b,), integers in [0, len(self) - 1], in any order.
 
         Returns:
-            Inputs of shape (b, ...) and targets of shape (b,), in the order of `positions`.
+            Inputs and targets in the order of `positions`, in the structure of `x` and `y`.
 
         Raises:
             DataError: `positions` are not integers in that range.
         """
-        rows = self._rows_at(positions)
-        return self._all_x[rows], self._all_y[rows]
+        found = self.arrays_at(positions)
+        return found.x, found.y
+
+    def arrays_at(self, positions: npt.ArrayLike) -> Arrays:
+        """Copy some rows with their weights, e.g. one batch; see `take`."""
+        return self._all.at(self._rows_at(positions))
+
+    def batch(self, positions: npt.ArrayLike, one_hot: bool = False) -> tuple[Any, ...]:
+        """Copy some rows as `keras.Model.fit` takes them: (x,), (x, y) or (x, y, sample_weight), padded to one length.
+
+        Args:
+            positions: As in `take`.
+            one_hot: Whether labels are given as float32 of shape (b, n_classes).
+        """
+        found = self.arrays_at(positions)
+        if one_hot:
+            one_for_each = np.eye(self.n_classes or 0, dtype=np.float32)
+            found = dataclasses.replace(found, y=one_for_each[found.y.reshape(-1)])
+        return found.map(padded).packed()
 
     def subset(self, positions: npt.ArrayLike) -> Dataset:
         """Return a dataset of some rows that shares this one's arrays.
@@ -163,28 +275,73 @@ class Dataset:
             DataError: `positions` are not integers in that range.
         """
         rows = self._rows_at(positions)
+        part = Dataset.__new__(Dataset)
+        vars(part).update(vars(self), _rows=rows, _known_digest=None)
+        for name in ("_own", "groups", "stratify", "digest"):
+            vars(part).pop(name, None)  # they are cached
+        return part
+
+    def joined(self, other: Dataset) -> Dataset:
+        """Return a dataset in memory of these rows and then those of another one, which has the same structure.
+
+        Raises:
+            DataError: The structures differ.
+        """
+        if self._own.structure(_form) != other._own.structure(_form):
+            raise DataError(
+                f"rows of the shape {other.input_shape} and targets {other.target_shape} cannot join rows of the shape "
+                f"{self.input_shape} and targets {self.target_shape}.",
+                "Both have the same structure of inputs, targets and weights, and the same shapes and kinds.",
+                "Make both by the same function.",
+            )
+        others = dict(other._own.leaves())
+        arrays = Arrays.of_structure(
+            self._own.structure(lambda name, leaf: {"leaf": _joined(leaf, others[name])}), lambda form: form["leaf"]
+        )
+        counts = [count for count in (self.n_classes, other.n_classes) if count is not None]
         return Dataset(
-            self._all_x,
-            self._all_y,
+            arrays.x,
+            arrays.y,
+            sample_weight=arrays.sample_weight,
             name=self.name,
-            n_classes=self.n_classes,
-            groups=self._all_groups,
-            rows=rows,
+            n_classes=max(counts, default=None),
             allow_nan=self.allow_nan,
             feature_names=self.feature_names,
+            groups=_both(self.groups, other.groups),
+            stratify=_both(self.stratify, other.stratify),
         )
 
-    def chunks(self) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-        """Yield all rows in order as pairs (x, y) of about 16 MiB, so that a mapped array is never copied whole."""
-        step = max(1, _CHUNK_BYTES // self.row_bytes)
+    def chunks(self) -> Iterator[Arrays]:
+        """Yield all rows in order in parts of about 16 MiB, so that a mapped array is never copied whole."""
+        step = max(1, _CHUNK_BYTES // max(1, self.row_bytes))
         for start in range(0, len(self), step):
             stop = min(start + step, len(self))
-            rows = slice(start, stop) if self._rows is None else self._rows[start:stop]
-            yield self._all_x[rows], self._all_y[rows]
+            yield self._all.at(slice(start, stop) if self._rows is None else self._rows[start:stop])
 
     def _rows_at(self, positions: npt.ArrayLike) -> npt.NDArray[np.int64]:
         own = _as_positions(positions, len(self))
         return own if self._rows is None else self._rows[own]
+
+
+def _form(name: str, leaf: Leaf) -> Any:
+    kind = leaf.dtype.kind
+    return [name, shape_of(leaf), kind if kind in "US" else leaf.dtype.str]
+
+
+def _joined(one: Leaf, two: Leaf) -> Leaf:
+    if isinstance(one, RaggedArray) and isinstance(two, RaggedArray):
+        return RaggedArray(
+            np.concatenate([one.values, two.values]), np.concatenate([one.starts, two.starts[1:] + one.starts[-1]])
+        )
+    return np.concatenate([np.asarray(one), np.asarray(two)])
+
+
+def _both(one: npt.NDArray[Any] | None, two: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
+    return None if one is None or two is None else np.concatenate([one, two])
+
+
+def _chosen(column: npt.NDArray[Any] | None, rows: npt.NDArray[np.int64] | None) -> npt.NDArray[Any] | None:
+    return column if column is None or rows is None else column[rows]
 
 
 def _as_positions(positions: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
@@ -200,13 +357,13 @@ def _as_positions(positions: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
     return array.astype(np.int64)
 
 
-def _count_classes(y: npt.NDArray[Any], n_classes: int | None) -> int | None:
-    if y.dtype.kind == "f":
+def _count_classes(labels: npt.NDArray[Any] | None, n_classes: int | None) -> int | None:
+    if labels is None:
         _check_no_classes(n_classes)
         return None
-    if len(y) == 0:
+    if len(labels) == 0:
         return n_classes
-    low, high = int(y.min()), int(y.max())
+    low, high = int(labels.min()), int(labels.max())
     if low < 0 or (n_classes is not None and high >= n_classes):
         raise DataError(
             f"the labels in y run from {low} to {high}.",
@@ -219,7 +376,7 @@ def _count_classes(y: npt.NDArray[Any], n_classes: int | None) -> int | None:
 def _check_no_classes(n_classes: int | None) -> None:
     if n_classes is not None:
         raise DataError(
-            f"n_classes is {n_classes}, but y holds floats.",
-            "Classes are numbered by integer labels; float targets are for regression and have no classes.",
+            f"n_classes is {n_classes}, but y is not one integer label for each row (y may hold floats).",
+            "Classes are numbered by integer labels, y of shape (n,); other targets have no classes.",
             "Use y.astype('int64') for labels, or leave n_classes out.",
         )

@@ -6,12 +6,14 @@ cause.
 
 from __future__ import annotations
 
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
 
 from autotune.data.dataset import Dataset
+from autotune.data.nests import Leaf
+from autotune.data.ragged import RaggedArray
 from autotune.errors import DataError
 
 _LARGEST = float(np.finfo(np.float32).max)
@@ -27,26 +29,36 @@ def refuse_no_numbers(data: Dataset, what: str = "") -> None:
     Raises:
         DataError: There are such values; the message says how many, and where the first one is.
     """
-    x_count, y_count = _Count("x", allow_nan=data.allow_nan), _Count("y", allow_nan=False)
-    for x, y in data.chunks():
-        x_count.add(x)
-        y_count.add(y)
-    if y_count.n_rows:
+    counts = {name: _Count(name, data.allow_nan and name.startswith("x")) for name, _ in data.arrays_at([]).leaves()}
+    for chunk in data.chunks():
+        for name, leaf in chunk.leaves():
+            counts[name].add(leaf)
+    found = [count for count in counts.values() if count.n_rows]
+    for count in sorted(found, key=lambda count: count.name.startswith("x")):  # targets first: they cannot be missing
+        is_input, name = count.name.startswith("x"), count.name
         raise DataError(
-            f"{what}y of {data.name!r} {y_count}.",
-            "Every target must be a finite number; otherwise the loss is NaN, whatever the learning rate.",
-            "Leave these rows out: keep = np.isfinite(y); Dataset(x[keep], y[keep]).",
+            f"{what}{name} of {data.name!r} {count}.",
+            f"Every {'input' if is_input else 'target and weight'} must be a finite number; otherwise the loss is NaN, "
+            "whatever the learning rate.",
+            _how_to_fix(count) if is_input else _leave_out(name),
         )
-    if x_count.n_rows:
-        raise DataError(
-            f"{what}x of {data.name!r} {x_count}.",
-            "Every input must be a finite number; otherwise the loss is NaN, whatever the learning rate.",
-            _how_to_fix(x_count),
-        )
+
+
+def _leave_out(name: str) -> str:
+    keep = f"keep = np.isfinite({name}.reshape(len({name}), -1)).all(axis=1)"
+    return (
+        "Leave these rows out: keep = np.isfinite(y); Dataset(x[keep], y[keep])."
+        if name == "y"
+        else f"Leave these rows out of all arrays: {keep}."
+    )
 
 
 def _how_to_fix(count: _Count) -> str:
-    rows = "Leave these rows out, keep = np.isfinite(x.reshape(len(x), -1)).all(axis=1), or put a number in their place"
+    name = count.name
+    rows = (
+        f"Leave these rows out, keep = np.isfinite({name}.reshape(len({name}), -1)).all(axis=1), or put a number in "
+        "their place"
+    )
     if not count.n_nan:
         return f"{rows}: np.clip."
     model = "If the model has layers that handle missing values: Dataset(x, y, allow_nan=True)."
@@ -63,30 +75,35 @@ class _Count:
     """
 
     def __init__(self, name: str, allow_nan: bool) -> None:
-        self._name = name
+        self.name = name
         self._allow_nan = allow_nan
         self._seen = 0
         self._first: tuple[int, ...] = ()
         self.n_nan = self.n_infinite = self.n_rows = 0
 
-    def add(self, part: npt.NDArray[Any]) -> None:
+    def add(self, leaf: Leaf) -> None:
         """Count NaN and infinity in the next rows."""
+        part = leaf.values if isinstance(leaf, RaggedArray) else leaf
         if part.dtype.kind in "fc":
             is_nan = np.isnan(part)
             is_infinite = np.isinf(part)
             if part.dtype.itemsize > 4:
                 is_infinite |= np.abs(part) > _LARGEST
-            self._note(is_infinite if self._allow_nan else is_nan | is_infinite)
+            self._note(is_infinite if self._allow_nan else is_nan | is_infinite, leaf)
             self.n_nan += 0 if self._allow_nan else int(is_nan.sum())
             self.n_infinite += int(is_infinite.sum())
-        self._seen += len(part)
+        self._seen += len(leaf)
 
-    def _note(self, is_bad: npt.NDArray[np.bool_]) -> None:
-        in_row = is_bad.reshape(len(is_bad), -1).any(axis=1)
-        if not self._first and in_row.any():
-            row, *at = (int(index) for index in np.argwhere(is_bad)[0])
-            self._first = (self._seen + row, *at)
-        self.n_rows += int(in_row.sum())
+    def _note(self, is_bad: npt.NDArray[np.bool_], leaf: Leaf) -> None:
+        places = np.flatnonzero(is_bad.reshape(len(is_bad), -1).any(axis=1))  # along the first axis of the values
+        if not len(places):
+            return
+        rows = np.searchsorted(leaf.starts, places, "right") - 1 if isinstance(leaf, RaggedArray) else places
+        if not self._first:
+            place, *at = (int(index) for index in np.argwhere(is_bad)[0])
+            step = [place - int(leaf.starts[rows[0]])] if isinstance(leaf, RaggedArray) else []
+            self._first = (self._seen + int(rows[0]), *step, *at)
+        self.n_rows += len(np.unique(rows))
 
     def __str__(self) -> str:
         kinds = [f"{self.n_nan:,} times NaN"] if self.n_nan else []
@@ -94,5 +111,5 @@ class _Count:
         at = ", ".join(map(str, self._first))
         return (
             f"holds {' and '.join(kinds)}, in {self.n_rows:,} of {self._seen:,} rows; the first is in row "
-            f"{self._first[0]:,}: {self._name}[{at}]"
+            f"{self._first[0]:,}: {self.name}[{at}]"
         )

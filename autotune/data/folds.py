@@ -1,11 +1,20 @@
-"""Splits into training and validation rows: one holdout, k folds, or k folds that keep groups together."""
+"""Splits into training and validation rows: holdouts, k folds, splits in time, rows of one's own, scikit-learn's.
+
+What is covered: every splitter of scikit-learn, or of the same form. One with a `random_state` gets a seed of the study
+if its own is None, and another seed for each repeat.
+"""
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Iterator
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from statistics import fmean
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +23,15 @@ from autotune.data.dataset import Dataset
 from autotune.errors import DataError
 from autotune.seeds import derive_seed
 
-_Parts: TypeAlias = Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]  # positions to train and to validate on
+_Parts: TypeAlias = Iterable[tuple[npt.NDArray[Any], npt.NDArray[Any]]]  # positions to train and to validate on
+
+
+@runtime_checkable
+class Splitter(Protocol):
+    """A splitter of scikit-learn, e.g. `TimeSeriesSplit(5, gap=24)`, or an object with the same method."""
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> _Parts:
+        """Yield the positions of the training rows and of the validation rows of each fold."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +70,7 @@ class KFold:
     k: int = 5
 
     def __post_init__(self) -> None:
-        _check_k(self, self.k)
+        _check_k(type(self), self.k)
 
 
 @dataclass(frozen=True)
@@ -72,10 +89,85 @@ class GroupKFold:
     k: int = 5
 
     def __post_init__(self) -> None:
-        _check_k(self, self.k)
+        _check_k(type(self), self.k)
 
 
-Folds: TypeAlias = Holdout | KFold | GroupKFold
+@dataclass(frozen=True)
+class Latest:
+    """Train once, and validate on the newest rows: the last ones, as rows are in order of time.
+
+    No row is shuffled across time. `autotune finalize` moves the split back in time for each of its repeats.
+
+    Args:
+        fraction: Share of the rows to validate on, in (0, 1).
+        gap: Number of rows before these that are left out, at least 0, e.g. the length of windows that overlap. None
+            for as many as overlap in a dataset of `autotune.windows`, else 0.
+
+    Raises:
+        DataError: An argument is out of range.
+    """
+
+    fraction: float = 0.1
+    gap: int | None = None
+
+    def __post_init__(self) -> None:
+        is_gap = self.gap is None or (isinstance(self.gap, int) and not isinstance(self.gap, bool) and self.gap >= 0)
+        if not 0 < self.fraction < 1 or not is_gap:
+            raise DataError(
+                f"the folds are {self!r}.",
+                "The fraction is the share of the rows to validate on, between 0 and 1, both excluded; the gap is a "
+                "number of rows, at least 0.",
+                "Use e.g. Latest(0.2, gap=24).",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Validate on rows of one's own choice.
+
+    Args:
+        validation: The rows to validate on: positions among the development rows, shape (m,), or a mask, shape (n,); a
+            list of such arrays for several folds; a function from the development rows to one of these; or a function
+            without arguments that returns a `Dataset` of more rows, on which no trial of the search trains.
+        train: The rows to train on, in the same form; None for all others.
+    """
+
+    validation: Any
+    train: Any = None
+
+    def __repr__(self) -> str:
+        return f"Given({_name_of(self.validation)}{'' if self.train is None else f', {_name_of(self.train)}'})"
+
+
+Folds: TypeAlias = Holdout | KFold | GroupKFold | Latest | Given | Splitter
+
+
+@dataclass(frozen=True)
+class Design:
+    """How the trainings of one configuration depend on each other.
+
+    Attributes:
+        n_folds: Number of trainings of one trial.
+        overlap: n_validation / n_training of each training; 0 if values are independent.
+        groups: Number of independent parts of the rows, if all repeats have the same parts (`GroupKFold`); else None.
+        repeats: What a repeat changes: "drawn" (other rows are drawn to validate on), "moved" (the split is moved in
+            time), or "same" (rows stay, and only the seeds of the training change).
+    """
+
+    n_folds: int = 1
+    overlap: float = 0.0
+    groups: int | None = None
+    repeats: Literal["drawn", "moved", "same"] = "drawn"
+
+    @property
+    def meaning(self) -> str:
+        """Say in a sentence what repeats with these folds tell; "" if they are drawn anew."""
+        return {
+            "drawn": "",
+            "moved": "Each repeat moves the split back in time: intervals cover other periods and other seeds.",
+            "same": "All repeats have the same rows, as these were given: intervals cover the seeds of training, and "
+            "not the choice of rows.",
+        }[self.repeats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,45 +199,117 @@ class Split:
 
 
 def with_k(folds: Folds, k: int) -> Folds:
-    """Return k folds in place of `folds`; a `GroupKFold` stays a `GroupKFold`.
+    """Return k folds in place of `folds`, of the same kind where this has several folds.
 
     Raises:
-        DataError: `k` is smaller than 2.
+        DataError: `k` is smaller than 2, or the rows are given.
     """
+    if isinstance(folds, Given):
+        raise DataError(
+            f"{k} folds were asked for, but the folds are {folds!r}.",
+            "Given rows have as many folds as they were given with.",
+            "Leave --folds out.",
+        )
+    if isinstance(folds, Latest):
+        from sklearn.model_selection import TimeSeriesSplit
+
+        _check_k(KFold, k)
+        in_time: Folds = TimeSeriesSplit(k, gap=folds.gap or 0)
+        return in_time
+    if hasattr(folds, "n_splits"):
+        _check_k(type(folds), k)
+        changed = copy.deepcopy(folds)
+        changed.n_splits = k
+        return changed
     return GroupKFold(k) if isinstance(folds, GroupKFold) else KFold(k)
 
 
-def split(folds: Folds, y: npt.NDArray[Any], seed: int, groups: npt.NDArray[Any] | None = None) -> tuple[Fold, ...]:
+def with_given_rows(folds: Folds, data: Dataset) -> tuple[Folds, Dataset]:
+    """Return positions for the rows to validate on, and the rows with those that were given as another dataset."""
+    if not isinstance(folds, Given) or not callable(folds.validation):
+        return folds, data
+    takes_data = len(inspect.signature(folds.validation).parameters) > 0
+    found = folds.validation(data) if takes_data else folds.validation()
+    train = folds.train(data) if callable(folds.train) else folds.train
+    if not isinstance(found, Dataset):
+        return Given(found, train), data
+    train = np.arange(len(data)) if train is None else train
+    return Given(np.arange(len(data), len(data) + len(found)), train), data.joined(found)
+
+
+def is_in_time(folds: Folds) -> bool:
+    """Tell whether folds validate on later rows than they train on."""
+    return isinstance(folds, Latest) or type(folds).__name__ == "TimeSeriesSplit"
+
+
+def design_of(folds: Folds, parts: Sequence[Fold]) -> Design:
+    """Return the design of a study's repeats.
+
+    Args:
+        folds: The declared folds.
+        parts: What `split` returned for them.
+    """
+    n = len(parts)
+    if isinstance(folds, Holdout):
+        return Design(1, folds.fraction / (1 - folds.fraction))
+    if isinstance(folds, KFold):
+        return Design(n, 1 / (folds.k - 1))
+    if isinstance(folds, GroupKFold):
+        return Design(n, 1 / (folds.k - 1), folds.k)  # repeats have the same groups: they tell nothing about others
+    overlap = fmean(len(fold.validation) / len(fold.train) for fold in parts)
+    if is_in_time(folds):
+        return Design(n, overlap, repeats="moved")
+    if _draws(folds):
+        return Design(n, overlap)
+    return Design(n, repeats="same") if n == 1 else Design(n, overlap, n, "same")
+
+
+def split(folds: Folds, data: Dataset, seed: int, moves: int = 0, most_moves: int = 1) -> tuple[Fold, ...]:
     """Divide rows into training and validation rows.
 
     Args:
-        folds: One holdout or k folds.
-        y: Targets, shape (n,). Integer labels are stratified (each part has the classes in the same
-            proportions, unless groups are kept together); float targets are shuffled only.
+        folds: The folds; see `with_given_rows` for given functions.
+        data: The rows. If they have strata (labels, or those given as `stratify`), `Holdout` and `KFold` keep these in
+            the same proportions in each part; otherwise rows are shuffled only. Splitters of scikit-learn get the
+            strata as y, and the groups.
         seed: The study seed; the same seed gives the same folds.
-        groups: The group of each row, shape (n,); `GroupKFold` needs it, the others ignore it.
+        moves: How many times folds in order of time are moved back, each time by the rows to validate on, or by less so
+            that half of the training rows remain after all moves. Other folds ignore it.
+        most_moves: The number of all moves, at least 1.
 
     Returns:
-        One fold for a holdout, k for k folds. Over k folds each row is validated exactly once.
+        One fold for each training. Over k folds of `KFold` and `GroupKFold` each row is validated exactly once.
 
     Raises:
-        DataError: There are too few rows, too few of one class, or too few groups.
+        DataError: There are too few rows, too few of one class, too few groups, or rows that are in both parts.
 
     Example:
         >>> import numpy as np
-        >>> fold, = split(Holdout(0.5), np.array([0, 0, 1, 1]), seed=0)
+        >>> fold, = split(Holdout(0.5), Dataset(np.zeros(4), np.array([0, 0, 1, 1])), seed=0)
         >>> len(fold.train), len(fold.validation)
         (2, 2)
     """
     seed = derive_seed(seed, "split")
+    parts: _Parts
     if isinstance(folds, GroupKFold):
-        parts = _group_parts(folds, y, seed, groups)
+        parts = _group_parts(folds, data.strata, seed, data.groups)
+    elif isinstance(folds, (Holdout, KFold)):
+        if data.strata is not None:
+            _check_classes(folds, data.strata)
+        _check_size(folds, len(data))
+        parts = _parts(folds, len(data), data.strata, seed)
+    elif isinstance(folds, Latest):
+        parts = _moved(lambda n: [_latest(folds, n, data.overlap)], len(data), moves, most_moves)
+    elif isinstance(folds, Given):
+        parts = _given(folds, len(data))
+    elif is_in_time(folds):
+        parts = _moved(lambda n: _of_splitter(folds, data, n), len(data), moves, most_moves)
     else:
-        if np.issubdtype(y.dtype, np.integer):
-            _check_classes(folds, y)
-        _check_size(folds, len(y))
-        parts = _parts(folds, y, seed)
-    return tuple(Fold(_sorted(train), _sorted(validation)) for train, validation in parts)
+        parts = _of_splitter(_seeded(folds, seed), data, len(data))
+    found = tuple(Fold(_sorted(train), _sorted(validation)) for train, validation in parts)
+    if not isinstance(folds, (Holdout, KFold, GroupKFold)):
+        _check_parts(folds, found, len(data))
+    return found
 
 
 def split_digest(dataset: Dataset, folds: tuple[Fold, ...]) -> str:
@@ -166,41 +330,166 @@ def split_digest(dataset: Dataset, folds: tuple[Fold, ...]) -> str:
     return digest.hexdigest()
 
 
-def _parts(folds: Holdout | KFold, y: npt.NDArray[Any], seed: int) -> _Parts:
+def _parts(folds: Holdout | KFold, n: int, strata: npt.NDArray[Any] | None, seed: int) -> _Parts:
     # Imported here because scikit-learn takes about a second to import and most commands never split.
     from sklearn import model_selection
 
-    stratified = np.issubdtype(y.dtype, np.integer)
+    stratified = strata is not None
     if isinstance(folds, Holdout):
         shuffle = model_selection.StratifiedShuffleSplit if stratified else model_selection.ShuffleSplit
         splitter = shuffle(n_splits=1, test_size=folds.fraction, random_state=seed)
     else:
         k_fold = model_selection.StratifiedKFold if stratified else model_selection.KFold
         splitter = k_fold(n_splits=folds.k, shuffle=True, random_state=seed)
-    parts: _Parts = splitter.split(np.zeros(len(y)), y)
+    parts: _Parts = splitter.split(np.zeros(n), strata)
     return parts
 
 
-def _group_parts(folds: GroupKFold, y: npt.NDArray[Any], seed: int, groups: npt.NDArray[Any] | None) -> _Parts:
+def _group_parts(
+    folds: GroupKFold, strata: npt.NDArray[Any] | None, seed: int, groups: npt.NDArray[Any] | None
+) -> _Parts:
     from sklearn import model_selection
 
-    _check_groups(folds, groups)
+    groups = _checked_groups(folds, groups)
     splitter = model_selection.GroupKFold(folds.k, shuffle=True, random_state=seed)
-    for train, validation in splitter.split(np.zeros(len(y)), y, groups):
-        _check_trained(folds, y, train, validation)
+    for train, validation in splitter.split(np.zeros(len(groups)), groups=groups):
+        if strata is not None:
+            _check_trained(folds, strata, train, validation)
         yield train, validation
 
 
-def _check_k(folds: KFold | GroupKFold, k: object) -> None:
+def _latest(folds: Latest, n: int, overlap: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    first = n - math.ceil(folds.fraction * n)
+    return np.arange(max(0, first - (overlap if folds.gap is None else folds.gap))), np.arange(first, n)
+
+
+def _moved(parts_of: Callable[[int], _Parts], n: int, moves: int, most_moves: int) -> _Parts:
+    """Return the folds of the oldest rows; see `split`."""
+    whole = [*parts_of(n)]
+    if not moves or not whole:
+        return whole
+    half = len(whole[0][0]) // 2
+    step = max(1, min(len(whole[-1][1]), half // most_moves))
+    return parts_of(n - min(half, moves * step))
+
+
+def _given(folds: Given, n: int) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    validation = [_positions(folds, one, n) for one in _several(folds.validation)]
+    train = None if folds.train is None else [_positions(folds, one, n) for one in _several(folds.train)]
+    if train is not None and len(train) not in (1, len(validation)):
+        raise DataError(
+            f"the folds are {folds!r}, with {len(validation)} arrays to validate on and {len(train)} to train on.",
+            "Each fold has one of each.",
+            "Give as many, or leave `train` out to train on all other rows.",
+        )
+    everything = np.concatenate(validation)
+    if len(twice := np.flatnonzero(np.bincount(everything, minlength=n) > 1)):
+        raise _overlapping(folds, f"row {twice[0]:,} is given twice to validate on")
+    for number, held in enumerate(validation):
+        rest = np.setdiff1d(np.arange(n), held) if train is None else train[number % len(train)]
+        yield rest, held
+
+
+def _several(rows: Any) -> list[Any]:
+    is_list = isinstance(rows, (list, tuple)) and len(rows) > 0 and all(np.ndim(one) == 1 for one in rows)
+    return list(rows) if is_list else [rows]
+
+
+def _positions(folds: Given, rows: Any, n: int) -> npt.NDArray[np.int64]:
+    found = np.asarray(rows)
+    if found.dtype == bool and found.shape == (n,):
+        return np.flatnonzero(found)
+    if found.ndim != 1 or found.dtype.kind not in "iu" or len(found) == 0 or found.min() < 0 or found.max() >= n:
+        raise DataError(
+            f"the folds are {folds!r}: an array of dtype {found.dtype} and shape {found.shape} is no choice of rows.",
+            f"Rows are given by their positions, integers from 0 to {n - 1}, or by a mask of shape ({n},).",
+            "Give e.g. Given(np.flatnonzero(years == 2025)).",
+        )
+    return found.astype(np.int64)
+
+
+def _of_splitter(folds: Any, data: Dataset, n: int) -> _Parts:
+    strata = np.zeros(n) if data.strata is None else data.strata[:n]
+    groups = None if data.groups is None else data.groups[:n]
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The groups parameter is ignored")
+            parts: _Parts = [*folds.split(np.zeros(n), strata, groups)]
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{folds!r} cannot split {n} rows: {error}",
+            "A splitter gets the rows, their strata (labels, or Dataset(stratify=...)) and their groups.",
+            "Give it other settings, or the dataset what it needs: Dataset(x, y, groups=...).",
+        ) from error
+    return parts
+
+
+def _draws(folds: Any) -> bool:
+    """Tell whether a splitter of scikit-learn draws rows by chance."""
+    return hasattr(folds, "random_state") and getattr(folds, "shuffle", True) is not False
+
+
+def _seeded(folds: Any, seed: int) -> Any:
+    """Return a splitter with a seed in place of None, or of its own seed for a repeat."""
+    if not _draws(folds) or folds.random_state is not None:
+        return folds
+    seeded = copy.deepcopy(folds)
+    seeded.random_state = seed
+    return seeded
+
+
+def redrawn(folds: Folds) -> Folds:
+    """Return the folds of a repeat: a splitter of scikit-learn that draws rows loses its own seed."""
+    if isinstance(folds, (Holdout, KFold, GroupKFold, Latest, Given)) or not _draws(folds):
+        return folds
+    changed: Any = copy.deepcopy(folds)
+    changed.random_state = None
+    return changed  # type: ignore[no-any-return]  # reason: a copy of another package's splitter
+
+
+def _check_parts(folds: Folds, found: Sequence[Fold], n: int) -> None:
+    if not found:
+        raise DataError(f"{folds!r} makes no fold of {n} rows.", "At least one is needed.", "Use other folds.")
+    for number, fold in enumerate(found):
+        if not len(fold.train) or not len(fold.validation):
+            what = "train" if not len(fold.train) else "validate"
+            raise DataError(
+                f"fold {number} of {folds!r} has no row to {what} on, of {n} rows.",
+                "Each part needs at least one row.",
+                "Use fewer folds, another fraction, a smaller gap, or more rows.",
+            )
+        both = np.intersect1d(fold.train, fold.validation)
+        if len(both):
+            raise _overlapping(folds, f"{len(both):,} rows are on both sides of fold {number}, e.g. row {both[0]:,}")
+        for rows in (fold.train, fold.validation):
+            if len(np.unique(rows)) < len(rows):
+                raise _overlapping(folds, f"fold {number} has a row twice on one side")
+
+
+def _overlapping(folds: Folds, what: str) -> DataError:
+    return DataError(
+        f"in {folds!r} {what}.",
+        "A row is on one side of a split, and there once; a score on rows that were trained on measures memory.",
+        "Leave these rows out of one side.",
+    )
+
+
+def _name_of(rows: Any) -> str:
+    if callable(rows):
+        return str(getattr(rows, "__name__", type(rows).__name__))
+    return f"{len(rows):,} rows" if np.ndim(rows) == 1 else type(rows).__name__
+
+
+def _check_k(kind: type, k: object) -> None:
     if not isinstance(k, int) or k < 2:
         raise DataError(
-            f"the folds are {type(folds).__name__}({k!r}).",
+            f"the folds are {kind.__name__}({k!r}).",
             "The number of folds is an integer of at least 2.",
-            f"Use e.g. {type(folds).__name__}(5), or Holdout(0.1) to train once.",
+            f"Use e.g. {kind.__name__}(5), or Holdout(0.1) to train once.",
         )
 
 
-def _check_groups(folds: GroupKFold, groups: npt.NDArray[Any] | None) -> None:
+def _checked_groups(folds: GroupKFold, groups: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
     if groups is None:
         raise DataError(
             f"the folds are {folds!r}, but the dataset has no groups.",
@@ -213,11 +502,10 @@ def _check_groups(folds: GroupKFold, groups: npt.NDArray[Any] | None) -> None:
             "Each part needs at least one group.",
             f"Use at most GroupKFold({n_groups})." if n_groups > 1 else "Use KFold, or data with more groups.",
         )
+    return groups
 
 
 def _check_trained(folds: GroupKFold, y: npt.NDArray[Any], train: npt.NDArray[Any], held: npt.NDArray[Any]) -> None:
-    if not np.issubdtype(y.dtype, np.integer):
-        return
     if len(unseen := np.setdiff1d(y[held], y[train])):
         raise DataError(
             f"in {folds!r} class {unseen[0]} is in one part only.",

@@ -28,6 +28,9 @@ import numpy.typing as npt
 
 from autotune.data.dataset import Dataset
 from autotune.data.folds import Fold
+from autotune.data.nests import Arrays, Leaf, leaves
+from autotune.data.ragged import RaggedArray
+from autotune.errors import DataError
 
 _FORM = 1  # version of the kept file; a file of another version is computed again
 _MOST_ROWS, _MOST_BYTES = 200_000, 2**30  # larger data is sampled: this takes 15 s of one core, once for each split
@@ -78,6 +81,25 @@ class Leaks:
             sentences.append(f"A sample of {self.n_rows:,} development rows was checked.")
         return " ".join(sentences)
 
+    def refuse_out_of_order(self, name: str) -> None:
+        """Refuse rows that are split in time but are not in order of time, as far as windows show it.
+
+        In order of time only the windows beside the border overlap, two lengths of a window at most on each side.
+
+        Args:
+            name: The name of the data.
+
+        Raises:
+            DataError: More windows overlap than can lie beside the border.
+        """
+        if self.n_overlapping > max(_MANY_OVERLAPPING * self.n_validation, 4 * self.steps):
+            raise DataError(
+                f"the rows of {name!r} are not in order of time: {self._of(self.n_overlapping)} share at least "
+                f"{self.steps} consecutive steps with training rows.",
+                "Folds in order of time train on older rows and validate on newer ones.",
+                "Sort the rows, e.g. order = np.argsort(times, kind='stable'), and leave a gap of a window's length.",
+            )
+
     def _overlapping(self) -> list[str]:
         if self.n_overlapping < max(1, _SOME_OVERLAPPING * self.n_validation):
             return []
@@ -86,7 +108,8 @@ class Leaks:
             f"{'warning: ' * is_warning}{self._of(self.n_overlapping)} overlap training rows: they share at least "
             f"{self.steps} consecutive steps, at another place, as windows do that are cut from one series. A score on "
             "them measures memory, not foresight. Keep windows that overlap on one side: Dataset(x, y, "
-            "groups=block_of_time) with GroupKFold, without the windows that reach into two blocks."
+            "groups=block_of_time) with GroupKFold, without the windows that reach into two blocks; or validate on the "
+            "newest ones, folds=Latest(fraction, gap=length of a window)."
         ]
 
     def _repeated(self) -> list[str]:
@@ -154,8 +177,9 @@ def find_leaks(data: Dataset, folds: Sequence[Fold], seed: int) -> Leaks:
         1
     """
     looked_at = _sample(data, seed)
-    steps = _steps(data)
-    sketches = _sketched(data if looked_at is None else data.subset(looked_at), steps)
+    windows = _windows(data)
+    steps = _steps(data, windows)
+    sketches = _sketched(data if looked_at is None else data.subset(looked_at), steps, windows)
     n_validation = n_repeated = n_overlapping = 0
     for fold in folds:
         train, held = (_among(looked_at, rows) for rows in (fold.train, fold.validation))
@@ -187,32 +211,74 @@ def _among(looked_at: npt.NDArray[np.int64] | None, rows: npt.NDArray[np.int64])
     return rows if looked_at is None else np.flatnonzero(np.isin(looked_at, rows))
 
 
-def _steps(data: Dataset) -> int:
+def _windows(data: Dataset) -> str:
+    """Return the name of the input whose rows may be windows of a series: the largest array with a time axis, or ""."""
+    arrays = [(name, leaf) for name, leaf in _inputs(data.arrays_at([0])) if isinstance(leaf, np.ndarray)]
+    long = [(leaf.nbytes, name) for name, leaf in arrays if leaf.ndim > 1 and leaf.shape[1] >= _LEAST_STEPS]
+    return max(long)[1] if long else ""
+
+
+def _inputs(arrays: Arrays) -> list[tuple[str, Leaf]]:
+    return [*leaves(arrays.x, "x")]
+
+
+def _array(arrays: Arrays, name: str) -> npt.NDArray[Any]:
+    return np.asarray(dict(_inputs(arrays))[name])
+
+
+def _steps(data: Dataset, windows: str) -> int:
     """Return the number of steps of a run: half a window, and more of short windows; 0 if runs are equal by chance."""
-    shape = data.input_shape
-    if not shape or shape[0] < _LEAST_STEPS:
+    if not windows:
         return 0
+    shape = _array(data.arrays_at([0]), windows).shape[1:]
     numbers = int(np.prod(shape[1:]))
     k = min(shape[0] - 1, max(-(-shape[0] // 2), -(-_LEAST_NUMBERS // max(1, numbers)), 2))
     n_runs = len(data) * (shape[0] - k + 1)
-    return k if n_runs * _same_by_chance(data) ** k < _BY_CHANCE else 0
+    return k if n_runs * _same_by_chance(data, windows) ** k < _BY_CHANCE else 0
 
 
-def _same_by_chance(data: Dataset) -> float:
+def _same_by_chance(data: Dataset, windows: str) -> float:
     """Return the probability that two steps are equal, among the steps that differ from the step before them."""
     rows = np.linspace(0, len(data) - 1, min(len(data), _LOOKED_AT)).astype(np.int64)
-    hashes = _hashed(data.take(rows)[0])
+    hashes = _hashed(_array(data.arrays_at(rows), windows))
     _, counts = np.unique(hashes[:, 1:][hashes[:, 1:] != hashes[:, :-1]], return_counts=True)
     n = int(counts.sum())
     return float((counts * (counts - 1.0)).sum()) / max(1.0, n * (n - 1.0))
 
 
-def _sketched(data: Dataset, k: int) -> _Sketches:
-    at_a_time = max(1, _STEPS_AT_A_TIME // (*data.input_shape, 1)[0])
+def _sketched(data: Dataset, k: int, windows: str) -> _Sketches:
+    arrays = [leaf for _, leaf in _inputs(data.arrays_at([0])) if isinstance(leaf, np.ndarray)]
+    at_a_time = max(1, _STEPS_AT_A_TIME // max(1, *((*leaf.shape, 1)[1] for leaf in arrays), 1))
     parts = [
-        _sketch(x[start : start + at_a_time], k) for x, _ in data.chunks() for start in range(0, len(x), at_a_time)
+        _sketch_of(_inputs(chunk.at(slice(start, start + at_a_time))), k, windows)
+        for chunk in data.chunks()
+        for start in range(0, len(_inputs(chunk)[0][1]), at_a_time)
     ]
     return _Sketches(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("rows", "runs", "places")))
+
+
+def _sketch_of(inputs: Sequence[tuple[str, Leaf]], k: int, windows: str) -> _Sketches:
+    """Return the hashes of whole rows over all inputs, and of the runs of one of them."""
+    parts = [(_sketch(_rectangle(leaf), k if name == windows else 0), name) for name, leaf in inputs]
+    runs = next((part for part, name in parts if name == windows), parts[0][0])
+    if len(parts) == 1:
+        return runs
+    rows = np.zeros_like(runs.rows)
+    for part, _ in parts:
+        rows = rows * _ODD + part.rows
+    return _Sketches(rows, runs.runs, runs.places)
+
+
+def _rectangle(leaf: Leaf) -> npt.NDArray[Any]:
+    """Return an array of shape (n, ...); rows of different lengths become two hashes each, of values and length."""
+    if not isinstance(leaf, RaggedArray):
+        return np.asarray(leaf)
+    hashes = _hashed(leaf.values[:, np.newaxis])[:, 0]
+    powers = _powers(_ODD, max(1, int(leaf.lengths.max(initial=1))))
+    places = np.arange(len(hashes)) - np.repeat(leaf.starts[:-1] - leaf.starts[0], leaf.lengths)
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(hashes * powers[places], dtype=np.uint64)])
+    starts = leaf.starts - leaf.starts[0]
+    return np.stack([sums[starts[1:]] - sums[starts[:-1]], leaf.lengths.astype(np.uint64)], axis=1)
 
 
 def _sketch(x: npt.NDArray[Any], k: int) -> _Sketches:

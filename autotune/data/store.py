@@ -22,9 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from autotune.data.dataset import Dataset
+from autotune.data.nests import Arrays, Leaf
+from autotune.data.ragged import RaggedArray
+from autotune.data.windows import WindowArray
 from autotune.errors import DamagedStoreError
 
-_X, _Y, _GROUPS, _ABOUT = "x.npy", "y.npy", "groups.npy", "dataset.json"
+_GROUPS, _STRATA, _ABOUT = "groups.npy", "stratify.npy", "dataset.json"
+_SMALL = (_GROUPS, _STRATA)
+_PLAIN = {"x": {"file": "x.npy"}, "y": {"file": "y.npy"}, "sample_weight": None}  # of stores without `arrays`
 _READ_BYTES = 2**22
 
 
@@ -41,8 +46,8 @@ def store(dataset: Dataset, folder: Path, tell: Callable[[str], None] = lambda t
         tell: Called with a sentence or two about the damage, if some was found.
 
     Returns:
-        `folder/NAME-DIGEST`, for `open_stored`; it holds x.npy, y.npy, dataset.json and, if there are groups,
-        groups.npy.
+        `folder/NAME-DIGEST`, for `open_stored`. It holds dataset.json, and the arrays as x.npy and y.npy, or of a nest
+        as x-0.npy, x-1.npy and so on; sample_weight.npy, groups.npy and stratify.npy if there are such.
 
     Raises:
         OSError: The disk is full or the folder cannot be written.
@@ -92,15 +97,26 @@ def open_stored(path: Path) -> Dataset:
     """
     with _telling_damage(path):
         about = _read_about(path)
-        arrays = {file: _open_array(path / file, about["files"][file]) for file in (_X, _Y)}
-        groups = _open_array(path / _GROUPS, about["files"][_GROUPS]) if _GROUPS in about["files"] else None
-        x, y, n_classes = arrays[_X], arrays[_Y], about["n_classes"]
+        files = about["files"]
+
+        def opened(file: str) -> npt.NDArray[Any]:
+            return _open_array(path / file, files[file])
+
+        def leaf_of(form: Mapping[str, Any]) -> Leaf:
+            values = opened(form["file"])
+            if "length" in form:
+                return WindowArray(values, opened(form["starts"]), int(form["length"]))
+            return RaggedArray(values, opened(form["starts"])) if "starts" in form else values
+
+        arrays = Arrays.of_structure(about.get("arrays", _PLAIN), leaf_of)
         return Dataset(
-            x,
-            y,
+            arrays.x,
+            arrays.y,
+            sample_weight=arrays.sample_weight,
             name=about["name"],
-            n_classes=n_classes,
-            groups=groups,
+            n_classes=about["n_classes"],
+            groups=opened(_GROUPS) if _GROUPS in files else None,
+            stratify=opened(_STRATA) if _STRATA in files else None,
             digest=about["digest"],
             feature_names=about.get("feature_names"),
         )
@@ -124,7 +140,7 @@ def _telling_damage(path: Path) -> Iterator[None]:
     except Exception as error:  # NumPy may raise any error on damaged bytes
         raise DamagedStoreError(
             f"the stored rows in {path} cannot be opened: {_why(error)}",
-            "Expected x.npy, y.npy and dataset.json as they were stored.",
+            "Expected the arrays and dataset.json as they were stored.",
             "Run the same command again: it writes them again from the dataset.",
         ) from error
 
@@ -178,10 +194,10 @@ def _read_about(path: Path) -> Mapping[str, Any]:
 
 
 def _open_array(path: Path, form: Mapping[str, Any]) -> npt.NDArray[Any]:
-    """Map an array (groups are small and are read), and check that it has the dtype and shape that were written."""
+    """Map an array, or read a small one, and check that it has the dtype and shape that were written."""
     _check_size(path, form)
     try:
-        array: npt.NDArray[Any] = np.load(path, mmap_mode=None if path.name == _GROUPS else "r", allow_pickle=False)
+        array: npt.NDArray[Any] = np.load(path, mmap_mode=None if path.name in _SMALL else "r", allow_pickle=False)
     except ValueError as error:
         raise _Mismatch(f"{path.name} is not a valid array.") from error
     if [array.dtype.str, *array.shape] != [form["dtype"], *form["shape"]]:
@@ -240,23 +256,62 @@ class _ArrayFile:
 
 def _write(dataset: Dataset, folder: Path) -> None:
     # In chunks, into plain files: writing to a mapped file on a full disk would end the process with SIGBUS.
-    no_x, no_y = dataset.take([])
-    groups = dataset.groups
+    stems = _stems([name for name, _ in dataset.forms.leaves()])
     with contextlib.ExitStack() as stack:
+        files: dict[str, _ArrayFile] = {}
 
-        def new(name: str, rows: npt.NDArray[Any]) -> _ArrayFile:
-            return stack.enter_context(contextlib.closing(_ArrayFile(folder / name, len(dataset), rows)))
+        def new(name: str, n: int, rows: npt.NDArray[Any]) -> _ArrayFile:
+            files[name] = stack.enter_context(contextlib.closing(_ArrayFile(folder / name, n, rows)))
+            return files[name]
 
-        files = {_X: new(_X, no_x), _Y: new(_Y, no_y)}
-        for x, y in dataset.chunks():
-            files[_X].write(x.tobytes())
-            files[_Y].write(y.tobytes())
-        if groups is not None:
-            files[_GROUPS] = new(_GROUPS, groups)
-            files[_GROUPS].write(groups.tobytes())
+        def write(name: str, column: npt.NDArray[Any]) -> None:
+            new(name, len(column), column).write(column.tobytes())
+
+        by_chunks: dict[str, _ArrayFile] = {}
+        for name, leaf in dataset.forms.leaves():
+            file = f"{stems[name]}.npy"
+            if isinstance(leaf, WindowArray):
+                write(file, leaf.series)
+                write(_starts(stems[name]), leaf.starts)
+            elif isinstance(leaf, RaggedArray):
+                by_chunks[name] = new(file, int(leaf.starts[-1]), leaf.values)
+                write(_starts(stems[name]), leaf.starts)
+            else:
+                by_chunks[name] = new(file, len(dataset), leaf)
+        for chunk in dataset.chunks() if by_chunks else ():
+            for name, leaf in chunk.leaves():
+                if name in by_chunks:
+                    by_chunks[name].write(leaf.tobytes())
+        for name, column in ((_GROUPS, dataset.groups), (_STRATA, dataset.stratify)):
+            if column is not None:
+                write(name, column)
         forms = {name: file.form() for name, file in files.items()}
     about = {"name": dataset.name, "n_classes": dataset.n_classes, "digest": dataset.digest, "files": forms}
+    about["arrays"] = dataset.forms.structure(lambda name, leaf: _form_of(stems[name], leaf))
+    if about["arrays"] == _PLAIN:
+        del about["arrays"]
     _write_about({**about, "feature_names": dataset.feature_names}, folder / _ABOUT)
+
+
+def _form_of(stem: str, leaf: Leaf) -> dict[str, Any]:
+    form: dict[str, Any] = {"file": f"{stem}.npy"}
+    if not isinstance(leaf, np.ndarray):
+        form["starts"] = _starts(stem)
+    return form | {"length": leaf.length} if isinstance(leaf, WindowArray) else form
+
+
+def _starts(stem: str) -> str:
+    return f"{stem}-starts.npy"
+
+
+def _stems(names: list[str]) -> dict[str, str]:
+    """Return the file name without ending for each leaf: "x" for x, "x-0" for the first leaf of a nest."""
+    found: dict[str, str] = {}
+    for name in names:
+        part = name.partition("[")[0]
+        number = sum(one.startswith(f"{part}[") for one in found)
+        found[name] = part if part == name else f"{part}-{number}"
+    return found
 
 
 def _write_about(about: Mapping[str, Any], path: Path) -> None:

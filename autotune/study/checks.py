@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import optuna
 
-from autotune.data import GroupKFold, Holdout, KFold
+from autotune.data import Given, GroupKFold, Holdout, KFold, Latest, Splitter
 from autotune.errors import StudyFileError
 from autotune.stopping_rule import StopWhenFlat
 from autotune.study_name import EXPECTED, cut, is_study_name
@@ -18,6 +18,7 @@ from autotune.study_name import EXPECTED, cut, is_study_name
 Direction = Literal["maximize", "minimize"]
 EpochPolicy = Literal["best", "last"]
 Cost = Literal["parameters", "latency"]
+FOLDS = (Holdout, KFold, GroupKFold, Latest, Given)
 
 
 def check(spec: Any) -> None:
@@ -72,7 +73,7 @@ def _check_kind(spec: Any) -> None:
 
 
 def _check_parts(spec: Any) -> None:
-    for name in ("build", "fit", "objective", "test_dataset"):
+    for name in ("build", "fit", "batch", "score", "objective", "test_dataset"):
         value = getattr(spec, name)
         if value is not None and not callable(value):
             raise StudyFileError(
@@ -92,10 +93,11 @@ def _check_parts(spec: Any) -> None:
             "Expected a dict from hyperparameters to values for each of the first trials.",
             'Write, for example, enqueue=[{"blocks": 3, "dropout": 0.2}].',
         )
-    if not isinstance(spec.folds, (Holdout, KFold, GroupKFold)):
+    if isinstance(spec.folds, type) or not isinstance(spec.folds, (*FOLDS, Splitter)):
         raise StudyFileError(
             f"folds={spec.folds!r} is unknown.",
-            "Expected Holdout(fraction), KFold(k) or GroupKFold(k).",
+            "Expected Holdout(fraction), KFold(k), GroupKFold(k), Latest(fraction, gap), Given(rows), or a splitter of "
+            "scikit-learn.",
             "Write, for example, folds=Holdout(0.1).",
         )
 
@@ -126,11 +128,12 @@ def _check_rows(spec: Any) -> None:
             "Write, for example, train_fraction=0.25, or leave it out to search on all of them.",
         )
     given = [name for name in ("train_fraction", "epochs_per_pass") if getattr(spec, name) != 1]
+    given += [name for name in ("batch", "score") if getattr(spec, name) is not None]
     if given and spec.objective is not None:
         raise StudyFileError(
             f"the study has an objective and also {given[0]}={getattr(spec, given[0])!r}.",
             "This argument works in a Keras study only (build, dataset, monitor).",
-            f"Leave `{given[0]}` out, and take a part of the rows in the objective.",
+            f"Leave `{given[0]}` out, and do it in the objective.",
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import optuna
 
 from autotune.data import Dataset, Folds, Holdout, with_k
@@ -33,12 +34,20 @@ class StudySpec:
         monitor: The metric that is the trial's value, by Keras's name, e.g. "val_accuracy".
         one_hot: Whether the model gets labels one-hot, float32 of shape (b, n_classes), as cross-entropy with label
             smoothing, mean squared error and focal loss need them; otherwise labels are integers of shape (b,).
-        folds: How rows are split into training and validation rows: `Holdout(fraction)`, `KFold(k)` or
-            `GroupKFold(k)`.
+        folds: How rows are split into training and validation rows: `Holdout(fraction)`, `KFold(k)`, `GroupKFold(k)`,
+            `Latest(fraction, gap)` for the newest rows, `Given(rows)` for rows of your own, or any splitter of
+            scikit-learn, e.g. `TimeSeriesSplit(5, gap=24)`.
         train_fraction: Share of each fold's training rows that the search trains on, in (0, 1]. Classes stay in
             proportion, groups stay whole, and validation rows stay the same. `autotune finalize` confirms and refits
             on all rows. It cannot change once the study has started.
         fit: Optional `fit(trial) -> dict` of arguments for `keras.Model.fit`: batch_size, callbacks, class_weight ...
+            A list of such dicts makes several stages, one after another, each with its `epochs` and, if need be, a
+            function `before(model)` that is called first, e.g. to unfreeze layers and compile again.
+        batch: Optional `batch(trial, batch, rng) -> batch`, which changes each batch of training, e.g. MixUp, random
+            crops or noise. `batch` is (x, y) or (x, y, sample_weight) in NumPy arrays, and `rng` a
+            `numpy.random.Generator` whose numbers depend on the seed, the trial, the fold, the epoch and the batch.
+        score: Optional `score(model, rows) -> dict` of numbers, called after each epoch with the validation rows, a
+            `Dataset`, for scores that Keras does not compute; `monitor` may name one of them.
         epochs: Epochs of training of each fold, at least 1.
         epochs_per_pass: Number of epochs for one pass through the training rows, at least 1. With 5, an epoch is a
             fifth of the rows, and trials report, write a checkpoint and may be pruned five times as often. Use it for
@@ -87,6 +96,8 @@ class StudySpec:
     folds: Folds = Holdout(0.1)  # noqa: RUF009 -- reason: frozen, and equal to every other Holdout(0.1)
     train_fraction: float = 1.0
     fit: Callable[[optuna.Trial], Mapping[str, Any]] | None = None
+    batch: Callable[[optuna.Trial, Any, np.random.Generator], Any] | None = None
+    score: Callable[[Any, Dataset], Mapping[str, Any]] | None = None
     epochs: int = 10
     epochs_per_pass: int = 1
     objective: Callable[[optuna.Trial], float] | None = None

@@ -108,6 +108,8 @@ def print_final(result: FinalResult) -> None:
     say("")
     say(f"{result.study}: each candidate trained with {confirmation.repeats} new seeds ({monitor})")
     _print_candidates(confirmation)
+    if confirmation.remark:
+        say(confirmation.remark)
     winner = confirmation.candidate(confirmation.winner)
     say(f"Winner: {_named(winner.name)}{_why(confirmation)}")
     for name, value in winner.params.items():

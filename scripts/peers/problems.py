@@ -90,7 +90,7 @@ class Problem:
             DataError: If the data are not there.
         """
         data = load_development(self.dataset, data_dir)
-        (fold,) = split(Holdout(self.holdout), data.y, seed)
+        (fold,) = split(Holdout(self.holdout), data, seed)
         (x, y), (validation_x, validation_y) = data.take(fold.train), data.take(fold.validation)
         if self.one_hot:
             codes = np.eye(data.n_classes or 0, dtype=np.float32)

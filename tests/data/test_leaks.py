@@ -39,7 +39,7 @@ def _windows(series: Any, length: int, stride: int = 1) -> Dataset:
 
 
 def _found(data: Dataset, folds: Folds) -> leaks.Leaks:
-    return find_leaks(data, split(folds, data.y, 0, data.groups), seed=0)
+    return find_leaks(data, split(folds, data, 0), seed=0)
 
 
 WINDOWS = {
@@ -153,7 +153,7 @@ def test_of_large_data_some_rows_are_looked_at_the_same_for_the_same_seed(monkey
 
 def test_what_was_found_is_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, file = WINDOWS["four lags"], tmp_path / "new" / "leaks.json"
-    folds = split(Holdout(0.2), data.y, 0)
+    folds = split(Holdout(0.2), data, 0)
     found = known_leaks(data, folds, 0, file)
     with monkeypatch.context() as patch:
         patch.setattr(leaks, "find_leaks", None)

@@ -50,7 +50,7 @@ def test_speakers_are_groups_that_folds_keep_together(data_dir: Path) -> None:
     data = load_development("spoken-digits", data_dir)
     assert data.groups is not None
     assert sorted(data.groups) == ["jackson"] * 20 + ["theo"] * 20
-    for fold in split(GroupKFold(2), data.y, 0, data.groups):
+    for fold in split(GroupKFold(2), data, 0):
         assert not set(data.groups[fold.train]) & set(data.groups[fold.validation])
 
 

@@ -70,7 +70,7 @@ class Bench:
     told: list[str] = field(default_factory=list)
 
     def folds(self, spec: StudySpec) -> tuple[Fold, ...]:
-        return split(spec.folds, self.data.y, spec.seed)
+        return split(spec.folds, self.data, spec.seed)
 
     def validation(self, spec: StudySpec) -> Dataset:
         return self.data.subset(self.folds(spec)[0].validation)

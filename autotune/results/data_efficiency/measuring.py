@@ -24,7 +24,7 @@ from autotune.results.data_efficiency.record import (
     read_learning_curve,
     record_learning_curve,
 )
-from autotune.results.final import Unfinished, check_at_least, design_of, read_result, values_of, what_is_left
+from autotune.results.final import Unfinished, check_at_least, read_result, values_of, what_is_left
 from autotune.results.summary import refuse_part, settings_of, source_of, study_to_write_to
 from autotune.running.engine import Machine, session
 from autotune.running.planning import LEARNING_CURVE, Plan, Queue, QueuedTrial, RunOptions, key_of, plan_queue
@@ -112,6 +112,8 @@ def learning_curve(
         plan = plan_queue(here.preparer, repeats, lambda known: queue, wanted)
         if list(plan.queued) != queue.trials:
             tell(Note(None, f"it goes on as it was begun: {_described(plan.queued)}"))
+        if plan.rows and plan.rows.design.meaning:
+            tell(Note(None, plan.rows.design.meaning))
         here.execute(plan)
     if unfinished := what_is_left(plan.study):
         return unfinished
@@ -161,11 +163,12 @@ def _learned(search: optuna.Study, plan: Plan) -> LearningCurve:
     candidate = plan.queued[0].candidate
     final = read_result(search)
     settings = plan.settings
+    assert plan.rows is not None
     found = learn_from(
         measured,
         str(settings.monitor),
         plan.declared.direction,
-        design_of(plan.declared.folds),
+        plan.rows.design,
         derive_seed(settings.seed, "learning curve"),
     )
     return LearningCurve(

@@ -23,9 +23,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from autotune.data import Design
 from autotune.results.data_efficiency.fits import errors_of, fit_closely, fit_with_floor, fit_without_floor
 from autotune.results.data_efficiency.noise import CurveNoise
-from autotune.results.final import Design
 
 _Array: TypeAlias = npt.NDArray[np.float64]
 

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 
+from autotune.data import Design
 from autotune.optuna_inside import storage_of
 from autotune.results.data_efficiency.power_law import Fitted, Interval, NoLaw, PowerLaw, fit_power_law
-from autotune.results.final import Design, estimate
+from autotune.results.final import estimate
 from autotune.running.planning import LEARNING_CURVE, find_study
 from autotune.running.study import read_record
 

@@ -39,6 +39,12 @@ def find(model: keras.Model, data: Dataset, positions: npt.NDArray[np.int64], on
     Raises:
         UsageError: If its loss and metrics do not tell that it predicts one class or one number.
     """
+    if not (isinstance(data.arrays_at([0]).x, np.ndarray) and data.target_shape in ((), (1,))):
+        raise UsageError(
+            f"the inputs have the shape {data.input_shape} and the targets {data.target_shape}.",
+            "Explanations are of models with one array of inputs, and one class or one number for each row.",
+            "`autotune report` shows the learning curves and the confirmed result of every study.",
+        )
     outputs = predict(model, data)
     purpose = purpose_of(model, outputs.shape[1], data.n_classes, one_hot)
     if purpose == "something else":
@@ -53,15 +59,16 @@ def find(model: keras.Model, data: Dataset, positions: npt.NDArray[np.int64], on
         return _of_numbers(outputs[:, 0], data, positions)
     probabilities = as_probabilities(outputs)
     n_classes = max(data.n_classes, probabilities.shape[1])
-    hits = typical_hits(data.y, probabilities, _RIGHT)
-    mistakes = confident_mistakes(data.y, probabilities, _WRONG)
+    true = np.asarray(data.labels)
+    hits = typical_hits(true, probabilities, _RIGHT)
+    mistakes = confident_mistakes(true, probabilities, _WRONG)
     examples, why_not = _examples(model, data, positions, probabilities, np.concatenate([hits, mistakes]))
     return Findings(
         n_rows=len(data),
         class_names=class_names_of(data.name, n_classes),
         axes=axes_of(data.name),
         features=_features(data),
-        confusion=confusion_matrix(data.y, probabilities.argmax(axis=1), n_classes),
+        confusion=confusion_matrix(true, probabilities.argmax(axis=1), n_classes),
         right=tuple(examples[: len(hits)]),
         wrong=tuple(examples[len(hits) :]),
         why_no_reasons=why_not,
@@ -76,7 +83,7 @@ def _examples(
     chosen: npt.NDArray[np.int64],
 ) -> tuple[list[Example], str]:
     """Return the chosen rows with their attributions for the predicted class, or why there are none."""
-    rows, true = data.take(chosen)
+    rows, true = data.arrays_at(chosen).x, np.asarray(data.labels)[chosen]
     predicted = probabilities[chosen].argmax(axis=1)
     wrong = np.flatnonzero(predicted != true)
     asked = np.concatenate([np.arange(len(chosen)), wrong])  # mistakes twice: why this class, and why not the true one
@@ -133,15 +140,15 @@ def _baseline(data: Dataset) -> npt.ArrayLike:
     if data.input_shape == ():
         return 0.0
     if len(data.input_shape) == 1:
-        total = sum(np.nansum(x, axis=0, dtype=np.float64) for x, _ in data.chunks())
-        n_known = sum((x == x).sum(axis=0) for x, _ in data.chunks())
+        total = sum(np.nansum(chunk.x, axis=0, dtype=np.float64) for chunk in data.chunks())
+        n_known = sum((chunk.x == chunk.x).sum(axis=0) for chunk in data.chunks())
         mean: npt.NDArray[np.float64] = total / np.maximum(n_known, 1)
         return mean
-    return min((float(np.nanmin(x)) for x, _ in data.chunks() if (x == x).any()), default=0.0)
+    return min((float(np.nanmin(c.x)) for c in data.chunks() if (c.x == c.x).any()), default=0.0)
 
 
 def _of_numbers(predicted: npt.NDArray[np.float64], data: Dataset, positions: npt.NDArray[np.int64]) -> Findings:
-    true = data.y.astype(np.float64)
+    true = data.y.reshape(-1).astype(np.float64)
     worst = largest_errors(true, predicted, _WRONG)
     shown = np.linspace(0, len(true) - 1, min(len(true), _MOST_NUMBERS)).astype(np.int64)
     return Findings(

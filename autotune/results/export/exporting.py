@@ -23,7 +23,19 @@ from autotune.results.summary import best_trial, provenance, settings_of, stored
 from autotune.running.study import Places, find_places, places_of_study
 from autotune.training.records import MEASURED_AGAIN, n_parameters
 
-_LOAD = "import sys, keras; keras.models.load_model(sys.argv[1])"
+# Loads a model, and prints the names, shapes and dtypes of its inputs and outputs in their structure, or null.
+_LOAD = """
+import json, sys, keras
+model = keras.models.load_model(sys.argv[1])
+def form(tensor):
+    return {"name": tensor.name, "shape": list(tensor.shape), "dtype": str(tensor.dtype)}
+def forms(name):
+    try:
+        return keras.tree.map_structure(form, getattr(model, name))
+    except (AttributeError, ValueError):  # a model of a class of its own
+        return None
+print(json.dumps({"inputs": forms("input"), "outputs": forms("output")}))
+"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,7 @@ def export(name: str, output: str | Path, *, storage: str | None = None, run_dir
     beside = folder / f".{os.getpid()}.keras"
     try:
         shutil.copyfile(path, beside)
-        _check_loads(beside)
+        card |= _loaded(beside)
         os.replace(beside, model)
     finally:
         beside.unlink(missing_ok=True)
@@ -157,8 +169,15 @@ def _make(folder: Path) -> None:
         ) from error
 
 
-def _check_loads(model: Path) -> None:
-    """Load the model in a process that has not imported this package and cannot find it next to it."""
+def _loaded(model: Path) -> dict[str, Any]:
+    """Load the model in a process that has not imported this package and cannot find it next to it.
+
+    Returns:
+        The forms of its inputs and outputs.
+
+    Raises:
+        ExportError: It cannot be loaded.
+    """
     environment = {
         "KERAS_BACKEND": "tensorflow",
         "TF_CPP_MIN_LOG_LEVEL": "2",
@@ -181,6 +200,8 @@ def _check_loads(model: Path) -> None:
             "Use Keras's own, or mark them with @keras.saving.register_keras_serializable() in a package that is "
             "installed where the model is used.",
         )
+    forms: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return forms
 
 
 def _now() -> str:

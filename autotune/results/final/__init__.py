@@ -15,19 +15,17 @@ from autotune.results.final.confirmation import BASELINE, Candidate, Confirmatio
 from autotune.results.final.finalizing import finalize
 from autotune.results.final.parts import Unfinished, check_at_least, what_is_left
 from autotune.results.final.record import FinalResult, TestScore, read_result
-from autotune.results.final.statistics import Design, Estimate, design_of, estimate
+from autotune.results.final.statistics import Estimate, estimate
 
 __all__ = [
     "BASELINE",
     "Candidate",
     "Confirmation",
-    "Design",
     "Estimate",
     "FinalResult",
     "TestScore",
     "Unfinished",
     "check_at_least",
-    "design_of",
     "estimate",
     "finalize",
     "read_result",

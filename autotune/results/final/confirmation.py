@@ -20,13 +20,14 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.data import Design
 from autotune.errors import StudyFailedError
-from autotune.results.final.statistics import Design, Estimate, estimate
+from autotune.results.final.statistics import Estimate, estimate
 from autotune.running.planning import QueuedTrial, key_of
 from autotune.running.tracking import last_words
 from autotune.search.curves import CurvePruner
 from autotune.search.history import best_first, direction_sign, first_value, twin
-from autotune.training.records import Refit, best_epoch, fold_values, learning_rates, n_parameters
+from autotune.training.records import Refit, best_epoch, fold_values, learning_rates, n_parameters, stage_ends
 
 BASELINE = "baseline"
 _NOISE = 0.05  # significance level: differences with a larger p-value count as noise
@@ -76,6 +77,7 @@ class Confirmation:
         versus_baseline: The paired difference between the winner and the baseline; None if there is no baseline, or if
             the baseline won. Its p-value is corrected for the choice among several candidates.
         repeats: Number of repeats of each candidate.
+        remark: What the intervals cover, if the repeats do not draw new rows; "" if they do.
     """
 
     candidates: tuple[Candidate, ...]
@@ -83,6 +85,7 @@ class Confirmation:
     is_clear: bool
     versus_baseline: Estimate | None
     repeats: int
+    remark: str = ""
 
     @property
     def beats_baseline(self) -> bool:
@@ -168,7 +171,8 @@ def confirm(search: optuna.Study, again: optuna.Study, queued: Sequence[QueuedTr
     equals = _not_worse(ranked, behind)
     winner = min((one for one in found if one.name in equals), key=lambda one: one.burden).name
     is_clear = len(ranked) > 1 and behind[ranked[1]].p_value < _NOISE
-    return Confirmation(tuple(found), winner, is_clear, _versus_baseline(winner, values, sign, design), repeats)
+    versus_baseline = _versus_baseline(winner, values, sign, design)
+    return Confirmation(tuple(found), winner, is_clear, versus_baseline, repeats, design.meaning)
 
 
 def _nothing_confirmed(again: optuna.Study, repeats: int) -> StudyFailedError:
@@ -186,8 +190,10 @@ def refit_of(again: optuna.Study, name: str) -> Refit:
     trials = trained_again(again)[name].values()
     epochs = round(median(epoch for trial in trials for epoch in _as_list(best_epoch(trial) or 1)))
     rates = [fold for trial in trials for fold in learning_rates(trial)]
+    ends = [fold for trial in trials for fold in stage_ends(trial)]
+    stages = tuple(round(median(found)) for found in zip(*ends, strict=False))
     by_epoch = [[fold[epoch] for fold in rates if epoch < len(fold)] for epoch in range(epochs)]
-    return Refit(max(1, epochs), tuple(median(found) for found in by_epoch) if all(by_epoch) else ())
+    return Refit(max(1, epochs), tuple(median(found) for found in by_epoch) if all(by_epoch) else (), stages)
 
 
 def _versus_baseline(winner: str, values: Mapping[str, npt.NDArray[Any]], sign: int, design: Design) -> Estimate | None:

@@ -19,6 +19,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.data import Design
 from autotune.errors import StudyFailedError, UsageError
 from autotune.results.final.confirmation import (
     BASELINE,
@@ -31,7 +32,7 @@ from autotune.results.final.confirmation import (
 from autotune.results.final.opening import OpenTestRows, TestScores, TryModels
 from autotune.results.final.parts import Unfinished, check_at_least, what_is_left
 from autotune.results.final.record import FinalResult, TestScore, claim_test_rows, read_result, record_result
-from autotune.results.final.statistics import design_of, estimate_on_test_rows
+from autotune.results.final.statistics import estimate_on_test_rows
 from autotune.results.summary import provenance, refuse_part, settings_of, source_of, study_to_write_to
 from autotune.running.engine import Machine, Session, session
 from autotune.running.planning import Plan, Queue, QueuedTrial, RunOptions, key_of, plan_queue, refit_noted
@@ -157,7 +158,7 @@ class _Finalization:
         if unfinished := what_is_left(again.study):
             return unfinished
         declared = again.declared
-        design = design_of(declared.folds if again.rows else None)
+        design = again.rows.design if again.rows else Design()
         # The queued candidates count, because other parents may have added trials to the search since.
         confirmation = confirm(self.search, again.study, again.queued, design)
         if again.rows is None:  # a plain objective trains no network

@@ -114,7 +114,7 @@ def _measured(spec: StudySpec, data: Dataset, models: Sequence[Path], metric: st
     from autotune.training.inspection import measure
 
     configure_tensorflow(slot.threads, slot.memory_limit_mib)
-    found = [measure(path, data, metric, objects_of(spec), spec.one_hot) for path in models]
+    found = [measure(path, data, metric, objects_of(spec), spec.one_hot, spec.score) for path in models]
     by_row = [one.rows for one in found if one.rows is not None]
     rows = np.stack(by_row) if len(by_row) == len(found) else None
     others = {name: tuple(one.others[name] for one in found) for name in found[0].others}
@@ -127,4 +127,5 @@ def _test_rows(spec: StudySpec, data_dir: Path | None, n_classes: int | None) ->
     assert spec.test_dataset is not None
     data = rows_of("test_dataset", lambda: spec.test_dataset())  # type: ignore[misc]  # reason: it was just seen
     refuse_no_numbers(data, "the test rows' ")
-    return Dataset(data.x, data.y, name=data.name, n_classes=n_classes)  # the test rows may lack a class
+    # The test rows may lack a class.
+    return Dataset(data.x, data.y, sample_weight=data.sample_weight, name=data.name, n_classes=n_classes)

@@ -18,23 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Folds, GroupKFold, Holdout, KFold
+from autotune.data import Design
 
 _SHARES = {"acc", "auc", "precision", "recall"}  # Keras's names of metrics in [0, 1], without those with "accuracy"
 _CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Design:
-    """The dependence between the values of one configuration.
-
-    Attributes:
-        overlap: n_validation / n_training of each training; 0 if values are independent.
-        groups: Number of independent parts of the rows (`GroupKFold`); None for other folds.
-    """
-
-    overlap: float = 0.0
-    groups: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,18 +48,6 @@ class Estimate:
         if name not in _SHARES and not name.endswith("accuracy"):
             return self
         return dataclasses.replace(self, low=max(self.low, 0.0), high=min(self.high, 1.0))
-
-
-def design_of(folds: Folds | None) -> Design:
-    """Return the design of a study's repeats; None for a plain objective, whose values are independent."""
-    if folds is None:
-        return Design()
-    if isinstance(folds, Holdout):
-        return Design(folds.fraction / (1 - folds.fraction))
-    if isinstance(folds, KFold):
-        return Design(1 / (folds.k - 1))
-    assert isinstance(folds, GroupKFold)
-    return Design(1 / (folds.k - 1), folds.k)  # repeats have the same groups, so they tell nothing about other groups
 
 
 def estimate(values: npt.ArrayLike, design: Design) -> Estimate:

@@ -99,10 +99,11 @@ def _confirmation(result: FinalResult) -> str:
     confirmation = result.confirmation
     names = [one.name for one in confirmation.candidates]
     rows = [_row(one, is_best=number == 0) for number, one in enumerate(confirmation.candidates)]
+    splits = f". {confirmation.remark} They" if confirmation.remark else " and splits, the same for all, so that they"
     note = (
-        f"Each was trained with {confirmation.repeats} new seeds and splits, the same for all, so that they are "
-        "compared in pairs. Optimism is by how much the search had shown too good a value. Among those within one "
-        "standard error of the best the smallest network is chosen."
+        f"Each was trained with {confirmation.repeats} new seeds{splits} are compared in pairs. Optimism is by how "
+        "much the search had shown too good a value. Among those within one standard error of the best the smallest "
+        "network is chosen."
     )
     columns = ["candidate", result.monitor or "value", "standard error", "search showed", "optimism", "weights"]
     columns += ["behind the best", "p", "failed"]

@@ -10,7 +10,7 @@ from functools import partial
 import optuna
 from optuna.exceptions import StorageInternalError
 
-from autotune.data import Holdout, check_stored
+from autotune.data import check_stored
 from autotune.disk import telling_full_disk
 from autotune.errors import DamagedStoreError, SearchSpaceError, StorageError, StudyChangedError
 from autotune.running.claims import Claims, Lease, Owner
@@ -191,8 +191,8 @@ def preparing(options: RunOptions, machine: Machine, threads: int) -> Iterator[P
 
 def announce(plan: Plan, workers: int, observer: Observer) -> int:
     """Send the event of a run that starts, and return the number of finished trials."""
-    declared = 1 if isinstance(plan.declared.folds, Holdout) else plan.declared.folds.k
-    folds = None if plan.queued else declared  # queued trials have their own splits
+    n_folds = 1 if plan.rows is None else plan.rows.design.n_folds
+    folds = None if plan.queued else n_folds  # queued trials have their own splits
     begun = run_started(plan.study, plan.study.get_trials(deepcopy=False), plan.settings, workers, folds)
     observer(begun)
     return begun.finished

@@ -10,7 +10,6 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial
 
-from autotune.data import Holdout
 from autotune.running.planning.preparer import Preparer
 from autotune.running.planning.queued import QueuedTrial
 from autotune.running.planning.ready import make_ready
@@ -78,7 +77,8 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
         for params in declared.enqueue:  # again: the study file may have been corrected
             study.enqueue_trial(dict(params), skip_if_exists=True)
     leave_token(known.folder, settings.token)
-    if note := _pruning_note(declared, settings.n_trials):
+    n_folds = rows.design.n_folds if rows else 1
+    if note := _pruning_note(declared, settings.n_trials, n_folds):
         preparer.options.observer(Note(None, note))
     forget: Callable[[], None] = _nothing
     if known.stored is None:
@@ -101,9 +101,9 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
     )
 
 
-def _pruning_note(declared: Declaration, n_trials: int) -> str | None:
+def _pruning_note(declared: Declaration, n_trials: int, n_folds: int) -> str | None:
     """Return a remark on the pruner of the study file; None if there is nothing to say."""
     if declared.pruner is None:
         return None
-    has_folds = not isinstance(declared.folds, Holdout)  # a pruner may skip the folds after the first
-    return pruning_note(declared.pruner, declared.name, n_trials, None if has_folds else declared.epochs)
+    epochs = declared.epochs if n_folds == 1 else None  # a pruner may skip the folds after the first
+    return pruning_note(declared.pruner, declared.name, n_trials, epochs)

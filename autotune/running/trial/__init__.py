@@ -8,7 +8,7 @@ answering             The parent's end of the pipe to a trial process: a real tr
 piped_trial           The trial object in a trial process: it has the methods of `optuna.Trial` and asks the parent
 kept_result           The result of a plain objective, kept on disk until it is in the storage
 given_configurations  The configurations that a study file gives: its baseline, and the first trials in `enqueue`
-search_space          The search space of `build` and `fit`, found by calling them with given parameters
+search_space          The search space of `build`, `fit` and `batch`, found by calling them with given parameters
 doubts                Warnings about settings that are allowed but look like mistakes, given before the first trial
 declaration           The settings of a study file in a record that its parent can read without Keras
 rows                  The rows that trials train on, from the study file or from disk

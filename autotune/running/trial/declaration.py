@@ -16,7 +16,7 @@ from typing import Any
 import cloudpickle
 import optuna
 
-from autotune.data import Folds, has_test_rows
+from autotune.data import has_test_rows
 from autotune.disk import disk_full
 from autotune.errors import AutotuneError
 from autotune.running.study import Budget, StudySource
@@ -50,7 +50,6 @@ class Declaration:
     retry_errors: int
     trial_timeout_s: float | None
     stop: StopWhenFlat | None
-    folds: Folds
     train_fraction: float
     epochs_per_pass: int
     baseline: Mapping[str, Any] | None

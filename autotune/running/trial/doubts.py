@@ -60,13 +60,15 @@ def _of_direction(monitor: str, direction: str) -> str:
 
 
 def _of_targets(data: Dataset) -> list[str]:
+    if data.labels is not None and data.n_classes is not None:
+        return _of_labels(data.name, np.unique(data.labels), data.n_classes)
     y = data.y
-    if data.n_classes is not None:
-        return _of_labels(data.name, np.unique(y), data.n_classes)
+    if not isinstance(y, np.ndarray):
+        return []
     values = np.unique(y)
     if len(values) == 1:
-        return [f"every target of {data.name!r} is {y[0]:g}: there is nothing to predict."]
-    if len(values) <= _MOST_CLASSES and np.array_equal(values, np.arange(len(values))):
+        return [f"every target of {data.name!r} is {values[0]:g}: there is nothing to predict."]
+    if y.ndim == 1 and len(values) <= _MOST_CLASSES and np.array_equal(values, np.arange(len(values))):
         return [
             f"the targets of {data.name!r} are whole floats from 0 to {len(values) - 1}, and are treated as numbers "
             "to predict: if they are labels of classes, give y.astype('int64')."

@@ -12,14 +12,20 @@ import numpy as np
 
 from autotune.data import (
     Dataset,
+    Design,
     Fold,
+    Folds,
+    design_of,
+    is_in_time,
     known_leaks,
+    redrawn,
     refuse_no_numbers,
     split,
     split_digest,
     store,
     store_folds,
     train_on_part,
+    with_given_rows,
 )
 from autotune.errors import StudyFileError
 from autotune.running.study import StudySource, objects_of
@@ -90,48 +96,51 @@ class Prepare:
         spec = self.source.load()
         if spec.objective is not None:
             return Preparation(None, [], [], [])
-        data = load_data(spec, self.data_dir)
+        declared, data = with_given_rows(spec.folds, load_data(spec, self.data_dir))
         refuse_no_numbers(data)
         _check_one_hot(spec, data)
         notes = doubts_about(spec, data) if not self.repeats else []
-        folds = self._folds(spec, data, spec.seed, spec.train_fraction)
+        folds = train_on_part(declared, split(declared, data, spec.seed), spec.train_fraction, data, spec.seed)
         stored = store(data, self.run_dir / "datasets", notes.append)
 
         def rows_of_folds(folds: tuple[Fold, ...]) -> Rows:
-            rows = _rows(data, stored, folds, self.study_folder)
+            rows = _rows(data, stored, folds, self.study_folder, design_of(declared, folds))
             store_folds(folds, rows.folds, notes.append)
             return rows
 
         rows = rows_of_folds(folds)
-        again = replayed(spec, data.subset(folds[0].train), self.past)
+        answers = replayed(spec, data.subset(folds[0].train), self.past)
         is_new = self.repeats or not any(trial.is_finished for trial in self.past)
         problems = given_problems(spec, data.subset(folds[0].train)) if is_new else []
         if not (self.past or self.repeats or problems):
             _rehearse(spec, data.subset(folds[0].train), self.run_dir)
-        changes = space_changes(again), choice_changes(again), problems
+        changes = space_changes(answers), choice_changes(answers), problems
         seeds = [derive_seed(spec.seed, "repeat", repeat) for repeat in range(self.repeats)]
+        again = [split(redrawn(declared), data, seed, 1 + n, self.repeats) for n, seed in enumerate(seeds)]
         anew = {
-            (repeat, fraction): rows_of_folds(self._folds(spec, data, seed, fraction))
+            (repeat, fraction): rows_of_folds(train_on_part(declared, again[repeat], fraction, data, seed))
             for repeat, seed in enumerate(seeds)
             for fraction in self.fractions
         }
         everything = Fold(np.arange(len(data)), np.arange(0))
         whole = rows_of_folds((everything,)) if self.repeats else None
         described = _described(spec, data)
-        leaks = "" if self.repeats else str(known_leaks(data, folds, spec.seed, rows.folds.with_suffix(".leaks.json")))
+        leaks = "" if self.repeats else self._leaks(declared, data, folds, spec.seed, rows)
         notes += [leaks] if leaks else []
         return Preparation(
             rows, *changes, repeats=anew, whole=whole, description=described, notes=tuple(notes), leaks=leaks
         )
 
-    def _folds(self, spec: StudySpec, data: Dataset, seed: int, fraction: float) -> tuple[Fold, ...]:
-        folds = split(spec.folds, data.y, seed, data.groups)
-        return train_on_part(spec.folds, folds, fraction, data.y, seed, data.groups)
+    def _leaks(self, declared: Folds, data: Dataset, folds: tuple[Fold, ...], seed: int, rows: Rows) -> str:
+        found = known_leaks(data, folds, seed, rows.folds.with_suffix(".leaks.json"))
+        if is_in_time(declared):
+            found.refuse_out_of_order(data.name)
+        return str(found)
 
 
-def _rows(data: Dataset, stored: Path, folds: tuple[Fold, ...], study_folder: Path) -> Rows:
+def _rows(data: Dataset, stored: Path, folds: tuple[Fold, ...], study_folder: Path, design: Design) -> Rows:
     digest = split_digest(data, folds)
-    return Rows(stored, study_folder / f"folds-{digest[:12]}.npz", digest)
+    return Rows(stored, study_folder / f"folds-{digest[:12]}.npz", digest, design)
 
 
 def _rehearse(spec: StudySpec, data: Dataset, folder: Path) -> None:
@@ -145,13 +154,23 @@ def _rehearse(spec: StudySpec, data: Dataset, folder: Path) -> None:
 def _check_one_hot(spec: StudySpec, data: Dataset) -> None:
     if spec.one_hot and data.n_classes is None:
         raise StudyFileError(
-            f"one_hot=True, but the targets of {data.name!r} are floats.",
-            "one_hot needs labels of classes: integers from 0.",
+            f"one_hot=True, but the targets of {data.name!r} are not one integer label for each row.",
+            "one_hot needs labels of classes: integers from 0, y of shape (n,).",
             "Give integer labels, or remove one_hot from the study file.",
         )
 
 
 def _described(spec: StudySpec, data: Dataset) -> str:
-    targets = f"{data.n_classes} classes" if data.n_classes is not None else "numbers to predict"
     part = f", searched on {spec.train_fraction:.0%} of the training rows" if spec.train_fraction < 1 else ""
-    return f"{data.name}: {len(data):,} development rows of shape {data.input_shape}, {targets}; {spec.folds!r}{part}"
+    return (
+        f"{data.name}: {len(data):,} development rows of shape {data.input_shape}, {_targets(data)}; "
+        f"{spec.folds!r}{part}"
+    )
+
+
+def _targets(data: Dataset) -> str:
+    if data.n_classes is not None:
+        return f"{data.n_classes} classes"
+    if data.target_shape is None:
+        return "no targets"
+    return "numbers to predict" if data.target_shape == () else f"targets of shape {data.target_shape}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from autotune.data import Dataset, Split, load_development, load_folds, open_stored
+from autotune.data import Dataset, Design, Split, load_development, load_folds, open_stored
 from autotune.errors import AutotuneError, StudyFileError
 from autotune.failures import summary_of
 from autotune.study import StudySpec
@@ -20,11 +20,13 @@ class Rows:
         dataset: The folder of the stored dataset, memory-mapped by trial processes.
         folds: An `.npz` file with the positions of each fold.
         digest: A hash of data and folds.
+        design: How the trainings of one configuration on these folds depend on each other.
     """
 
     dataset: Path
     folds: Path
     digest: str
+    design: Design = Design()  # noqa: RUF009 -- reason: frozen, and equal to every other Design()
 
 
 def open_rows(rows: Rows) -> Split:

@@ -1,4 +1,4 @@
-"""The search space of `build` and `fit`, found by calling them with given parameters.
+"""The search space of `build`, `fit` and `batch`, found by calling them with given parameters.
 
 The parameters come from stored trials, or from the study file's own `baseline` and `enqueue`.
 """
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from autotune.data import Dataset
@@ -23,6 +24,8 @@ from autotune.study import StudySpec
 
 _MOST_BRANCHES = 24  # how many networks to build in search of a parameter that depends on other parameters
 _FEW_VALUES = 8  # only parameters with at most so many values are tried as such other parameters
+
+_FEW_ROWS = 8  # of the batch that the study file's `batch` is called with
 
 Distributions = dict[str, BaseDistribution]
 
@@ -98,6 +101,8 @@ def _asked(
             spec.build(piped, data)
         if spec.fit is not None:
             spec.fit(piped)
+        if spec.batch is not None:
+            spec.batch(piped, data.batch(np.arange(min(_FEW_ROWS, len(data))), spec.one_hot), np.random.default_rng(0))
     except SearchSpaceError:
         raise
     except Exception as error:

@@ -40,12 +40,14 @@ class FoldScore:
         best_epoch: The epoch whose value and weights count, from 1.
         history: Every metric that Keras reported, a value for each epoch.
         n_parameters: The number of weights of the fold's network; it may depend on the rows, e.g. through a vocabulary.
+        stage_ends: The number of epochs after each stage but the last; empty if there is only one.
     """
 
     value: float
     best_epoch: int
     history: dict[str, list[float]]
     n_parameters: int
+    stage_ends: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,9 @@ class Checkpoint:
         fit_seconds: The seconds in `Model.fit` so far, over all folds and processes.
         process_seconds: The seconds of all processes of the trial so far.
         callback_variables: The values of the callbacks' variables, in the order of `callback_variables`.
+        stage: The number of the stage that this was written in, from 0.
+        stage_ends: The number of epochs of this fold after each stage that is over: the stages before this one, and
+            this one too if its callbacks have ended the training.
     """
 
     identity: str
@@ -90,6 +95,8 @@ class Checkpoint:
     fit_seconds: float = 0.0
     process_seconds: float = 0.0
     callback_variables: list[npt.NDArray[Any]] = field(default_factory=list)
+    stage: int = 0
+    stage_ends: list[int] = field(default_factory=list)
 
     @property
     def epochs(self) -> int:

@@ -56,7 +56,7 @@ class CheckpointCopies:
             problems.append("it has reported before, but there is no checkpoint of it here")
         for problem in problems:
             self._tell(f"{problem}; {'it goes on from its other copy' if found else 'it starts over'}")
-        furthest = max(found, key=lambda checkpoint: checkpoint.progress, default=None)
+        furthest = max(found, key=lambda one: (*one.progress, len(one.stage_ends)), default=None)
         self.histories = furthest.histories if furthest else []
         return furthest
 

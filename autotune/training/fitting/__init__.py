@@ -2,41 +2,54 @@
 
 The numbers equal those of plain `keras.Model.fit`, bit for bit. All modules need Keras.
 
-device        TensorFlow's settings in a trial process, made before TensorFlow touches a device
-phases        A callback that tells the timer what Keras does: tracing, training, validation
-batches       Batches of rows for Keras, in an order that depends only on a seed and an epoch
-building      Build a trial's network with all its variables before it is trained
-grouping      Train on several batches in one call of TensorFlow, to save time
-arguments     Checks of the arguments for `keras.Model.fit` that a study file's `fit` returns
-measured      The metrics and weights of an epoch before other callbacks change them
-unvalidated   A wrapper for callbacks in a training without validation rows
-epoch_keeper  The work between two epochs: seeds, history, best epoch, checkpoint, report, pruning
+device          TensorFlow's settings in a trial process, made before TensorFlow touches a device
+phases          A callback that tells the timer what Keras does: tracing, training, validation
+batch_function  The study file's `batch`: it changes each batch of training
+batches         Batches of rows for Keras, in an order that depends only on a seed and an epoch
+building        Build a trial's network with all its variables before it is trained
+grouping        Train on several batches in one call of TensorFlow, to save time
+arguments       Checks of the arguments for `keras.Model.fit` that a study file's `fit` returns
+measured        The metrics and weights of an epoch before other callbacks change them
+scores          Scores that Keras does not compute: the study file's `score`
+unvalidated     A wrapper for callbacks in a training without validation rows
+epoch_keeper    The work between two epochs: seeds, history, best epoch, checkpoint, report, pruning
 """
 
-from autotune.training.fitting.arguments import fit_arguments
-from autotune.training.fitting.batches import Batches
+from autotune.training.fitting.arguments import Stage, prepare_stage, stages_of
+from autotune.training.fitting.batch_function import BatchFunction
+from autotune.training.fitting.batches import Batches, first_rows, in_tensors
 from autotune.training.fitting.building import build_metrics, built_model, compiled_metrics, shared
 from autotune.training.fitting.device import configure_tensorflow
-from autotune.training.fitting.epoch_keeper import EpochKeeper, train_step
+from autotune.training.fitting.epoch_keeper import EpochKeeper, restore, train_step
 from autotune.training.fitting.grouping import group_size, in_groups
 from autotune.training.fitting.measured import Measured, compare
 from autotune.training.fitting.phases import PhaseWatch
+from autotune.training.fitting.scores import Scores, check_scores, scores_of
 from autotune.training.fitting.unvalidated import Unvalidated
 
 __all__ = [
+    "BatchFunction",
     "Batches",
     "EpochKeeper",
     "Measured",
     "PhaseWatch",
+    "Scores",
+    "Stage",
     "Unvalidated",
     "build_metrics",
     "built_model",
+    "check_scores",
     "compare",
     "compiled_metrics",
     "configure_tensorflow",
-    "fit_arguments",
+    "first_rows",
     "group_size",
     "in_groups",
+    "in_tensors",
+    "prepare_stage",
+    "restore",
+    "scores_of",
     "shared",
+    "stages_of",
     "train_step",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Dataset
+from autotune.data import Arrays, Dataset, RaggedArray, padded
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras ships no types
@@ -23,6 +24,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
             keep the rows in order.
         epochs_per_pass: Number of epochs for one pass through the rows, at least 1. Each epoch has equally many rows.
             If the rows cannot be divided equally, the last epoch of a pass repeats some rows of the epochs before.
+        as_column: The first value of the attribute.
+        change: Changes a batch, given the numbers of its epoch and of itself in the epoch; None to change nothing.
 
     Attributes:
         batch_size: Rows per batch.
@@ -38,6 +41,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
         pass_seed: Callable[[int], int] | None = None,
         epochs_per_pass: int = 1,
         as_column: bool = False,
+        change: Callable[[tuple[Any, ...], int, int], tuple[Any, ...]] | None = None,
     ) -> None:
         super().__init__()
         self._one_hot = np.eye(data.n_classes or 0, dtype=np.float32) if one_hot else None
@@ -46,11 +50,13 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
         self.as_column = as_column
         self._pass_seed = pass_seed
         self._epochs_per_pass = epochs_per_pass
+        self._change = change
         self._rows: npt.NDArray[np.int64]
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:
         """Select the rows of `epoch` (from 0) in the order of that epoch; earlier epochs have no influence."""
+        self._epoch = epoch
         passes, part = divmod(epoch, self._epochs_per_pass)
         n = len(self._data)
         if self._pass_seed is None:
@@ -69,14 +75,74 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
         """Bytes of the rows of one batch, in the dtype of the dataset."""
         return self.batch_size * self._data.row_bytes
 
-    def __getitem__(self, index: int) -> tuple[Any, npt.NDArray[Any]]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         return self.group(index, 1)
 
-    def group(self, first: int, count: int) -> tuple[Any, npt.NDArray[Any]]:
-        """Return the rows of `count` batches, or of as many as there are, from the batch with the index `first` on."""
-        x, y = self._data.take(self._rows[first * self.batch_size : (first + count) * self.batch_size])
-        if x.dtype.kind == "U":  # Keras accepts strings only as tensors
-            x = keras.ops.convert_to_tensor(x, dtype="string")
-        if self.as_column:
-            return x, y[:, np.newaxis]
-        return x, y if self._one_hot is None else self._one_hot[y]
+    def group(self, first: int, count: int) -> tuple[Any, ...]:
+        """Return the rows of `count` batches, or of as many as there are, from the batch with the index `first` on.
+
+        Returns:
+            (x,), (x, y) or (x, y, sample_weight), as `keras.Model.fit` takes them.
+        """
+        if self._change is None:
+            found = self._batch(first, count)
+        else:
+            changed = [self._change(self._batch(at, 1), self._epoch, at) for at in self._numbers(first, count)]
+            found = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *changed)
+        batch: tuple[Any, ...] = keras.tree.map_structure(_as_keras_takes, found)
+        return batch
+
+    def _numbers(self, first: int, count: int) -> range:
+        return range(first, min(first + count, len(self)))
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether batches are padded, so that their shapes differ."""
+        return bool(self._data.row_lengths)
+
+    def keeps_rows(self) -> bool:
+        """Tell whether a changed batch has as many rows as before."""
+        return self._change is None or len(keras.tree.flatten(self[0])[0]) == min(self.batch_size, len(self._rows))
+
+    def for_keras(self) -> Any:
+        """Return what `fit`, `evaluate` and `predict` take.
+
+        Keras would take the lengths of the first two batches for those of all.
+        """
+        if not self.is_ragged:
+            return self
+        import tensorflow as tf
+
+        def spec(leaf: Any, is_ragged: bool) -> Any:
+            return tf.TensorSpec((None, None, *leaf.shape[2:]) if is_ragged else (None, *leaf.shape[1:]), leaf.dtype)
+
+        ragged = self._arrays(0, 1).map(lambda leaf: isinstance(leaf, RaggedArray)).packed()
+        rows = tf.data.Dataset.from_generator(
+            lambda: (self[index] for index in range(len(self))),
+            output_signature=keras.tree.map_structure(spec, in_tensors(self[0]), ragged),
+        )
+        return rows.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(1)
+
+    def _batch(self, first: int, count: int) -> tuple[Any, ...]:
+        return self._arrays(first, count).map(padded).packed()
+
+    def _arrays(self, first: int, count: int) -> Arrays:
+        rows = self._data.arrays_at(self._rows[first * self.batch_size : (first + count) * self.batch_size])
+        if self._one_hot is not None:
+            return dataclasses.replace(rows, y=self._one_hot[rows.y.reshape(-1)])
+        return dataclasses.replace(rows, y=rows.y[:, np.newaxis]) if self.as_column else rows
+
+
+def in_tensors(batch: Any) -> Any:
+    """Return a batch, or another nest of arrays, as tensors."""
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, batch)
+
+
+def first_rows(batch: Any, n: int) -> Any:
+    """Return the first n rows of a batch, or of another nest of arrays."""
+    return keras.tree.map_structure(lambda leaf: leaf[:n], batch)
+
+
+def _as_keras_takes(array: npt.NDArray[Any]) -> Any:
+    # Keras accepts strings only as tensors.
+    return keras.ops.convert_to_tensor(array, dtype="string") if array.dtype.kind in "US" else array

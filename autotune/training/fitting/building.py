@@ -12,7 +12,7 @@ from autotune.data import Dataset
 from autotune.errors import TrainingError
 from autotune.keras_inside import all_layers, strategy_of
 from autotune.study import StudySpec
-from autotune.training.fitting.batches import Batches
+from autotune.training.fitting.batches import Batches, first_rows
 
 
 def built_model(spec: StudySpec, trial: optuna.Trial, rows: Dataset) -> keras.Model:
@@ -32,14 +32,19 @@ def built_model(spec: StudySpec, trial: optuna.Trial, rows: Dataset) -> keras.Mo
         )
     with model.distribute_strategy.scope():  # a model on several devices must create its variables in this scope
         if not model.built and type(model).call is not keras.Model.call:  # a functional or sequential model has no call
-            model(rows.take([0])[0])
+            model(Batches(rows, 1)[0][0])
         if model.optimizer is not None:
-            _build_optimizer(model, trial.number)
+            build_optimizer(model, trial.number)
     _refuse_unsynchronized(model, trial.number)
     return model
 
 
-def _build_optimizer(model: keras.Model, number: int) -> None:
+def build_optimizer(model: keras.Model, number: int) -> None:
+    """Create the variables of a model's optimizer, in the scope of the model's strategy.
+
+    Raises:
+        TrainingError: If the optimizer was made under another strategy.
+    """
     try:
         model.optimizer.build(model.trainable_variables)
     except RuntimeError as error:  # raised by TensorFlow
@@ -96,10 +101,10 @@ def build_metrics(model: keras.Model, batches: Batches) -> None:
     Raises:
         TrainingError: If the metrics need a column for each class, but labels are integers.
     """
-    x, y = batches[0]
-    problem = _metrics_problem(model, x[:1], y[:1])
-    if problem is not None and y.ndim == 1:
-        if _n_outputs(model) == 1 and _metrics_problem(model, x[:1], y[:1, np.newaxis]) is None:
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(first_rows(batches[0], 1))
+    problem = _metrics_problem(model, x, y, weight)
+    if problem is not None and np.ndim(y) == 1:
+        if _n_outputs(model) == 1 and _metrics_problem(model, x, y[:, np.newaxis], weight) is None:
             batches.as_column = True
         elif any(isinstance(one, keras.metrics.FBetaScore) for one in compiled_metrics(model)):
             raise TrainingError(
@@ -116,11 +121,11 @@ def compiled_metrics(model: keras.Model) -> list[keras.metrics.Metric]:
     return [inner for metric in model.metrics for inner in (metric, *getattr(metric, "metrics", []))]
 
 
-def _metrics_problem(model: keras.Model, x: Any, y: Any) -> Exception | None:
+def _metrics_problem(model: keras.Model, x: Any, y: Any, weight: Any) -> Exception | None:
     # Other mistakes in rows, loss or metrics are left to `fit`, whose errors are clearer.
     try:
         with model.distribute_strategy.scope():
-            model.compute_metrics(x, y, model(x))
+            model.compute_metrics(x, y, model(x), weight)
     except Exception as error:
         return error
     return None

@@ -26,7 +26,7 @@ from autotune.errors import DivergedError, TrainingError
 from autotune.keras_inside import all_layers
 from autotune.study import StudySpec
 from autotune.training.checkpoints import Checkpoint, UnusableCheckpointError
-from autotune.training.fitting.batches import Batches
+from autotune.training.fitting.batches import Batches, in_tensors
 from autotune.training.fitting.measured import Measured
 from autotune.training.state import (
     Marks,
@@ -52,9 +52,11 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
             afterwards.
         tell: Called with messages for the user.
         reports: Whether epochs are reported, so that the trial may be pruned; true for the first fold only.
-        resume: The checkpoint to resume from.
+        resume: The checkpoint to resume from, written in the same stage; None if this stage begins.
         measured: Knows with which weights an epoch was measured.
         is_refit: Whether there are no validation rows.
+        stage: The number of the stage, from 0.
+        earlier: The keeper of the stage before; None if there is none, or if `resume` is given.
 
     Attributes:
         problem: The error that ended the training, to be raised after `fit`; None if there is none.
@@ -73,6 +75,8 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         resume: Checkpoint | None,
         measured: Measured,
         is_refit: bool,
+        stage: int = 0,
+        earlier: EpochKeeper | None = None,
     ) -> None:
         super().__init__()
         self._spec = spec
@@ -87,9 +91,12 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         self._measured = measured
         self._is_refit = is_refit
         self._vectors: dict[str, int] = {}
-        self.history: dict[str, list[float]] = dict(resume.history) if resume else {}
-        self.best_epoch = resume.best_epoch if resume else 0
-        self.best_weights: list[npt.NDArray[Any]] = resume.best_weights if resume else []
+        self._stage = stage
+        before = resume or earlier
+        self.history: dict[str, list[float]] = dict(before.history) if before else {}
+        self.best_epoch: int = before.best_epoch if before else 0
+        self.best_weights: list[npt.NDArray[Any]] = before.best_weights if before else []
+        self.stage_ends: list[int] = list(before.stage_ends) if before else []
         self.problem: Exception | None = None
         self._made_of: tuple[Any, ...] = ()
         self._marks: Marks
@@ -114,17 +121,34 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
                 self.history.setdefault(name, []).append(float(np.reshape(value, ())))
             else:
                 self._vectors[name] = np.size(value)
-        variables = training_variables(self.model)
-        values = [value_of(variable) for variable in variables]
-        held = [value_of(one) for one in callback_variables(self._callbacks, self.model, variables)]
+        variables, values = self._values()
         self._keep_best(epoch + 1, {id(variable): value for variable, value in zip(variables, values, strict=True)})
         self._note_changes(epoch + 1)
-        self._save(self._checkpoint(values, held), self._is_whole and not self._lost)
+        self._save_state(variables, values)
         self.judge(epoch + 1)
         if self.problem is not None:
             self.model.stop_training = True
         elif epoch == 0 and self._reports and not self._is_refit:
             self._tell_who_measures()
+
+    def end_stage(self, epoch: int, model: keras.Model) -> None:
+        """Write a checkpoint of the end of the stage: callbacks may have changed the model since its last epoch.
+
+        Args:
+            epoch: The number of epochs so far.
+            model: The model, which no callback of this stage will change any more.
+        """
+        self.set_model(model)  # if no epoch of this stage was left to train
+        self.stage_ends.append(epoch)
+        self._save_state(*self._values())
+
+    def _values(self) -> tuple[list[Any], list[npt.NDArray[Any]]]:
+        variables = training_variables(self.model)
+        return variables, [value_of(variable) for variable in variables]
+
+    def _save_state(self, variables: list[Any], values: list[npt.NDArray[Any]]) -> None:
+        held = [value_of(one) for one in callback_variables(self._callbacks, self.model, variables)]
+        self._save(self._checkpoint(values, held), self._is_whole and not self._lost)
 
     def judge(self, epoch: int) -> None:
         """Report `epoch` (from 1), and set `problem` if training must end after it."""
@@ -221,6 +245,8 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
             variables=variables,
             best_weights=self.best_weights,
             callback_variables=held,
+            stage=self._stage,
+            stage_ends=list(self.stage_ends),
         )
 
 
@@ -253,8 +279,7 @@ def restore(
 
 def train_step(model: keras.Model, batches: Batches) -> None:
     """Train one step outside of `fit`, so that optimizers and layers create the variables of their first use."""
-    x, y = batches[0]
-    model.train_step((keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y)))
+    model.train_step(in_tensors(batches[0]))
     model.reset_metrics()
 
 

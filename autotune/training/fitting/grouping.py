@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from autotune.training.fitting.batches import Batches
+from autotune.training.fitting.batches import Batches, first_rows, in_tensors
 
 _GROUP = 16
 _GROUP_BYTES = 2**25  # largest size of a group's rows; larger groups save no time and take memory
@@ -35,7 +35,7 @@ _OWN = ("fit", "evaluate", "train_step", "test_step", "compute_metrics", "make_t
 _BY_BATCHES = {"class_weight", "validation_steps"}
 _NUMBER = tf.TensorSpec((), tf.int64)
 
-Rows = tuple[Any, Any]
+Rows = tuple[Any, ...]  # inputs, targets, weights: each a tensor or a nest of tensors
 Call = Callable[..., dict[str, tf.Tensor]]
 
 
@@ -64,6 +64,8 @@ def group_size(
         return 1
     if not _BY_BATCHES.isdisjoint(arguments) or any(_needs_each(callback, len(training)) for callback in callbacks):
         return 1
+    if training.is_ragged or not training.keeps_rows():
+        return 1  # a group would be padded to its own longest row, or could not be cut into batches
     batch_bytes = max(rows.batch_bytes for rows in (training, validation) if rows is not None)
     return max(1, min(_GROUP, len(training), _GROUP_BYTES // batch_bytes))
 
@@ -84,7 +86,7 @@ def in_groups(
         The arguments `x` and `validation_data` for `fit`.
     """
     if size == 1:
-        yield training, validation
+        yield training.for_keras(), None if validation is None else validation.for_keras()
         return
     with ThreadPoolExecutor(1, "rows") as pool:
         model.steps_per_execution = size
@@ -102,7 +104,12 @@ def in_groups(
             for group in groups:
                 group.give_back()
             model.steps_per_execution = 1
-            model.train_function = model.test_function = model.predict_function = None
+            forget_functions(model)
+
+
+def forget_functions(model: keras.Model) -> None:
+    """Let Keras make its functions of a training, test and prediction step again."""
+    model.train_function = model.test_function = model.predict_function = None
 
 
 def _compile(model: keras.Model, size: int, *given: Any, **named: Any) -> None:
@@ -150,15 +157,15 @@ class _Groups:
         if epoch is not self._epoch:
             self._epoch, self._first = epoch, 0
             self._next = self._pool.submit(self._group, 0)
-        x, y = self._next.result()
+        rows = self._next.result()
         if self._is_last_step():
-            x, y = x[: self._batches.batch_size], y[: self._batches.batch_size]
+            rows = first_rows(rows, self._batches.batch_size)
         self._first += self._size
         if self._first < len(self._batches):
             self._next = self._pool.submit(self._group, self._first)
         if self._run is None:
-            self._run = self._traced((x, y)) if self._has_variables() else self._each
-        return self._run(x, y)
+            self._run = self._traced(rows) if self._has_variables() else self._each
+        return self._run(rows)
 
     def _is_last_step(self) -> bool:
         """Tell whether Keras stops after this step, which must then be a single batch, as without groups."""
@@ -191,32 +198,42 @@ class _Groups:
             self._of_keras = self._made_by_keras()
         return self._of_keras(rows)
 
-    def _each(self, x: Any, y: Any) -> dict[str, tf.Tensor]:
+    def _each(self, rows: Rows) -> dict[str, tf.Tensor]:
         """Run the batches of a group one after the other, as Keras does."""
         n = self._batches.batch_size
-        for begin in range(0, len(y), n):
-            logs = self._by_keras(iter([(x[begin : begin + n], y[begin : begin + n])]))
+        for begin in range(0, _n_rows(rows), n):
+            logs = self._by_keras(iter([_cut(rows, begin, n)]))
         return logs
 
     def _group(self, first: int) -> Rows:
-        x, y = self._batches.group(first, self._size)
-        return tf.convert_to_tensor(x), tf.convert_to_tensor(y)
+        rows: Rows = in_tensors(self._batches.group(first, self._size))
+        return rows
 
     def _traced(self, like: Rows) -> Call:
         n, step = self._batches.batch_size, getattr(self._model, f"{self._kind}_step")
         if self._model.jit_compile:
             step = tf.function(step, jit_compile=True, autograph=False)
 
-        def run(x: tf.Tensor, y: tf.Tensor) -> dict[str, tf.Tensor]:
+        def run(rows: Rows) -> dict[str, tf.Tensor]:
             def body(begin: tf.Tensor) -> tf.Tensor:
-                step((x[begin : begin + n], y[begin : begin + n]))
+                step(_cut(rows, begin, n))
                 return begin + n
 
-            tf.while_loop(lambda begin: begin < tf.shape(y)[0], body, [tf.constant(0)], parallel_iterations=1)
+            n_rows = tf.shape(keras.tree.flatten(rows)[0])[0]
+            tf.while_loop(lambda begin: begin < n_rows, body, [tf.constant(0)], parallel_iterations=1)
             return dict(self._model.get_metrics_result())
 
-        specs = [tf.TensorSpec((None, *rows.shape[1:]), rows.dtype) for rows in like]
-        return tf.function(run, input_signature=specs, autograph=False)  # type: ignore[no-any-return]  # reason: untyped
+        spec = keras.tree.map_structure(lambda rows: tf.TensorSpec((None, *rows.shape[1:]), rows.dtype), like)
+        return tf.function(run, input_signature=[spec], autograph=False)  # type: ignore[no-any-return]  # reason: untyped
+
+
+def _cut(rows: Rows, begin: Any, n: int) -> Rows:
+    cut: Rows = keras.tree.map_structure(lambda leaf: leaf[begin : begin + n], rows)
+    return cut
+
+
+def _n_rows(rows: Rows) -> int:
+    return len(keras.tree.flatten(rows)[0])
 
 
 def _counting(n: int) -> tf.data.Dataset:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from autotune.data import Dataset
 from autotune.keras_inside import rows_of
-from autotune.training.fitting import Batches, build_metrics, compiled_metrics
+from autotune.training.fitting import Batches, build_metrics, compiled_metrics, scores_of
 
 _BATCH_SIZE = 512
 
@@ -36,7 +36,12 @@ class Measurement:
 
 
 def measure(
-    path: Path, data: Dataset, metric: str, custom_objects: Mapping[str, Any], one_hot: bool = False
+    path: Path,
+    data: Dataset,
+    metric: str,
+    custom_objects: Mapping[str, Any],
+    one_hot: bool = False,
+    score: Callable[[keras.Model, Dataset], Mapping[str, Any]] | None = None,
 ) -> Measurement:
     """Load a model and measure the metrics that it was compiled with.
 
@@ -46,15 +51,20 @@ def measure(
         metric: The metric, by Keras's name without "val_". A metric that a callback computes is not in the model.
         custom_objects: Classes and functions of the study file that the model may need.
         one_hot: Whether it was trained on one-hot targets.
+        score: The study file's `score`, whose scores are measured too.
     """
     model = keras.models.load_model(path, custom_objects=dict(custom_objects))
     batches = Batches(data, _BATCH_SIZE, one_hot=one_hot)
     build_metrics(model, batches)
-    found = model.evaluate(batches, verbose=0, return_dict=True)
+    found = model.evaluate(batches.for_keras(), verbose=0, return_dict=True)
     numbers = {name: float(np.reshape(value, ())) for name, value in found.items() if np.size(value) == 1}
+    numbers |= scores_of(score, model, data) if score else {}
     name = metric if metric in numbers else "loss"
     value = numbers.pop(name)
-    return Measurement(name, value, _by_row(model, batches, len(data), name), numbers)
+    rows = _by_row(model, batches, len(data), name)
+    if rows is not None and not np.isclose(rows.mean(), value, rtol=1e-3, atol=1e-5):
+        rows = None  # rows have weights
+    return Measurement(name, value, rows, numbers)
 
 
 def _by_row(model: keras.Model, batches: Batches, n_rows: int, name: str) -> npt.NDArray[np.float64] | None:
@@ -63,7 +73,10 @@ def _by_row(model: keras.Model, batches: Batches, n_rows: int, name: str) -> npt
         return None
     scores = []
     for number in range(len(batches)):
-        x, y = batches[number]
-        scores.append(np.asarray(rows_of(metric, y, model(x, training=False)), dtype=np.float64))
-    rows = np.concatenate(scores)
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(batches[number])
+        predicted = model(x, training=False)
+        if y is None or keras.tree.is_nested(y) or keras.tree.is_nested(predicted):
+            return None  # the metric is that of one of several outputs
+        scores.append(np.asarray(rows_of(metric, y, predicted), dtype=np.float64))
+    rows = np.concatenate([one.reshape(len(one), -1).mean(axis=1) for one in scores])
     return rows if rows.shape == (n_rows,) else None

@@ -31,7 +31,7 @@ def measure_latency_ms(model: keras.Model, data: Dataset) -> float:
         TrainingError: If the model cannot be saved and loaded.
         OSError: If the disk is full.
     """
-    row, _ = Batches(data, 1)[0]
+    row, *_ = Batches(data, 1)[0]
     loaded = _saved_and_loaded(model)
     seconds = []
     for _ in range(_WARM_UP + _REPEATS):

@@ -85,18 +85,19 @@ def leave_confusion(folder: TrialFolder, model: keras.Model, data: Dataset, one_
     """
     from autotune.figures import draw_confusion, to_png
 
-    if data.n_classes is None:
+    labels = data.labels
+    if labels is None or data.n_classes is None:
         return
     with _not_failing(folder, "The confusion matrix could not be drawn"):
         outputs = predict(model, data)
         if purpose_of(model, outputs.shape[1], data.n_classes, one_hot) != "classes":
             return
         n_classes = max(data.n_classes, outputs.shape[1])  # the model may have a class without rows
-        counts = confusion_matrix(data.y, predicted_classes(outputs), n_classes)
-        labels = list(class_names_of(data.name, n_classes))
+        counts = confusion_matrix(labels, predicted_classes(outputs), n_classes)
+        names = list(class_names_of(data.name, n_classes))
         folder.shown.mkdir(parents=True, exist_ok=True)
-        (folder.shown / CONFUSION).write_text(json.dumps({"labels": labels, "counts": counts.tolist()}), "utf-8")
-        (folder.shown / CONFUSION_PICTURE).write_bytes(to_png(draw_confusion(counts, labels)))
+        (folder.shown / CONFUSION).write_text(json.dumps({"labels": names, "counts": counts.tolist()}), "utf-8")
+        (folder.shown / CONFUSION_PICTURE).write_bytes(to_png(draw_confusion(counts, names)))
 
 
 @contextlib.contextmanager

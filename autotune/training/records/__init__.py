@@ -18,6 +18,7 @@ from autotune.training.records.attributes import (
     n_parameters,
     note_folds,
     seconds_of,
+    stage_ends,
 )
 from autotune.training.records.monitored_loss import MONITORED_LOSS, describe_loss, is_loss
 from autotune.training.records.refit import Refit
@@ -40,4 +41,5 @@ __all__ = [
     "note_folds",
     "noting_time",
     "seconds_of",
+    "stage_ends",
 ]

@@ -25,7 +25,8 @@ def note_folds(trial: optuna.Trial, finished: Sequence[FoldScore], n_folds: int)
 
     `best_epoch`: the epoch that counts, from 1; a list if there are several folds. With several folds also
     `fold_values` and, from the second fold on, `fold_std` (the sample standard deviation of the values).
-    `learning_rates`: the learning rate of each epoch, a list for each fold, if a callback has changed it. The artifact
+    `learning_rates`: the learning rate of each epoch, a list for each fold, if a callback has changed it. `stage_ends`:
+    the number of epochs after each stage but the last, a list for each fold, if there are several. The artifact
     `history.json` holds all other metrics, epoch by epoch.
 
     Args:
@@ -33,6 +34,8 @@ def note_folds(trial: optuna.Trial, finished: Sequence[FoldScore], n_folds: int)
         finished: Its finished folds, at least one.
         n_folds: The number of all folds.
     """
+    if any(score.stage_ends for score in finished):
+        trial.set_user_attr("stage_ends", [score.stage_ends for score in finished])
     rates = [score.history[_RATE] for score in finished if _RATE in score.history]
     if len(rates) == len(finished):
         trial.set_user_attr("learning_rates", rates)
@@ -65,6 +68,11 @@ def best_epoch(trial: FrozenTrial) -> int | list[int] | None:
 def learning_rates(trial: FrozenTrial) -> list[list[float]]:
     """Return the learning rates of the epochs, a list for each fold; an empty list if no callback has changed them."""
     return _known(list[list[float]], trial.user_attrs.get("learning_rates")) or []
+
+
+def stage_ends(trial: FrozenTrial) -> list[list[int]]:
+    """Return the number of epochs after each stage but the last, a list for each fold; an empty list for one stage."""
+    return _known(list[list[int]], trial.user_attrs.get("stage_ends")) or []
 
 
 def seconds_of(trial: FrozenTrial) -> tuple[float, float] | None:

@@ -50,18 +50,17 @@ def training_variables(model: keras.Model) -> list[Any]:
     return [*known, *held_variables(model, [*known, *reset])]
 
 
-def variables_elsewhere(model: keras.Model, x: tf.Tensor, y: tf.Tensor) -> list[tf.Variable]:
+def variables_elsewhere(model: keras.Model, batch: tuple[Any, ...]) -> list[tf.Variable]:
     """Return the variables that a step of `model` uses and that `training_variables` does not find.
 
     Keras's global seed generator is left out, because it belongs to no model (see `epoch_keeper`).
 
     Args:
         model: A model that has trained a step already, so that it has its variables.
-        x: The inputs of a batch.
-        y: The targets of the batch.
+        batch: Inputs, targets if there are any, and weights if there are any, as tensors.
     """
     step = tf.function(lambda *batch: model.train_step(batch), autograph=False)  # Keras traces it in the same way
-    graph = step.get_concrete_function(x, y).graph
+    graph = step.get_concrete_function(*batch).graph
     known = (*training_variables(model), *model.metrics_variables)
     ids = {id(one) for variable in known for one in _both(variable)}
     return [v for v in graph.variables if id(v) not in ids and not v.name.endswith("seed_generator_state:0")]

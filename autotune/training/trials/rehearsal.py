@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,18 @@ import optuna
 from autotune.data import Dataset
 from autotune.disk import disk_full
 from autotune.errors import TrainingError
+from autotune.failures import summary_of
+from autotune.seeds import derive_seed
 from autotune.study import StudySpec
-from autotune.training.fitting import Batches, built_model, fit_arguments, train_step
+from autotune.training.fitting import (
+    Batches,
+    BatchFunction,
+    built_model,
+    check_scores,
+    in_tensors,
+    stages_of,
+    train_step,
+)
 from autotune.training.inspection import measure_latency_ms
 from autotune.training.state import (
     cannot_be_kept,
@@ -59,19 +70,67 @@ def rehearse(
         model = built_model(spec, trial, rows)
     except Exception:
         return
-    refuse_unkept(model, _callbacks(spec, trial))
+    callbacks = _callbacks(spec, trial)
+    refuse_unkept(model, callbacks)
     few = rows.subset(np.arange(min(_ROWS, len(rows))))
-    batches = Batches(few, len(few), one_hot=spec.one_hot)
+    plain = Batches(few, len(few), one_hot=spec.one_hot)
+    batches = _changed(spec, trial, model, few, plain) if spec.batch else plain
+    if spec.score:
+        _check_monitor(spec, model, check_scores(spec.score, model, few), plain, bool(callbacks))
     if has_own_code(model):
         _check_steps(model, batches)
-    _check_reloads(model, batches, folder, custom_objects)
+    _check_reloads(model, plain, folder, custom_objects)
     if "latency" in spec.minimize:
         measure_latency_ms(model, few)
 
 
+def _changed(spec: StudySpec, trial: optuna.Trial, model: keras.Model, few: Dataset, plain: Batches) -> Batches:
+    """Return the rows as the study file's `batch` changes them; refuse it if it fails, or if the network then does."""
+    assert spec.batch is not None
+    function = BatchFunction(spec.batch, trial, partial(derive_seed, spec.seed, "rehearsal"))
+    batches = Batches(few, len(few), one_hot=spec.one_hot, change=function)
+    try:
+        x, *_ = batches[0]
+    except TrainingError:
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"batch stopped with {summary_of(error)} on a batch of {len(few)} rows.",
+            "It gets the trial, a batch as (x, y) in NumPy arrays, and a random generator, and returns the batch.",
+            "Call it yourself with a batch to see the whole traceback, and correct it.",
+        ) from error
+    if _predicted(model, plain[0][0]) is not None and _predicted(model, x) is None:
+        shapes = [keras.tree.map_structure(lambda leaf: tuple(leaf.shape), one) for one in (x, plain[0][0])]
+        raise TrainingError(
+            f"batch returned x of shape {shapes[0]}, which the network does not take.",
+            f"The network takes x of shape {shapes[1]}, as validation has it.",
+            "Return x in a shape that the network takes.",
+        )
+    return batches
+
+
+def _check_monitor(
+    spec: StudySpec, model: keras.Model, scores: list[str], batches: Batches, has_callbacks: bool
+) -> None:
+    """Refuse a monitor that neither `score` nor Keras reports; a callback may report it."""
+    if has_callbacks or spec.monitor in scores:
+        return
+    try:
+        metrics = list(model.evaluate(batches.for_keras(), verbose=0, return_dict=True))
+    except Exception:  # `fit` will raise a clearer error
+        return
+    if str(spec.monitor).removeprefix("val_") not in metrics:
+        names = [*scores, *(f"val_{name}" for name in metrics)]
+        raise TrainingError(
+            f"the metric {spec.monitor!r} is none that `score` returns or Keras reports.",
+            f"There are: {', '.join(names)}.",
+            "Set `monitor` in the study file to one of these, or return it from `score`.",
+        )
+
+
 def _callbacks(spec: StudySpec, trial: optuna.Trial) -> list[keras.callbacks.Callback]:
     try:
-        return list(fit_arguments(spec, trial)["callbacks"])
+        return [callback for stage in stages_of(spec, trial) for callback in stage.callbacks]
     except TrainingError:
         raise
     except Exception:
@@ -100,7 +159,7 @@ def _check_steps(model: keras.Model, batches: Batches) -> None:
 def _changed_elsewhere(model: keras.Model, batches: Batches) -> list[str]:
     """Return the names of variables that a step changes and that no checkpoint would hold."""
     try:
-        found = variables_elsewhere(model, *map(keras.ops.convert_to_tensor, batches[0]))
+        found = variables_elsewhere(model, in_tensors(batches[0]))
         before = [np.array(variable.numpy()) for variable in found]
         train_step(model, batches)
     except Exception:  # as above
@@ -115,7 +174,7 @@ def _check_reloads(model: keras.Model, batches: Batches, folder: Path, custom_ob
         TrainingError: If it cannot be saved or loaded, or if the loaded model predicts something else.
         OSError: If the disk is full.
     """
-    x, _ = batches[0]
+    x, *_ = batches[0]
     with tempfile.TemporaryDirectory(dir=folder, prefix=".rehearsal-") as place:
         path = Path(place) / "model.keras"
         try:

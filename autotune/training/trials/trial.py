@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import optuna
@@ -30,17 +30,22 @@ from autotune.training.checkpoints import (
 )
 from autotune.training.fitting import (
     Batches,
+    BatchFunction,
     EpochKeeper,
     Measured,
     PhaseWatch,
+    Scores,
+    Stage,
     Unvalidated,
     build_metrics,
     built_model,
     compare,
-    fit_arguments,
     group_size,
     in_groups,
+    prepare_stage,
+    restore,
     shared,
+    stages_of,
 )
 from autotune.training.inspection import TrialEvents, measure_latency_ms
 from autotune.training.outputs import leave_confusion, leaving_history
@@ -236,29 +241,71 @@ def trial_identity(spec: StudySpec, trial: optuna.Trial, place: tuple[int | str,
 
 
 def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Model, FoldScore]:
-    spec = job.spec
     keras.utils.clear_session()  # Keras numbers names from here, so that the second fold has "auc", not "auc_1"
     keras.utils.set_random_seed(job.seed("build"))
     with job.timer.spending("build"):
-        model = built_model(spec, job.trial, job.train)
-    if is_loss(spec.monitor) and not job.refit:
+        model = built_model(job.spec, job.trial, job.train)
+    if is_loss(job.spec.monitor) and not job.refit:
         job.trial.set_user_attr(MONITORED_LOSS, describe_loss(model))
-    arguments = fit_arguments(spec, job.trial)
-    batch_size, validation_batch = _batch_sizes(job, model, arguments)
-    shuffled = partial(job.seed, "rows") if arguments.pop("shuffle", True) else None
-    batches = Batches(
-        job.train, batch_size, one_hot=spec.one_hot, pass_seed=shuffled, epochs_per_pass=spec.epochs_per_pass
-    )
-    with job.timer.spending("build"):
-        build_metrics(model, batches)
-    validation = None
-    if len(job.validation):
-        as_column = batches.as_column
-        validation = Batches(job.validation, validation_batch, one_hot=spec.one_hot, as_column=as_column)
-    epochs = arguments.pop("epochs", None) or spec.epochs
-    callbacks = arguments.pop("callbacks", [])
-    if job.refit:
-        epochs, callbacks = job.refit.epochs, job.refit.callbacks(callbacks)
+    stages = _stages(job)
+    keeper = None
+    for number, stage in enumerate(stages):
+        if stage.before is not None:
+            keras.utils.set_random_seed(job.seed("stage", number))
+            prepare_stage(model, stage.before, job.trial.number)
+        if checkpoint is None or checkpoint.stage == number:
+            is_last = number == len(stages) - 1
+            keeper = _train_stage(job, model, stage, _Turn(number, is_last, keeper, checkpoint))
+            checkpoint = None
+    if keeper is None:
+        raise UnusableCheckpointError("was written in a stage that `fit` does not return any more")
+    best = keeper.best_epoch
+    value = keeper.history[keeper.monitor][best - 1]
+    return model, FoldScore(value, best, keeper.history, model.count_params(), keeper.stage_ends)
+
+
+def _stages(job: FoldJob) -> list[Stage]:
+    stages = stages_of(job.spec, job.trial)
+    if job.refit is None:
+        return stages
+    lengths = job.refit.lengths(len(stages))
+    return [
+        dataclasses.replace(stage, epochs=length, callbacks=job.refit.callbacks(stage.callbacks))
+        for stage, length in zip(stages, lengths, strict=False)
+    ]
+
+
+class _Turn(NamedTuple):
+    """The place of a stage in the training of a fold.
+
+    Attributes:
+        number: Its number, from 0.
+        is_last: Whether it is the last one.
+        earlier: The keeper of the stage before; None if it was trained by another process, or if there is none.
+        checkpoint: The checkpoint to resume from, written in this stage; None if it begins.
+    """
+
+    number: int
+    is_last: bool
+    earlier: EpochKeeper | None
+    checkpoint: Checkpoint | None
+
+    @property
+    def start(self) -> int:
+        """The number of epochs before this stage."""
+        known = self.checkpoint or self.earlier
+        return known.stage_ends[self.number - 1] if known and self.number else 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether another process has trained this stage to its end."""
+        return self.checkpoint is not None and len(self.checkpoint.stage_ends) > self.number
+
+
+def _train_stage(job: FoldJob, model: keras.Model, stage: Stage, turn: _Turn) -> EpochKeeper:
+    """Train a stage, and return its keeper; after the last stage the model has the weights of the best epoch."""
+    checkpoint, callbacks, arguments = turn.checkpoint, stage.callbacks, dict(stage.arguments)
+    training, validation = _batches(job, model, arguments)
     if checkpoint:
         go_on_writing(callbacks)
     else:
@@ -266,43 +313,88 @@ def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Mode
     passed = [Unvalidated(callback, job.tell) for callback in callbacks] if job.refit else callbacks
     measured = Measured(passed, validates=validation is not None)
     keeper = EpochKeeper(
-        *(spec, job.trial, job.seed, batches, callbacks, job.save, job.tell),
+        *(job.spec, job.trial, job.seed, training, callbacks, job.save, job.tell),
         reports=job.number == 0,
         resume=checkpoint,
         measured=measured,
         is_refit=job.refit is not None,
+        stage=turn.number,
+        earlier=turn.earlier,
     )
     if job.events:
         job.events.write_hyperparameters(job.trial.params)
     of_ours = [PhaseWatch(job.timer), *([job.events.callback(job.number)] if job.events else [])]
-    done = checkpoint.epochs if checkpoint else 0
-    if done:
+    scores = [Scores(job.spec.score, job.validation)] if job.spec.score and validation is not None else []
+    done = checkpoint.epochs if checkpoint else turn.start
+    end = turn.start + stage.epochs
+    if done and checkpoint:
         keeper.judge(done)
-    is_to_fit = keeper.problem is None and done < epochs and not (checkpoint and checkpoint.stopped)
-    size = group_size(model, batches, validation, [*of_ours, *callbacks], arguments) if is_to_fit else 1
-    with in_groups(model, batches, validation, size) as (training_rows, validation_rows):
+    is_to_fit = keeper.problem is None and done < end and not (checkpoint and (checkpoint.stopped or turn.is_over))
+    size = group_size(model, training, validation, [*of_ours, *callbacks], arguments) if is_to_fit else 1
+    with in_groups(model, training, validation, size) as (training_rows, validation_rows):
         if is_to_fit:
             with job.timer.fitting():
                 model.fit(
                     training_rows,
                     validation_data=validation_rows,
-                    epochs=epochs,
+                    epochs=end,
                     initial_epoch=done,
                     shuffle=False,
-                    callbacks=[measured, of_ours[0], *passed, *of_ours[1:], keeper],
+                    callbacks=[measured, of_ours[0], *scores, *passed, *of_ours[1:], keeper],
                     **{"verbose": 2, **arguments},
                 )
         if keeper.problem is not None:
             raise keeper.problem
+        if not turn.is_last:
+            if not is_to_fit and checkpoint:
+                _end_again(model, callbacks, checkpoint, training, is_over=turn.is_over)
+            if not turn.is_over:
+                keeper.end_stage(max(map(len, keeper.history.values())), model)
+            return keeper
         model.set_weights(keeper.best_weights)
         if validation is not None and job.keeps_model:
             again = model.evaluate(
                 validation_rows, verbose=0, return_dict=True, steps=arguments.get("validation_steps")
             )
             _tell_of_difference(job, compare(keeper.history, keeper.best_epoch, again, keeper.monitor))
-    best = keeper.best_epoch
-    value = keeper.history[keeper.monitor][best - 1]
-    return model, FoldScore(value, best, keeper.history, model.count_params())
+    return keeper
+
+
+def _end_again(
+    model: keras.Model,
+    callbacks: list[keras.callbacks.Callback],
+    checkpoint: Checkpoint,
+    training: Batches,
+    is_over: bool,
+) -> None:
+    """Restore the model as it was when a stage ended; let the callbacks end it if they had not yet."""
+    ending = keras.callbacks.CallbackList(callbacks, model=model)
+    if not is_over:
+        ending.on_train_begin()  # callbacks create their variables there
+    restore(model, callbacks, checkpoint, training)
+    if not is_over:
+        ending.on_train_end()
+
+
+def _batches(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) -> tuple[Batches, Batches | None]:
+    """Return the batches of training and of validation; remove the arguments of `fit` that they need."""
+    spec = job.spec
+    batch_size, validation_batch = _batch_sizes(job, model, arguments)
+    shuffled = partial(job.seed, "rows") if arguments.pop("shuffle", True) else None
+    change = BatchFunction(spec.batch, job.trial, job.seed) if spec.batch else None
+    training = Batches(
+        job.train,
+        batch_size,
+        one_hot=spec.one_hot,
+        pass_seed=shuffled,
+        epochs_per_pass=spec.epochs_per_pass,
+        change=change,
+    )
+    with job.timer.spending("build"):
+        build_metrics(model, training)
+    if not len(job.validation):
+        return training, None
+    return training, Batches(job.validation, validation_batch, one_hot=spec.one_hot, as_column=training.as_column)
 
 
 def _tell_of_difference(job: FoldJob, difference: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 import pytest
 
-from autotune.data import Holdout
+from autotune.data import Holdout, design_of
 from autotune.results.data_efficiency.record import (
     Found,
     LearningCurve,
@@ -18,11 +18,10 @@ from autotune.results.data_efficiency.record import (
     read_learning_curve,
     record_learning_curve,
 )
-from autotune.results.final.statistics import design_of
 from autotune.running.planning.queued import QueuedTrial, begun_with
 
 ROWS = [100, 300, 1000]
-DESIGN = design_of(Holdout(0.1))
+DESIGN = design_of(Holdout(0.1), ())
 
 
 def _measured(values: np.ndarray) -> list[Measured]:

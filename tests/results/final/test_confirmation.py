@@ -11,9 +11,9 @@ import pytest
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
+from autotune.data import Design
 from autotune.errors import StudyFailedError
 from autotune.results.final.confirmation import BASELINE, Confirmation, candidates_to_confirm, confirm, refit_of
-from autotune.results.final.statistics import Design
 from autotune.running.planning.queued import Queue
 from autotune.search.curves import CurvePruner
 

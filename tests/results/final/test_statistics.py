@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from autotune.data import GroupKFold, Holdout, KFold
-from autotune.results.final.statistics import Design, design_of, estimate, estimate_on_test_rows
+from autotune.data import Design, GroupKFold, Holdout, KFold, design_of
+from autotune.results.final.statistics import estimate, estimate_on_test_rows
 
 
 def test_independent_values_have_students_interval() -> None:
@@ -40,13 +40,13 @@ def test_a_p_value_is_that_of_a_paired_t_test() -> None:
 )
 def test_trainings_that_share_rows_are_less_sure(folds: Holdout | KFold, overlap: float) -> None:
     values = np.array([[0.1, 0.3], [0.2, 0.4], [0.0, 0.2]])
-    found = estimate(values, design_of(folds))
+    found = estimate(values, design_of(folds, ()))
     assert found.standard_error == pytest.approx(math.sqrt((1 / 6 + overlap) * values.var(ddof=1)))
 
 
 def test_more_repeats_on_the_same_groups_say_nothing_about_other_groups() -> None:
     values = np.random.default_rng(0).normal(size=(20, 6))
-    once, often = (estimate(v, design_of(GroupKFold(6))) for v in (values[:1], values))
+    once, often = (estimate(v, design_of(GroupKFold(6), ())) for v in (values[:1], values))
     assert often.standard_error > 0.5 * once.standard_error
     assert often.standard_error == pytest.approx(math.sqrt((1 / 6 + 1 / 5) * values.var(ddof=1)))
 

@@ -109,5 +109,5 @@ def test_a_trials_folds_are_those_of_the_study_and_of_no_chance(tmp_path: Path, 
 
     (stored,) = (run_dir / "folds").glob("folds-*.npz")
     with np.load(stored) as archive:
-        for number, fold in enumerate(split(type(spec.folds)(3), digits.y, spec.seed)):
+        for number, fold in enumerate(split(type(spec.folds)(3), digits, spec.seed)):
             np.testing.assert_array_equal(archive[f"validation_{number}"], fold.validation)

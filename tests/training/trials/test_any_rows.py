@@ -1,0 +1,241 @@
+"""Networks of several inputs and outputs, on rows of any shape, train as by `fit` and go on to the same numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+
+from autotune.data import Dataset, open_stored, store
+from autotune.study import StudySpec
+
+pytestmark = pytest.mark.trains
+
+Bench = Any  # see conftest.py
+StudyOf = Callable[..., StudySpec]
+
+N = 60
+RNG = np.random.default_rng(0)
+IMAGES = RNG.random((N, 6, 6, 1)).astype(np.float32)
+NUMBERS = RNG.random((N, 3)).astype(np.float32)
+LABELS = np.arange(N) % 3
+MASKS = (IMAGES > 0.5).astype(np.float32)
+TOKENS = [RNG.integers(1, 20, size=2 + number % 7) for number in range(N)]
+WORDS = np.array(["good film", "bad film", "good good", "so bad"] * (N // 4))
+WEIGHTS = RNG.random(N).astype(np.float32)
+
+
+def _two_in_two_out(data: Dataset) -> Any:
+    import keras
+
+    layers = keras.layers
+    inputs = {name: keras.Input(shape, name=name) for name, shape in data.input_shape.items()}
+    features = layers.Dropout(0.2)(layers.Dense(8, activation="relu")(layers.Flatten()(inputs["image"])))
+    joined = layers.Concatenate()([features, inputs["numbers"]])
+    outputs = {
+        "label": layers.Dense(3, activation="softmax", name="label")(joined),
+        "sum": layers.Dense(1, name="sum")(joined),
+    }
+    model = keras.Model(inputs, outputs)
+    model.compile(
+        "adam",
+        loss={"label": "sparse_categorical_crossentropy", "sum": "mse"},
+        loss_weights={"label": 1.0, "sum": 0.5},
+        metrics={"label": ["accuracy"]},
+    )
+    return model
+
+
+def _list_of_inputs(data: Dataset) -> Any:
+    import keras
+
+    inputs = [keras.Input(shape) for shape in data.input_shape]
+    parts = [keras.layers.Flatten()(one) for one in inputs]
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(keras.layers.Concatenate()(parts)))
+    model.compile("adam", "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
+    return model
+
+
+def _masks(data: Dataset) -> Any:
+    import keras
+
+    given = keras.Input(data.input_shape)
+    found = keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid")(given)
+    model = keras.Model(given, found)
+    model.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def _tokens(data: Dataset) -> Any:
+    import keras
+
+    layers = keras.layers
+    model = keras.Sequential([keras.Input(data.input_shape, dtype="int64"), layers.Embedding(20, 4, mask_zero=True)])
+    model.add(layers.GRU(4))
+    model.add(layers.Dense(3, activation="softmax"))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def _texts(data: Dataset) -> Any:
+    import keras
+
+    layers = keras.layers
+    words = layers.TextVectorization(max_tokens=20, output_sequence_length=4)
+    words.adapt(data.x["text"])
+    inputs = {"text": keras.Input((), dtype="string", name="text"), "numbers": keras.Input((3,), name="numbers")}
+    features = layers.GlobalAveragePooling1D()(layers.Embedding(20, 4)(words(inputs["text"])))
+    joined = layers.Concatenate()([features, inputs["numbers"]])
+    model = keras.Model(inputs, layers.Dense(4, activation="sigmoid")(joined))
+    model.compile("adam", "binary_crossentropy", metrics=["binary_accuracy"])
+    return model
+
+
+def _autoencoder(data: Dataset) -> Any:
+    import keras
+
+    class Autoencoder(keras.Model):  # type: ignore[misc]  # reason: Keras ships no types
+        def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool = True) -> Any:
+            return keras.ops.mean(keras.ops.square(x - y_pred))
+
+    given = keras.Input(data.input_shape)
+    hidden = keras.layers.Dense(4, activation="relu")(keras.layers.Dropout(0.1)(given))
+    model = Autoencoder(given, keras.layers.Dense(3)(hidden))
+    model.compile("adam")
+    return model
+
+
+def _one_hot(data: Dataset) -> Any:
+    import keras
+
+    model = keras.Sequential([keras.Input(data.input_shape), keras.layers.Dense(data.target_shape[0], "softmax")])
+    model.compile("adam", "categorical_crossentropy", metrics=["accuracy", keras.metrics.F1Score(average="macro")])
+    return model
+
+
+KINDS: dict[str, tuple[Dataset, Callable[[Dataset], Any]]] = {
+    "two inputs, two outputs": (
+        Dataset({"image": IMAGES, "numbers": NUMBERS}, {"label": LABELS, "sum": NUMBERS.sum(axis=1)}),
+        _two_in_two_out,
+    ),
+    "weights of each output": (
+        Dataset(
+            {"image": IMAGES, "numbers": NUMBERS},
+            {"label": LABELS, "sum": NUMBERS.sum(axis=1)},
+            sample_weight={"label": WEIGHTS, "sum": WEIGHTS[::-1]},
+        ),
+        _two_in_two_out,
+    ),
+    "a list and weights": (Dataset([IMAGES, NUMBERS], LABELS, sample_weight=WEIGHTS), _list_of_inputs),
+    "masks": (Dataset(IMAGES, MASKS), _masks),
+    "rows of different lengths": (Dataset(TOKENS, LABELS), _tokens),
+    "texts and several labels": (
+        Dataset({"text": WORDS, "numbers": NUMBERS}, (RNG.random((N, 4)) > 0.5).astype(np.int8)),
+        _texts,
+    ),
+    "no targets": (Dataset(NUMBERS), _autoencoder),
+    "one-hot": (Dataset(NUMBERS, np.eye(3, dtype=np.float32)[LABELS]), _one_hot),
+}
+ALL = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture
+def bench_of(new_bench: Callable[[], Bench], tmp_path: Path) -> Callable[[str], Bench]:
+    def bench(kind: str) -> Bench:
+        """Return a bench with the stored rows of a kind, as a trial process opens them."""
+        made = new_bench()
+        made.data = open_stored(store(KINDS[kind][0], tmp_path))
+        return made
+
+    return bench
+
+
+@pytest.fixture
+def spec_of(study_of: StudyOf) -> Callable[[str], StudySpec]:
+    def spec(kind: str, **changed: Any) -> StudySpec:
+        def build(trial: optuna.Trial, data: Dataset) -> Any:
+            return KINDS[kind][1](data)
+
+        def fit(trial: optuna.Trial) -> dict[str, Any]:
+            return {"batch_size": 4, "shuffle": changed.pop("shuffle", True)}
+
+        return study_of(build=build, fit=fit, monitor="val_loss", direction="minimize", epoch_policy="last")
+
+    return spec
+
+
+@ALL
+def test_an_interrupted_trial_ends_as_if_it_had_not_been(
+    kind: str,
+    bench_of: Callable[[str], Bench],
+    spec_of: Callable[[str], StudySpec],
+    interrupted: type[BaseException],
+) -> None:
+    whole, torn, spec = bench_of(kind), bench_of(kind), spec_of(kind)
+    score = whole.train(spec)
+    with pytest.raises(interrupted):
+        torn.train(spec, interrupt_after=1)
+    assert torn.train(spec).folds[0].history == score.folds[0].history
+    assert score.folds[0].history["loss"][-1] != score.folds[0].history["loss"][0]
+
+
+@ALL
+def test_the_numbers_are_those_of_fit(
+    kind: str, bench_of: Callable[[str], Bench], spec_of: Callable[[str], StudySpec]
+) -> None:
+    """The groups of batches, the padding, the structure: none of them changes what Keras computes from the arrays."""
+    import keras
+
+    from autotune.seeds import derive_seed
+
+    bench, spec = bench_of(kind), spec_of(kind, shuffle=False)
+    score = bench.train(spec)
+    (fold,) = bench.folds(spec)
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(derive_seed(spec.seed, "trial", 0, "fold", 0, "build"))
+    train, held = bench.data.subset(fold.train), bench.data.subset(fold.validation)
+    model = KINDS[kind][1](train)
+    rows = [tuple(map(_plain, part.arrays_at(np.arange(len(part))).packed())) for part in (train, held)]
+    x, y, weight = keras.utils.unpack_x_y_sample_weight(rows[0])
+    found = model.fit(
+        *(x, y), sample_weight=weight, validation_data=rows[1], epochs=spec.epochs, batch_size=4, shuffle=False
+    ).history
+    for name, values in score.folds[0].history.items():
+        tolerance = 1e-3 if kind == "rows of different lengths" else 1e-5  # there Keras pads all rows to one length
+        np.testing.assert_allclose(found[name], values, rtol=tolerance)
+
+
+def _plain(nest: Any) -> Any:
+    import keras
+
+    def array(leaf: Any) -> Any:
+        found = np.asarray(leaf)
+        return keras.ops.convert_to_tensor(found, dtype="string") if found.dtype.kind == "U" else found
+
+    return (
+        {key: array(leaf) for key, leaf in nest.items()}
+        if isinstance(nest, dict)
+        else (tuple(map(array, nest)) if isinstance(nest, tuple) else array(nest))
+    )
+
+
+@ALL
+def test_a_network_is_checked_before_its_first_trial_and_measured_after_its_last(
+    kind: str, bench_of: Callable[[str], Bench], spec_of: Callable[[str], StudySpec], tmp_path: Path
+) -> None:
+    from autotune.training.inspection import measure
+    from autotune.training.trials.rehearsal import rehearse
+
+    bench = bench_of(kind)
+    spec = dataclasses.replace(spec_of(kind), keep_models=1)
+    trial: Any = optuna.trial.FixedTrial({})
+    objects = {} if kind != "no targets" else {"Autoencoder": type(KINDS[kind][1](bench.data))}
+    rehearse(spec, trial, bench.data, tmp_path, objects)
+    score = bench.train(spec)
+    found = measure(bench.folder.model, bench.validation(spec), "loss", objects)
+    np.testing.assert_allclose(found.value, score.value, rtol=1e-4)
