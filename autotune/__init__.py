@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autotune.data import Dataset, Given, GroupKFold, Holdout, KFold, Latest, windows
+    from autotune.data import Dataset, Given, GroupKFold, Holdout, KFold, Latest, audio_in, images_in, windows
     from autotune.errors import AutotuneError, StudyFailedError, UsageError
     from autotune.results.data_efficiency import learning_curve
     from autotune.results.final import finalize
@@ -34,7 +34,9 @@ __all__ = [
     "StudyFailedError",
     "StudySpec",
     "UsageError",
+    "audio_in",
     "finalize",
+    "images_in",
     "learning_curve",
     "load_study_file",
     "run",
@@ -56,7 +58,9 @@ _HOMES = {
     "StudyFailedError": "autotune.errors",
     "StudySpec": "autotune.study",
     "UsageError": "autotune.errors",
+    "audio_in": "autotune.data",
     "finalize": "autotune.results.final",
+    "images_in": "autotune.data",
     "learning_curve": "autotune.results.data_efficiency",
     "load_study_file": "autotune.study",
     "run": "autotune.running.engine",

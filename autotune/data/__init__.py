@@ -11,6 +11,7 @@ arrays        Read and check what a user gives as inputs, targets, weights, grou
 row_source    Rows that are read one by one
 dataset       The `Dataset`: inputs, targets, weights and groups as arrays, and subsets that share these arrays
 making        Datasets that are made from something else than arrays of rows: windows of a series
+files         Images and recordings in folders, one folder for each class
 finite        A check for NaN and infinity in a dataset, before any network trains on it
 official      Archives of datasets: found in the data folder or Keras's cache, or downloaded from their official address
 images        Image datasets: scikit-learn's digits, and MNIST and Fashion-MNIST from a file or Keras's loader
@@ -25,6 +26,7 @@ stored_folds  Folds stored on disk, for trial processes to read
 """
 
 from autotune.data.dataset import Dataset
+from autotune.data.files import audio_in, images_in
 from autotune.data.finite import refuse_no_numbers
 from autotune.data.folds import (
     Design,
@@ -59,7 +61,7 @@ from autotune.data.sources import (
     load_development,
     load_test,
 )
-from autotune.data.store import check_stored, open_stored, store
+from autotune.data.store import check_stored, facts_of_stored, open_stored, store
 from autotune.data.stored_folds import load_folds, store_folds
 
 __all__ = [
@@ -78,13 +80,16 @@ __all__ = [
     "RaggedArray",
     "Split",
     "Splitter",
+    "audio_in",
     "available",
     "axes_of",
     "check_stored",
     "class_names_of",
     "design_of",
+    "facts_of_stored",
     "find_leaks",
     "has_test_rows",
+    "images_in",
     "is_in_time",
     "known_leaks",
     "leaves",

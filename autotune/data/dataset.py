@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import mmap
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, final
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from autotune.data.arrays import labels_of, names_of_columns, read_arrays, read_column
 from autotune.data.nests import Arrays, Leaf, Nest, mapped, padded, shape_of
 from autotune.data.ragged import RaggedArray
-from autotune.data.row_source import is_source, read_source
+from autotune.data.row_source import SourceArrays, is_source, read_source
 from autotune.data.windows import WindowArray
 from autotune.errors import DataError
 
@@ -58,6 +59,10 @@ class Dataset:
         overlap: Number of rows after each row that share a part of it, as windows of a series do; `Latest` leaves out
             as many between training and validation rows.
         target: If x is a source of dicts, the key or keys that are its targets; None for none.
+        cache: Whether the rows of a source are read once, into files. False to read each row from the source whenever
+            it is needed; then classes are known only from `n_classes`, and strata only from `stratify`.
+        version: A name for the content, in place of a digest of all bytes, for data that take long to read. Change it
+            whenever the content changes: trials on different content cannot be compared.
 
     Raises:
         DataError: The lengths differ, there are fewer than two rows, values are masked, or the labels or groups cannot
@@ -90,16 +95,16 @@ class Dataset:
         feature_names: Sequence[str] | None = None,
         overlap: int = 0,
         target: str | tuple[str, ...] | None = None,
+        cache: bool = True,
+        version: str | None = None,
     ) -> None:
+        self._source: SourceArrays | None = None
         if y is None and is_source(x):
-            found = read_source(x, target)
-            x, y, sample_weight = (
-                found.x,
-                found.y,
-                sample_weight if found.sample_weight is None else found.sample_weight,
-            )
-        self._all = read_arrays(x, y, sample_weight, groups)
-        self._n = len(self._all.leaves()[0][1])
+            self._source = None if cache else SourceArrays(x, target)
+            found = self._source.first if self._source else read_source(x, target)
+            x, y, sample_weight = found.x, found.y, found.sample_weight
+        self._all = read_arrays(x, y, sample_weight, None if self._source else groups)
+        self._n = len(self._source or self._all.leaves()[0][1])
         self._all_groups = read_column("groups", groups, self._n, "what each belongs to")
         self._all_strata = read_column("stratify", stratify, self._n, "the stratum")
         self._rows = None if rows is None else _as_positions(rows, self._n)
@@ -110,11 +115,12 @@ class Dataset:
                 "Give arrays with more rows.",
             )
         self._known_digest = digest
+        self.version = version
         self.name = name
         self.allow_nan = allow_nan
         self.overlap = overlap
         self.feature_names = names_of_columns(feature_names, x, self._all.x)
-        self.n_classes = _count_classes(labels_of(self._all.y), n_classes)
+        self.n_classes = n_classes if self._source else _count_classes(labels_of(self._all.y), n_classes)
 
     def __len__(self) -> int:
         return self._n if self._rows is None else len(self._rows)
@@ -136,8 +142,18 @@ class Dataset:
     @property
     def row_bytes(self) -> int:
         """Bytes of one row: input, target and weights; the mean of rows of different lengths, rounded up."""
-        n_bytes = sum(int(leaf.nbytes) for _, leaf in self._all.leaves())
-        return -(-n_bytes // max(1, self._n))
+        known = [leaf for _, leaf in self._all.leaves()]
+        return -(-sum(int(leaf.nbytes) for leaf in known) // max(1, len(known[0])))
+
+    @property
+    def is_read_each_time(self) -> bool:
+        """Whether rows are read from a source whenever they are needed (`cache=False`)."""
+        return self._source is not None
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether rows of some array differ in length."""
+        return any(isinstance(leaf, RaggedArray) for _, leaf in self._all.leaves())
 
     @property
     def forms(self) -> Arrays:
@@ -160,9 +176,14 @@ class Dataset:
 
     @cached_property
     def _own(self) -> Arrays:
-        if self._rows is None:
+        if self._rows is None and self._source is None:
             return self._all.map(lambda leaf: leaf[:] if isinstance(leaf, WindowArray) else leaf)
-        return self._all.at(self._rows)
+        return self._at(np.arange(self._n) if self._rows is None else self._rows)
+
+    def _at(self, rows: npt.NDArray[np.int64] | slice) -> Arrays:
+        if self._source is None:
+            return self._all.at(rows)
+        return self._source.at(np.arange(self._n)[rows] if isinstance(rows, slice) else rows)  # type: ignore[arg-type]  # reason: an array of integers is a sequence of them
 
     @property
     def x(self) -> Nest:
@@ -185,7 +206,7 @@ class Dataset:
     @property
     def labels(self) -> npt.NDArray[Any] | None:
         """The label of each of this dataset's rows, shape (len(self),); None if y is not one label for each row."""
-        whole = labels_of(self._all.y)
+        whole = None if self._source else labels_of(self._all.y)
         return whole if whole is None or self._rows is None else whole[self._rows]
 
     @property
@@ -210,10 +231,14 @@ class Dataset:
         if self._known_digest is not None:
             return self._known_digest
         hashes = [hashlib.sha256() for _ in self._all.leaves()]
-        for chunk in self.chunks():
+        for chunk in self.chunks() if self.version is None else ():
             for (_, leaf), found in zip(chunk.leaves(), hashes, strict=True):
                 found.update(leaf.tobytes())
+                if self._source and isinstance(leaf, RaggedArray):
+                    found.update(leaf.lengths.astype("<i8").tobytes())
         form = self._form()
+        if self.version is not None:
+            form += ("version", self.version, () if self._rows is None else tuple(self._rows.tolist()))
         if self.groups is not None:
             form += (self.groups.dtype.str, hashlib.sha256(self.groups.tobytes()).hexdigest())
         if self.stratify is not None:
@@ -227,7 +252,8 @@ class Dataset:
             # As in the versions that had only this form.
             return (len(self), self.input_shape, x.dtype.str, y.dtype.str, self.n_classes)
         forms = self._all.structure(lambda name, leaf: (name, shape_of(leaf), leaf.dtype.str))
-        lengths = {name: hashlib.sha256(found.tobytes()).hexdigest() for name, found in self.row_lengths.items()}
+        known = {} if self._source else self.row_lengths
+        lengths = {name: hashlib.sha256(found.tobytes()).hexdigest() for name, found in known.items()}
         return (len(self), json.dumps([forms, lengths]), self.n_classes)
 
     def take(self, positions: npt.ArrayLike) -> tuple[Nest, Nest]:
@@ -247,7 +273,7 @@ class Dataset:
 
     def arrays_at(self, positions: npt.ArrayLike) -> Arrays:
         """Copy some rows with their weights, e.g. one batch; see `take`."""
-        return self._all.at(self._rows_at(positions))
+        return self._at(self._rows_at(positions))
 
     def batch(self, positions: npt.ArrayLike, one_hot: bool = False) -> tuple[Any, ...]:
         """Copy some rows as `keras.Model.fit` takes them: (x,), (x, y) or (x, y, sample_weight), padded to one length.
@@ -287,6 +313,12 @@ class Dataset:
         Raises:
             DataError: The structures differ.
         """
+        if self._source or other._source:
+            raise DataError(
+                "rows that are read from a source each time (cache=False) cannot join other rows.",
+                "Rows to validate on may be given as a dataset only if all rows are arrays or cached.",
+                "Leave cache=False out, or give positions: Given(np.arange(first, last)).",
+            )
         if self._own.structure(_form) != other._own.structure(_form):
             raise DataError(
                 f"rows of the shape {other.input_shape} and targets {other.target_shape} cannot join rows of the shape "
@@ -316,7 +348,22 @@ class Dataset:
         step = max(1, _CHUNK_BYTES // max(1, self.row_bytes))
         for start in range(0, len(self), step):
             stop = min(start + step, len(self))
-            yield self._all.at(slice(start, stop) if self._rows is None else self._rows[start:stop])
+            yield self._at(slice(start, stop) if self._rows is None else self._rows[start:stop])
+            self.release()
+
+    def release(self) -> None:
+        """Take the pages of mapped arrays out of this process's memory; the system's cache of the files keeps them."""
+        for _, leaf in self._all.leaves():
+            values = leaf.values if isinstance(leaf, RaggedArray) else leaf
+            if isinstance(values, np.memmap) and isinstance(values.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                values.base.madvise(mmap.MADV_DONTNEED)
+
+    def with_digest(self, digest: str) -> Dataset:
+        """Return this dataset with a digest that is known already."""
+        same = Dataset.__new__(Dataset)
+        vars(same).update(vars(self), _known_digest=digest)
+        vars(same).pop("digest", None)
+        return same
 
     def _rows_at(self, positions: npt.ArrayLike) -> npt.NDArray[np.int64]:
         own = _as_positions(positions, len(self))

@@ -1,4 +1,6 @@
-"""Rows that are read one by one, from anything with `__len__` and `__getitem__`, and decoded once to mapped files.
+"""Rows that are read one by one, from anything with `__len__` and `__getitem__`.
+
+They are decoded once to mapped files, or read from the source each time.
 
 What is covered: Grain's random-access sources, PyTorch's map-style datasets, Hugging Face's datasets, classes of one's
 own, Keras's `PyDataset` and finite `tf.data` datasets (both in batches or not).
@@ -12,10 +14,11 @@ import itertools
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +31,7 @@ from autotune.failures import summary_of
 
 _THREADS = 4
 _AHEAD = 32  # rows that are being decoded at one time
+_FIRST_ROWS = 8
 _PARTS = ("x", "y", "sample_weight")
 
 
@@ -63,36 +67,120 @@ def read_source(source: Any, target: str | tuple[str, ...] | None = None) -> Arr
     return found
 
 
+@final
+class SourceArrays:
+    """The rows of a source that are read each time, in place of `Arrays` in memory.
+
+    Rows of some array may differ in the length of their first axis, if two of the first rows do.
+
+    Args:
+        source: A source with `__len__` and `__getitem__`.
+        target: As in `read_source`.
+
+    Attributes:
+        first: A few rows, for the structure, shapes and dtypes of all.
+    """
+
+    def __init__(self, source: Any, target: str | tuple[str, ...] | None) -> None:
+        if hasattr(source, "element_spec") or _is_in_batches(source):
+            raise DataError(
+                f"cache=False was given, but {type(source).__name__} does not give single rows by their number.",
+                "Rows that are not cached are read by their numbers, in the order of each epoch.",
+                "Leave cache=False out, or give a source with __len__ and __getitem__.",
+            )
+        self._source = source
+        self._target = target
+        self._n = len(source)
+        rows = range(min(self._n, _FIRST_ROWS))
+        self.first = _stacked(self._read(rows), rows, None)
+        self._ragged = frozenset(name for name, leaf in self.first.leaves() if isinstance(leaf, RaggedArray))
+
+    def __len__(self) -> int:
+        return self._n
+
+    def at(self, rows: Sequence[int]) -> Arrays:
+        """Read some rows with several threads.
+
+        Raises:
+            DataError: A row cannot be read, or has another structure or shape than the others.
+        """
+        return _stacked(self._read(rows), rows, self._ragged) if len(rows) else self.first.at(slice(0, 0))
+
+    def _read(self, rows: Sequence[int]) -> list[Arrays]:
+        found = zip(rows, _read(self._source, rows), strict=True)
+        return [_arrays_of(row, self._target, int(number)).map(_as_array) for number, row in found]
+
+
+def _stacked(read: Sequence[Arrays], rows: Sequence[int], ragged: frozenset[str] | None) -> Arrays:
+    """Put rows together; those of `ragged` leaves, or by default of leaves with several lengths, become ragged."""
+    if not read:
+        raise DataError("the source has no rows.", "At least two are needed.", "Give a source with rows.")
+    structure = read[0].structure(lambda name, _: {"leaf": name})
+    by_name = [dict(row.leaves()) for row in read]
+    found: dict[str, Leaf] = {}
+    for name, like in by_name[0].items():
+        arrays = [row[name] for row in by_name if name in row]
+        if ragged is None:
+            is_ragged = like.ndim > 0 and len({array.shape[:1] for array in arrays}) > 1
+        else:
+            is_ragged = name in ragged
+        for row, own in zip(rows, by_name, strict=True):
+            _check_row(name, int(row), own.get(name), like, is_ragged)
+        found[name] = RaggedArray.of(arrays) if is_ragged else np.stack(arrays)
+    return Arrays.of_structure(structure, lambda form: found[form["leaf"]])
+
+
+def _check_row(name: str, row: int, array: npt.NDArray[Any] | None, like: npt.NDArray[Any], is_ragged: bool) -> None:
+    shape = None if array is None else array.shape
+    is_like = shape is not None and len(shape) == like.ndim and shape[1:] == like.shape[1:]
+    if not is_like or (shape != like.shape and not is_ragged):
+        raise DataError(
+            f"{name} of row {row:,} has the shape {shape}, and another row has the shape {like.shape}.",
+            "All rows of a source have the same arrays and shapes. The first axis may have another length if that is "
+            f"so in its first {_FIRST_ROWS} rows.",
+            "Resize or convert the row in __getitem__.",
+        )
+
+
+def _is_in_batches(source: Any) -> bool:
+    return any(base.__name__ == "PyDataset" for base in type(source).__mro__)
+
+
 def _rows(source: Any) -> Iterator[Any]:
     if hasattr(source, "element_spec"):
         yield from _of_tensorflow(source)
-    elif any(base.__name__ == "PyDataset" for base in type(source).__mro__):
-        yield from itertools.chain.from_iterable(map(_split_batch, _by_index(source)))
+    elif _is_in_batches(source):
+        yield from itertools.chain.from_iterable(map(_split_batch, _read(source, range(len(source)))))
     else:
-        yield from _by_index(source)
+        yield from _read(source, range(len(source)))
 
 
-def _by_index(source: Any) -> Iterator[Any]:
-    """Yield the rows in order, decoded by several threads ahead of time."""
+def _read(source: Any, rows: Iterable[int]) -> Iterator[Any]:
+    """Yield rows in the given order, decoded by several threads ahead of time."""
     n = len(source)
+    left = iter(rows)
     with ThreadPoolExecutor(_THREADS, "autotune-rows") as pool:
-        waiting: dict[int, Future[Any]] = {}
-        for number in range(n):
-            for ahead in range(number, min(n, number + _AHEAD)):
-                if ahead not in waiting:
-                    waiting[ahead] = pool.submit(source.__getitem__, ahead)
+        waiting: deque[tuple[int, Future[Any]]] = deque()
+        while True:
+            for row in itertools.islice(left, _AHEAD - len(waiting)):
+                waiting.append((int(row), pool.submit(source.__getitem__, int(row))))
+            if not waiting:
+                return
+            number, future = waiting.popleft()
             try:
-                yield waiting.pop(number).result()
+                yield future.result()
             except IndexError as error:
                 raise DataError(
                     f"the source has no row {number:,}: {summary_of(error)}.",
                     f"Its length is {n:,}, so it has the rows 0 to {n - 1:,}.",
                     "Correct its __len__ or its __getitem__.",
                 ) from error
+            except DataError:
+                raise
             except Exception as error:
                 raise DataError(
                     f"the source stopped at row {number:,} with {summary_of(error)}.",
-                    "Each row is read once before the first trial.",
+                    "Each row is read by its number.",
                     f"Read source[{number}] yourself to see the whole traceback; correct the row or leave it out.",
                 ) from error
 

@@ -31,6 +31,7 @@ _GROUPS, _STRATA, _ABOUT = "groups.npy", "stratify.npy", "dataset.json"
 _SMALL = (_GROUPS, _STRATA)
 _PLAIN = {"x": {"file": "x.npy"}, "y": {"file": "y.npy"}, "sample_weight": None}  # of stores without `arrays`
 _READ_BYTES = 2**22
+_HOLE_BYTES = 2**20
 
 
 def store(dataset: Dataset, folder: Path, tell: Callable[[str], None] = lambda text: None) -> Path:
@@ -83,11 +84,12 @@ def store(dataset: Dataset, folder: Path, tell: Callable[[str], None] = lambda t
     return target
 
 
-def open_stored(path: Path) -> Dataset:
+def open_stored(path: Path, source: Callable[[], Dataset] | None = None) -> Dataset:
     """Open a stored dataset without reading its arrays into memory.
 
     Args:
         path: The folder that `store` returned.
+        source: Returns the dataset itself, if its rows are read from a source each time.
 
     Returns:
         The dataset, its x and y mapped read-only, with name, number of classes, groups and digest as stored.
@@ -98,6 +100,8 @@ def open_stored(path: Path) -> Dataset:
     with _telling_damage(path):
         about = _read_about(path)
         files = about["files"]
+        if about.get("is_source"):
+            return _from_source(about, source)
 
         def opened(file: str) -> npt.NDArray[Any]:
             return _open_array(path / file, files[file])
@@ -120,6 +124,28 @@ def open_stored(path: Path) -> Dataset:
             digest=about["digest"],
             feature_names=about.get("feature_names"),
         )
+
+
+def facts_of_stored(path: Path) -> dict[str, Any]:
+    """Return name, digest and number of rows of a stored dataset, and the version that its author gave it, if any.
+
+    Raises:
+        DamagedStoreError: As for `open_stored`.
+    """
+    with _telling_damage(path):
+        about = _read_about(path)
+        n_rows = about["n_rows"] if "n_rows" in about else len(open_stored(path))  # earlier versions did not store it
+        facts = {"name": str(about["name"]), "digest": str(about["digest"]), "rows": int(n_rows)}
+        return facts | ({"version": str(about["version"])} if about.get("version") is not None else {})
+
+
+def _from_source(about: Mapping[str, Any], source: Callable[[], Dataset] | None) -> Dataset:
+    if source is None:
+        raise _Mismatch("its rows are not stored but read from the study's own source.")
+    data = source()
+    if not data.is_read_each_time or len(data) != about["n_rows"]:
+        raise _Mismatch(f"the study's source has {len(data):,} rows now, and had {about['n_rows']:,}.")
+    return data.with_digest(about["digest"])
 
 
 def check_stored(path: Path) -> None:
@@ -166,7 +192,7 @@ def _damage(path: Path, dataset: Dataset) -> str | None:
             dataset.name, dataset.n_classes, dataset.digest
         ):
             return f"{_ABOUT} describes other rows."
-        open_stored(path)
+        open_stored(path, lambda: dataset)
     except DamagedStoreError as error:
         return error.happened.partition("cannot be opened: ")[2]
     except Exception as error:  # as in `_telling_damage`
@@ -242,10 +268,14 @@ class _ArrayFile:
 
     def write(self, data: bytes) -> None:
         self._digest.update(data)
-        self._file.write(data)
+        if len(data) >= _HOLE_BYTES and not np.frombuffer(data, np.uint8).any():
+            self._file.seek(len(data), os.SEEK_CUR)  # a hole takes no place on the disk
+        else:
+            self._file.write(data)
 
     def form(self) -> dict[str, Any]:
         """Sync the file to disk, against a power cut, and return its dtype, shape, size and checksum."""
+        self._file.truncate()  # if it ends with a hole
         self._file.flush()
         os.fsync(self._file.fileno())
         return {**self._form, "bytes": self._file.tell(), "sha256": self._digest.hexdigest()}
@@ -268,7 +298,7 @@ def _write(dataset: Dataset, folder: Path) -> None:
             new(name, len(column), column).write(column.tobytes())
 
         by_chunks: dict[str, _ArrayFile] = {}
-        for name, leaf in dataset.forms.leaves():
+        for name, leaf in dataset.forms.leaves() if not dataset.is_read_each_time else ():
             file = f"{stems[name]}.npy"
             if isinstance(leaf, WindowArray):
                 write(file, leaf.series)
@@ -287,9 +317,11 @@ def _write(dataset: Dataset, folder: Path) -> None:
                 write(name, column)
         forms = {name: file.form() for name, file in files.items()}
     about = {"name": dataset.name, "n_classes": dataset.n_classes, "digest": dataset.digest, "files": forms}
-    about["arrays"] = dataset.forms.structure(lambda name, leaf: _form_of(stems[name], leaf))
-    if about["arrays"] == _PLAIN:
-        del about["arrays"]
+    about |= {"n_rows": len(dataset), "version": dataset.version}
+    if dataset.is_read_each_time:
+        about["is_source"] = True
+    elif (arrays := dataset.forms.structure(lambda name, leaf: _form_of(stems[name], leaf))) != _PLAIN:
+        about["arrays"] = arrays
     _write_about({**about, "feature_names": dataset.feature_names}, folder / _ABOUT)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autotune.data import Dataset
-from autotune.errors import DataError
+from autotune.data import Dataset, facts_of_stored, open_stored, store
+from autotune.errors import DamagedStoreError, DataError
 
 N = 50
 
@@ -159,6 +159,70 @@ def test_the_files_go_with_the_dataset(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "row_of",
+    [
+        pair,
+        lambda i: ({"a": np.zeros(i % 4 + 1), "text": f"row {i}"}, 0.5, 1.0),
+        lambda i: (np.full(3, i),),
+    ],
+)
+def test_rows_that_are_read_each_time_are_those_that_are_cached(row_of: Any, tmp_path: Path) -> None:
+    source = Rows(row_of)
+    each, once = Dataset(source, cache=False), Dataset(Rows(row_of))
+    assert len(source.read) == 8  # the first ones, for the shapes
+    assert (len(each), each.is_read_each_time, once.is_read_each_time) == (N, True, False)
+    assert (each.input_shape, each.target_shape) == (once.input_shape, once.target_shape)
+    assert each.labels is None
+    part, same = (data.subset([9, 4, 30]).batch([2, 0]) for data in (each, once))
+    for one, other in zip(part, same, strict=True):
+        leaves = [*zip(one.values(), other.values(), strict=True)] if isinstance(one, dict) else [(one, other)]
+        for found, expected in leaves:
+            np.testing.assert_array_equal(found, expected)
+    assert sorted(source.read[8:]) == [9, 30]  # no other row, and each once
+
+
+def test_rows_that_are_read_each_time_are_known_by_their_content_or_their_version(tmp_path: Path) -> None:
+    by_content = Dataset(Rows(pair), cache=False).digest
+    assert by_content == Dataset(Rows(pair), cache=False).digest
+    assert by_content != Dataset(Rows(lambda i: pair(i + 1)), cache=False).digest
+    source = Rows(pair)
+    named = Dataset(source, cache=False, version="2026-01")
+    digest = named.digest
+    path = store(named, tmp_path)
+    assert len(source.read) == 8
+    assert digest != Dataset(Rows(pair), cache=False, version="2026-02").digest
+    assert digest != named.subset([0, 1]).digest
+    assert facts_of_stored(path) == {"name": "custom", "digest": digest, "rows": N, "version": "2026-01"}
+
+
+def test_rows_that_are_read_each_time_are_not_stored_but_opened_from_the_source(tmp_path: Path) -> None:
+    data = Dataset(Rows(pair), cache=False, n_classes=3, stratify=np.arange(N) % 3, name="cats")
+    path = store(data, tmp_path)
+    assert store(data, tmp_path) == path
+    assert sorted(file.name for file in path.iterdir()) == ["dataset.json", "stratify.npy"]
+    opened = open_stored(path, lambda: Dataset(Rows(pair), cache=False, n_classes=3, stratify=np.arange(N) % 3))
+    assert (opened.digest, opened.n_classes, len(opened)) == (data.digest, 3, N)
+    with pytest.raises(DamagedStoreError, match="read from the study's own source"):
+        open_stored(path)
+    with pytest.raises(DamagedStoreError, match="has 20 rows now, and had 50"):
+        open_stored(path, lambda: Dataset(Rows(pair, 20), cache=False))
+
+
+def test_a_row_that_differs_from_the_first_ones_is_named_when_it_is_read() -> None:
+    data = Dataset(Rows(lambda i: (np.zeros(3 if i < 20 else 4), 0)), cache=False)
+    with pytest.raises(DataError, match=r"x of row 25 has the shape \(4,\)"):
+        data.batch([1, 25])
+    with pytest.raises(DataError, match="stopped at row 17"):
+        Dataset(Rows(_fails), cache=False).batch([17])
+
+
+def test_a_version_takes_the_place_of_the_digest_of_arrays_too() -> None:
+    x = np.zeros((4, 2))
+    assert Dataset(x, x, version="1").digest == Dataset(x + 1, x, version="1").digest
+    assert Dataset(x, x, version="1").digest != Dataset(x, x, version="2").digest
+
+
 @pytest.mark.trains
 @pytest.mark.parametrize("is_batched", [True, False])
 def test_datasets_of_tensorflow_are_run_through_once(is_batched: bool) -> None:
@@ -190,3 +254,32 @@ def test_batches_of_a_py_dataset_are_cut_into_rows() -> None:
     data = Dataset(Batched())
     assert (len(data), data.input_shape) == (10, (5,))
     assert data.y.tolist() == [0] * 4 + [1] * 4 + [2] * 2
+
+
+@pytest.mark.trains
+def test_sources_of_grain_are_read_by_number() -> None:
+    grain = pytest.importorskip("grain")
+    for source in (grain.sources.RangeDataSource(0, 10, 1), grain.MapDataset.range(10)):
+        data = Dataset(source.map(lambda i: (np.full(2, i), i % 2)) if hasattr(source, "map") else _Pairs(source))
+        assert data.x[:, 0].tolist() == list(range(10))
+        assert data.n_classes == 2
+
+
+class _Pairs:
+    def __init__(self, numbers: Any) -> None:
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: int) -> Any:
+        number = self._numbers[index]
+        return np.full(2, number), number % 2
+
+
+def test_data_that_look_like_those_of_other_libraries_are_read() -> None:
+    class Columns(Rows):  # as Hugging Face's datasets give rows
+        features = ("image", "label")
+
+    data = Dataset(Columns(lambda i: {"image": np.zeros((2, 2), np.uint8), "label": i % 2}), target="label")
+    assert (data.input_shape, data.n_classes) == ({"image": (2, 2)}, 2)

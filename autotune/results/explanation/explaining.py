@@ -16,7 +16,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.data import load_folds, open_stored
+from autotune.data import load_folds
 from autotune.errors import UsageError
 from autotune.results.explanation.record import (
     Explanation,
@@ -32,7 +32,7 @@ from autotune.running.engine import Machine, session
 from autotune.running.planning import RunOptions, plan_replay
 from autotune.running.processes import Slot
 from autotune.running.study import StudySettings, StudySource, find_places, objects_of, places_of_study, understanding
-from autotune.running.trial import Rows, send_result
+from autotune.running.trial import Rows, open_development, send_result
 from autotune.search.history import best_first, first_value
 from autotune.study import StudySpec
 from autotune.training.checkpoints import trial_folder
@@ -131,7 +131,7 @@ class FindOut:
         configure_tensorflow(self.slot.threads, self.slot.memory_limit_mib)
         (fold,) = load_folds(self.rows.folds)
         model = keras.models.load_model(self.model, custom_objects=dict(objects_of(spec)))
-        rows = open_stored(self.rows.dataset).subset(fold.validation)
+        rows = open_development(self.rows.dataset, spec).subset(fold.validation)
         return find(model, rows, fold.validation, spec.one_hot)
 
 

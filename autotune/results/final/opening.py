@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Dataset, load_test, open_stored, refuse_no_numbers
+from autotune.data import Dataset, load_test, refuse_no_numbers
 from autotune.errors import AutotuneError, UsageError
 from autotune.failures import summary_of
 from autotune.running.processes import Slot
 from autotune.running.study import StudySource, objects_of
-from autotune.running.trial import rows_of, send_result
+from autotune.running.trial import open_development, rows_of, send_result
 from autotune.study import StudySpec
 
 _FEW = 8
@@ -67,7 +67,7 @@ class OpenTestRows:
 
     def _measure(self) -> TestScores:
         spec = self.source.load()
-        data = _test_rows(spec, self.data_dir, open_stored(self.development).n_classes)
+        data = _test_rows(spec, self.data_dir, open_development(self.development, spec).n_classes)
         return _measured(spec, data, self.models, self.metric, self.slot)
 
 
@@ -94,10 +94,11 @@ class TryModels:
         send_result(connection, self._try)
 
     def _try(self) -> None:
-        development = open_stored(self.development)
+        spec = self.source.load()
+        development = open_development(self.development, spec)
         few = development.subset(np.arange(min(_FEW, len(development))))
         try:
-            _measured(self.source.load(), few, self.models, self.metric, self.slot)
+            _measured(spec, few, self.models, self.metric, self.slot)
         except AutotuneError:
             raise
         except Exception as error:

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from autotune.data import open_stored
+from autotune.data import facts_of_stored
 from autotune.running.processes import Gpu
 from autotune.running.study import StudySettings
 from autotune.running.trial import Rows
@@ -26,12 +26,11 @@ def provenance(settings: StudySettings, rows: Rows | None, gpus: Sequence[Gpu]) 
         rows: The stored rows; None for a plain objective.
         gpus: The GPUs that it ran on; empty for the CPU.
     """
-    data = open_stored(rows.dataset) if rows else None
     return {
         "seed": settings.seed,
         "threads": settings.threads,
         "split": settings.split,
-        "data": {"name": data.name, "digest": data.digest, "rows": len(data)} if data is not None else None,
+        "data": facts_of_stored(rows.dataset) if rows else None,
         "study_file": settings.study_file,
         "study_digest": settings.study_digest,
         "commit": _commit(Path(settings.study_file)) if settings.study_file else None,

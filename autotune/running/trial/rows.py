@@ -29,13 +29,22 @@ class Rows:
     design: Design = Design()  # noqa: RUF009 -- reason: frozen, and equal to every other Design()
 
 
-def open_rows(rows: Rows) -> Split:
+def open_rows(rows: Rows, spec: StudySpec) -> Split:
     """Open stored rows without reading them into memory.
+
+    Args:
+        rows: Their paths.
+        spec: The study, whose own source rows may come from.
 
     Raises:
         DamagedStoreError: If they are missing, or their size or type has changed since they were stored.
     """
-    return Split(open_stored(rows.dataset), load_folds(rows.folds), rows.digest)
+    return Split(open_development(rows.dataset, spec), load_folds(rows.folds), rows.digest)
+
+
+def open_development(path: Path, spec: StudySpec) -> Dataset:
+    """Open the stored development rows, or the study's own source of them."""
+    return open_stored(path, lambda: load_data(spec, None))
 
 
 def load_data(spec: StudySpec, data_dir: Path | None) -> Dataset:

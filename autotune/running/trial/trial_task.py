@@ -177,7 +177,7 @@ class RunTrial:
         rows = self.assignment.rows
         assert rows is not None
         with timer.spending("data"):
-            split = open_rows(rows)
+            split = open_rows(rows, spec)
         from autotune.training.trials import train_trial  # only Keras studies need TensorFlow
 
         def tell(text: str) -> None:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from autotune.data import Arrays, Dataset, RaggedArray, padded
 
+_MOST_MAPPED_BYTES = 2**27  # of rows that are read before mapped pages are released; random rows touch more pages
+
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras ships no types
     """A dataset in batches, which are read by index from the (memory-mapped) arrays.
@@ -51,6 +53,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
         self._pass_seed = pass_seed
         self._epochs_per_pass = epochs_per_pass
         self._change = change
+        self._read_bytes = 0  # since mapped pages were released
         self._rows: npt.NDArray[np.int64]
         self.start_epoch(0)
 
@@ -98,7 +101,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
     @property
     def is_ragged(self) -> bool:
         """Whether batches are padded, so that their shapes differ."""
-        return bool(self._data.row_lengths)
+        return self._data.is_ragged
 
     def keeps_rows(self) -> bool:
         """Tell whether a changed batch has as many rows as before."""
@@ -128,6 +131,10 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
 
     def _arrays(self, first: int, count: int) -> Arrays:
         rows = self._data.arrays_at(self._rows[first * self.batch_size : (first + count) * self.batch_size])
+        self._read_bytes += count * self.batch_bytes
+        if self._read_bytes > _MOST_MAPPED_BYTES:
+            self._data.release()
+            self._read_bytes = 0
         if self._one_hot is not None:
             return dataclasses.replace(rows, y=self._one_hot[rows.y.reshape(-1)])
         return dataclasses.replace(rows, y=rows.y[:, np.newaxis]) if self.as_column else rows
