@@ -85,6 +85,7 @@ def declaration(n_trials: int, n_reports: int) -> Declaration:
         stop=None,
         train_fraction=1.0,
         epochs_per_pass=1,
+        devices_per_trial=1,
         baseline=None,
         enqueue=(),
         has_test_rows=True,

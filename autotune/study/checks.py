@@ -36,6 +36,7 @@ def check(spec: Any) -> None:
     _check_choice("epoch_policy", spec.epoch_policy, ("best", "last"))
     _check_at_least("epochs", spec.epochs, 1)
     _check_at_least("epochs_per_pass", spec.epochs_per_pass, 1)
+    _check_at_least("devices_per_trial", spec.devices_per_trial, 1)
     _check_at_least("n_trials", spec.n_trials, 1)
     _check_at_least("seed", spec.seed, 0)
     _check_at_least("keep_models", spec.keep_models, 0)
@@ -127,7 +128,7 @@ def _check_rows(spec: Any) -> None:
             "It is the share of the training rows that the search trains on, larger than 0 and at most 1.",
             "Write, for example, train_fraction=0.25, or leave it out to search on all of them.",
         )
-    given = [name for name in ("train_fraction", "epochs_per_pass") if getattr(spec, name) != 1]
+    given = [name for name in ("train_fraction", "epochs_per_pass", "devices_per_trial") if getattr(spec, name) != 1]
     given += [name for name in ("batch", "score") if getattr(spec, name) is not None]
     if given and spec.objective is not None:
         raise StudyFileError(

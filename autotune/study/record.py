@@ -52,6 +52,9 @@ class StudySpec:
         epochs_per_pass: Number of epochs for one pass through the training rows, at least 1. With 5, an epoch is a
             fifth of the rows, and trials report, write a checkpoint and may be pruned five times as often. Use it for
             data of which one pass takes long. `epochs`, callbacks, schedules and pruners all count these epochs.
+        devices_per_trial: Number of GPUs that each trial trains on, at least 1. With 2 or more `build` is called in the
+            scope of a `tf.distribute.MirroredStrategy`, a slot has as many GPUs, and `batch_size` is a multiple of
+            their number. Without GPUs the CPU counts as that many devices.
         objective: A plain Optuna objective, `objective(trial) -> float`.
         n_trials: Number of finished (complete or pruned) trials after which the study ends, at least 1.
         seed: The seed that all random numbers of the study come from, at least 0.
@@ -100,6 +103,7 @@ class StudySpec:
     score: Callable[[Any, Dataset], Mapping[str, Any]] | None = None
     epochs: int = 10
     epochs_per_pass: int = 1
+    devices_per_trial: int = 1
     objective: Callable[[optuna.Trial], float] | None = None
     n_trials: int = 50
     seed: int = 0

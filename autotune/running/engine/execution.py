@@ -24,6 +24,7 @@ from autotune.running.engine.supervising import Supervisor
 from autotune.running.planning import Plan, Preparer, RunOptions, raise_total
 from autotune.running.processes import (
     Sharing,
+    Slot,
     available_cores,
     make_room_for_files,
     new_launcher,
@@ -65,11 +66,12 @@ class Session:
     def execute(self, plan: Plan) -> None:
         """Run trials of `plan` until none is left."""
         observer = self.preparer.options.observer
-        announce(plan, self.sharing.workers, observer)
+        slots = self.sharing.slots(plan.settings.threads, plan.declared.devices_per_trial)
+        announce(plan, len(slots), observer)
         runs = mlflow_runs(plan.study, plan.folder, plan.settings, observer)
         try:
             try:
-                self._run(plan, runs or observer)
+                self._run(plan, slots, runs or observer)
             finally:
                 if runs is not None:
                     runs.close(self.preparer.patience.sleep)
@@ -80,12 +82,12 @@ class Session:
             raise_total(plan.study, plan.settings.n_trials)
             write_note(plan.study)
 
-    def _run(self, plan: Plan, observer: Observer) -> None:
+    def _run(self, plan: Plan, slots: list[Slot], observer: Observer) -> None:
         folder = _trial_folders(plan)
         _remove_old_checkpoints(plan.study, folder)
         with contextlib.closing(Owner(plan.folder / "workers")) as owner:
             study_id = plan.storage.get_study_id_from_name(plan.study.study_name)
-            lease = Lease(plan.storage, study_id, owner.mark.parent, self.machine.lease_s, self.sharing.workers)
+            lease = Lease(plan.storage, study_id, owner.mark.parent, self.machine.lease_s, len(slots))
             claims = Claims(plan.study, plan.storage, owner, plan.budget, lease)
             if claims.census.is_complete():
                 return
@@ -95,7 +97,6 @@ class Session:
                 lambda: claims.census.n_finished() > 0,
                 lambda number: folder(number).log,
             )
-            slots = self.sharing.slots(plan.settings.threads)
             threads = SlotThreads(ending, failures, lease, slots, self.preparer.stopping)
             _note_why_over(plan.study, claims.census.why_over())  # the stopping rule may have been changed since
             threads.run()

@@ -18,8 +18,10 @@ class Slot:
         number: Its number, from 0.
         threads: How many threads TensorFlow may use in it.
         environment: Environment variables of its trial processes, e.g. for the visible GPU.
-        gpu: Its GPU; None for the CPU.
+        gpu: Its first GPU; None for the CPU.
         memory_limit_mib: How much GPU memory TensorFlow may take, in MiB; None for no limit.
+        more_gpus: Its other GPUs.
+        devices: The number of devices that its trials train on: GPUs, or without GPUs parts of the CPU.
     """
 
     number: int
@@ -27,10 +29,14 @@ class Slot:
     environment: Mapping[str, str] = field(default_factory=dict)
     gpu: Gpu | None = None
     memory_limit_mib: int | None = None
+    more_gpus: tuple[Gpu, ...] = ()
+    devices: int = 1
 
     def description(self) -> str:
         """Return a line that says what a trial in this slot may use."""
-        device = f"{self.gpu.name} ({self.gpu.id})" if self.gpu else "CPU"
+        gpus = [self.gpu, *self.more_gpus] if self.gpu else []
+        device = " and ".join(f"{gpu.name} ({gpu.id})" for gpu in gpus) or "CPU"
+        device += f" as {self.devices} devices" if self.devices > 1 and not gpus else ""
         limit = f", at most {self.memory_limit_mib:,} MiB" if self.memory_limit_mib else ""
         return f"slot {self.number}: {device}{limit}; {self.threads} thread{'' if self.threads == 1 else 's'}"
 
@@ -49,9 +55,15 @@ class Sharing:
     gpus: tuple[Gpu, ...] = ()
     workers_per_gpu: int = 1
 
-    def slots(self, threads: int) -> list[Slot]:
-        """Return the slots, with `threads` threads each."""
-        return gpu_slots(self, threads) if self.gpus else core_slots(self.workers, threads)
+    def slots(self, threads: int, devices: int = 1) -> list[Slot]:
+        """Return the slots, with `threads` threads and `devices` devices each.
+
+        Raises:
+            UsageError: If there are fewer GPUs than devices of a trial.
+        """
+        if not self.gpus:
+            return core_slots(self.workers, threads, devices)
+        return gpu_slots(self, threads) if devices == 1 else wide_slots(self, threads, devices)
 
 
 def available_cores() -> int:
@@ -94,9 +106,9 @@ def share_machine(gpus: Sequence[Gpu], workers: int | None, workers_per_gpu: int
     return Sharing(workers or most, tuple(gpus), workers_per_gpu)
 
 
-def core_slots(workers: int, threads: int) -> list[Slot]:
+def core_slots(workers: int, threads: int, devices: int = 1) -> list[Slot]:
     """Return `workers` slots with `threads` threads each."""
-    return [Slot(number, threads) for number in range(workers)]
+    return [Slot(number, threads, devices=devices) for number in range(workers)]
 
 
 def gpu_slots(sharing: Sharing, threads: int) -> list[Slot]:
@@ -111,6 +123,27 @@ def gpu_slots(sharing: Sharing, threads: int) -> list[Slot]:
         # With this variable TensorFlow takes memory only when needed; with a limit there is no other way.
         environment = {"CUDA_VISIBLE_DEVICES": gpu.id, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
         slots.append(Slot(number, threads, environment, gpu, _memory_limit_mib(gpu, sharing.workers_per_gpu)))
+    return slots
+
+
+def wide_slots(sharing: Sharing, threads: int, devices: int) -> list[Slot]:
+    """Return slots of several GPUs each, no GPU in two of them; GPUs that are left over are not used.
+
+    Raises:
+        UsageError: If there are fewer GPUs than devices of a trial, or GPUs were to be shared.
+    """
+    if len(sharing.gpus) < devices or sharing.workers_per_gpu > 1:
+        raise UsageError(
+            f"devices_per_trial is {devices}, and there are {len(sharing.gpus)} GPUs for {sharing.workers} workers.",
+            "Each trial has its GPUs for itself.",
+            "Use more GPUs, fewer --workers, no --workers-per-gpu, or a smaller devices_per_trial.",
+        )
+    slots = []
+    for number in range(min(sharing.workers, len(sharing.gpus) // devices)):
+        gpu, *more = sharing.gpus[number * devices : (number + 1) * devices]
+        visible = ",".join(one.id for one in (gpu, *more))
+        environment = {"CUDA_VISIBLE_DEVICES": visible, "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+        slots.append(Slot(number, threads, environment, gpu, more_gpus=tuple(more), devices=devices))
     return slots
 
 

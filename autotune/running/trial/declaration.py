@@ -52,6 +52,7 @@ class Declaration:
     stop: StopWhenFlat | None
     train_fraction: float
     epochs_per_pass: int
+    devices_per_trial: int
     baseline: Mapping[str, Any] | None
     enqueue: Sequence[Mapping[str, Any]]
     has_test_rows: bool

@@ -225,7 +225,7 @@ def _make_tensorflow_repeatable(seed: int, slot: Slot) -> None:
 
     from autotune.training.fitting import configure_tensorflow
 
-    if not configure_tensorflow(slot.threads, slot.memory_limit_mib) and slot.gpu is not None:
+    if not configure_tensorflow(slot.threads, slot.memory_limit_mib, slot.devices) and slot.gpu is not None:
         print("TensorFlow cannot use this GPU and uses the CPU. For its CUDA libraries, install tensorflow[and-cuda].")
     keras.utils.set_random_seed(seed)
 

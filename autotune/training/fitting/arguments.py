@@ -121,7 +121,8 @@ def prepare_stage(model: keras.Model, before: Callable[[keras.Model], Any], numb
     """
     weights = [(weight.path, tuple(weight.shape)) for weight in model.weights]
     optimizer, trainable = model.optimizer, [id(one) for one in model.trainable_variables]
-    before(model)
+    with model.distribute_strategy.scope():
+        before(model)
     now = [(weight.path, tuple(weight.shape)) for weight in model.weights]
     if sorted(now) != sorted(weights):
         raise TrainingError(

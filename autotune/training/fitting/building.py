@@ -13,6 +13,7 @@ from autotune.errors import TrainingError
 from autotune.keras_inside import all_layers, strategy_of
 from autotune.study import StudySpec
 from autotune.training.fitting.batches import Batches, first_rows
+from autotune.training.fitting.device import scope_of_devices
 
 
 def built_model(spec: StudySpec, trial: optuna.Trial, rows: Dataset) -> keras.Model:
@@ -22,7 +23,8 @@ def built_model(spec: StudySpec, trial: optuna.Trial, rows: Dataset) -> keras.Mo
         TrainingError: If `build` does not return a compiled model, or the model cannot train on several devices.
     """
     assert spec.build is not None
-    model = spec.build(trial, rows)
+    with scope_of_devices(spec.devices_per_trial):
+        model = spec.build(trial, rows)
     if not isinstance(model, keras.Model) or not model.compiled:
         found = "a model that is not compiled" if isinstance(model, keras.Model) else f"{model!r}"
         raise TrainingError(

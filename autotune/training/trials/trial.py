@@ -65,6 +65,7 @@ _KERAS_BATCH_SIZE = 32
 # Larger batches are no faster on a CPU: 3,000 rows of MNIST take 0.25 s of CPU time with 512 or with 3,000 rows per
 # batch, and 0.45 s with 32. Another size would change the last bits of the reported metrics.
 _VALIDATION_BATCH_SIZE = 512
+_VALIDATION_BYTES = 2**26  # of the rows of a batch: larger rows are validated in smaller batches
 
 
 @dataclass(frozen=True)
@@ -407,7 +408,8 @@ def _batch_sizes(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) ->
     """Remove the batch sizes of training and validation from the arguments of `fit`, and return them."""
     n_devices = model.distribute_strategy.num_replicas_in_sync
     size = arguments.pop("batch_size", None) or _KERAS_BATCH_SIZE
-    default = max(size, _VALIDATION_BATCH_SIZE // n_devices * n_devices)
+    most = min(_VALIDATION_BATCH_SIZE, max(n_devices, _VALIDATION_BYTES // max(1, job.train.row_bytes)))
+    default = max(size, most // n_devices * n_devices)
     validation = arguments.pop("validation_batch_size", None) or default
     if n_devices == 1:
         return size, validation

@@ -77,6 +77,8 @@ def test_memory_that_nobody_knows_is_not_limited() -> None:
         (Slot(0, 1), "slot 0: CPU; 1 thread"),
         (Slot(3, 2, {}, GPUS[0], 40_000), "slot 3: NVIDIA H100 (GPU-a), at most 40,000 MiB; 2 threads"),
         (Slot(1, 8, {}, GPUS[2]), "slot 1: NVIDIA T4 (2); 8 threads"),
+        (Slot(0, 1, devices=2), "slot 0: CPU as 2 devices; 1 thread"),
+        (Slot(0, 1, {}, GPUS[0], None, (GPUS[2],), 2), "slot 0: NVIDIA H100 (GPU-a) and NVIDIA T4 (2); 1 thread"),
     ],
 )
 def test_a_slot_is_described_in_one_line(slot: Slot, line: str) -> None:
@@ -86,3 +88,21 @@ def test_a_slot_is_described_in_one_line(slot: Slot, line: str) -> None:
 def test_the_number_of_trials_at_a_time_is_known_before_their_threads() -> None:
     assert share_machine(GPUS, None, 2) == Sharing(6, tuple(GPUS), 2)
     assert share_machine(GPUS, 5, None) == Sharing(5, tuple(GPUS), 2)
+
+
+def test_a_trial_of_several_devices_has_gpus_that_no_other_has() -> None:
+    gpus = [Gpu(str(number), "NVIDIA T4", 16_000) for number in range(5)]
+    made = share_machine(gpus, None, None).slots(1, devices=2)
+    assert [slot.environment["CUDA_VISIBLE_DEVICES"] for slot in made] == ["0,1", "2,3"]
+    assert [slot.memory_limit_mib for slot in made] == [None, None]
+    assert len(share_machine(gpus, 1, None).slots(1, devices=3)) == 1
+    assert [slot.devices for slot in share_machine([], 2, None).slots(1, devices=2)] == [2, 2]
+
+
+@pytest.mark.parametrize(("n_gpus", "workers", "per_gpu"), [(1, None, None), (2, 4, None), (2, None, 2)])
+def test_gpus_are_not_shared_by_trials_of_several_devices(
+    n_gpus: int, workers: int | None, per_gpu: int | None
+) -> None:
+    gpus = [Gpu(str(number), "NVIDIA T4", 16_000) for number in range(n_gpus)]
+    with pytest.raises(UsageError, match="devices_per_trial is 2"):
+        share_machine(gpus, workers, per_gpu).slots(1, devices=2)

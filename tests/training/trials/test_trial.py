@@ -195,7 +195,7 @@ def test_counts_that_are_none_are_refused(name: str, value: object, bench: Bench
 
 
 def test_fit_returns_a_dict(bench: Bench, study_of: StudyOf) -> None:
-    with pytest.raises(TrainingError, match=r"fit returned \[\('batch_size', 8\)\]"):
+    with pytest.raises(TrainingError, match=r"fit returned \('batch_size', 8\) in trial 0"):
         bench.train(study_of(fit=lambda trial: [("batch_size", 8)]))
 
 
