@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from autotune.results.data_efficiency import learning_curve
     from autotune.results.final import finalize
     from autotune.running.engine import run
+    from autotune.running.trial import keep, kept
+    from autotune.running.trial.keep_epochs import KeepEpochs
     from autotune.search.curves import CurvePruner, CurveSampler
     from autotune.search.pruners import NoiseAwarePruner
     from autotune.stopping_rule import stop_when_flat
@@ -28,11 +30,14 @@ __all__ = [
     "GroupKFold",
     "Holdout",
     "KFold",
+    "KeepEpochs",
     "NoiseAwarePruner",
     "StudyFailedError",
     "StudySpec",
     "UsageError",
     "finalize",
+    "keep",
+    "kept",
     "learning_curve",
     "load_study_file",
     "run",
@@ -47,11 +52,14 @@ _HOMES = {
     "GroupKFold": "autotune.data",
     "Holdout": "autotune.data",
     "KFold": "autotune.data",
+    "KeepEpochs": "autotune.running.trial.keep_epochs",
     "NoiseAwarePruner": "autotune.search.pruners",
     "StudyFailedError": "autotune.errors",
     "StudySpec": "autotune.study",
     "UsageError": "autotune.errors",
     "finalize": "autotune.results.final",
+    "keep": "autotune.running.trial",
+    "kept": "autotune.running.trial",
     "learning_curve": "autotune.results.data_efficiency",
     "load_study_file": "autotune.study",
     "run": "autotune.running.engine",

@@ -17,7 +17,7 @@ from autotune.training.fitting.arguments import fit_arguments
 from autotune.training.fitting.batches import Batches
 from autotune.training.fitting.building import build_metrics, built_model, compiled_metrics, shared
 from autotune.training.fitting.device import configure_tensorflow
-from autotune.training.fitting.epoch_keeper import EpochKeeper, train_step
+from autotune.training.fitting.epoch_keeper import EpochKeeper, assign, made_of, train_step, value_of
 from autotune.training.fitting.grouping import group_size, in_groups
 from autotune.training.fitting.measured import Measured, compare
 from autotune.training.fitting.phases import PhaseWatch
@@ -29,6 +29,7 @@ __all__ = [
     "Measured",
     "PhaseWatch",
     "Unvalidated",
+    "assign",
     "build_metrics",
     "built_model",
     "compare",
@@ -37,6 +38,8 @@ __all__ = [
     "fit_arguments",
     "group_size",
     "in_groups",
+    "made_of",
     "shared",
     "train_step",
+    "value_of",
 ]
