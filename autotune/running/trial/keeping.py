@@ -227,6 +227,8 @@ class TrialKeeper:
     def _load(self, place: Place) -> None:
         self._is_loaded = True
         found, problems = [], []
+        for unfinished in place.folder.checkpoint.parent.glob("*.tmp"):  # of processes that were killed
+            unfinished.unlink()
         checkpoint, copy = place.folder.checkpoint, place.folder.checkpoint.with_name("fetched")
         for where, path in ((checkpoint, checkpoint), (place.folder.copy, copy)):
             try:
@@ -336,7 +338,7 @@ def _unkept(at: str, value: Any) -> KeepingError:
     return KeepingError(
         f"state{at} is a {type(value).__module__}.{type(value).__qualname__}, which cannot be kept.",
         "A state has arrays, numbers, text, dates, random generators, and lists, tuples, sets and dicts of these.",
-        "Convert it, e.g. a tensor with .numpy(), or save it with its own library and give the path in `files`.",
+        "Convert it, e.g. a tensor with numpy.asarray, or save it with its own library and give the path in `files`.",
     )
 
 

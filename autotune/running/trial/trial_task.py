@@ -30,7 +30,7 @@ from autotune.errors import (
 )
 from autotune.failures import last_line, summary_of
 from autotune.running.processes import Slot, is_out_of_memory, output_to
-from autotune.running.study import StudySource
+from autotune.running.study import StudySource, digest_of_code
 from autotune.running.trial.kept_result import KeptResult
 from autotune.running.trial.piped_trial import PipedTrial, Place
 from autotune.running.trial.plain_values import as_float
@@ -158,7 +158,8 @@ class RunTrial:
         """Return where a plain objective may keep what it has reached; Keras studies write their own checkpoints."""
         if spec.objective is None:
             return None
-        facts = (spec.name, self.source.digest, repr(self.source.overrides), spec.seed, *self.assignment.place)
+        code = digest_of_code(self.source, spec)
+        facts = (spec.name, code, repr(self.source.overrides), spec.seed, *self.assignment.place)
         return Place(self.folder, facts)
 
     def _values(self, spec: StudySpec, trial: PipedTrial, timer: Timer) -> list[float]:

@@ -16,21 +16,26 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 from urllib.parse import quote
 
 import numpy as np
 
+from autotune.parsing import parsed
 from autotune.training.checkpoints.checkpoint import UnusableCheckpointError
 from autotune.training.checkpoints.values import Packing, Unpacking, pack, unpack
 
 _DIGEST_BYTES = 32
 _PIECE_BYTES = 1 << 20
 _HEAD = "head.json"
+_TOLD = ("report", "set_user_attr", "set_constraint")  # the calls of a trial that change what is stored
 _NOT_OURS = (zipfile.BadZipFile, KeyError, ValueError, TypeError, IndexError, EOFError)
+
+
+Told: TypeAlias = Sequence[Any]  # the name of a call, and its arguments
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,12 @@ class KeptHead:
 
     identity: str
     params: dict[str, Any]
-    told: list[Any]
+    told: list[Told]
     step: int
+
+    def __post_init__(self) -> None:
+        if any(len(one) != 2 or one[0] not in _TOLD or not isinstance(one[1], (list, tuple)) for one in self.told):
+            raise ValueError("something is told that no trial tells again")
 
 
 @dataclass(frozen=True)
@@ -124,7 +133,7 @@ def read_head(path: Path) -> KeptHead | None:
     except FileNotFoundError:
         return None
     with _opened(path) as archive:
-        return KeptHead(**json.loads(archive.read(_HEAD)))
+        return parsed(KeptHead, json.loads(archive.read(_HEAD)))
 
 
 def read_kept(path: Path, name: str) -> KeptState | None:

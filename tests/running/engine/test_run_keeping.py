@@ -108,6 +108,41 @@ def test_the_trials_of_a_stopped_parent_go_on(
     assert _epochs(tmp_path) == [f"{number} {epoch}" for number in range(3) for epoch in range(1, 7)]
 
 
+def test_a_study_without_a_file_goes_on_when_the_same_script_runs_again(
+    tmp_path: Path, run_dir: Path, script: Callable[..., Any]
+) -> None:
+    code = """
+        import os, signal, sys
+        from pathlib import Path
+        import autotune
+        NAMES = {"a", "b", "c"}  # whose order differs between processes, and so the pickled study
+
+        class Objective:
+            def __init__(self, folder):
+                self.folder = folder
+
+            def __call__(self, trial):
+                found = autotune.kept(trial)
+                for epoch in range(found.epoch + 1 if found else 1, 5):
+                    with open(self.folder / "epochs", "a") as file:
+                        print(trial.number, epoch, file=file)
+                    autotune.keep(trial, epoch, 0.5, state={"names": sorted(NAMES)})
+                    if (trial.number, epoch) == (0, 3) and not (self.folder / "killed").exists():
+                        (self.folder / "killed").touch()
+                        os.kill(int((self.folder / "parent").read_text()), signal.SIGKILL)
+                        signal.pause()
+                return trial.suggest_float("x", 0, 1)
+
+        folder = Path(sys.argv[1])
+        (folder / "parent").write_text(str(os.getpid()))
+        spec = autotune.StudySpec(name="toy", objective=Objective(folder), direction="minimize", n_trials=1)
+        autotune.run(spec, run_dir=sys.argv[2], workers=1)
+    """
+    assert script(code, tmp_path, run_dir).wait() == -signal.SIGKILL
+    assert script(code, tmp_path, run_dir).wait() == 0
+    assert _epochs(tmp_path) == ["0 1", "0 2", "0 3", "0 4"]
+
+
 def test_another_run_dir_goes_on_from_the_artifact_store(
     study_file: StudyFile, run_dir: Path, tmp_path: Path, undisturbed: list[object], script: Callable[..., Any]
 ) -> None:

@@ -160,6 +160,14 @@ def test_a_damaged_file_starts_the_trial_over_with_a_note(bench: Bench) -> None:
     assert autotune.kept(bench.process()) is not None
 
 
+def test_what_a_killed_process_was_writing_is_removed(bench: Bench) -> None:
+    bench.keep_epochs(1)
+    left = bench.folder.checkpoint.with_name("state.123.tmp")
+    left.write_bytes(b"half")
+    assert autotune.kept(bench.process()) is not None
+    assert not left.exists()
+
+
 def test_a_lost_file_is_told(bench: Bench) -> None:
     assert autotune.kept(bench.process(has_reported=True)) is None
     assert "there is no checkpoint of it here; it starts over" in bench.parent.notes[0]

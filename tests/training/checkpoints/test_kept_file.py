@@ -17,6 +17,18 @@ from autotune.training.checkpoints.checkpoint import UnusableCheckpointError
 from autotune.training.checkpoints.kept_file import KeptHead, KeptState, read_head, read_kept, save_kept, unpack_files
 from autotune.training.checkpoints.values import UnkeptError
 
+EVIL = [
+    [("head.json", json.dumps({"identity": "me", "params": {}, "told": [], "step": 1} | changed))]
+    for changed in (
+        {"identity": None},
+        {"params": []},
+        {"step": "1"},
+        {"told": [["suggest_float", ["x", 0, 1]]]},
+        {"told": [["report", 1]]},
+        {"told": ["report"]},
+        {"told": [{"report": 1}]},
+    )
+]
 HEAD = KeptHead("me", {"x": 0.1 + 0.2, "kernel": [3, 3]}, [["report", [float("inf"), 1]]], 4)
 
 
@@ -160,7 +172,9 @@ def test_no_file_is_nothing(tmp_path: Path) -> None:
     assert read_head(tmp_path / "state") is None
 
 
-@pytest.mark.parametrize("members", [[], [("head.json", "[]")], [("head.json", "{")], [("head.json", '{"later": 1}')]])
+@pytest.mark.parametrize(
+    "members", [[], [("head.json", "[]")], [("head.json", "{")], [("head.json", '{"later": 1}')], *EVIL]
+)
 def test_a_file_of_another_version_is_told(tmp_path: Path, members: list[tuple[str, str]]) -> None:
     seal(tmp_path / "state", *members)
     with pytest.raises(UnusableCheckpointError, match="another version"):
