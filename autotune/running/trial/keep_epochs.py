@@ -127,7 +127,7 @@ class KeepEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ker
         return others
 
     def _refuse_misuse(self) -> None:
-        if self._loop in self._keeper.epochs or any(isinstance(one, KeepEpochs) for one in self._others):
+        if self._loop in self._keeper.begun or any(isinstance(one, KeepEpochs) for one in self._others):
             raise KeepingError(
                 f"two KeepEpochs of trial {self._trial.number} have the name {self._loop.removeprefix('fit ')!r}.",
                 "Each fit has one KeepEpochs, new for this fit, with a name of its own.",

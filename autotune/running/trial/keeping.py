@@ -22,7 +22,7 @@ import optuna
 from optuna.trial import BaseTrial
 
 from autotune.errors import KeepingError
-from autotune.running.trial.piped_trial import PipedTrial, Place
+from autotune.running.trial.piped_trial import KeepingPlace, PipedTrial
 from autotune.running.trial.plain_values import as_float
 from autotune.training.checkpoints import (
     KeptHead,
@@ -111,11 +111,10 @@ def keep(
         >>> keep(trial, 1, 0.5, state={"weights": [0.25]})
     """
     keeper = keeper_of(trial)
-    number = _checked_epoch(epoch, keeper)
+    number = _checked_epoch(epoch, keeper.step)
     if keeper.keeps:
         _refuse_without_kept(keeper)
         keeper.save(_LOOP, KeptState(number, number, _checked_state(state)), value, _found_files(files))
-    keeper.epochs[_LOOP] = number
     if keeper.report(value, number):
         raise optuna.TrialPruned(f"pruned after epoch {number}")
 
@@ -132,21 +131,21 @@ class TrialKeeper:
     """The checkpoint of one plain objective's trial, while a process runs it.
 
     Args:
-        trial: The trial. Only a `PipedTrial` that has a place is kept; others only report and prune.
+        trial: The trial. Only a `PipedTrial` that has a place for it is kept; others only report and prune.
 
     Attributes:
         step: The last step that was reported, in this process or before.
-        epochs: The last epoch of each loop that was looked for in this process; 0 if it has none.
+        begun: The names of the loops that were looked for in this process.
         is_pruned: Whether the pruner stops the trial after its last kept epoch.
     """
 
     def __init__(self, trial: BaseTrial) -> None:
         self._weakly = ref(trial)  # weakly, because `_KEEPERS` forgets the keeper when the trial is gone
-        place: Place | None = trial.place if isinstance(trial, PipedTrial) else None
+        place: KeepingPlace | None = trial.keeping if isinstance(trial, PipedTrial) else None
         self._place = place
         self._is_loaded = self._has_file = self._has_told = False
         self.step = 0
-        self.epochs: dict[str, int] = {}
+        self.begun: set[str] = set()
         self.is_pruned = False
 
     @property
@@ -164,14 +163,12 @@ class TrialKeeper:
         Args:
             name: The name of the loop.
         """
-        self.epochs.setdefault(name, 0)
+        self.begun.add(name)
         if self._place is None:
             return None
         if not self._is_loaded:
             self._load(self._place)
-        state = self._read(self._place.folder.checkpoint, name) if self._has_file else None
-        self.epochs[name] = state.epoch if state else 0
-        return state
+        return self._read(self._place.folder.checkpoint, name) if self._has_file else None
 
     def _read(self, path: Path, name: str) -> KeptState | None:
         try:
@@ -204,7 +201,8 @@ class TrialKeeper:
         assert self._place is not None
         path = self._place.folder.checkpoint
         told = [*self._trial.told, ("report", (as_float(value), kept.step))]
-        head = KeptHead(_identity(self._place, self._trial.number), self._trial.stored_params(), told, kept.step)
+        identity, step = _identity(self._place, self._trial.number), max(self.step, kept.step)
+        head = KeptHead(identity, self._trial.stored_params(), told, step)
         try:
             save_kept(path, head, name, kept, files, path if self._has_file else None)
         except UnkeptError as error:
@@ -224,33 +222,34 @@ class TrialKeeper:
         if self._place is not None:
             self._trial.note(text)
 
-    def _load(self, place: Place) -> None:
+    def _load(self, place: KeepingPlace) -> None:
         self._is_loaded = True
-        found, problems = [], []
         for unfinished in place.folder.checkpoint.parent.glob("*.tmp"):  # of processes that were killed
             unfinished.unlink()
-        checkpoint, copy = place.folder.checkpoint, place.folder.checkpoint.with_name("fetched")
-        for where, path in ((checkpoint, checkpoint), (place.folder.copy, copy)):
-            try:
-                if path == copy:
-                    _fetch(place, copy)
-                head = read_head(path)
-                if head is not None:
-                    self._refuse_others(place, head)
-                    found.append((head, path))
-            except UnusableCheckpointError as error:
-                problems.append(f"its checkpoint {where} {error}")
+        found, problems = self._usable(place)
         if not found and not problems and self._trial.has_reported():
             problems.append("it has reported before, but there is no checkpoint of it here")
         for problem in problems:
             self.tell(f"{problem}; {'it goes on from its other copy' if found else 'it starts over'}")
         if found:
             head, path = max(found, key=lambda one: one[0].step)
-            os.replace(path, checkpoint)
+            os.replace(path, place.folder.checkpoint)
             self._go_on_from(head)
-        copy.unlink(missing_ok=True)
 
-    def _refuse_others(self, place: Place, head: KeptHead) -> None:
+    def _usable(self, place: KeepingPlace) -> tuple[list[tuple[KeptHead, Path]], list[str]]:
+        """Return the usable files, here and from the artifact store, and what is wrong with others."""
+        found, problems = [], []
+        for where, fetch in ((place.folder.checkpoint, _own), (place.folder.copy, _fetched)):
+            try:
+                path = fetch(place)
+                if (head := read_head(path)) is not None:
+                    self._refuse_others(place, head)
+                    found.append((head, path))
+            except UnusableCheckpointError as error:
+                problems.append(f"its checkpoint {where} {error}")
+        return found, problems
+
+    def _refuse_others(self, place: KeepingPlace, head: KeptHead) -> None:
         now = json.loads(json.dumps(self._trial.stored_params()))
         is_same = all(name in now and now[name] == value for name, value in head.params.items())
         if head.identity != _identity(place, self._trial.number) or not is_same:
@@ -262,7 +261,7 @@ class TrialKeeper:
         self._trial.tell_again(head.told)
         self.is_pruned = self._trial.should_prune()
 
-    def _copy(self, place: Place) -> None:
+    def _copy(self, place: KeepingPlace) -> None:
         if place.folder.copy is None:
             return
         try:
@@ -280,15 +279,19 @@ class TrialKeeper:
 _KEEPERS: WeakKeyDictionary[BaseTrial, TrialKeeper] = WeakKeyDictionary()
 
 
-def _identity(place: Place, number: int) -> str:
+def _identity(place: KeepingPlace, number: int) -> str:
     return hashlib.sha256(json.dumps([*place.facts, number], default=repr).encode()).hexdigest()
 
 
-def _fetch(place: Place, path: Path) -> None:
-    """Write the copy in the artifact store, if there is one, to `path`."""
-    path.unlink(missing_ok=True)
+def _own(place: KeepingPlace) -> Path:
+    return place.folder.checkpoint
+
+
+def _fetched(place: KeepingPlace) -> Path:
+    """Return the path of a file with the copy from the artifact store; there is no file if there is no copy."""
+    path = place.folder.checkpoint.with_name("fetched.tmp")
     if place.folder.copy is None:
-        return
+        return path
     try:
         content = place.folder.copy.read()
     except Exception as error:  # the store's client may raise any error
@@ -296,10 +299,10 @@ def _fetch(place: Place, path: Path) -> None:
     if content is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+    return path
 
 
-def _checked_epoch(epoch: Any, keeper: TrialKeeper) -> int:
-    last = keeper.epochs.get(_LOOP, 0)
+def _checked_epoch(epoch: Any, last: int) -> int:
     number = None
     if not isinstance(epoch, bool):
         with contextlib.suppress(TypeError):
@@ -307,14 +310,14 @@ def _checked_epoch(epoch: Any, keeper: TrialKeeper) -> int:
     if number is not None and number > last:
         return number
     raise KeepingError(
-        f"the epoch of keep is {epoch!r}" + (f", and epoch {last} was kept before." if last else "."),
+        f"the epoch of keep is {epoch!r}" + (f", and epoch {last} was reported before." if last else "."),
         f"It must be an integer, at least {last + 1}: epochs count from 1, and each one is kept once.",
         "Write: found = autotune.kept(trial); for epoch in range(found.epoch + 1 if found else 1, epochs + 1): ...",
     )
 
 
 def _refuse_without_kept(keeper: TrialKeeper) -> None:
-    if _LOOP not in keeper.epochs:
+    if _LOOP not in keeper.begun:
         raise KeepingError(
             "the objective calls autotune.keep, but it has not called autotune.kept.",
             "A trial that is interrupted goes on only if its objective asks for what was kept.",

@@ -35,7 +35,7 @@ _PARAMETER = "a hyperparameter"
 
 
 @dataclass(frozen=True)
-class Place:
+class KeepingPlace:
     """Where a trial may keep what it has reached, and for whom.
 
     Attributes:
@@ -56,15 +56,17 @@ class PipedTrial(BaseTrial):
     Args:
         connection: The pipe to the parent.
         timer: Counts the seconds in which this trial waits for answers.
-        place: Where `autotune.keep` keeps what this trial has reached; None to keep nothing.
+        keeping: Where `autotune.keep` keeps what this trial has reached; None to keep nothing.
 
     Attributes:
-        place: The same.
+        keeping: The same.
         told: The reports, user attributes and constraints so far; the parent may store them later.
     """
 
-    def __init__(self, connection: Connection | Replay, timer: Timer | None = None, place: Place | None = None) -> None:
-        self.place = place
+    def __init__(
+        self, connection: Connection | Replay, timer: Timer | None = None, keeping: KeepingPlace | None = None
+    ) -> None:
+        self.keeping = keeping
         self._connection = connection
         self._timer = timer or Timer()
         self._asking = threading.Lock()  # the thread that writes checkpoints may send notes at the same time

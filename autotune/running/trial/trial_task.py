@@ -32,7 +32,7 @@ from autotune.failures import last_line, summary_of
 from autotune.running.processes import Slot, is_out_of_memory, output_to
 from autotune.running.study import StudySource, digest_of_code
 from autotune.running.trial.kept_result import KeptResult
-from autotune.running.trial.piped_trial import PipedTrial, Place
+from autotune.running.trial.piped_trial import KeepingPlace, PipedTrial
 from autotune.running.trial.plain_values import as_float
 from autotune.running.trial.rows import Rows, open_rows
 from autotune.seeds import derive_seed
@@ -134,7 +134,7 @@ class RunTrial:
         except StudyFileError as error:
             return Outcome("unusable", message=str(error), error=disk_full(error, self.folder.path) or error)
         try:
-            value, *costs = self._values(spec, PipedTrial(connection, timer, self._place(spec)), timer)
+            value, *costs = self._values(spec, PipedTrial(connection, timer, self._keeping(spec)), timer)
         except optuna.TrialPruned:
             return Outcome("pruned")
         except (TrainingError, SearchSpaceError, DamagedStoreError, KeepingError) as error:
@@ -154,13 +154,13 @@ class RunTrial:
             return Outcome("complete", value, tuple(costs))
         return Outcome("failed", reason="nan", message=f"The objective returned {value}.")
 
-    def _place(self, spec: StudySpec) -> Place | None:
+    def _keeping(self, spec: StudySpec) -> KeepingPlace | None:
         """Return where a plain objective may keep what it has reached; Keras studies write their own checkpoints."""
         if spec.objective is None:
             return None
         code = digest_of_code(self.source, spec)
         facts = (spec.name, code, repr(self.source.overrides), spec.seed, *self.assignment.place)
-        return Place(self.folder, facts)
+        return KeepingPlace(self.folder, facts)
 
     def _values(self, spec: StudySpec, trial: PipedTrial, timer: Timer) -> list[float]:
         seed = derive_seed(spec.seed, *self.assignment.place, "process")

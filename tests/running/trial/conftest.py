@@ -11,7 +11,7 @@ import pytest
 
 import autotune
 from autotune.running.trial.answering import Replay
-from autotune.running.trial.piped_trial import PipedTrial, Place
+from autotune.running.trial.piped_trial import KeepingPlace, PipedTrial
 from autotune.running.trial.requests import Request
 from autotune.training.checkpoints.folder import TrialFolder
 
@@ -58,7 +58,7 @@ class Bench:
         self.parent = Parent(params, parent.pop("number", 3))
         for name, value in parent.items():
             setattr(self.parent, name, value)
-        return PipedTrial(self.parent, place=Place(folder or self.folder, facts))
+        return PipedTrial(self.parent, keeping=KeepingPlace(folder or self.folder, facts))
 
     def keep_epochs(self, *epochs: int, **given: Any) -> None:
         trial = self.process()

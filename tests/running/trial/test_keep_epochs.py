@@ -122,6 +122,26 @@ def test_a_second_fit_has_its_own_epochs_and_its_steps_follow(bench: Bench) -> N
     assert bench.parent.reports == dict(enumerate(first["loss"] + second["loss"], start=1))
 
 
+def test_a_loop_by_hand_goes_on_counting_behind_a_fit(bench: Bench) -> None:
+    def objective(trial: Any) -> None:
+        model = network()
+        fit(trial, model, epochs=2)
+        found = autotune.kept(trial)
+        for epoch in range(found.epoch + 1 if found else 3, 5):
+            autotune.keep(trial, epoch, float(epoch), state={"epoch": epoch})
+
+    trial = bench.process(gone_before=4)
+    with pytest.raises(ConnectionError):
+        objective(trial)
+    objective(bench.process())
+    assert list(bench.parent.reports) == [1, 2, 3, 4]
+    trial = bench.process()
+    fit(trial, network(), epochs=2)
+    autotune.kept(trial)
+    with pytest.raises(KeepingError, match="epoch 4 was reported before"):
+        autotune.keep(trial, 1, 0.5)
+
+
 def test_it_is_pruned_when_every_callback_has_ended(bench: Bench) -> None:
     watch = Watch()
     with pytest.raises(optuna.TrialPruned, match="step 2"):

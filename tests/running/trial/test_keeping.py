@@ -217,8 +217,8 @@ def test_a_store_that_is_out_of_reach_holds_no_trial_up(
         ([1.0], "the epoch of keep is 1.0"),
         (["1"], "the epoch of keep is '1'"),
         ([None], "the epoch of keep is None"),
-        ([1, 1], "the epoch of keep is 1, and epoch 1 was kept before"),
-        ([3, 2], "the epoch of keep is 2, and epoch 3 was kept before"),
+        ([1, 1], "the epoch of keep is 1, and epoch 1 was reported before"),
+        ([3, 2], "the epoch of keep is 2, and epoch 3 was reported before"),
     ],
 )
 @pytest.mark.parametrize("new", [lambda bench: bench.process(), lambda bench: optuna.create_study().ask()])
@@ -239,7 +239,7 @@ def test_an_epoch_before_the_kept_one_is_refused(bench: Bench) -> None:
     bench.keep_epochs(1, 2)
     trial = bench.process()
     autotune.kept(trial)
-    with pytest.raises(KeepingError, match="epoch 2 was kept before"):
+    with pytest.raises(KeepingError, match="epoch 2 was reported before"):
         autotune.keep(trial, 1, 0.5)
     autotune.keep(trial, np.int64(3), 0.5)
 
