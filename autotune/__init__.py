@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from autotune.results.data_efficiency import learning_curve
     from autotune.results.final import finalize
     from autotune.running.engine import run
+    from autotune.running.trial import keep, kept
+    from autotune.running.trial.keep_epochs import KeepEpochs
     from autotune.search.curves import CurvePruner, CurveSampler
     from autotune.search.pruners import NoiseAwarePruner
     from autotune.stopping_rule import stop_when_flat
@@ -29,6 +31,7 @@ __all__ = [
     "GroupKFold",
     "Holdout",
     "KFold",
+    "KeepEpochs",
     "Latest",
     "NoiseAwarePruner",
     "StudyFailedError",
@@ -37,6 +40,8 @@ __all__ = [
     "audio_in",
     "finalize",
     "images_in",
+    "keep",
+    "kept",
     "learning_curve",
     "load_study_file",
     "run",
@@ -54,6 +59,7 @@ _HOMES = {
     "Holdout": "autotune.data",
     "KFold": "autotune.data",
     "Latest": "autotune.data",
+    "KeepEpochs": "autotune.running.trial.keep_epochs",
     "NoiseAwarePruner": "autotune.search.pruners",
     "StudyFailedError": "autotune.errors",
     "StudySpec": "autotune.study",
@@ -61,6 +67,8 @@ _HOMES = {
     "audio_in": "autotune.data",
     "finalize": "autotune.results.final",
     "images_in": "autotune.data",
+    "keep": "autotune.running.trial",
+    "kept": "autotune.running.trial",
     "learning_curve": "autotune.results.data_efficiency",
     "load_study_file": "autotune.study",
     "run": "autotune.running.engine",

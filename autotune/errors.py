@@ -69,6 +69,10 @@ class TrainingError(UsageError):
     """A training gives no score: the metric is unknown, or `fit` does not accept an argument."""
 
 
+class KeepingError(UsageError):
+    """An objective uses `autotune.kept`, `autotune.keep` or `autotune.KeepEpochs` in a way that cannot work."""
+
+
 class SearchSpaceError(UsageError):
     """A hyperparameter cannot be stored as it is, or a given configuration lies outside the search space."""
 

@@ -1,4 +1,4 @@
-"""Access to Keras's private attributes: all layers of a model, a metric of each row, the tokens of a text layer.
+"""Access to Keras's private attributes: all layers of a model, a metric of each row, the epoch with which `fit` begins.
 
 Besides this module only `training/fitting/grouping.py` (it replaces the functions that `fit` calls) and
 `training/state/` use private attributes of Keras (see docs/architecture.md). This module does not load TensorFlow.
@@ -6,6 +6,8 @@ Besides this module only `training/fitting/grouping.py` (it replaces the functio
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +27,42 @@ def rows_of(metric: keras.metrics.MeanMetricWrapper, y: Any, predicted: Any) -> 
 def tokens_of(layer: keras.layers.TextVectorization, texts: Any) -> Any:
     """Return the tokens of texts as words; the layer itself returns their numbers."""
     return layer._preprocess(texts)
+
+
+def begin_fit_at(model: keras.Model, epoch: int | None) -> None:
+    """Make a running `fit` begin with an epoch, from 0, when `on_train_begin` has ended; None for its own argument.
+
+    Keras's `BackupAndRestore` does the same. The attribute stays with the model until it is set again.
+    """
+    model._initial_epoch = epoch
+
+
+def callbacks_of_fit() -> keras.callbacks.CallbackList | None:
+    """Return the list of callbacks whose hook is being called; None if there is none. Keras gives it to no callback."""
+    import keras
+
+    lists = (one for one in _callers("self") if isinstance(one, keras.callbacks.CallbackList))
+    return next(lists, None)
+
+
+def batch_of_fit() -> Any:
+    """Return the specification of a batch of the `fit` whose callback is being called: nested `tf.TensorSpec`.
+
+    Raises:
+        LookupError: If no `fit` of the TensorFlow backend is calling.
+    """
+    for iterator in _callers("epoch_iterator"):
+        return iterator._distributed_dataset.element_spec
+    raise LookupError("no fit is calling")
+
+
+def _callers(name: str) -> Iterator[Any]:
+    """Yield the values of a local variable in the functions that are being called, from the innermost outwards."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        if name in frame.f_locals:
+            yield frame.f_locals[name]
+        frame = frame.f_back
 
 
 def strategy_of(optimizer: keras.optimizers.Optimizer) -> Any:

@@ -202,7 +202,8 @@ def test_names_with_a_leading_underscore_stay_in_their_file() -> None:
 # What is used of other projects' insides, by the module that alone may: docs/architecture.md says what each buys.
 INSIDES = {
     "autotune.keras_inside": {
-        *("_distribution_strategy", "_flatten_layers", "_fn", "_fn_kwargs", "_preprocess", "_writers")
+        *("_distribution_strategy", "_flatten_layers", "_fn", "_fn_kwargs", "_preprocess", "_writers"),
+        *("_distributed_dataset", "_initial_epoch"),
     },
     "autotune.optuna_inside": {"_storage", "_study_id", "_trial_id", "optuna.study._frozen"},
     "autotune.results.dashboard.serving": {"optuna_dashboard._bottle_util"},

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from autotune.keras_inside import all_layers, rows_of, strategy_of, tokens_of, writers_of
+from autotune.keras_inside import (
+    all_layers,
+    batch_of_fit,
+    begin_fit_at,
+    callbacks_of_fit,
+    rows_of,
+    strategy_of,
+    tokens_of,
+    writers_of,
+)
 from autotune.training.state.variables import OF_GRAPHS
 
 X, Y = np.arange(12, dtype="float32").reshape(4, 3), np.arange(4, dtype="float32")
@@ -53,6 +62,36 @@ def test_optimizer_distribution_strategy() -> None:
     with strategy.scope():
         model = model_of(keras.layers.Dense(2))
     assert strategy_of(model.optimizer) is strategy is model.distribute_strategy
+
+
+class Asking(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
+    """Asks, as a callback of `fit`, what Keras tells no callback."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.epochs: list[int] = []
+        self.others, self.batch = callbacks_of_fit().callbacks, batch_of_fit()
+        begin_fit_at(self.model, 2)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        begin_fit_at(self.model, None)
+        self.epochs.append(epoch)
+
+
+def test_callback_list_initial_epoch_and_epoch_iterator(model: keras.Model) -> None:
+    asking, other = Asking(), keras.callbacks.TerminateOnNaN()
+    model.compile("sgd", "mse")
+    x = np.zeros((6, *model.input_shape[1:]), dtype="float32")
+    y = np.zeros((6, *model.output_shape[1:]), dtype="float32")
+    for _ in range(2):  # another `fit` begins there by itself only if it is told to
+        model.fit(x, y, batch_size=3, epochs=4, callbacks=[asking, other], verbose=0)
+        assert asking.epochs == [2, 3]
+    assert asking.others[:2] == [asking, other]
+    assert [type(one) for one in asking.others[2:]] == [keras.callbacks.History]
+    assert [tuple(spec.shape)[1:] for spec in asking.batch] == [x.shape[1:], y.shape[1:]]
+    assert model.fit(x, y, epochs=4, verbose=0).epoch == [0, 1, 2, 3]
+    assert callbacks_of_fit() is None
+    with pytest.raises(LookupError):
+        batch_of_fit()
 
 
 @pytest.mark.trains

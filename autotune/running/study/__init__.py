@@ -26,7 +26,7 @@ from autotune.running.study.settings import (
     understanding,
     write_settings,
 )
-from autotune.running.study.source import StudySource, objects_of, study_source
+from autotune.running.study.source import StudySource, digest_of_code, objects_of, study_source
 from autotune.running.study.study_files import (
     folder_to_look_at,
     is_store_of_here,
@@ -48,6 +48,7 @@ __all__ = [
     "StudySettings",
     "StudySource",
     "UntrustedFileError",
+    "digest_of_code",
     "find_places",
     "folder_to_look_at",
     "is_store_of_here",

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import cloudpickle
@@ -89,6 +89,31 @@ def study_source(study: StudySpec | StudySource | str | Path) -> StudySource:
             "Its functions must not use objects such as open files, locks or models from outside.",
             "Create such objects inside build or objective, or write the study to a file and give its path.",
         ) from error
+
+
+def digest_of_code(source: StudySource, spec: StudySpec) -> str:
+    """Return a hash of the code of a plain objective, the same in every process.
+
+    It is that of the study file. Without a file it is that of the objective's own function, without those that it
+    calls, because a study is pickled to other bytes in each process.
+    """
+    if source.path is not None or spec.objective is None:
+        return source.digest
+    function: Any = spec.objective
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    return hashlib.sha256(repr(_facts_of(code) if code else type(function)).encode()).hexdigest()
+
+
+def _facts_of(code: CodeType) -> list[Any]:
+    constants = [_facts_of(one) if isinstance(one, CodeType) else _in_order(one) for one in code.co_consts]
+    return [code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants]
+
+
+def _in_order(constant: Any) -> str:
+    return str(sorted(map(repr, constant))) if isinstance(constant, frozenset) else repr(constant)
 
 
 def objects_of(spec: StudySpec) -> Mapping[str, Any]:

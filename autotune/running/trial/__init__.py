@@ -6,6 +6,8 @@ plain_values          Conversion of a study file's values to plain ones that eve
 requests              The requests that a trial process may send to its parent
 answering             The parent's end of the pipe to a trial process: a real trial or a stored one answers the requests
 piped_trial           The trial object in a trial process: it has the methods of `optuna.Trial` and asks the parent
+keeping               `kept` and `keep`: what an objective keeps of its trial, to go on where it was
+keep_epochs           `KeepEpochs`: a callback that keeps and reports each epoch of `Model.fit`; it loads Keras
 kept_result           The result of a plain objective, kept on disk until it is in the storage
 given_configurations  The configurations that a study file gives: its baseline, and the first trials in `enqueue`
 search_space          The search space of `build`, `fit` and `batch`, found by calling them with given parameters
@@ -28,6 +30,7 @@ from autotune.running.trial.given_configurations import (
     outside,
     refusal,
 )
+from autotune.running.trial.keeping import keep, kept
 from autotune.running.trial.piped_trial import PipedTrial
 from autotune.running.trial.plain_values import place_of
 from autotune.running.trial.preparing import Preparation, Prepare
@@ -58,6 +61,8 @@ __all__ = [
     "asked_distribution",
     "configurations",
     "contains",
+    "keep",
+    "kept",
     "may_contain",
     "open_development",
     "outside",

@@ -9,6 +9,7 @@ import datetime
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -27,9 +28,23 @@ from autotune.running.trial.plain_values import (
     plain_number,
 )
 from autotune.running.trial.requests import PROPERTIES, Request
+from autotune.training.checkpoints import TrialFolder
 from autotune.training.records import Phase, Timer
 
 _PARAMETER = "a hyperparameter"
+
+
+@dataclass(frozen=True)
+class KeepingPlace:
+    """Where a trial may keep what it has reached, and for whom.
+
+    Attributes:
+        folder: The trial's folder.
+        facts: Everything that decides the trial's numbers besides its number and parameters: the code, the seed.
+    """
+
+    folder: TrialFolder
+    facts: tuple[Any, ...]
 
 
 class PipedTrial(BaseTrial):
@@ -41,12 +56,17 @@ class PipedTrial(BaseTrial):
     Args:
         connection: The pipe to the parent.
         timer: Counts the seconds in which this trial waits for answers.
+        keeping: Where `autotune.keep` keeps what this trial has reached; None to keep nothing.
 
     Attributes:
+        keeping: The same.
         told: The reports, user attributes and constraints so far; the parent may store them later.
     """
 
-    def __init__(self, connection: Connection | Replay, timer: Timer | None = None) -> None:
+    def __init__(
+        self, connection: Connection | Replay, timer: Timer | None = None, keeping: KeepingPlace | None = None
+    ) -> None:
+        self.keeping = keeping
         self._connection = connection
         self._timer = timer or Timer()
         self._asking = threading.Lock()  # the thread that writes checkpoints may send notes at the same time

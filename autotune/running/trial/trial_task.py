@@ -22,6 +22,7 @@ from autotune.errors import (
     AutotuneError,
     DamagedStoreError,
     DivergedError,
+    KeepingError,
     ParentGoneError,
     SearchSpaceError,
     StudyFileError,
@@ -29,9 +30,9 @@ from autotune.errors import (
 )
 from autotune.failures import last_line, summary_of
 from autotune.running.processes import Slot, is_out_of_memory, output_to
-from autotune.running.study import StudySource
+from autotune.running.study import StudySource, digest_of_code
 from autotune.running.trial.kept_result import KeptResult
-from autotune.running.trial.piped_trial import PipedTrial
+from autotune.running.trial.piped_trial import KeepingPlace, PipedTrial
 from autotune.running.trial.plain_values import as_float
 from autotune.running.trial.rows import Rows, open_rows
 from autotune.seeds import derive_seed
@@ -133,10 +134,10 @@ class RunTrial:
         except StudyFileError as error:
             return Outcome("unusable", message=str(error), error=disk_full(error, self.folder.path) or error)
         try:
-            value, *costs = self._values(spec, PipedTrial(connection, timer), timer)
+            value, *costs = self._values(spec, PipedTrial(connection, timer, self._keeping(spec)), timer)
         except optuna.TrialPruned:
             return Outcome("pruned")
-        except (TrainingError, SearchSpaceError, DamagedStoreError) as error:
+        except (TrainingError, SearchSpaceError, DamagedStoreError, KeepingError) as error:
             return Outcome("unusable", message=str(error), error=error)
         except DivergedError as error:
             return Outcome("failed", reason="nan", message=str(error), summary=error.happened)
@@ -152,6 +153,14 @@ class RunTrial:
         if math.isfinite(value):
             return Outcome("complete", value, tuple(costs))
         return Outcome("failed", reason="nan", message=f"The objective returned {value}.")
+
+    def _keeping(self, spec: StudySpec) -> KeepingPlace | None:
+        """Return where a plain objective may keep what it has reached; Keras studies write their own checkpoints."""
+        if spec.objective is None:
+            return None
+        code = digest_of_code(self.source, spec)
+        facts = (spec.name, code, repr(self.source.overrides), spec.seed, *self.assignment.place)
+        return KeepingPlace(self.folder, facts)
 
     def _values(self, spec: StudySpec, trial: PipedTrial, timer: Timer) -> list[float]:
         seed = derive_seed(spec.seed, *self.assignment.place, "process")

@@ -51,7 +51,16 @@ Arrays: TypeAlias = dict[int, tuple[int, npt.NDArray[Any]]]  # from the `id` of 
 
 
 class UnkeptError(Exception):
-    """A checkpoint cannot hold a value; the text is the path to it in Python's notation, e.g. "['seen'][3]"."""
+    """A checkpoint cannot hold a value; the text is the path to it in Python's notation, e.g. "['seen'][3]".
+
+    Args:
+        at: The path.
+        value: The value.
+    """
+
+    def __init__(self, at: str, value: Any) -> None:
+        super().__init__(at)
+        self.value = value
 
 
 @dataclass(frozen=True)
@@ -139,7 +148,7 @@ def pack(value: Any, packing: Packing, at: str = "") -> Any:
         return _once(value, packing) or {"kind": kind.__name__, "state": [pack(one, packing, at) for one in state]}
     if _is_tensor(value):
         return {"kind": "tensor", "of": pack(value.numpy(), packing, at)}
-    raise UnkeptError(at)
+    raise UnkeptError(at, value)
 
 
 def unpack(value: Any, unpacking: Unpacking) -> Any:
@@ -177,7 +186,7 @@ def _packed_container(value: Any, packing: Packing, at: str) -> Any:
         packed["maxlen"] = value.maxlen
     if kind is defaultdict and value.default_factory is not None:
         if value.default_factory not in _FACTORIES:
-            raise UnkeptError(f"{at}.default_factory")
+            raise UnkeptError(f"{at}.default_factory", value.default_factory)
         packed["factory"] = value.default_factory.__name__
     if kind in _SEQUENCES:
         packed["items"] = [pack(item, packing, f"{at}[{number}]") for number, item in enumerate(value)]
@@ -228,7 +237,7 @@ def _packed_array(value: Any, packing: Packing, at: str) -> dict[str, Any]:
     is_exact = type(value) is np.ndarray or isinstance(value, np.generic)
     is_registered = array.dtype.isbuiltin == _REGISTERED
     if not is_exact or array.dtype.hasobject or array.dtype.kind not in "biufcUSmMV":
-        raise UnkeptError(at)
+        raise UnkeptError(at, value)
     packed: dict[str, Any] = {"kind": "array" if isinstance(value, np.ndarray) else "scalar"}
     if is_registered:
         packed["dtype"] = array.dtype.name

@@ -20,7 +20,14 @@ from autotune.training.fitting.batch_function import BatchFunction
 from autotune.training.fitting.batches import Batches, first_rows, in_tensors
 from autotune.training.fitting.building import build_metrics, built_model, compiled_metrics, shared
 from autotune.training.fitting.device import configure_tensorflow
-from autotune.training.fitting.epoch_keeper import EpochKeeper, restore, train_step
+from autotune.training.fitting.epoch_keeper import (
+    EpochKeeper,
+    assign,
+    made_of,
+    restore,
+    train_step,
+    value_of,
+)
 from autotune.training.fitting.grouping import group_size, in_groups
 from autotune.training.fitting.measured import Measured, compare
 from autotune.training.fitting.phases import PhaseWatch
@@ -36,6 +43,7 @@ __all__ = [
     "Scores",
     "Stage",
     "Unvalidated",
+    "assign",
     "build_metrics",
     "built_model",
     "check_scores",
@@ -46,10 +54,12 @@ __all__ = [
     "group_size",
     "in_groups",
     "in_tensors",
+    "made_of",
     "prepare_stage",
     "restore",
     "scores_of",
     "shared",
     "stages_of",
     "train_step",
+    "value_of",
 ]

@@ -272,8 +272,8 @@ def restore(
         with contextlib.suppress(Exception):  # if the step fails, some variables are still missing
             train_step(model, batches)
     variables = training_variables(model)
-    _assign(variables, checkpoint.variables)
-    _assign(callback_variables(callbacks, model, variables), checkpoint.callback_variables)
+    assign(variables, checkpoint.variables)
+    assign(callback_variables(callbacks, model, variables), checkpoint.callback_variables)
     put_back(callbacks, checkpoint.callbacks)
 
 
@@ -283,7 +283,12 @@ def train_step(model: keras.Model, batches: Batches) -> None:
     model.reset_metrics()
 
 
-def _assign(variables: Sequence[Any], values: Sequence[npt.NDArray[Any]]) -> None:
+def assign(variables: Sequence[Any], values: Sequence[npt.NDArray[Any]]) -> None:
+    """Give variables the values that `value_of` has returned.
+
+    Raises:
+        UnusableCheckpointError: If their shapes or dtypes differ; no variable is changed then.
+    """
     found = [(tuple(variable.shape), _dtype(variable)) for variable in variables]
     if found != [(value.shape, value.dtype.name) for value in values]:
         raise UnusableCheckpointError("is of a model with other variables")
