@@ -46,8 +46,14 @@ def training_variables(model: keras.Model) -> list[Any]:
     """Return all variables that change while `model` trains, in a fixed order: those that Keras lists, then others."""
     optimizer = list(model.optimizer.variables) if model.optimizer is not None else []
     known = list({id(variable): variable for variable in (*model.variables, *optimizer)}.values())
-    reset = [variable for metric in model.metrics if not is_own(metric.__class__) for variable in metric.variables]
+    reset = [variable for metric in _metrics(model) if not is_own(metric.__class__) for variable in metric.variables]
     return [*known, *held_variables(model, [*known, *reset])]
+
+
+def _metrics(model: keras.Model) -> Iterator[keras.metrics.Metric]:
+    """Yield the metrics of a model; of Keras's containers, which list the variables of all their metrics, the parts."""
+    for metric in model.metrics:
+        yield from getattr(metric, "metrics", None) or [metric]
 
 
 def variables_elsewhere(model: keras.Model, batch: tuple[Any, ...]) -> list[tf.Variable]:

@@ -178,6 +178,38 @@ def annealing(trial: optuna.Trial) -> dict[str, Any]:
     return {"callbacks": [Anneal()]}
 
 
+def counting(trial: optuna.Trial, data: Dataset) -> Any:
+    """Build a network whose compiled metric counts over all epochs: its `reset_state` leaves the count alone."""
+    import keras
+
+    class Seen(keras.metrics.Metric):  # type: ignore[misc]  # reason: Keras ships no types
+        def __init__(self) -> None:
+            super().__init__(name="seen")
+            self.total = self.add_weight(name="total", initializer="zeros")
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.total.assign_add(keras.ops.cast(keras.ops.shape(y_true)[0], "float32"))
+
+        def result(self) -> Any:
+            return 1.0 * self.total
+
+        def reset_state(self) -> None:
+            pass
+
+    model = keras.Sequential([keras.Input(data.input_shape), keras.layers.Flatten(), keras.layers.Dense(10)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy", Seen()])
+    return model
+
+
+def test_a_compiled_metric_that_is_not_reset_goes_on_too(
+    new_bench: NewBench, study_of: StudyOf, interrupted: type[BaseException]
+) -> None:
+    whole = assert_goes_on(new_bench, study_of(build=counting, monitor="val_loss", direction="minimize"), interrupted)
+    history = whole.checkpoint(study_of(build=counting, monitor="val_loss", direction="minimize")).history
+    assert history["seen"][2] > 2 * history["seen"][0]
+
+
 def test_variables_that_keras_does_not_list_are_kept(
     new_bench: NewBench, study_of: StudyOf, interrupted: type[BaseException]
 ) -> None:
