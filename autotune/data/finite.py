@@ -16,11 +16,14 @@ from autotune.data.nests import Leaf
 from autotune.data.ragged import RaggedArray
 from autotune.errors import DataError
 
+_SAMPLE = 2000  # rows
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 def refuse_no_numbers(data: Dataset, what: str = "") -> None:
     """Refuse NaN and infinity in a dataset, and numbers too large for float32, in which Keras computes.
+
+    Of rows that are read from a source each time, only a sample is checked.
 
     Args:
         data: The rows. NaN in x is accepted if the dataset has `allow_nan`.
@@ -29,7 +32,12 @@ def refuse_no_numbers(data: Dataset, what: str = "") -> None:
     Raises:
         DataError: There are such values; the message says how many, and where the first one is.
     """
-    counts = {name: _Count(name, data.allow_nan and name.startswith("x")) for name, _ in data.arrays_at([]).leaves()}
+    names = [name for name, _ in data.arrays_at([]).leaves()]
+    rows = np.arange(len(data))
+    if data.is_read_each_time:
+        rows = rows[:: -(-len(data) // _SAMPLE)]
+        data = data.subset(rows)
+    counts = {name: _Count(name, data.allow_nan and name.startswith("x"), rows) for name in names}
     for chunk in data.chunks():
         for name, leaf in chunk.leaves():
             counts[name].add(leaf)
@@ -72,10 +80,12 @@ class _Count:
     Args:
         name: The name of the array in messages.
         allow_nan: Whether NaN is allowed and so is not counted.
+        rows: The positions of the rows in the whole array.
     """
 
-    def __init__(self, name: str, allow_nan: bool) -> None:
+    def __init__(self, name: str, allow_nan: bool, rows: npt.NDArray[np.int64]) -> None:
         self.name = name
+        self._rows = rows
         self._allow_nan = allow_nan
         self._seen = 0
         self._first: tuple[int, ...] = ()
@@ -102,7 +112,7 @@ class _Count:
         if not self._first:
             place, *at = (int(index) for index in np.argwhere(is_bad)[0])
             step = [place - int(leaf.starts[rows[0]])] if isinstance(leaf, RaggedArray) else []
-            self._first = (self._seen + int(rows[0]), *step, *at)
+            self._first = (int(self._rows[self._seen + int(rows[0])]), *step, *at)
         self.n_rows += len(np.unique(rows))
 
     def __str__(self) -> str:

@@ -62,3 +62,20 @@ def test_missing_values_are_let_through_where_the_model_knows_them_and_nothing_e
 def test_rows_that_are_named_are_named() -> None:
     with pytest.raises(DataError, match="the test rows' x of 'custom' holds 3 times NaN"):
         refuse_no_numbers(Dataset(_with(np.nan), LABELS), "the test rows' ")
+
+
+def test_of_rows_that_are_read_each_time_a_sample_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autotune.data.finite._SAMPLE", 10)
+    read: list[int] = []
+
+    class Source:
+        def __len__(self) -> int:
+            return 100
+
+        def __getitem__(self, index: int) -> tuple[float, float]:
+            read.append(index)
+            return (np.nan if index == 40 else 1.0), 0.5
+
+    with pytest.raises(DataError, match=r"in 1 of 10 rows; the first is in row 40: x\[40\]"):
+        refuse_no_numbers(Dataset(Source(), cache=False))
+    assert len(set(read)) < 20

@@ -125,7 +125,8 @@ class Prepare:
         everything = Fold(np.arange(len(data)), np.arange(0))
         whole = rows_of_folds((everything,)) if self.repeats else None
         described = _described(spec, data)
-        leaks = "" if self.repeats else self._leaks(declared, data, folds, spec.seed, rows)
+        is_unknown = self.repeats or data.is_read_each_time  # reading all rows may take as long as to train on them
+        leaks = "" if is_unknown else self._leaks(declared, data, folds, spec.seed, rows)
         notes += [leaks] if leaks else []
         return Preparation(
             rows, *changes, repeats=anew, whole=whole, description=described, notes=tuple(notes), leaks=leaks

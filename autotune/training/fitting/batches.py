@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from autotune.data import Arrays, Dataset, RaggedArray, padded
 
-_MOST_MAPPED_BYTES = 2**27  # of rows that are read before mapped pages are released; random rows touch more pages
+_MOST_MAPPED_BYTES = 2**28  # of rows that are read before mapped pages are released; random rows touch more pages
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras ships no types
