@@ -301,11 +301,7 @@ class Dataset:
             DataError: `positions` are not integers in that range.
         """
         rows = self._rows_at(positions)
-        part = Dataset.__new__(Dataset)
-        vars(part).update(vars(self), _rows=rows, _known_digest=None)
-        for name in ("_own", "groups", "stratify", "digest"):
-            vars(part).pop(name, None)  # they are cached
-        return part
+        return self._changed(_rows=rows, _known_digest=None)
 
     def joined(self, other: Dataset) -> Dataset:
         """Return a dataset in memory of these rows and then those of another one, which has the same structure.
@@ -360,9 +356,21 @@ class Dataset:
 
     def with_digest(self, digest: str) -> Dataset:
         """Return this dataset with a digest that is known already."""
+        return self._changed(_known_digest=digest)
+
+    def with_n_classes(self, n_classes: int | None) -> Dataset:
+        """Return this dataset with another number of classes, e.g. that of the development rows for test rows.
+
+        Raises:
+            DataError: A label is not below it.
+        """
+        return self._changed(n_classes=_count_classes(self.labels, n_classes) if self.labels is not None else n_classes)
+
+    def _changed(self, **changes: Any) -> Dataset:
         same = Dataset.__new__(Dataset)
-        vars(same).update(vars(self), _known_digest=digest)
-        vars(same).pop("digest", None)
+        vars(same).update(vars(self), **changes)
+        for name in ("_own", "groups", "stratify", "digest"):
+            vars(same).pop(name, None)  # they are cached
         return same
 
     def _rows_at(self, positions: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -128,5 +128,4 @@ def _test_rows(spec: StudySpec, data_dir: Path | None, n_classes: int | None) ->
     assert spec.test_dataset is not None
     data = rows_of("test_dataset", lambda: spec.test_dataset())  # type: ignore[misc]  # reason: it was just seen
     refuse_no_numbers(data, "the test rows' ")
-    # The test rows may lack a class.
-    return Dataset(data.x, data.y, sample_weight=data.sample_weight, name=data.name, n_classes=n_classes)
+    return data.with_n_classes(n_classes)  # the test rows may lack a class

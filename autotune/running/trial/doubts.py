@@ -62,8 +62,7 @@ def _of_direction(monitor: str, direction: str) -> str:
 def _of_targets(data: Dataset) -> list[str]:
     if data.labels is not None and data.n_classes is not None:
         return _of_labels(data.name, np.unique(data.labels), data.n_classes)
-    y = data.y
-    if not isinstance(y, np.ndarray):
+    if data.is_read_each_time or not isinstance(y := data.y, np.ndarray):
         return []
     values = np.unique(y)
     if len(values) == 1:
