@@ -61,7 +61,7 @@ from autotune.data.sources import (
     load_development,
     load_test,
 )
-from autotune.data.store import check_stored, facts_of_stored, open_stored, store
+from autotune.data.store import as_stored, check_stored, facts_of_stored, open_stored, store
 from autotune.data.stored_folds import load_folds, store_folds
 
 __all__ = [
@@ -80,6 +80,7 @@ __all__ = [
     "RaggedArray",
     "Split",
     "Splitter",
+    "as_stored",
     "audio_in",
     "available",
     "axes_of",

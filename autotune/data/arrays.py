@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data.frames import column_of, columns_of, is_column, is_frame
+from autotune.data.frames import column_of, columns_of, is_column, is_frame, short
 from autotune.data.nests import Arrays, Leaf, Nest, leaves
 from autotune.data.ragged import RaggedArray
 from autotune.data.windows import WindowArray
 from autotune.errors import DataError
-
-_SHOWN = 40  # characters of a value
 
 _TARGETS = "Targets are numbers: labels from 0, or values to predict."
 _INPUTS = "x holds numbers or strings, and no Python objects."
@@ -129,9 +127,9 @@ def names_of_columns(names: Sequence[str] | None, given: object, x: Nest) -> tup
         return tuple(map(str, columns)) if columns is not None and shape[1:] == (len(columns),) else None
     if isinstance(names, str) or not all(isinstance(name, str) for name in names) or shape[1:] != (len(names),):
         raise DataError(
-            f"feature_names is {_short(list(names))}, and x has the shape {shape}."
+            f"feature_names is {short(list(names))}, and x has the shape {shape}."
             if isinstance(x, np.ndarray)
-            else f"feature_names is {_short(list(names))}, and x is no single array.",
+            else f"feature_names is {short(list(names))}, and x is no single array.",
             "feature_names gives each column of a table, x of shape (n, columns), one name.",
             'Write, for example, feature_names=["age", "height"], or leave it out.',
         )
@@ -295,7 +293,7 @@ def _check_input(name: str, leaf: Leaf) -> None:
 def _check_targets(y: Nest) -> None:
     if isinstance(y, np.ndarray) and y.dtype.kind in "US":
         raise DataError(
-            f"y holds words, e.g. {_short(y.flat[0])} in row 0." if y.size else f"y has the dtype {y.dtype}.",
+            f"y holds words, e.g. {short(y.flat[0])} in row 0." if y.size else f"y has the dtype {y.dtype}.",
             _TARGETS,
             "Number the classes: classes, y = np.unique(words, return_inverse=True). Class k is then called "
             "classes[k]. Give texts that the model itself reads in a dict: y={'text': y}.",
@@ -335,10 +333,5 @@ def _first_object(leaf: Leaf) -> str:
     """Describe the first value that is not a number; say so if all of them are numbers."""
     for at, value in np.ndenumerate(leaf.values if isinstance(leaf, RaggedArray) else leaf):
         if not isinstance(value, (int, float, np.number, np.bool_)):
-            return f"row {at[0]:,} holds {_short(value)}"
+            return f"row {at[0]:,} holds {short(value)}"
     return "its numbers are Python objects"
-
-
-def _short(value: object) -> str:
-    text = repr(value.item() if isinstance(value, np.generic) else value)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

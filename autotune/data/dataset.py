@@ -366,6 +366,11 @@ class Dataset:
         """
         return self._changed(n_classes=_count_classes(self.labels, n_classes) if self.labels is not None else n_classes)
 
+    def named_as(self, other: Dataset) -> Dataset:
+        """Return this dataset with the name and the settings of another one that do not change its content."""
+        same = ("name", "allow_nan", "overlap", "feature_names")
+        return self._changed(_known_digest=self.digest, **{name: getattr(other, name) for name in same})
+
     def _changed(self, **changes: Any) -> Dataset:
         same = Dataset.__new__(Dataset)
         vars(same).update(vars(self), **changes)

@@ -65,7 +65,7 @@ def column_of(name: str, column: Any) -> npt.NDArray[Any]:
             return converted(found)
     odd = next((value for value in known if not isinstance(value, type(known[0]))), known[0] if known else None)
     raise DataError(
-        f"{name} holds {_short(known[0])} and {_short(odd)}." if known else f"{name} holds no values.",
+        f"{name} holds {short(known[0])} and {short(odd)}." if known else f"{name} holds no values.",
         "A column holds numbers, truth values, or words.",
         f"Convert it, for example {name}.astype(str), or leave it out.",
     )
@@ -107,6 +107,7 @@ def _is_of_library(value: object, kind: str) -> bool:
     )
 
 
-def _short(value: object) -> str:
-    text = repr(value)
+def short(value: object) -> str:
+    """Return a value in a few characters, for messages."""
+    text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

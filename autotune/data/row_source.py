@@ -192,6 +192,15 @@ def _of_tensorflow(dataset: Any) -> Iterator[Any]:
             "It is read once and stored, so it must be finite.",
             "Give it without .repeat(), or cut it with .take(n).",
         )
+    first, again = (_flat(next(iter(dataset.as_numpy_iterator()), ())) for _ in range(2))
+    if not all(np.array_equal(one, other) for one, other in zip(first, again, strict=False)):
+        raise DataError(
+            "the tf.data.Dataset gives its rows in another order, or with other values, each time.",
+            "Its rows are stored once, and a study knows them by their content. Each epoch has its own order, from the "
+            "seed.",
+            "Give it without .shuffle() (image_dataset_from_directory(..., shuffle=False)) and without random changes; "
+            "these belong into `batch` or into the model.",
+        )
     is_batched = any(spec.shape.rank and spec.shape[0] is None for spec in _flat(dataset.element_spec))
     elements = dataset.as_numpy_iterator()
     yield from itertools.chain.from_iterable(map(_split_batch, elements)) if is_batched else elements

@@ -148,6 +148,15 @@ def _from_source(about: Mapping[str, Any], source: Callable[[], Dataset] | None)
     return data.with_digest(about["digest"])
 
 
+def as_stored(dataset: Dataset, path: Path) -> Dataset:
+    """Return a dataset with its stored rows: those that trials train on, in their order.
+
+    A dataset with a `version` is not compared with what is stored, and its source may give rows in another order.
+    """
+    opened = open_stored(path, lambda: dataset)
+    return opened.named_as(dataset)
+
+
 def check_stored(path: Path) -> None:
     """Check the sizes of the files of a stored dataset, without reading them.
 

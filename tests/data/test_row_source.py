@@ -237,6 +237,8 @@ def test_datasets_of_tensorflow_are_run_through_once(is_batched: bool) -> None:
     assert data.n_classes == 2
     with pytest.raises(DataError, match="no end"):
         Dataset(rows.repeat())
+    with pytest.raises(DataError, match="in another order"):
+        Dataset(tf.data.Dataset.range(1000).map(lambda i: (i, i)).shuffle(1000))
 
 
 @pytest.mark.trains

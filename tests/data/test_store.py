@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autotune.data import Dataset, open_stored, store
+from autotune.data import Dataset, as_stored, open_stored, store
 from autotune.errors import DamagedStoreError
 
 
@@ -250,3 +250,14 @@ def test_columns_that_are_renamed_are_no_other_rows_and_no_damage(tmp_path: Path
     assert [stored(names) for names in (None, ["a", "b"], ["b", "a"], None)] == [None, ("a", "b"), ("b", "a"), None]
     assert said == []
     assert len(os.listdir(tmp_path)) == 1
+
+
+def test_what_is_stored_counts_where_a_version_names_the_content(tmp_path: Path) -> None:
+    x, y = np.arange(6.0), np.array([0, 1, 0, 1, 0, 1])
+    first = Dataset(x, y, version="1")
+    path = store(first, tmp_path)
+    later = Dataset(x[::-1], y[::-1], version="1", name="custom", allow_nan=True, overlap=3)
+    assert store(later, tmp_path) == path
+    found = as_stored(later, path)
+    assert found.x.tolist() == x.tolist()
+    assert (found.digest, found.allow_nan, found.overlap) == (first.digest, True, 3)

@@ -15,6 +15,7 @@ from autotune.data import (
     Design,
     Fold,
     Folds,
+    as_stored,
     design_of,
     is_in_time,
     known_leaks,
@@ -102,6 +103,7 @@ class Prepare:
         notes = doubts_about(spec, data) if not self.repeats else []
         folds = train_on_part(declared, split(declared, data, spec.seed), spec.train_fraction, data, spec.seed)
         stored = store(data, self.run_dir / "datasets", notes.append)
+        data = as_stored(data, stored)
 
         def rows_of_folds(folds: tuple[Fold, ...]) -> Rows:
             rows = _rows(data, stored, folds, self.study_folder, design_of(declared, folds))

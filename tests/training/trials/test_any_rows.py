@@ -61,6 +61,17 @@ def _list_of_inputs(data: Dataset) -> Any:
     return model
 
 
+def _list_of_outputs(data: Dataset) -> Any:
+    import keras
+
+    given = keras.Input(data.input_shape)
+    hidden = keras.layers.Dense(8, activation="relu")(given)
+    outputs = [keras.layers.Dense(3, activation="softmax", name="kind")(hidden), keras.layers.Dense(1)(hidden)]
+    model = keras.Model(given, outputs)
+    model.compile("adam", ["sparse_categorical_crossentropy", "mse"], metrics=[["accuracy"], ["mae"]])
+    return model
+
+
 def _masks(data: Dataset) -> Any:
     import keras
 
@@ -132,6 +143,11 @@ KINDS: dict[str, tuple[Dataset, Callable[[Dataset], Any]]] = {
         _two_in_two_out,
     ),
     "a list and weights": (Dataset([IMAGES, NUMBERS], LABELS, sample_weight=WEIGHTS), _list_of_inputs),
+    "a list of outputs": (Dataset(NUMBERS, [LABELS, NUMBERS.sum(axis=1)]), _list_of_outputs),
+    "a weight for each of a list": (
+        Dataset(NUMBERS, [LABELS, NUMBERS.sum(axis=1)], sample_weight=[WEIGHTS, WEIGHTS[::-1]]),
+        _list_of_outputs,
+    ),
     "masks": (Dataset(IMAGES, MASKS), _masks),
     "rows of different lengths": (Dataset(TOKENS, LABELS), _tokens),
     "texts and several labels": (
