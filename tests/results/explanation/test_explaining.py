@@ -332,3 +332,49 @@ def test_texts_are_printed_with_the_words_that_misled(tmp_path: Path, capsys: py
     assert "2 right (66.67%)" in printed
     assert "negative read as positive: 1 of 3 rows" in printed
     assert re.search(r"row 0: negative read as positive \(82%\)\n +good film\n +by good \+0\.\d\d$", printed, re.M)
+
+
+def _two_inputs(first: Any, second: Any) -> Any:
+    import keras
+
+    inputs = {"first": keras.Input(first, name="first"), "second": keras.Input(second, name="second")}
+    joined = keras.layers.Concatenate()([keras.layers.Flatten()(one) for one in inputs.values()])
+    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(joined))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    return model
+
+
+def test_a_model_of_several_inputs_has_its_confusion_and_its_mistakes() -> None:
+    rng = np.random.default_rng(0)
+    x = {"first": rng.random((30, 3)).astype(np.float32), "second": rng.random((30, 4, 4)).astype(np.float32)}
+    found = find(_two_inputs((3,), (4, 4)), Dataset(x, np.arange(30) % 2), np.arange(30))
+    assert found.confusion is not None
+    assert found.confusion.sum() == 30
+    assert found.why_no_reasons == "the model has several inputs."
+    assert {example.row.shape for example in (*found.right, *found.wrong)} == {(4, 4)}  # the picture is shown
+    assert not [example for example in found.wrong if example.for_predicted is not None]
+    assert set(explanation_figures(found)) >= {"confusion", "mistakes"}
+
+
+def test_rows_of_different_lengths_have_their_mistakes() -> None:
+    import keras
+
+    model = keras.Sequential([keras.Input((None,)), keras.layers.Embedding(9, 2), keras.layers.GlobalMaxPooling1D()])
+    model.add(keras.layers.Dense(2, activation="softmax"))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    rows = [np.arange(1, 2 + number % 4) for number in range(20)]
+    found = find(model, Dataset(rows, np.arange(20) % 2), np.arange(20))
+    assert found.confusion is not None
+    assert found.why_no_reasons == "the rows have different lengths."
+
+
+def test_one_hot_targets_are_classes_too() -> None:
+    x, labels = np.random.default_rng(0).random((30, 4)).astype(np.float32), np.arange(30) % 3
+    model = _model(4, 3, "softmax")
+    model.compile("sgd", "categorical_crossentropy")
+    found, plain = (find(model, Dataset(x, y), np.arange(30)) for y in (np.eye(3)[labels], labels))
+    assert found.confusion is not None
+    assert plain.confusion is not None
+    assert found.confusion.tolist() == plain.confusion.tolist()
+    with pytest.raises(UsageError, match=r"the targets of a row have the shape \(4, 4\)"):
+        find(model, Dataset(x, np.zeros((30, 4, 4))), np.arange(30))
