@@ -102,6 +102,12 @@ class Dataset:
         if y is None and is_source(x):
             self._source = None if cache else SourceArrays(x, target)
             found = self._source.first if self._source else read_source(x, target)
+            if sample_weight is not None:
+                raise DataError(
+                    "sample_weight is given beside a source of rows.",
+                    "Each row of a source has its own weight: (x, y, sample_weight).",
+                    "Return the weight from __getitem__.",
+                )
             x, y, sample_weight = found.x, found.y, found.sample_weight
         self._all = read_arrays(x, y, sample_weight, None if self._source else groups)
         self._n = len(self._source or self._all.leaves()[0][1])
@@ -174,34 +180,41 @@ class Dataset:
         ragged = {name: leaf.lengths for name, leaf in self._all.leaves() if isinstance(leaf, RaggedArray)}
         return ragged if self._rows is None else {name: lengths[self._rows] for name, lengths in ragged.items()}
 
-    @cached_property
-    def _own(self) -> Arrays:
-        if self._rows is None and self._source is None:
-            return self._all.map(lambda leaf: leaf[:] if isinstance(leaf, WindowArray) else leaf)
-        return self._at(np.arange(self._n) if self._rows is None else self._rows)
-
     def _at(self, rows: npt.NDArray[np.int64] | slice) -> Arrays:
         if self._source is None:
             return self._all.at(rows)
-        return self._source.at(np.arange(self._n)[rows] if isinstance(rows, slice) else rows)  # type: ignore[arg-type]  # reason: an array of integers is a sequence of them
+        return self._source.at(np.arange(self._n)[rows])
 
-    @property
+    @cached_property
+    def _read(self) -> Arrays:
+        """All rows of a source, which gives inputs, targets and weights together."""
+        return self._at(slice(None) if self._rows is None else self._rows)
+
+    def _own(self, part: Nest) -> Nest:
+        """Return this dataset's rows of one part; a part of the whole dataset stays as it is."""
+        if self._rows is not None:
+            return mapped(lambda leaf: leaf[self._rows], part)
+        return mapped(lambda leaf: leaf[:] if isinstance(leaf, WindowArray) else leaf, part)
+
+    @cached_property
     def x(self) -> Nest:
         """Inputs of this dataset's rows: an array of shape (len(self), ...), or a nest of arrays as they were given.
 
         A subset copies its rows when they are first read. A layer that adapts to `data.x` sees the training rows only.
         """
-        return self._own.x
+        return self._read.x if self._source else self._own(self._all.x)
 
-    @property
+    @cached_property
     def y(self) -> Nest:
-        """Targets of this dataset's rows, like `x`; None if there are none."""
-        return self._own.y
+        """Targets of this dataset's rows, copied like `x`; None if there are none."""
+        return self._read.y if self._source else None if self._all.y is None else self._own(self._all.y)
 
-    @property
+    @cached_property
     def sample_weight(self) -> Nest:
-        """Weights of this dataset's rows, like `x`; None if there are none."""
-        return self._own.sample_weight
+        """Weights of this dataset's rows, copied like `x`; None if there are none."""
+        if self._source:
+            return self._read.sample_weight
+        return None if self._all.sample_weight is None else self._own(self._all.sample_weight)
 
     @property
     def labels(self) -> npt.NDArray[Any] | None:
@@ -315,16 +328,17 @@ class Dataset:
                 "Rows to validate on may be given as a dataset only if all rows are arrays or cached.",
                 "Leave cache=False out, or give positions: Given(np.arange(first, last)).",
             )
-        if self._own.structure(_form) != other._own.structure(_form):
+        own, others = (Arrays(one.x, one.y, one.sample_weight) for one in (self, other))
+        if own.structure(_form) != others.structure(_form):
             raise DataError(
                 f"rows of the shape {other.input_shape} and targets {other.target_shape} cannot join rows of the shape "
                 f"{self.input_shape} and targets {self.target_shape}.",
                 "Both have the same structure of inputs, targets and weights, and the same shapes and kinds.",
                 "Make both by the same function.",
             )
-        others = dict(other._own.leaves())
+        by_name = dict(others.leaves())
         arrays = Arrays.of_structure(
-            self._own.structure(lambda name, leaf: {"leaf": _joined(leaf, others[name])}), lambda form: form["leaf"]
+            own.structure(lambda name, leaf: {"leaf": _joined(leaf, by_name[name])}), lambda form: form["leaf"]
         )
         counts = [count for count in (self.n_classes, other.n_classes) if count is not None]
         return Dataset(
@@ -374,7 +388,7 @@ class Dataset:
     def _changed(self, **changes: Any) -> Dataset:
         same = Dataset.__new__(Dataset)
         vars(same).update(vars(self), **changes)
-        for name in ("_own", "groups", "stratify", "digest"):
+        for name in ("_read", "x", "y", "sample_weight", "groups", "stratify", "digest"):
             vars(same).pop(name, None)  # they are cached
         return same
 

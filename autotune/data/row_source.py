@@ -91,14 +91,14 @@ class SourceArrays:
         self._source = source
         self._target = target
         self._n = len(source)
-        rows = range(min(self._n, _FIRST_ROWS))
+        rows = np.arange(min(self._n, _FIRST_ROWS))
         self.first = _stacked(self._read(rows), rows, None)
         self._ragged = frozenset(name for name, leaf in self.first.leaves() if isinstance(leaf, RaggedArray))
 
     def __len__(self) -> int:
         return self._n
 
-    def at(self, rows: Sequence[int]) -> Arrays:
+    def at(self, rows: npt.NDArray[np.integer[Any]]) -> Arrays:
         """Read some rows with several threads.
 
         Raises:
@@ -106,12 +106,12 @@ class SourceArrays:
         """
         return _stacked(self._read(rows), rows, self._ragged) if len(rows) else self.first.at(slice(0, 0))
 
-    def _read(self, rows: Sequence[int]) -> list[Arrays]:
+    def _read(self, rows: npt.NDArray[np.integer[Any]]) -> list[Arrays]:
         found = zip(rows, _read(self._source, rows), strict=True)
         return [_arrays_of(row, self._target, int(number)).map(_as_array) for number, row in found]
 
 
-def _stacked(read: Sequence[Arrays], rows: Sequence[int], ragged: frozenset[str] | None) -> Arrays:
+def _stacked(read: Sequence[Arrays], rows: npt.NDArray[np.integer[Any]], ragged: frozenset[str] | None) -> Arrays:
     """Put rows together; those of `ragged` leaves, or by default of leaves with several lengths, become ragged."""
     if not read:
         raise DataError("the source has no rows.", "At least two are needed.", "Give a source with rows.")

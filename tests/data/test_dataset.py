@@ -50,7 +50,9 @@ def test_a_mapped_array_is_not_read_by_making_subsets(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones((50, 4)))
     data = Dataset(np.load(tmp_path / "x.npy", mmap_mode="r"), np.arange(50) % 2)
     assert isinstance(data.x, np.memmap)
-    assert "x" not in vars(data.subset(np.arange(10)))
+    part = data.subset(np.arange(10))
+    assert part.y.tolist() == [0, 1] * 5
+    assert "x" not in vars(part)
 
 
 def test_float_targets_have_no_classes() -> None:
