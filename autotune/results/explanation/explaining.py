@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -32,7 +33,7 @@ from autotune.running.engine import Machine, session
 from autotune.running.planning import RunOptions, plan_replay
 from autotune.running.processes import Slot
 from autotune.running.study import StudySettings, StudySource, find_places, objects_of, places_of_study, understanding
-from autotune.running.trial import Rows, open_development, send_result
+from autotune.running.trial import Rows, open_development, rebuilding, send_result
 from autotune.search.history import best_first, first_value
 from autotune.study import StudySpec
 from autotune.training.checkpoints import trial_folder
@@ -79,7 +80,7 @@ def explain(
     with session(RunOptions(source_of(study, settings, trust), places), Machine(workers=1, gpus=gpus)) as here:
         code, assignment, now = plan_replay(here.preparer, trial, repeats=0)
         assert assignment.rows is not None  # where there is a model
-        task = FindOut(code, assignment.rows, model, here.sharing.slots(now.threads)[0])
+        task = FindOut(code, assignment.rows, model, trial.params, here.sharing.slots(now.threads)[0])
         findings: Findings = here.preparer.ask(task)
     explanation = Explanation(subject, findings, explanation_folder(folder))
     write_record(explanation)
@@ -109,12 +110,14 @@ class FindOut:
         source: The study.
         rows: The development rows, and who trained on which.
         model: The model's file.
+        params: The hyperparameters of its trial.
         slot: What the process may use of the machine.
     """
 
     source: StudySource
     rows: Rows
     model: Path
+    params: Mapping[str, Any]
     slot: Slot
 
     def __call__(self, connection: Connection) -> None:
@@ -122,17 +125,17 @@ class FindOut:
         send_result(connection, self._find)
 
     def _find(self) -> Findings:
-        import keras
-
         from autotune.results.explanation.examples import find
         from autotune.training.fitting import configure_tensorflow
+        from autotune.training.inspection import load_trained
 
         spec = self.source.load()
         configure_tensorflow(self.slot.threads, self.slot.memory_limit_mib)
         (fold,) = load_folds(self.rows.folds)
-        model = keras.models.load_model(self.model, custom_objects=dict(objects_of(spec)))
-        rows = open_development(self.rows.dataset, spec).subset(fold.validation)
-        return find(model, rows, fold.validation, spec.one_hot)
+        data = open_development(self.rows.dataset, spec)
+        rebuild = rebuilding(spec, self.params, data.subset(fold.train))
+        model = load_trained(self.model, objects_of(spec), rebuild)
+        return find(model, data.subset(fold.validation), fold.validation, spec.one_hot)
 
 
 def _subject(study: optuna.Study, settings: StudySettings, folder: Path) -> tuple[Subject, FrozenTrial, Path]:
@@ -142,7 +145,7 @@ def _subject(study: optuna.Study, settings: StudySettings, folder: Path) -> tupl
     winner = result.confirmation.winner if result else None
     complete = best_first(study, study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     for trial in sorted(complete, key=lambda trial: str(trial.number) != winner):
-        model = trial_folder(folder, trial.number).model
+        model = trial_folder(folder, trial.number).kept_model
         if not model.is_file():  # nor a pipe, which is waited for
             continue
         try:

@@ -21,6 +21,7 @@ from autotune.escaping import one_line
 from autotune.results.final import BASELINE, FinalResult, read_result
 from autotune.results.summary import best_trial, provenance, settings_of, stored_study
 from autotune.running.study import Places, find_places, places_of_study
+from autotune.training.checkpoints import WEIGHTS
 from autotune.training.records import MEASURED_AGAIN, n_parameters
 
 # Loads a model, and prints the names, shapes and dtypes of its inputs and outputs in their structure, or null.
@@ -81,6 +82,12 @@ def export(name: str, output: str | Path, *, storage: str | None = None, run_dir
             "It is on the machine that trained it.",
             "Export on a machine that shares the run dir.",
         )
+    if path.name == WEIGHTS:
+        raise ExportError(
+            f"Keras could not save the model of {name!r}; only its weights are kept, in {path}.",
+            "An exported model is a .keras file that Keras alone can load.",
+            "Give the model's class a get_config with all arguments of its __init__, and search under another name.",
+        )
     folder = Path(output)
     _make(folder)
     model = folder / "model.keras"
@@ -122,7 +129,8 @@ def _place_of_refit(result: FinalResult) -> tuple[str, ...]:
     """Return where the model is below the run dir, which may have been moved since: in a trial's own folder."""
     *_, part, trials, number, file = ("", "", "", *Path(result.models[0]).parts)
     place = (part, trials, number, file)
-    if part != f"{result.study}.final" or trials != "trials" or not number.isdecimal() or file != "model.keras":
+    is_file = file in ("model.keras", WEIGHTS)
+    if part != f"{result.study}.final" or trials != "trials" or not number.isdecimal() or not is_file:
         raise not_understood(result.study, f"its model is said to be {one_line(result.models[0])}")
     return place
 

@@ -188,15 +188,17 @@ class _Finalization:
         winners = _models(refits, confirmation.winner)
         baselines = _models(refits, BASELINE) if confirmation.winner != BASELINE else []
         models = [*winners, *baselines]
+        chosen = [confirmation.winner] * len(winners) + [BASELINE] * len(baselines)
+        params = tuple(confirmation.candidate(name).params for name in chosen)
         metric = str(refits.settings.monitor).removeprefix("val_")
         with session(self.options, self._machine()) as here:
             slot, development = _ready(here, refits)
-            here.preparer.ask(TryModels(self.options.source, development, tuple(models), metric, slot))
+            here.preparer.ask(TryModels(self.options.source, development, tuple(models), metric, slot, params))
             digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in models]
             with filelock.FileLock(self.options.places.study_folder(self.search.study_name) / "test-rows.lock"):
                 opened = claim_test_rows(self.search, digests)
             data_dir = Path(refits.settings.data_dir) if refits.settings.data_dir else None
-            task = OpenTestRows(self.options.source, data_dir, development, tuple(models), metric, slot)
+            task = OpenTestRows(self.options.source, data_dir, development, tuple(models), metric, slot, params)
             scores: TestScores = here.preparer.ask(task)
         test = _test_score(scores, len(winners), metric, refits.declared.direction, opened)
         return self._recorded(refits, confirmation, test, winners)
@@ -281,7 +283,7 @@ def _models(refits: Plan, name: str) -> list[Path]:
     trials = [trial for _, trial in sorted(trained_again(refits.study)[name].items())]
     for trial in trials:
         _check_refit(refits, trial)
-    return [trial_folder(refits.folder, trial.number).model for trial in trials]
+    return [trial_folder(refits.folder, trial.number).kept_model for trial in trials]
 
 
 def _check_refit(refits: Plan, trial: FrozenTrial) -> None:
@@ -293,7 +295,7 @@ def _check_refit(refits: Plan, trial: FrozenTrial) -> None:
             f"Its output is in {folder.log}",
             "The test rows have not been read. Continue the search, and finalize with another winner.",
         )
-    if not folder.model.exists():
+    if not folder.kept_model.exists():
         raise UsageError(
             f"the model {folder.model} is not there.",
             "It is on the machine of the refit, or it could not be saved; then the trial's log says so.",

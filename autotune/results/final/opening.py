@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from autotune.errors import AutotuneError, UsageError
 from autotune.failures import summary_of
 from autotune.running.processes import Slot
 from autotune.running.study import StudySource, objects_of
-from autotune.running.trial import open_development, rows_of, send_result
+from autotune.running.trial import open_development, rebuilding, rows_of, send_result
 from autotune.study import StudySpec
 
 _FEW = 8
@@ -52,6 +53,7 @@ class OpenTestRows:
         models: The models' files.
         metric: The metric, without "val_".
         slot: What the process may use of the machine.
+        params: The hyperparameters of each model, to build it anew.
     """
 
     source: StudySource
@@ -60,6 +62,7 @@ class OpenTestRows:
     models: tuple[Path, ...]
     metric: str
     slot: Slot
+    params: tuple[Mapping[str, Any], ...] = ()
 
     def __call__(self, connection: Connection) -> None:
         os.environ.update(self.slot.environment)
@@ -67,8 +70,9 @@ class OpenTestRows:
 
     def _measure(self) -> TestScores:
         spec = self.source.load()
-        data = _test_rows(spec, self.data_dir, open_development(self.development, spec).n_classes)
-        return _measured(spec, data, self.models, self.metric, self.slot)
+        development = open_development(self.development, spec)
+        data = _test_rows(spec, self.data_dir, development.n_classes)
+        return _measured(spec, data, development, self)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class TryModels:
         models: The models' files.
         metric: The metric, without "val_".
         slot: What the process may use of the machine.
+        params: The hyperparameters of each model, to build it anew.
     """
 
     source: StudySource
@@ -88,6 +93,7 @@ class TryModels:
     models: tuple[Path, ...]
     metric: str
     slot: Slot
+    params: tuple[Mapping[str, Any], ...] = ()
 
     def __call__(self, connection: Connection) -> None:
         os.environ.update(self.slot.environment)
@@ -98,7 +104,7 @@ class TryModels:
         development = open_development(self.development, spec)
         few = development.subset(np.arange(min(_FEW, len(development))))
         try:
-            _measured(spec, few, self.models, self.metric, self.slot)
+            _measured(spec, few, development, self)
         except AutotuneError:
             raise
         except Exception as error:
@@ -110,12 +116,15 @@ class TryModels:
             ) from error
 
 
-def _measured(spec: StudySpec, data: Dataset, models: Sequence[Path], metric: str, slot: Slot) -> TestScores:
+def _measured(spec: StudySpec, data: Dataset, development: Dataset, task: OpenTestRows | TryModels) -> TestScores:
     from autotune.training.fitting import configure_tensorflow
-    from autotune.training.inspection import measure
+    from autotune.training.inspection import load_trained, measure
 
-    configure_tensorflow(slot.threads, slot.memory_limit_mib)
-    found = [measure(path, data, metric, objects_of(spec), spec.one_hot, spec.score) for path in models]
+    configure_tensorflow(task.slot.threads, task.slot.memory_limit_mib)
+    found = []
+    for path, params in zip(task.models, task.params, strict=True):
+        model = load_trained(path, objects_of(spec), rebuilding(spec, params, development))
+        found.append(measure(model, data, task.metric, spec.one_hot, spec.score))
     by_row = [one.rows for one in found if one.rows is not None]
     rows = np.stack(by_row) if len(by_row) == len(found) else None
     others = {name: tuple(one.others[name] for one in found) for name in found[0].others}

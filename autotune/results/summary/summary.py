@@ -290,5 +290,5 @@ def _trials_per_second(trials: list[FrozenTrial], running: int) -> float | None:
 def _model_path(folder: Path | None, trial: FrozenTrial) -> str | None:
     if folder is None:
         return None
-    path = trial_folder(folder, trial.number).model
+    path = trial_folder(folder, trial.number).kept_model
     return str(path) if path.is_file() else None

@@ -55,7 +55,7 @@ class KeptModels:
     def _remove(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             with contextlib.suppress(OSError):  # it was removed, or is on another machine: the search goes on
-                trial_folder(self._folder, number).model.unlink()
+                trial_folder(self._folder, number).remove_model()
 
 
 class _Best:

@@ -35,7 +35,7 @@ from autotune.running.trial.piped_trial import PipedTrial
 from autotune.running.trial.plain_values import place_of
 from autotune.running.trial.preparing import Preparation, Prepare
 from autotune.running.trial.requests import Request, asked_distribution
-from autotune.running.trial.rows import Rows, open_development, rows_of
+from autotune.running.trial.rows import Rows, open_development, rebuilding, rows_of
 from autotune.running.trial.search_space import PastTrial
 from autotune.running.trial.trial_log import KEPT_BYTES, shorten
 from autotune.running.trial.trial_task import Assignment, LeaveHistory, Outcome, RunTrial
@@ -67,6 +67,7 @@ __all__ = [
     "open_development",
     "outside",
     "place_of",
+    "rebuilding",
     "refusal",
     "rows_of",
     "send_result",

@@ -115,7 +115,7 @@ class Prepare:
         is_new = self.repeats or not any(trial.is_finished for trial in self.past)
         problems = given_problems(spec, data.subset(folds[0].train)) if is_new else []
         if not (self.past or self.repeats or problems):
-            _rehearse(spec, data.subset(folds[0].train), self.run_dir)
+            notes += filter(None, [_rehearse(spec, data.subset(folds[0].train), self.run_dir)])
         changes = space_changes(answers), choice_changes(answers), problems
         seeds = [derive_seed(spec.seed, "repeat", repeat) for repeat in range(self.repeats)]
         again = [split(redrawn(declared), data, seed, 1 + n, self.repeats) for n, seed in enumerate(seeds)]
@@ -146,12 +146,12 @@ def _rows(data: Dataset, stored: Path, folds: tuple[Fold, ...], study_folder: Pa
     return Rows(stored, study_folder / f"folds-{digest[:12]}.npz", digest, design)
 
 
-def _rehearse(spec: StudySpec, data: Dataset, folder: Path) -> None:
+def _rehearse(spec: StudySpec, data: Dataset, folder: Path) -> str:
     from autotune.training.trials import rehearse  # only Keras studies need TensorFlow
 
     given = next(iter(configurations(spec.baseline, spec.enqueue).values()), {})
     trial: Any = PipedTrial(Replay(dict(given), 0))
-    rehearse(spec, trial, data, folder, objects_of(spec))
+    return rehearse(spec, trial, data, folder, objects_of(spec))
 
 
 def _check_one_hot(spec: StudySpec, data: Dataset) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from autotune.data import Dataset, Design, Split, load_development, load_folds, open_stored
 from autotune.errors import AutotuneError, StudyFileError
 from autotune.failures import summary_of
+from autotune.running.trial.answering import Replay
+from autotune.running.trial.piped_trial import PipedTrial
 from autotune.study import StudySpec
 
 
@@ -45,6 +48,24 @@ def open_rows(rows: Rows, spec: StudySpec) -> Split:
 def open_development(path: Path, spec: StudySpec) -> Dataset:
     """Open the stored development rows, or the study's own source of them."""
     return open_stored(path, lambda: load_data(spec, None))
+
+
+def rebuilding(spec: StudySpec, params: Mapping[str, Any], rows: Dataset) -> Callable[[], Any]:
+    """Return a function that builds the network of a trial anew, untrained.
+
+    Args:
+        spec: The study.
+        params: The trial's hyperparameters, as they are stored.
+        rows: The rows that the trial was trained on.
+    """
+
+    def build() -> Any:
+        from autotune.training.fitting import built_model
+
+        trial: Any = PipedTrial(Replay(dict(params), 0))
+        return built_model(spec, trial, rows)
+
+    return build
 
 
 def load_data(spec: StudySpec, data_dir: Path | None) -> Dataset:

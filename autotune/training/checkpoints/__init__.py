@@ -30,13 +30,14 @@ from autotune.training.checkpoints.checkpoint import (
     stored_histories,
 )
 from autotune.training.checkpoints.copies import CheckpointCopies
-from autotune.training.checkpoints.folder import TrialFolder, trial_folder
+from autotune.training.checkpoints.folder import WEIGHTS, TrialFolder, trial_folder
 from autotune.training.checkpoints.kept_file import KeptHead, KeptState, read_head, read_kept, save_kept, unpack_files
 from autotune.training.checkpoints.saving import CheckpointWriter
 from autotune.training.checkpoints.values import Attributes, UnkeptError, fingerprint, is_plain
 
 __all__ = [
     "NOWHERE",
+    "WEIGHTS",
     "ArtifactStore",
     "Attributes",
     "Checkpoint",

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from autotune.training.checkpoints.artifacts import Artifact
 
+WEIGHTS = "weights.npz"
+"""The file with the weights of a trained model."""
+
 
 @dataclass(frozen=True)
 class TrialFolder:
@@ -33,6 +36,25 @@ class TrialFolder:
     def model(self) -> Path:
         """The trained model at its best epoch; kept for the best few trials only."""
         return self.path / "model.keras"
+
+    @property
+    def weights(self) -> Path:
+        """The weights of a trained model of the study file's own class, which Keras may not be able to load."""
+        return self.path / WEIGHTS
+
+    @property
+    def kept_model(self) -> Path:
+        """The trained model: `model`, or `weights` if Keras could not save it; it need not exist."""
+        return self.weights if not self.model.is_file() and self.weights.is_file() else self.model
+
+    def remove_model(self) -> None:
+        """Delete the trained model.
+
+        Raises:
+            OSError: It cannot be deleted.
+        """
+        self.model.unlink(missing_ok=True)
+        self.weights.unlink(missing_ok=True)
 
     @property
     def checkpoint(self) -> Path:

@@ -18,7 +18,13 @@ epoch_keeper    The work between two epochs: seeds, history, best epoch, checkpo
 from autotune.training.fitting.arguments import Stage, prepare_stage, stages_of
 from autotune.training.fitting.batch_function import BatchFunction
 from autotune.training.fitting.batches import Batches, first_rows, in_tensors
-from autotune.training.fitting.building import build_metrics, built_model, compiled_metrics, shared
+from autotune.training.fitting.building import (
+    build_metrics,
+    built_model,
+    can_be_evaluated,
+    compiled_metrics,
+    shared,
+)
 from autotune.training.fitting.device import configure_tensorflow
 from autotune.training.fitting.epoch_keeper import (
     EpochKeeper,
@@ -46,6 +52,7 @@ __all__ = [
     "assign",
     "build_metrics",
     "built_model",
+    "can_be_evaluated",
     "check_scores",
     "compare",
     "compiled_metrics",

@@ -41,6 +41,18 @@ def built_model(spec: StudySpec, trial: optuna.Trial, rows: Dataset) -> keras.Mo
     return model
 
 
+def can_be_evaluated(model: keras.Model) -> bool:
+    """Tell whether Keras can evaluate a model: one with its own training step may have no loss and no test step."""
+    is_evaluated = (
+        _overrides(model, "test_step", "compute_loss", "evaluate") or getattr(model, "loss", None) is not None
+    )
+    return is_evaluated or bool(model.losses) or not _overrides(model, "train_step", "fit")
+
+
+def _overrides(model: keras.Model, *names: str) -> bool:
+    return any(getattr(type(model), name) is not getattr(keras.Model, name) for name in names)
+
+
 def build_optimizer(model: keras.Model, number: int) -> None:
     """Create the variables of a model's optimizer, in the scope of the model's strategy.
 

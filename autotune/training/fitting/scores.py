@@ -22,18 +22,24 @@ class Scores(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras s
     Args:
         function: `score(model, rows)`, which returns a dict from names to numbers.
         rows: The validation rows.
+        validates: Whether Keras validates too.
     """
 
-    def __init__(self, function: Callable[[keras.Model, Dataset], Mapping[str, Any]], rows: Dataset) -> None:
+    def __init__(
+        self, function: Callable[[keras.Model, Dataset], Mapping[str, Any]], rows: Dataset, validates: bool
+    ) -> None:
         super().__init__()
         self._function = function
         self._rows = rows
+        self._validates = validates
         self._found: dict[str, float] = {}
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         self._found = scores_of(self._function, self.model, self._rows)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if not self._validates:
+            self._found = scores_of(self._function, self.model, self._rows)
         if logs is not None:
             logs.update(self._found)
 

@@ -2,7 +2,8 @@
 
 All modules need Keras.
 
-evaluating   Load a saved model and measure its metrics on rows that it was not trained on
+loading      Load a trained model: from its file, or where Keras cannot make it again, built anew
+evaluating   Measure the metrics of a trained model on rows that it was not trained on
 attribution  Attributions by integrated gradients (Sundararajan, Taly and Yan, "Axiomatic attribution", 2017)
 latency      The time that a saved and loaded model takes to predict one row
 tensorboard  Event files for TensorBoard: epochs by Keras's own callback, hyperparameters by the HParams plugin
@@ -11,6 +12,15 @@ tensorboard  Event files for TensorBoard: epochs by Keras's own callback, hyperp
 from autotune.training.inspection.attribution import integrated_gradients
 from autotune.training.inspection.evaluating import measure
 from autotune.training.inspection.latency import measure_latency_ms
+from autotune.training.inspection.loading import is_of_own_class, load_trained, save_weights
 from autotune.training.inspection.tensorboard import TrialEvents
 
-__all__ = ["TrialEvents", "integrated_gradients", "measure", "measure_latency_ms"]
+__all__ = [
+    "TrialEvents",
+    "integrated_gradients",
+    "is_of_own_class",
+    "load_trained",
+    "measure",
+    "measure_latency_ms",
+    "save_weights",
+]

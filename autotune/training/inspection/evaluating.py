@@ -1,10 +1,9 @@
-"""Load a saved model and measure its metrics on rows that it was not trained on."""
+"""Measure the metrics of a trained model on rows that it was not trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from autotune.data import Dataset
+from autotune.errors import UsageError
 from autotune.keras_inside import rows_of
-from autotune.training.fitting import Batches, build_metrics, compiled_metrics, scores_of
+from autotune.training.fitting import Batches, build_metrics, can_be_evaluated, compiled_metrics, scores_of
 
 _BATCH_SIZE = 512
 
@@ -36,30 +36,35 @@ class Measurement:
 
 
 def measure(
-    path: Path,
+    model: keras.Model,
     data: Dataset,
     metric: str,
-    custom_objects: Mapping[str, Any],
     one_hot: bool = False,
     score: Callable[[keras.Model, Dataset], Mapping[str, Any]] | None = None,
 ) -> Measurement:
-    """Load a model and measure the metrics that it was compiled with.
+    """Measure the metrics that a model was compiled with.
 
     Args:
-        path: A `.keras` file.
+        model: A compiled model.
         data: The rows.
         metric: The metric, by Keras's name without "val_". A metric that a callback computes is not in the model.
-        custom_objects: Classes and functions of the study file that the model may need.
         one_hot: Whether it was trained on one-hot targets.
         score: The study file's `score`, whose scores are measured too.
     """
-    model = keras.models.load_model(path, custom_objects=dict(custom_objects))
     batches = Batches(data, _BATCH_SIZE, one_hot=one_hot)
-    build_metrics(model, batches)
-    found = model.evaluate(batches.for_keras(), verbose=0, return_dict=True)
+    found: dict[str, Any] = {}
+    if can_be_evaluated(model):
+        build_metrics(model, batches)
+        found = model.evaluate(batches.for_keras(), verbose=0, return_dict=True)
     numbers = {name: float(np.reshape(value, ())) for name, value in found.items() if np.size(value) == 1}
     numbers |= scores_of(score, model, data) if score else {}
-    name = metric if metric in numbers else "loss"
+    if not numbers:
+        raise UsageError(
+            "the model cannot be measured: it has no loss, no test step, and the study has no `score`.",
+            "The test rows are measured by the model's own metrics, or by the study file's `score`.",
+            "Give the study a `score`, or the model a test_step.",
+        )
+    name = metric if metric in numbers else "loss" if "loss" in numbers else next(iter(numbers))
     value = numbers.pop(name)
     rows = _by_row(model, batches, len(data), name)
     if rows is not None and not np.isclose(rows.mean(), value, rtol=1e-3, atol=1e-5):

@@ -7,6 +7,7 @@ steps on a few rows. Then it is saved and loaded, and the predictions of both mo
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ from autotune.training.fitting import (
     stages_of,
     train_step,
 )
-from autotune.training.inspection import measure_latency_ms
+from autotune.training.inspection import is_of_own_class, measure_latency_ms
 from autotune.training.state import (
     cannot_be_kept,
     has_own_code,
@@ -49,10 +50,11 @@ _MOST_NAMED = 5
 
 def rehearse(
     spec: StudySpec, trial: optuna.Trial, rows: Dataset, folder: Path, custom_objects: Mapping[str, Any]
-) -> None:
+) -> str:
     """Refuse a study whose networks or callbacks cannot be checkpointed, or whose networks cannot be saved and loaded.
 
-    Other mistakes are left to the trials, for example a network that cannot be built with these values.
+    A network of a class of the study file's own need not be loaded by Keras: `build` makes it again. Other mistakes are
+    left to the trials, for example a network that cannot be built with these values.
 
     Args:
         spec: A Keras study.
@@ -60,6 +62,9 @@ def rehearse(
         rows: Training rows.
         folder: A folder for a temporary model file.
         custom_objects: The classes and functions that the study file defines.
+
+    Returns:
+        A note about a network that Keras cannot load; "" if there is nothing to say.
 
     Raises:
         TrainingError: If the study is refused.
@@ -69,7 +74,7 @@ def rehearse(
     try:
         model = built_model(spec, trial, rows)
     except Exception:
-        return
+        return ""
     callbacks = _callbacks(spec, trial)
     refuse_unkept(model, callbacks)
     few = rows.subset(np.arange(min(_ROWS, len(rows))))
@@ -79,9 +84,25 @@ def rehearse(
         _check_monitor(spec, model, check_scores(spec.score, model, few), plain, bool(callbacks))
     if has_own_code(model):
         _check_steps(model, batches)
-    _check_reloads(model, plain, folder, custom_objects)
+    note = _note_on_reloading(model, plain, folder, custom_objects)
     if "latency" in spec.minimize:
         measure_latency_ms(model, few)
+    return note
+
+
+def _note_on_reloading(model: keras.Model, batches: Batches, folder: Path, custom_objects: Mapping[str, Any]) -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras's remarks about models of own classes
+            _check_reloads(model, batches, folder, custom_objects)
+    except TrainingError as error:
+        if not is_of_own_class(model):
+            raise
+        return (
+            f"{error.happened} `autotune finalize` and `explain` build it anew with `build` and its kept weights. "
+            f"`autotune export` needs a file that Keras alone can load: give {type(model).__name__} a `get_config`."
+        )
+    return ""
 
 
 def _changed(spec: StudySpec, trial: optuna.Trial, model: keras.Model, few: Dataset, plain: Batches) -> Batches:

@@ -39,6 +39,7 @@ from autotune.training.fitting import (
     Unvalidated,
     build_metrics,
     built_model,
+    can_be_evaluated,
     compare,
     group_size,
     in_groups,
@@ -47,7 +48,7 @@ from autotune.training.fitting import (
     shared,
     stages_of,
 )
-from autotune.training.inspection import TrialEvents, measure_latency_ms
+from autotune.training.inspection import TrialEvents, is_of_own_class, measure_latency_ms, save_weights
 from autotune.training.outputs import leave_confusion, leaving_history
 from autotune.training.records import (
     MEASURED_AGAIN,
@@ -325,7 +326,11 @@ def _train_stage(job: FoldJob, model: keras.Model, stage: Stage, turn: _Turn) ->
     if job.events:
         job.events.write_hyperparameters(job.trial.params)
     of_ours = [PhaseWatch(job.timer), *([job.events.callback(job.number)] if job.events else [])]
-    scores = [Scores(job.spec.score, job.validation)] if job.spec.score and validation is not None else []
+    scores = (
+        [Scores(job.spec.score, job.validation, validates=validation is not None)]
+        if job.spec.score and len(job.validation)
+        else []
+    )
     done = checkpoint.epochs if checkpoint else turn.start
     end = turn.start + stage.epochs
     if done and checkpoint:
@@ -393,7 +398,7 @@ def _batches(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) -> tup
     )
     with job.timer.spending("build"):
         build_metrics(model, training)
-    if not len(job.validation):
+    if not len(job.validation) or not can_be_evaluated(model):
         return training, None
     return training, Batches(job.validation, validation_batch, one_hot=spec.one_hot, as_column=training.as_column)
 
@@ -444,3 +449,5 @@ def _save_model(model: keras.Model, folder: TrialFolder) -> None:
         print(f"The model could not be saved: {type(error).__name__}: {error}")
     finally:
         beside.unlink(missing_ok=True)
+    if is_of_own_class(model):
+        save_weights(model, folder.weights)

@@ -244,7 +244,7 @@ def _plain(nest: Any) -> Any:
 def test_a_network_is_checked_before_its_first_trial_and_measured_after_its_last(
     kind: str, bench_of: Callable[[str], Bench], spec_of: Callable[[str], StudySpec], tmp_path: Path
 ) -> None:
-    from autotune.training.inspection import measure
+    from autotune.training.inspection import load_trained, measure
     from autotune.training.trials.rehearsal import rehearse
 
     bench = bench_of(kind)
@@ -253,5 +253,9 @@ def test_a_network_is_checked_before_its_first_trial_and_measured_after_its_last
     objects = {} if kind != "no targets" else {"Autoencoder": type(KINDS[kind][1](bench.data))}
     rehearse(spec, trial, bench.data, tmp_path, objects)
     score = bench.train(spec)
-    found = measure(bench.folder.model, bench.validation(spec), "loss", objects)
+    found = measure(
+        load_trained(bench.folder.kept_model, objects, lambda: KINDS[kind][1](bench.data)),
+        bench.validation(spec),
+        "loss",
+    )
     np.testing.assert_allclose(found.value, score.value, rtol=1e-4)

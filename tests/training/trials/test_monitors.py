@@ -69,7 +69,7 @@ def test_a_metric_that_a_callback_makes_is_monitored_and_refitted_without(
         "training ignores it"
     ]
     rows = bench.data
-    found = measure(bench.folder.model, rows, "gap", {})
+    found = measure(bench.model(), rows, "gap")
     expected = bench.model().evaluate(rows.x, rows.y, batch_size=512, verbose=0, return_dict=True)
     assert (found.metric, found.value) == ("loss", pytest.approx(expected["loss"]))
     assert found.others == {"accuracy": pytest.approx(expected["accuracy"])}
@@ -99,7 +99,7 @@ def test_f1_of_a_single_output_is_monitored_and_measured(two_classes: Bench, stu
     predicted = two_classes.model().predict(rows.x, verbose=0)[:, 0] > 0.5
     hits = np.sum(predicted & (rows.y == 1))
     assert score.value == pytest.approx(2 * hits / (predicted.sum() + (rows.y == 1).sum()), rel=1e-5)
-    assert measure(two_classes.folder.model, rows, "f1_score", {}).value == pytest.approx(score.value)
+    assert measure(two_classes.model(), rows, "f1_score").value == pytest.approx(score.value)
 
 
 def test_f1_of_each_class_may_stand_beside_what_is_monitored_but_not_be_it(

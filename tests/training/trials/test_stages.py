@@ -205,7 +205,7 @@ def test_a_score_can_stop_training_early_and_is_measured_on_test_rows(
     bench = new_bench()
     score = bench.train(spec)
     assert len(score.folds[0].history["loss"]) == 2
-    found = measure(bench.folder.model, bench.validation(spec), "macro_f1", {}, score=macro_f1)
+    found = measure(bench.model(), bench.validation(spec), "macro_f1", score=macro_f1)
     assert (found.metric, found.value) == ("macro_f1", pytest.approx(score.value, abs=1e-9))
 
 
