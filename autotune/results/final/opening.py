@@ -16,7 +16,7 @@ from autotune.errors import AutotuneError, UsageError
 from autotune.failures import summary_of
 from autotune.running.processes import Slot
 from autotune.running.study import StudySource, objects_of
-from autotune.running.trial import rows_of, send_result
+from autotune.running.trial import folder_for, rows_of, send_result
 from autotune.study import StudySpec
 
 _FEW = 8
@@ -124,8 +124,8 @@ def _measured(spec: StudySpec, data: Dataset, models: Sequence[Path], metric: st
 def _test_rows(spec: StudySpec, data_dir: Path | None, n_classes: int | None) -> Dataset:
     if isinstance(spec.dataset, str):
         return load_test(spec.dataset, data_dir)
-    assert spec.test_dataset is not None
-    data = rows_of("test_dataset", lambda: spec.test_dataset())  # type: ignore[misc]  # reason: it was just seen
+    arguments = folder_for(spec.test_dataset, data_dir)  # type: ignore[arg-type]  # reason: there are test rows
+    data = rows_of("test_dataset", lambda: spec.test_dataset(*arguments))  # type: ignore[misc]  # reason: as above
     refuse_no_numbers(data, "the test rows' ")
     # The test rows may lack a class.
     return Dataset(data.x, data.y, sample_weight=data.sample_weight, name=data.name, n_classes=n_classes)

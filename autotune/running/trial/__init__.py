@@ -32,7 +32,7 @@ from autotune.running.trial.piped_trial import PipedTrial
 from autotune.running.trial.plain_values import place_of
 from autotune.running.trial.preparing import Preparation, Prepare
 from autotune.running.trial.requests import Request, asked_distribution
-from autotune.running.trial.rows import Rows, rows_of
+from autotune.running.trial.rows import Rows, folder_for, rows_of
 from autotune.running.trial.search_space import PastTrial
 from autotune.running.trial.trial_log import KEPT_BYTES, shorten
 from autotune.running.trial.trial_task import Assignment, LeaveHistory, Outcome, RunTrial
@@ -58,6 +58,7 @@ __all__ = [
     "asked_distribution",
     "configurations",
     "contains",
+    "folder_for",
     "may_contain",
     "outside",
     "place_of",

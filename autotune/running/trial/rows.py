@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +43,16 @@ def load_data(spec: StudySpec, data_dir: Path | None) -> Dataset:
     """Return the development rows of a Keras study."""
     if isinstance(spec.dataset, str):
         return load_development(spec.dataset, data_dir)
-    assert spec.dataset is not None
-    return rows_of("dataset", spec.dataset)
+    function: Callable[..., Dataset] | None = spec.dataset
+    assert function is not None
+    return rows_of("dataset", lambda: function(*folder_for(function, data_dir)))
+
+
+def folder_for(function: Callable[..., object], data_dir: Path | None) -> tuple[Path | None, ...]:
+    """Return the arguments of a study's own `dataset` or `test_dataset`: the data folder, if it takes an argument."""
+    parameters = inspect.signature(function).parameters.values()
+    positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    return (data_dir,) if any(one.default is one.empty for one in positional) else ()
 
 
 def rows_of(name: str, function: Callable[[], object]) -> Dataset:

@@ -211,8 +211,8 @@ def _not_loaded(model: keras.Model, error: Exception) -> TrainingError:
 
 
 def _in_short(error: Exception) -> str:
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first_line.split('. ')[0].rstrip('.')[:200]}"
+    first_sentence = " ".join(str(error).split()).split(". ")[0]
+    return f"{type(error).__name__}: {first_sentence.rstrip('.')[:200]}"
 
 
 def _refusal(what: str, model: keras.Model, layers: list[keras.Layer]) -> TrainingError:
