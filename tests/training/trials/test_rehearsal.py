@@ -150,7 +150,10 @@ def test_what_can_be_kept_and_loaded_is_not_refused(build: Callable[[], Any], re
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda: network(Plain(twice)), ["cannot be saved and loaded", "see the layer 'plain' (Plain)"]),
+        (
+            lambda: network(Plain(twice)),
+            ["by passing non-serializable argument values", "see the layer 'plain' (Plain)"],
+        ),
         (lambda: network(Forgetful(3.0)), ["predicts something else", "see the layer 'forgetful' (Forgetful)"]),
         (lambda: network(layers.Lambda(lambda x: 2 * x)), ["see the layer 'lambda' (Lambda)"]),
         (lambda: network(loss=lambda y, p: own_loss(y, p)), ["cannot be saved and loaded"]),
