@@ -39,7 +39,8 @@ class Gan(keras.Model):
     def call(self, images):
         return self.judging(images)
 
-    def losses_of(self, images):
+    def losses_of(self, batch):
+        images, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
         drawn = self.drawing(keras.random.normal((tf.shape(images)[0], self.given["noise_size"]), seed=self.seeds))
         of_real, of_drawn = self.judging(images), self.judging(drawn)
         softplus = keras.ops.softplus
@@ -50,14 +51,14 @@ class Gan(keras.Model):
 
     def train_step(self, batch):
         with tf.GradientTape(persistent=True) as tape:
-            losses = self.losses_of(batch[0])
+            losses = self.losses_of(batch)
         for part, optimizer in (("judging", self.optimizer), ("drawing", self.drawing_optimizer)):
             weights = getattr(self, part).trainable_variables
             optimizer.apply(tape.gradient(losses[part], weights), weights)
         return losses
 
     def test_step(self, batch):
-        return self.losses_of(batch[0])
+        return self.losses_of(batch)
 
     def get_config(self) -> dict:
         return self.given

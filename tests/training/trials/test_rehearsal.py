@@ -168,6 +168,23 @@ def test_a_network_that_cannot_be_loaded_again_is_refused(
     assert all(word in said for word in [*words, "get_config", "register_keras_serializable"]), said
 
 
+def test_a_network_of_texts_and_numbers_that_predicts_something_else_when_it_is_loaded_is_refused(
+    study_of: Callable[..., StudySpec], tmp_path: Path
+) -> None:
+    def build(trial: optuna.Trial, data: Dataset) -> Any:
+        text, table = keras.Input((), dtype="string", name="text"), keras.Input((3,), name="table")
+        words = layers.StringLookup(vocabulary=["good", "bad"], output_mode="one_hot")(text)
+        joined = layers.Concatenate()([words, Forgetful(3.0)(table)])
+        model = keras.Model({"text": text, "table": table}, layers.Dense(2)(joined))
+        model.compile("adam", own_loss)
+        return model
+
+    x = {"text": np.array(["good", "bad"] * 10), "table": np.ones((20, 3), np.float32)}
+    spec = study_of(build=build)
+    with pytest.raises(TrainingError, match="predicts something else"):
+        rehearse(spec, optuna.trial.FixedTrial({}), Dataset(x, np.arange(20) % 2), tmp_path, objects_of(spec))
+
+
 def test_what_is_defined_in_build_is_refused(refused: Refused) -> None:
     def build() -> Any:
         def inner_loss(y_true: Any, y_pred: Any) -> Any:
