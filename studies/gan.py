@@ -11,7 +11,6 @@ import keras
 import numpy as np
 import optuna
 import tensorflow as tf
-from scipy.linalg import sqrtm
 
 from autotune import Dataset, Holdout, StudySpec
 from autotune.data import load_development
@@ -83,8 +82,8 @@ def score(model: keras.Model, rows: Dataset) -> dict:
     noise = np.random.default_rng(0).standard_normal((2000, model.given["noise_size"])).astype("float32")
     drawn = model.drawing.predict(noise, verbose=0)
     (mean, covariance), (other_mean, other) = ((x.mean(axis=0), np.cov(x.T)) for x in (drawn, rows.x))
-    root = sqrtm(covariance @ other).real
-    return {"frechet": ((mean - other_mean) ** 2).sum() + np.trace(covariance + other - 2 * root)}
+    roots = np.sqrt(np.maximum(np.linalg.eigvals(covariance @ other).real, 0.0))
+    return {"frechet": ((mean - other_mean) ** 2).sum() + np.trace(covariance + other) - 2 * roots.sum()}
 
 
 study = StudySpec(

@@ -16,6 +16,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FixedTrial
 
 from autotune import Dataset, StudySpec, load_study_file
+from autotune.training.fitting import Batches
 
 STUDIES = Path(__file__).parent.parent / "studies"
 WORDS = np.array(["a gem .", "simplistic , silly and tedious .", "well told"])
@@ -51,14 +52,6 @@ def _data(spec: StudySpec, request: pytest.FixtureRequest) -> Dataset:
     return data.subset(np.linspace(0, len(data) - 1, 20).astype(int))
 
 
-def _batch(data: Dataset, one_hot: bool) -> tuple[Any, ...]:
-    def as_keras_takes(array: Any) -> Any:
-        return keras.ops.convert_to_tensor(array, dtype="string") if array.dtype.kind == "U" else array
-
-    batch = keras.tree.map_structure(as_keras_takes, data.batch(np.arange(len(data)), one_hot))
-    return tuple(batch)
-
-
 def _stages(spec: StudySpec, trial: Any) -> list[Any]:
     found: Any = spec.fit(trial) if spec.fit else {}
     return found if isinstance(found, list) else [found]
@@ -69,7 +62,7 @@ def test_every_corner_of_the_space_builds_and_trains(file: str, request: pytest.
     spec = load_study_file(STUDIES / file)
     assert spec.build is not None
     data = _data(spec, request)
-    batch = _batch(data, spec.one_hot)
+    batch = Batches(data, len(data), one_hot=spec.one_hot)[0]
     study = optuna.create_study(sampler=RandomSampler(seed=0))
     for number in range(3):
         trial = study.ask()
