@@ -70,6 +70,8 @@ def rehearse(
         model = built_model(spec, trial, rows)
     except Exception:
         return
+    if rows.y is None:
+        _check_own_loss(model, rows)
     callbacks = _callbacks(spec, trial)
     refuse_unkept(model, callbacks)
     few = rows.subset(np.arange(min(_ROWS, len(rows))))
@@ -82,6 +84,19 @@ def rehearse(
     _check_reloads(model, plain, folder, custom_objects)
     if "latency" in spec.minimize:
         measure_latency_ms(model, few)
+
+
+def _check_own_loss(model: keras.Model, rows: Dataset) -> None:
+    """Refuse rows without targets for a network that is compiled with a loss, which compares with targets."""
+    kind = type(model)
+    if not model.loss or kind.compute_loss is not keras.Model.compute_loss or is_own(kind):
+        return
+    raise TrainingError(
+        f"the rows of {rows.name!r} have no targets, and the network is compiled with the loss {model.loss!r}.",
+        "Such a loss compares what the network predicts with targets.",
+        "Give targets: Dataset(x, y), and Dataset(x, x) for an autoencoder. Or leave the loss out of `compile`, and let "
+        "the model compute it itself, in `compute_loss` or with `add_loss` in a layer.",
+    )
 
 
 def _changed(spec: StudySpec, trial: optuna.Trial, model: keras.Model, few: Dataset, plain: Batches) -> Batches:

@@ -168,6 +168,16 @@ def test_a_network_that_cannot_be_loaded_again_is_refused(
     assert all(word in said for word in [*words, "get_config", "register_keras_serializable"]), said
 
 
+def test_rows_without_targets_are_refused_for_a_network_with_a_loss_of_keras(
+    study_of: Callable[..., StudySpec], digits: Dataset, tmp_path: Path
+) -> None:
+    def build(trial: optuna.Trial, data: Dataset) -> Any:
+        return network(loss="mse")
+
+    with pytest.raises(TrainingError, match=r"no targets(?s:.*)the loss 'mse'(?s:.*)Dataset\(x, x\)"):
+        rehearse(study_of(build=build), optuna.trial.FixedTrial({}), Dataset(digits.x), tmp_path, {})
+
+
 def test_a_network_of_texts_and_numbers_that_predicts_something_else_when_it_is_loaded_is_refused(
     study_of: Callable[..., StudySpec], tmp_path: Path
 ) -> None:
