@@ -88,14 +88,13 @@ def rehearse(
 
 def _check_own_loss(model: keras.Model, rows: Dataset) -> None:
     """Refuse rows without targets for a network that is compiled with a loss, which compares with targets."""
-    kind = type(model)
-    if not model.loss or kind.compute_loss is not keras.Model.compute_loss or is_own(kind):
+    if not model.loss or is_own(model.__class__):
         return
     raise TrainingError(
         f"the rows of {rows.name!r} have no targets, and the network is compiled with the loss {model.loss!r}.",
         "Such a loss compares what the network predicts with targets.",
-        "Give targets: Dataset(x, y), and Dataset(x, x) for an autoencoder. Or leave the loss out of `compile`, and let "
-        "the model compute it itself, in `compute_loss` or with `add_loss` in a layer.",
+        "Give targets: Dataset(x, y), and Dataset(x, x) for an autoencoder. Or leave the loss out of `compile`, and "
+        "let the model compute it itself, in `compute_loss` or with `add_loss` in a layer.",
     )
 
 
