@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import optuna
@@ -13,6 +14,8 @@ import optuna
 from autotune.data import Dataset, Folds, Holdout, with_k
 from autotune.stopping_rule import StopWhenFlat
 from autotune.study.checks import Cost, Direction, EpochPolicy, check
+
+RowsFunction: TypeAlias = Callable[[], Dataset] | Callable[[Path | None], Dataset]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +32,8 @@ class StudySpec:
             objectives. `monitor` is the first: trials are pruned and ranked by it. `autotune best` shows the Pareto
             front.
         build: `build(trial, data) -> keras.Model`, compiled. `data` holds the training rows of one fold.
-        dataset: The name of a dataset (see `autotune datasets`), or a function without arguments that returns a
-            `Dataset` of development rows.
+        dataset: The name of a dataset (see `autotune datasets`), or a function that returns a `Dataset` of development
+            rows. If the function has an argument, it gets the data folder (`--data-dir`), a `Path` or None.
         monitor: The metric that is the trial's value, by Keras's name, e.g. "val_accuracy".
         one_hot: Whether the model gets labels one-hot, float32 of shape (b, n_classes), as cross-entropy with label
             smoothing, mean squared error and focal loss need them; otherwise labels are integers of shape (b,).
@@ -67,8 +70,8 @@ class StudySpec:
             article's. `autotune finalize` trains it together with the candidates. None for none.
         enqueue: Configurations of the first trials of a new study, a dict for each trial, e.g. the best of an earlier
             study. Hyperparameters that a dict does not give are suggested.
-        test_dataset: A function that returns the test rows, if `dataset` is a function too. Only `autotune finalize`
-            calls it, once. Named datasets have their own test rows.
+        test_dataset: A function that returns the test rows, like `dataset`, if that is a function too. Only
+            `autotune finalize` calls it, once. Named datasets have their own test rows.
         pruner: An Optuna pruner; reports are made after each epoch, counted from 1. None for
             `autotune.NoiseAwarePruner()`: from the third epoch on, and once five other trials have reached the same
             epoch, it stops a trial that is worse than the better ones of them by more than noise explains.
@@ -93,7 +96,7 @@ class StudySpec:
     direction: Direction
     minimize: Sequence[Cost] = ()
     build: Callable[[optuna.Trial, Dataset], Any] | None = None
-    dataset: str | Callable[[], Dataset] | None = None
+    dataset: str | RowsFunction | None = None
     monitor: str | None = None
     one_hot: bool = False
     folds: Folds = Holdout(0.1)  # noqa: RUF009 -- reason: frozen, and equal to every other Holdout(0.1)
@@ -112,7 +115,7 @@ class StudySpec:
     pruner: optuna.pruners.BasePruner | None = None
     baseline: Mapping[str, Any] | None = None
     enqueue: Sequence[Mapping[str, Any]] = ()
-    test_dataset: Callable[[], Dataset] | None = None
+    test_dataset: RowsFunction | None = None
     keep_models: int = 3
     max_failures_in_a_row: int = 5
     count_failed: bool = False

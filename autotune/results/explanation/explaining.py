@@ -132,7 +132,7 @@ class FindOut:
         spec = self.source.load()
         configure_tensorflow(self.slot.threads, self.slot.memory_limit_mib)
         (fold,) = load_folds(self.rows.folds)
-        data = open_development(self.rows.dataset, spec)
+        data = open_development(self.rows.dataset, spec, self.rows.data_dir)
         rebuild = rebuilding(spec, self.params, data.subset(fold.train))
         model = load_trained(self.model, objects_of(spec), rebuild)
         return find(model, data.subset(fold.validation), fold.validation, spec.one_hot)

@@ -201,7 +201,7 @@ def _loaded(model: Path) -> dict[str, Any]:
         check=False,
     )
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [""])[-1]
+        last = (done.stderr.strip().splitlines() or [""])[-1].partition(" Full object config")[0]
         raise ExportError(
             f"the model cannot be loaded by Keras alone: {last}",
             "Layers, losses and metrics of the study file's own are not known elsewhere.",

@@ -193,12 +193,13 @@ class _Finalization:
         metric = str(refits.settings.monitor).removeprefix("val_")
         with session(self.options, self._machine()) as here:
             slot, development = _ready(here, refits)
-            here.preparer.ask(TryModels(self.options.source, development, tuple(models), metric, slot, params))
+            data_dir = Path(refits.settings.data_dir) if refits.settings.data_dir else None
+            source = self.options.source
+            here.preparer.ask(TryModels(source, development, tuple(models), metric, slot, params, data_dir))
             digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in models]
             with filelock.FileLock(self.options.places.study_folder(self.search.study_name) / "test-rows.lock"):
                 opened = claim_test_rows(self.search, digests)
-            data_dir = Path(refits.settings.data_dir) if refits.settings.data_dir else None
-            task = OpenTestRows(self.options.source, data_dir, development, tuple(models), metric, slot, params)
+            task = OpenTestRows(source, data_dir, development, tuple(models), metric, slot, params)
             scores: TestScores = here.preparer.ask(task)
         test = _test_score(scores, len(winners), metric, refits.declared.direction, opened)
         return self._recorded(refits, confirmation, test, winners)

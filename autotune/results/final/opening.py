@@ -17,7 +17,7 @@ from autotune.errors import AutotuneError, UsageError
 from autotune.failures import summary_of
 from autotune.running.processes import Slot
 from autotune.running.study import StudySource, objects_of
-from autotune.running.trial import open_development, rebuilding, rows_of, send_result
+from autotune.running.trial import folder_for, open_development, rebuilding, rows_of, send_result
 from autotune.study import StudySpec
 
 _FEW = 8
@@ -70,7 +70,7 @@ class OpenTestRows:
 
     def _measure(self) -> TestScores:
         spec = self.source.load()
-        development = open_development(self.development, spec)
+        development = open_development(self.development, spec, self.data_dir)
         data = _test_rows(spec, self.data_dir, development.n_classes)
         return _measured(spec, data, development, self)
 
@@ -86,6 +86,7 @@ class TryModels:
         metric: The metric, without "val_".
         slot: What the process may use of the machine.
         params: The hyperparameters of each model, to build it anew.
+        data_dir: The folder in which named datasets are looked for first.
     """
 
     source: StudySource
@@ -94,6 +95,7 @@ class TryModels:
     metric: str
     slot: Slot
     params: tuple[Mapping[str, Any], ...] = ()
+    data_dir: Path | None = None
 
     def __call__(self, connection: Connection) -> None:
         os.environ.update(self.slot.environment)
@@ -101,7 +103,7 @@ class TryModels:
 
     def _try(self) -> None:
         spec = self.source.load()
-        development = open_development(self.development, spec)
+        development = open_development(self.development, spec, self.data_dir)
         few = development.subset(np.arange(min(_FEW, len(development))))
         try:
             _measured(spec, few, development, self)
@@ -134,7 +136,7 @@ def _measured(spec: StudySpec, data: Dataset, development: Dataset, task: OpenTe
 def _test_rows(spec: StudySpec, data_dir: Path | None, n_classes: int | None) -> Dataset:
     if isinstance(spec.dataset, str):
         return load_test(spec.dataset, data_dir)
-    assert spec.test_dataset is not None
-    data = rows_of("test_dataset", lambda: spec.test_dataset())  # type: ignore[misc]  # reason: it was just seen
+    arguments = folder_for(spec.test_dataset, data_dir)  # type: ignore[arg-type]  # reason: there are test rows
+    data = rows_of("test_dataset", lambda: spec.test_dataset(*arguments))  # type: ignore[misc]  # reason: as above
     refuse_no_numbers(data, "the test rows' ")
     return data.with_n_classes(n_classes)  # the test rows may lack a class

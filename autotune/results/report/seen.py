@@ -19,6 +19,7 @@ from autotune.results.explanation import (
 )
 from autotune.results.report.page import Section, commands, paragraph, picture, table
 
+_NOBODY = "Nobody has looked yet. For one array of inputs, and one class or number for each row:"
 _CAPTIONS = {
     "confusion": "True classes by predicted ones, on rows that the model was not trained on; bold counts are mistakes.",
     "predictions": "What is predicted against what is true, on rows that the model was not trained on.",
@@ -38,9 +39,7 @@ def model(story: Story) -> Section:
     except UsageError as error:
         return Section(title, paragraph(str(error)))
     if found is None:
-        return Section(
-            title, paragraph("Nobody has looked yet:") + commands([f"autotune explain {story.study.study_name}"])
-        )
+        return Section(title, paragraph(_NOBODY) + commands([f"autotune explain {story.study.study_name}"]))
     return Section(title, shown(found))
 
 

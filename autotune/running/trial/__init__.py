@@ -35,7 +35,7 @@ from autotune.running.trial.piped_trial import PipedTrial
 from autotune.running.trial.plain_values import place_of
 from autotune.running.trial.preparing import Preparation, Prepare
 from autotune.running.trial.requests import Request, asked_distribution
-from autotune.running.trial.rows import Rows, open_development, rebuilding, rows_of
+from autotune.running.trial.rows import Rows, folder_for, open_development, rebuilding, rows_of
 from autotune.running.trial.search_space import PastTrial
 from autotune.running.trial.trial_log import KEPT_BYTES, shorten
 from autotune.running.trial.trial_task import Assignment, LeaveHistory, Outcome, RunTrial
@@ -61,6 +61,7 @@ __all__ = [
     "asked_distribution",
     "configurations",
     "contains",
+    "folder_for",
     "keep",
     "kept",
     "may_contain",

@@ -12,7 +12,6 @@ import numpy as np
 
 from autotune.data import (
     Dataset,
-    Design,
     Fold,
     Folds,
     as_stored,
@@ -106,7 +105,9 @@ class Prepare:
         data = as_stored(data, stored)
 
         def rows_of_folds(folds: tuple[Fold, ...]) -> Rows:
-            rows = _rows(data, stored, folds, self.study_folder, design_of(declared, folds))
+            digest = split_digest(data, folds)
+            path = self.study_folder / f"folds-{digest[:12]}.npz"
+            rows = Rows(stored, path, digest, design_of(declared, folds), self.data_dir)
             store_folds(folds, rows.folds, notes.append)
             return rows
 
@@ -139,11 +140,6 @@ class Prepare:
         if is_in_time(declared):
             found.refuse_out_of_order(data.name)
         return str(found)
-
-
-def _rows(data: Dataset, stored: Path, folds: tuple[Fold, ...], study_folder: Path, design: Design) -> Rows:
-    digest = split_digest(data, folds)
-    return Rows(stored, study_folder / f"folds-{digest[:12]}.npz", digest, design)
 
 
 def _rehearse(spec: StudySpec, data: Dataset, folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +25,14 @@ class Rows:
         folds: An `.npz` file with the positions of each fold.
         digest: A hash of data and folds.
         design: How the trainings of one configuration on these folds depend on each other.
+        data_dir: The data folder, for a source that is read each time.
     """
 
     dataset: Path
     folds: Path
     digest: str
     design: Design = Design()  # noqa: RUF009 -- reason: frozen, and equal to every other Design()
+    data_dir: Path | None = None
 
 
 def open_rows(rows: Rows, spec: StudySpec) -> Split:
@@ -42,12 +45,12 @@ def open_rows(rows: Rows, spec: StudySpec) -> Split:
     Raises:
         DamagedStoreError: If they are missing, or their size or type has changed since they were stored.
     """
-    return Split(open_development(rows.dataset, spec), load_folds(rows.folds), rows.digest)
+    return Split(open_development(rows.dataset, spec, rows.data_dir), load_folds(rows.folds), rows.digest)
 
 
-def open_development(path: Path, spec: StudySpec) -> Dataset:
+def open_development(path: Path, spec: StudySpec, data_dir: Path | None) -> Dataset:
     """Open the stored development rows, or the study's own source of them."""
-    return open_stored(path, lambda: load_data(spec, None))
+    return open_stored(path, lambda: load_data(spec, data_dir))
 
 
 def rebuilding(spec: StudySpec, params: Mapping[str, Any], rows: Dataset) -> Callable[[], Any]:
@@ -72,8 +75,16 @@ def load_data(spec: StudySpec, data_dir: Path | None) -> Dataset:
     """Return the development rows of a Keras study."""
     if isinstance(spec.dataset, str):
         return load_development(spec.dataset, data_dir)
-    assert spec.dataset is not None
-    return rows_of("dataset", spec.dataset)
+    function: Callable[..., Dataset] | None = spec.dataset
+    assert function is not None
+    return rows_of("dataset", lambda: function(*folder_for(function, data_dir)))
+
+
+def folder_for(function: Callable[..., object], data_dir: Path | None) -> tuple[Path | None, ...]:
+    """Return the arguments of a study's own `dataset` or `test_dataset`: the data folder, if it takes an argument."""
+    parameters = inspect.signature(function).parameters.values()
+    positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    return (data_dir,) if any(one.default is one.empty for one in positional) else ()
 
 
 def rows_of(name: str, function: Callable[[], object]) -> Dataset:

@@ -92,8 +92,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # reason: Keras shi
         else:
             changed = [self._change(self._batch(at, 1), self._epoch, at) for at in self._numbers(first, count)]
             found = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *changed)
-        batch: tuple[Any, ...] = keras.tree.map_structure(_as_keras_takes, found)
-        return batch
+        return _as_keras_takes(found)
 
     def _numbers(self, first: int, count: int) -> range:
         return range(first, min(first + count, len(self)))
@@ -150,6 +149,13 @@ def first_rows(batch: Any, n: int) -> Any:
     return keras.tree.map_structure(lambda leaf: leaf[:n], batch)
 
 
-def _as_keras_takes(array: npt.NDArray[Any]) -> Any:
-    # Keras accepts strings only as tensors.
-    return keras.ops.convert_to_tensor(array, dtype="string") if array.dtype.kind in "US" else array
+def _as_keras_takes(batch: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a batch with texts in tensors, as Keras accepts no others; it calls no model with tensors and arrays."""
+    is_text = keras.tree.map_structure(lambda array: array.dtype.kind in "US", batch)
+    if not any(keras.tree.flatten(is_text)):
+        return batch
+
+    def tensor(array: npt.NDArray[Any], is_text: bool) -> Any:
+        return keras.ops.convert_to_tensor(array, dtype="string" if is_text else None)
+
+    return keras.tree.map_structure(tensor, batch, is_text)  # type: ignore[no-any-return]  # reason: Keras ships no types

@@ -22,7 +22,7 @@ _TOLERANCE = 1e-4  # relative: the same weights on the same rows differ by round
 
 
 class Measured(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
-    """The first callback of `fit`: it sees an epoch's metrics and weights before other callbacks change them.
+    """The first callback after `Scores`: it sees an epoch's metrics and weights before other callbacks change them.
 
     A callback such as `SwapEMAWeights` sets other weights during validation. If there are no validation rows, this
     class calls the callback's hooks as if there were some, to get the weights that would be measured.
@@ -32,7 +32,7 @@ class Measured(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras
         validates: Whether there are validation rows.
 
     Attributes:
-        names: The metrics that Keras itself reported for the last epoch.
+        names: The metrics that Keras and `score` reported for the last epoch, and no other callback.
         weights: The model's weights at the measurement, in the model's order; None if no callback can change them.
     """
 

@@ -75,6 +75,8 @@ def rehearse(
         model = built_model(spec, trial, rows)
     except Exception:
         return ""
+    if rows.y is None:
+        _check_own_loss(model, rows)
     callbacks = _callbacks(spec, trial)
     refuse_unkept(model, callbacks)
     few = rows.subset(np.arange(min(_ROWS, len(rows))))
@@ -103,6 +105,18 @@ def _note_on_reloading(model: keras.Model, batches: Batches, folder: Path, custo
             f"`autotune export` needs a file that Keras alone can load: give {type(model).__name__} a `get_config`."
         )
     return ""
+
+
+def _check_own_loss(model: keras.Model, rows: Dataset) -> None:
+    """Refuse rows without targets for a network that is compiled with a loss, which compares with targets."""
+    if not model.loss or is_own(model.__class__):
+        return
+    raise TrainingError(
+        f"the rows of {rows.name!r} have no targets, and the network is compiled with the loss {model.loss!r}.",
+        "Such a loss compares what the network predicts with targets.",
+        "Give targets: Dataset(x, y), and Dataset(x, x) for an autoencoder. Or leave the loss out of `compile`, and "
+        "let the model compute it itself, in `compute_loss` or with `add_loss` in a layer.",
+    )
 
 
 def _changed(spec: StudySpec, trial: optuna.Trial, model: keras.Model, few: Dataset, plain: Batches) -> Batches:
@@ -232,8 +246,8 @@ def _not_loaded(model: keras.Model, error: Exception) -> TrainingError:
 
 
 def _in_short(error: Exception) -> str:
-    first_line = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first_line.split('. ')[0].rstrip('.')[:200]}"
+    first_sentence = " ".join(str(error).split()).split(". ")[0]
+    return f"{type(error).__name__}: {first_sentence.rstrip('.')[:200]}"
 
 
 def _refusal(what: str, model: keras.Model, layers: list[keras.Layer]) -> TrainingError:

@@ -346,7 +346,7 @@ def _train_stage(job: FoldJob, model: keras.Model, stage: Stage, turn: _Turn) ->
                     epochs=end,
                     initial_epoch=done,
                     shuffle=False,
-                    callbacks=[measured, of_ours[0], *scores, *passed, *of_ours[1:], keeper],
+                    callbacks=[*scores, measured, of_ours[0], *passed, *of_ours[1:], keeper],
                     **{"verbose": 2, **arguments},
                 )
         if keeper.problem is not None:

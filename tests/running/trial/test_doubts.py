@@ -15,6 +15,7 @@ from autotune.errors import DataError
 from autotune.results.final.opening import OpenTestRows
 from autotune.running.processes.slots import Slot
 from autotune.running.study.source import study_source
+from autotune.running.trial import folder_for
 from autotune.running.trial.preparing import Preparation, Prepare
 
 X = np.arange(40.0).reshape(20, 2)
@@ -113,6 +114,25 @@ def test_test_rows_that_no_network_can_use_are_refused_before_anything_is_measur
         _, error = here.recv()
     assert isinstance(error, DataError)
     assert "the test rows' x of 'held back' holds 6 times infinity" in error.happened
+
+
+def test_functions_of_rows_that_take_an_argument_get_the_data_folder(tmp_path: Path) -> None:
+    prepared = _prepared(tmp_path, HALVES)
+    (tmp_path / "data").mkdir()
+    spec: Any = {"name": "toy", "monitor": "val_loss", "direction": "minimize", "build": lambda trial, data: None}
+    rows = lambda folder: Dataset(np.full((3, 2), np.inf), np.zeros(3), name=folder.name)  # noqa: E731 -- reason: pickled
+    source = study_source(autotune.StudySpec(**spec, dataset=rows, test_dataset=rows))
+    for task in (
+        Prepare(source, tmp_path / "data", tmp_path, tmp_path / "toy", []),
+        OpenTestRows(source, tmp_path / "data", prepared.rows.dataset, (), "loss", Slot(0, 1)),
+    ):
+        here, there = Pipe()
+        with here, there:
+            task(there)
+            _, error = here.recv()
+        assert isinstance(error, DataError)
+        assert "x of 'data' holds 6 times infinity" in error.happened
+    assert folder_for(lambda n=3: None, tmp_path) == folder_for(lambda: None, tmp_path) == ()
 
 
 def test_numbers_that_are_none_are_refused_before_the_first_trial_and_before_they_are_stored(tmp_path: Path) -> None:

@@ -150,7 +150,10 @@ def test_what_can_be_kept_and_loaded_is_not_refused(build: Callable[[], Any], re
 @pytest.mark.parametrize(
     ("build", "words"),
     [
-        (lambda: network(Plain(twice)), ["cannot be saved and loaded", "see the layer 'plain' (Plain)"]),
+        (
+            lambda: network(Plain(twice)),
+            ["by passing non-serializable argument values", "see the layer 'plain' (Plain)"],
+        ),
         (lambda: network(Forgetful(3.0)), ["predicts something else", "see the layer 'forgetful' (Forgetful)"]),
         (lambda: network(layers.Lambda(lambda x: 2 * x)), ["see the layer 'lambda' (Lambda)"]),
         (lambda: network(loss=lambda y, p: own_loss(y, p)), ["cannot be saved and loaded"]),
@@ -163,6 +166,33 @@ def test_a_network_that_cannot_be_loaded_again_is_refused(
 ) -> None:
     said = refused(build, keep_models=0)  # it is loaded when the study is finalized
     assert all(word in said for word in [*words, "get_config", "register_keras_serializable"]), said
+
+
+def test_rows_without_targets_are_refused_for_a_network_with_a_loss_of_keras(
+    study_of: Callable[..., StudySpec], digits: Dataset, tmp_path: Path
+) -> None:
+    def build(trial: optuna.Trial, data: Dataset) -> Any:
+        return network(loss="mse")
+
+    with pytest.raises(TrainingError, match=r"no targets(?s:.*)the loss 'mse'(?s:.*)Dataset\(x, x\)"):
+        rehearse(study_of(build=build), optuna.trial.FixedTrial({}), Dataset(digits.x), tmp_path, {})
+
+
+def test_a_network_of_texts_and_numbers_that_predicts_something_else_when_it_is_loaded_is_refused(
+    study_of: Callable[..., StudySpec], tmp_path: Path
+) -> None:
+    def build(trial: optuna.Trial, data: Dataset) -> Any:
+        text, table = keras.Input((), dtype="string", name="text"), keras.Input((3,), name="table")
+        words = layers.StringLookup(vocabulary=["good", "bad"], output_mode="one_hot")(text)
+        joined = layers.Concatenate()([words, Forgetful(3.0)(table)])
+        model = keras.Model({"text": text, "table": table}, layers.Dense(2)(joined))
+        model.compile("adam", own_loss)
+        return model
+
+    x = {"text": np.array(["good", "bad"] * 10), "table": np.ones((20, 3), np.float32)}
+    spec = study_of(build=build)
+    with pytest.raises(TrainingError, match="predicts something else"):
+        rehearse(spec, optuna.trial.FixedTrial({}), Dataset(x, np.arange(20) % 2), tmp_path, objects_of(spec))
 
 
 def test_what_is_defined_in_build_is_refused(refused: Refused) -> None:
