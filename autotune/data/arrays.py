@@ -6,7 +6,7 @@ because it has to read every number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -262,10 +262,11 @@ def _check_lengths(found: Arrays) -> None:
         raise DataError("x has no arrays.", "x holds at least one array of inputs.", "Give x.")
     for name, leaf in named:
         if not leaf.shape:
+            what, fix = _of_single(leaf[()])
             raise DataError(
-                f"{name} is a single value.",
+                f"{name} is {what}.",
                 f"{name} has one row for each example: an array of shape (n, ...).",
-                f"Give {name} as an array, or as a dict, list or tuple of arrays.",
+                fix or f"Give {name} as an array, or as a dict, list or tuple of arrays.",
             )
     first_name, first = named[0]
     for name, leaf in named[1:]:
@@ -276,6 +277,17 @@ def _check_lengths(found: Arrays) -> None:
                 "All arrays of a dataset have one row for each example, along their first axis.",
                 f"Give as many rows in {name} as in {first_name}.",
             )
+
+
+def _of_single(value: object) -> tuple[str, str]:
+    """Return what was given in place of rows, and what to give instead where that depends on it."""
+    if isinstance(value, str):
+        return f"the text {_short(value)}", "Read the file, and give its rows as an array, or as a data frame."
+    if isinstance(value, Iterator):
+        return f"a Python iterator ({type(value).__name__})", (
+            "Give a class with __len__ and __getitem__, a finite tf.data.Dataset, or an array of all rows."
+        )
+    return "a single value", ""
 
 
 def _check_input(name: str, leaf: Leaf) -> None:
