@@ -155,7 +155,10 @@ def _possible(part: Any) -> list[int]:
     if isinstance(part, Mapping) or _is_list_of_arrays(part):
         inner = [_possible(one) for one in (part.values() if isinstance(part, Mapping) else part)]
         shared = [n for n in inner[0] if all(n in other for other in inner[1:])] if inner else []
-        return shared if isinstance(part, Mapping) or not _is_rows(part) else [*shared, len(part)]
+        if isinstance(part, Mapping) or not _is_rows(part):
+            return shared
+        # No model has more inputs than there are rows: then each array is a row.
+        return sorted([*shared, len(part)], reverse=True) if shared else [len(part)]
     try:
         return [len(part)]
     except TypeError:  # a number, or a tensor without axes

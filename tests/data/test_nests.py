@@ -210,6 +210,13 @@ def test_categories_and_nullable_columns_of_pandas_keep_their_values() -> None:
     assert x["owner"].tolist() == ["ann", "", "bob"]
 
 
+def test_rows_that_have_one_length_by_chance_are_rows() -> None:
+    rows = [np.arange(5) for _ in range(N)]
+    data = Dataset(rows, rows)
+    assert (len(data), data.input_shape, data.target_shape) == (N, (5,), (5,))
+    assert len(Dataset([AGES, AGES], [LABELS, LABELS])) == N
+
+
 def test_categories_of_polars_are_words() -> None:
     frame = pl.DataFrame({"grade": pl.Series(["low", None, "high"], dtype=pl.Categorical)})
     assert Dataset(frame, [0.5, 1.0, 2.0]).x["grade"].tolist() == ["low", "", "high"]

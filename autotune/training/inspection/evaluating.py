@@ -13,9 +13,7 @@ import numpy.typing as npt
 
 from autotune.data import Dataset
 from autotune.keras_inside import rows_of
-from autotune.training.fitting import Batches, build_metrics, compiled_metrics, scores_of
-
-_BATCH_SIZE = 512
+from autotune.training.fitting import Batches, build_metrics, compiled_metrics, rows_at_a_time, scores_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +52,7 @@ def measure(
         score: The study file's `score`, whose scores are measured too.
     """
     model = keras.models.load_model(path, custom_objects=dict(custom_objects))
-    batches = Batches(data, _BATCH_SIZE, one_hot=one_hot)
+    batches = Batches(data, rows_at_a_time(model, data), one_hot=one_hot)
     build_metrics(model, batches)
     found = model.evaluate(batches.for_keras(), verbose=0, return_dict=True)
     numbers = {name: float(np.reshape(value, ())) for name, value in found.items() if np.size(value) == 1}
