@@ -32,7 +32,7 @@ class Measured(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras
         validates: Whether there are validation rows.
 
     Attributes:
-        names: The metrics that Keras itself reported for the last epoch.
+        names: The metrics that Keras itself, or the study file's `score`, reported for the last epoch.
         weights: The model's weights at the measurement, in the model's order; None if no callback can change them.
     """
 

@@ -11,6 +11,7 @@ import numpy as np
 from autotune.data import Dataset
 from autotune.errors import TrainingError
 from autotune.failures import summary_of
+from autotune.training.fitting.measured import Measured
 
 
 @final
@@ -22,10 +23,14 @@ class Scores(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras s
     Args:
         function: `score(model, rows)`, which returns a dict from names to numbers.
         rows: The validation rows.
+        measured: What is measured without callbacks; the scores are added, because `finalize` computes them too.
     """
 
-    def __init__(self, function: Callable[[keras.Model, Dataset], Mapping[str, Any]], rows: Dataset) -> None:
+    def __init__(
+        self, function: Callable[[keras.Model, Dataset], Mapping[str, Any]], rows: Dataset, measured: Measured
+    ) -> None:
         super().__init__()
+        self._measured = measured
         self._function = function
         self._rows = rows
         self._found: dict[str, float] = {}
@@ -36,6 +41,7 @@ class Scores(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras s
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
             logs.update(self._found)
+        self._measured.names |= self._found.keys()
 
 
 def scores_of(

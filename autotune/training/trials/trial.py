@@ -323,7 +323,7 @@ def _train_stage(job: FoldJob, model: keras.Model, stage: Stage, turn: _Turn) ->
     if job.events:
         job.events.write_hyperparameters(job.trial.params)
     of_ours = [PhaseWatch(job.timer), *([job.events.callback(job.number)] if job.events else [])]
-    scores = [Scores(job.spec.score, job.validation)] if job.spec.score and validation is not None else []
+    scores = [Scores(job.spec.score, job.validation, measured)] if job.spec.score and validation is not None else []
     done = checkpoint.epochs if checkpoint else turn.start
     end = turn.start + stage.epochs
     if done and checkpoint:
