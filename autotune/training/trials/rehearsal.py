@@ -82,6 +82,7 @@ def rehearse(
     batches = _changed(spec, trial, model, few, plain) if spec.batch else plain
     if spec.score:
         _check_monitor(spec, model, check_scores(spec.score, model, few), plain, bool(callbacks))
+    _check_target_names(model, rows, plain)
     _check_labels(spec, model, rows, plain)
     if has_own_code(model):
         _check_steps(model, batches)
@@ -132,6 +133,23 @@ def _check_monitor(
             f"the metric {spec.monitor!r} is none that `score` returns or Keras reports.",
             f"There are: {', '.join(names)}.",
             "Set `monitor` in the study file to one of these, or return it from `score`.",
+        )
+
+
+def _check_target_names(model: keras.Model, rows: Dataset, batches: Batches) -> None:
+    """Refuse a dict of targets of which none has the name of an output; Keras says so in words of TensorFlow."""
+    if not isinstance(rows.y, Mapping) or is_own(model.__class__):
+        return
+    try:
+        outputs = model(batches[0][0], training=False)
+    except Exception:  # `fit` will raise a clearer error
+        return
+    names = list(outputs) if isinstance(outputs, Mapping) else list(getattr(model, "output_names", []))
+    if names and not set(names) & set(rows.y):
+        raise TrainingError(
+            f"the targets are called {', '.join(rows.y)}, and the outputs of the network {', '.join(names)}.",
+            "A dict of targets has the names of the outputs.",
+            "Name the last layers like the targets, Dense(..., name=...), or give a single y that is no dict.",
         )
 
 

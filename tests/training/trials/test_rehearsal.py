@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -261,6 +262,22 @@ def test_weights_that_a_loaded_model_does_not_have_are_named(n_first: int, refus
     said = refused(late)
     assert "weights when it is saved and loaded again" in said
     assert "Give Late, or the layer in question, a method build(self, input_shape)" in said
+
+
+@pytest.mark.parametrize(("name", "is_refused"), [("kind", False), ("sort", True)])
+def test_targets_that_no_output_is_called_like_are_refused(
+    name: str, is_refused: bool, study_of: Callable[..., StudySpec], digits: Dataset, tmp_path: Path
+) -> None:
+    def build(trial: Any, data: Dataset) -> Any:
+        given = keras.Input(data.input_shape)
+        model = keras.Model(given, layers.Dense(10, name=name)(layers.Flatten()(given)))
+        model.compile("adam", "mse")
+        return model
+
+    rows = Dataset(digits.x[:20], {"kind": digits.y[:20]})
+    happened = "the targets are called kind, and the outputs of the network sort"
+    with pytest.raises(TrainingError, match=happened) if is_refused else contextlib.nullcontext():
+        rehearse(study_of(build=build), optuna.trial.FixedTrial({}), rows, tmp_path, {})
 
 
 def few_outputs(loss: Any) -> Any:
