@@ -6,7 +6,7 @@ because it has to read every number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -153,7 +153,10 @@ def _possible(part: Any) -> list[int]:
     if isinstance(part, Mapping) or _is_list_of_arrays(part):
         inner = [_possible(one) for one in (part.values() if isinstance(part, Mapping) else part)]
         shared = [n for n in inner[0] if all(n in other for other in inner[1:])] if inner else []
-        return shared if isinstance(part, Mapping) or not _is_rows(part) else [*shared, len(part)]
+        if isinstance(part, Mapping) or not _is_rows(part):
+            return shared
+        # No model has more inputs than there are rows: then each array is a row.
+        return sorted([*shared, len(part)], reverse=True) if shared else [len(part)]
     try:
         return [len(part)]
     except TypeError:  # a number, or a tensor without axes
@@ -260,10 +263,11 @@ def _check_lengths(found: Arrays) -> None:
         raise DataError("x has no arrays.", "x holds at least one array of inputs.", "Give x.")
     for name, leaf in named:
         if not leaf.shape:
+            what, fix = _of_single(leaf[()])
             raise DataError(
-                f"{name} is a single value.",
+                f"{name} is {what}.",
                 f"{name} has one row for each example: an array of shape (n, ...).",
-                f"Give {name} as an array, or as a dict, list or tuple of arrays.",
+                fix or f"Give {name} as an array, or as a dict, list or tuple of arrays.",
             )
     first_name, first = named[0]
     for name, leaf in named[1:]:
@@ -274,6 +278,17 @@ def _check_lengths(found: Arrays) -> None:
                 "All arrays of a dataset have one row for each example, along their first axis.",
                 f"Give as many rows in {name} as in {first_name}.",
             )
+
+
+def _of_single(value: object) -> tuple[str, str]:
+    """Return what was given in place of rows, and what to give instead where that depends on it."""
+    if isinstance(value, str):
+        return f"the text {short(value)}", "Read the file, and give its rows as an array, or as a data frame."
+    if isinstance(value, Iterator):
+        return f"a Python iterator ({type(value).__name__})", (
+            "Give a class with __len__ and __getitem__, a finite tf.data.Dataset, or an array of all rows."
+        )
+    return "a single value", ""
 
 
 def _check_input(name: str, leaf: Leaf) -> None:

@@ -442,7 +442,8 @@ def _count_classes(labels: npt.NDArray[Any] | None, n_classes: int | None) -> in
         raise DataError(
             f"the labels in y run from {low} to {high}.",
             "Labels are integers from 0" + ("." if n_classes is None else f" to {n_classes - 1}."),
-            "Number the classes from 0 (np.unique(y, return_inverse=True)[1]) or give a larger n_classes.",
+            "Number the classes from 0 (np.unique(y, return_inverse=True)[1]), or "
+            + ("give numbers to predict as y.astype('float32')." if low < 0 else "give a larger n_classes."),
         )
     return high + 1 if n_classes is None else n_classes
 

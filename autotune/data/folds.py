@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from autotune.data.dataset import Dataset
-from autotune.errors import DataError
+from autotune.errors import AutotuneError, DataError
+from autotune.failures import summary_of
 from autotune.seeds import derive_seed
 
 _Parts: TypeAlias = Iterable[tuple[npt.NDArray[Any], npt.NDArray[Any]]]  # positions to train and to validate on
@@ -225,16 +226,35 @@ def with_k(folds: Folds, k: int) -> Folds:
 
 
 def with_given_rows(folds: Folds, data: Dataset) -> tuple[Folds, Dataset]:
-    """Return positions for the rows to validate on, and the rows with those that were given as another dataset."""
-    if not isinstance(folds, Given) or not callable(folds.validation):
+    """Return positions for the rows to validate on, and the rows with those that were given as another dataset.
+
+    Raises:
+        DataError: A function of the study file stopped with an error, or its rows do not fit.
+    """
+    if not isinstance(folds, Given):
         return folds, data
+    train = _called(folds.train, data) if callable(folds.train) else folds.train
+    if not callable(folds.validation):
+        return Given(folds.validation, train), data
     takes_data = len(inspect.signature(folds.validation).parameters) > 0
-    found = folds.validation(data) if takes_data else folds.validation()
-    train = folds.train(data) if callable(folds.train) else folds.train
+    found = _called(folds.validation, *([data] if takes_data else []))
     if not isinstance(found, Dataset):
         return Given(found, train), data
     train = np.arange(len(data)) if train is None else train
     return Given(np.arange(len(data), len(data) + len(found)), train), data.joined(found)
+
+
+def _called(function: Callable[..., Any], *data: Dataset) -> Any:
+    try:
+        return function(*data)
+    except AutotuneError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"the function of Given stopped with {summary_of(error)}.",
+            "It gets the development rows, a Dataset, and returns positions, a mask, or another Dataset.",
+            "Call it yourself to see the whole traceback, and correct it.",
+        ) from error
 
 
 def is_in_time(folds: Folds) -> bool:
@@ -391,7 +411,7 @@ def _given(folds: Given, n: int) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray
 
 
 def _several(rows: Any) -> list[Any]:
-    is_list = isinstance(rows, (list, tuple)) and len(rows) > 0 and all(np.ndim(one) == 1 for one in rows)
+    is_list = isinstance(rows, (list, tuple)) and len(rows) > 0 and all(hasattr(one, "__len__") for one in rows)
     return list(rows) if is_list else [rows]
 
 
@@ -414,14 +434,14 @@ def _of_splitter(folds: Any, data: Dataset, n: int) -> _Parts:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The groups parameter is ignored")
-            parts: _Parts = [*folds.split(np.zeros(n), strata, groups)]
-    except (ValueError, TypeError) as error:
+            parts = [(train, validation) for train, validation in folds.split(np.zeros(n), strata, groups)]
+    except Exception as error:
         raise DataError(
-            f"{folds!r} cannot split {n} rows: {error}",
+            f"{folds!r} cannot split {n} rows: {summary_of(error)}",
             "A splitter gets the rows, their strata (labels, or Dataset(stratify=...)) and their groups.",
             "Give it other settings, or the dataset what it needs: Dataset(x, y, groups=...).",
         ) from error
-    return parts
+    return [(_positions(folds, train, n), _positions(folds, validation, n)) for train, validation in parts]
 
 
 def _draws(folds: Any) -> bool:
@@ -477,7 +497,9 @@ def _overlapping(folds: Folds, what: str) -> DataError:
 def _name_of(rows: Any) -> str:
     if callable(rows):
         return str(getattr(rows, "__name__", type(rows).__name__))
-    return f"{len(rows):,} rows" if np.ndim(rows) == 1 else type(rows).__name__
+    if len(_several(rows)) > 1 or not hasattr(rows, "__len__"):
+        return type(rows).__name__
+    return f"{len(rows):,} rows"
 
 
 def _check_k(kind: type, k: object) -> None:

@@ -210,6 +210,13 @@ def test_categories_and_nullable_columns_of_pandas_keep_their_values() -> None:
     assert x["owner"].tolist() == ["ann", "", "bob"]
 
 
+def test_rows_that_have_one_length_by_chance_are_rows() -> None:
+    rows = [np.arange(5) for _ in range(N)]
+    data = Dataset(rows, rows)
+    assert (len(data), data.input_shape, data.target_shape) == (N, (5,), (5,))
+    assert len(Dataset([AGES, AGES], [LABELS, LABELS])) == N
+
+
 def test_categories_of_polars_are_words() -> None:
     frame = pl.DataFrame({"grade": pl.Series(["low", None, "high"], dtype=pl.Categorical)})
     assert Dataset(frame, [0.5, 1.0, 2.0]).x["grade"].tolist() == ["low", "", "high"]
@@ -223,6 +230,9 @@ def test_categories_of_polars_are_words() -> None:
         ({"x": AGES, "y": LABELS, "sample_weight": np.ones(3)}, "sample_weight has 3 rows, and x has 12"),
         ({"x": TOKENS, "y": LABELS[1:]}, "y has 11 rows, and x has 12"),
         ({"x": {"a": 3}, "y": LABELS}, r"x\['a'\] is a single value"),
+        ({"x": "train.csv", "y": LABELS}, "(?s)x is the text 'train.csv'.*Read the file"),
+        ({"x": (row for row in AGES)}, r"(?s)x is a Python iterator \(generator\).*__getitem__"),
+        ({"x": AGES, "y": LABELS - 1}, "(?s)run from -1 to 1.*astype"),
         ({"x": {"a": None}, "y": LABELS}, r"x\['a'\] is None"),
         ({"x": {}, "y": LABELS}, "x is an empty dict"),
         ({"x": {1: AGES}, "y": LABELS}, "x is a dict with the key 1"),

@@ -82,6 +82,15 @@ def test_rows_to_train_on_can_be_given_too() -> None:
     assert positions(fold) == ([*range(10)], [38, 39])
 
 
+def test_an_error_of_a_given_function_is_told_in_three_lines() -> None:
+    def of_2025(data: Dataset) -> Any:
+        return data.x["year"] == 2025
+
+    for folds in (Given(of_2025), Given(lambda: [1, 2], of_2025), Given([1, 2], of_2025)):
+        with pytest.raises(DataError, match=r"(?s)Given stopped with IndexError.*test_own_folds.py"):
+            with_given_rows(folds, DATA)
+
+
 def test_another_dataset_can_be_validated_on() -> None:
     more = Dataset({"a": np.array([7, 8]), "t": [np.arange(3), np.arange(1)]}, np.array([0, 3]), sample_weight=[1, 2])
     data = Dataset({"a": np.array([1, 2, 3]), "t": [[1], [2, 3], [4]]}, np.array([0, 1, 1]), sample_weight=[3, 4, 5])

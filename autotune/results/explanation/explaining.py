@@ -160,6 +160,12 @@ def _subject(study: optuna.Study, settings: StudySettings, folder: Path) -> tupl
 
 
 def _no_model(study: optuna.Study, settings: StudySettings, folder: Path) -> UsageError:
+    if settings.split is None:
+        return UsageError(
+            f"what the model sees is not known: {study.study_name!r}, a plain objective, trains networks of its own.",
+            "Explanations are of networks that `build` makes, on rows that they were not trained on.",
+            "`autotune report` shows the reported values and the confirmed result of every study.",
+        )
     why = _why(settings, folder)
     return UsageError(
         f"what the model sees is not known: no trial of {study.study_name!r} has kept its model{why}.",
@@ -170,8 +176,7 @@ def _no_model(study: optuna.Study, settings: StudySettings, folder: Path) -> Usa
 
 
 def _why(settings: StudySettings, folder: Path) -> str:
-    if settings.split is None:
-        return ": a plain objective trains networks of its own"
+    assert settings.split is not None
     folds = folder / f"folds-{settings.split[:12]}.npz"
     n_folds = len(load_folds(folds)) if folds.exists() else 1
     return f": each is trained {n_folds} times, on k folds" if n_folds > 1 else ""

@@ -137,6 +137,12 @@ def _place_of_refit(result: FinalResult) -> tuple[str, ...]:
 
 def _searched(study: optuna.Study, result: FinalResult | None, places: Places) -> tuple[Path, dict[str, Any]]:
     best = best_trial(study, places)
+    if settings_of(study).split is None:
+        raise UsageError(
+            f"there is no model of {study.study_name!r}: a plain objective trains networks of its own.",
+            "Models are kept of studies whose networks `build` makes.",
+            "Save what is to be kept in the objective, e.g. when it is called with the best hyperparameters.",
+        )
     if best is None or best.model is None:
         raise UsageError(
             f"there is no model of {study.study_name!r}.",

@@ -17,7 +17,7 @@ epoch_keeper    The work between two epochs: seeds, history, best epoch, checkpo
 
 from autotune.training.fitting.arguments import Stage, prepare_stage, stages_of
 from autotune.training.fitting.batch_function import BatchFunction
-from autotune.training.fitting.batches import Batches, first_rows, in_tensors
+from autotune.training.fitting.batches import Batches, first_rows, fixed_batch_size, in_tensors, rows_at_a_time
 from autotune.training.fitting.building import (
     build_metrics,
     built_model,
@@ -58,12 +58,14 @@ __all__ = [
     "compiled_metrics",
     "configure_tensorflow",
     "first_rows",
+    "fixed_batch_size",
     "group_size",
     "in_groups",
     "in_tensors",
     "made_of",
     "prepare_stage",
     "restore",
+    "rows_at_a_time",
     "scores_of",
     "shared",
     "stages_of",

@@ -13,9 +13,14 @@ import numpy.typing as npt
 from autotune.data import Dataset
 from autotune.errors import UsageError
 from autotune.keras_inside import rows_of
-from autotune.training.fitting import Batches, build_metrics, can_be_evaluated, compiled_metrics, scores_of
-
-_BATCH_SIZE = 512
+from autotune.training.fitting import (
+    Batches,
+    build_metrics,
+    can_be_evaluated,
+    compiled_metrics,
+    rows_at_a_time,
+    scores_of,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +56,7 @@ def measure(
         one_hot: Whether it was trained on one-hot targets.
         score: The study file's `score`, whose scores are measured too.
     """
-    batches = Batches(data, _BATCH_SIZE, one_hot=one_hot)
+    batches = Batches(data, rows_at_a_time(model, data), one_hot=one_hot)
     found: dict[str, Any] = {}
     if can_be_evaluated(model):
         build_metrics(model, batches)

@@ -6,6 +6,8 @@ steps on a few rows. Then it is saved and loaded, and the predictions of both mo
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -27,9 +29,11 @@ from autotune.study import StudySpec
 from autotune.training.fitting import (
     Batches,
     BatchFunction,
+    Stage,
     built_model,
     check_scores,
     in_tensors,
+    prepare_stage,
     stages_of,
     train_step,
 )
@@ -46,6 +50,7 @@ from autotune.training.state import (
 
 _ROWS = 8
 _MOST_NAMED = 5
+_SPARSE = "sparse_categorical_crossentropy"
 
 
 def rehearse(
@@ -84,11 +89,14 @@ def rehearse(
     batches = _changed(spec, trial, model, few, plain) if spec.batch else plain
     if spec.score:
         _check_monitor(spec, model, check_scores(spec.score, model, few), plain, bool(callbacks))
+    _check_target_names(model, rows, plain)
+    _check_labels(spec, model, rows, plain)
     if has_own_code(model):
         _check_steps(model, batches)
     note = _note_on_reloading(model, plain, folder, custom_objects)
     if "latency" in spec.minimize:
         measure_latency_ms(model, few)
+    _check_stages(spec, trial, model)
     return note
 
 
@@ -165,6 +173,67 @@ def _check_monitor(
         )
 
 
+def _check_target_names(model: keras.Model, rows: Dataset, batches: Batches) -> None:
+    """Refuse a dict of targets of which none has the name of an output; Keras says so in words of TensorFlow."""
+    if not isinstance(rows.y, Mapping) or is_own(model.__class__):
+        return
+    try:
+        outputs = model(batches[0][0], training=False)
+    except Exception:  # `fit` will raise a clearer error
+        return
+    names = list(outputs) if isinstance(outputs, Mapping) else list(getattr(model, "output_names", []))
+    if names and not set(names) & set(rows.y):
+        raise TrainingError(
+            f"the targets are called {', '.join(rows.y)}, and the outputs of the network {', '.join(names)}.",
+            "A dict of targets has the names of the outputs.",
+            "Name the last layers like the targets, Dense(..., name=...), or give a single y that is no dict.",
+        )
+
+
+def _check_labels(spec: StudySpec, model: keras.Model, rows: Dataset, batches: Batches) -> None:
+    """Refuse labels that have no output: on a CPU each trial would fail, and on a GPU its loss would be NaN."""
+    loss = model.loss
+    name = loss if isinstance(loss, str) else getattr(loss, "name", getattr(loss, "__name__", ""))
+    if spec.one_hot or rows.n_classes is None or name != _SPARSE or getattr(loss, "ignore_class", None) is not None:
+        return
+    found = None if is_own(model.__class__) else _predicted(model, batches[0][0])
+    if found is None or len(found) != 1 or not isinstance(rows.y, np.ndarray):
+        return
+    high, n_outputs = int(rows.y.max()), found[0].shape[-1]
+    if high >= n_outputs:
+        raise TrainingError(
+            f"the labels run up to {high}, and the network has {n_outputs} outputs.",
+            f"{_SPARSE} needs an output for each label from 0 on.",
+            "Give the last layer data.n_classes units. Labels with gaps or another start become labels from 0 with "
+            "np.unique(y, return_inverse=True)[1].",
+        )
+
+
+def _check_stages(spec: StudySpec, trial: optuna.Trial, model: keras.Model) -> None:
+    """Prepare the model for its stages as a trial does; refuse unknown arguments and what no stage may change."""
+    try:
+        for stage in stages_of(spec, trial):
+            _check_names(model, stage)
+            if stage.before is not None:
+                prepare_stage(model, stage.before, trial.number)
+    except TrainingError:
+        raise
+    except Exception:  # e.g. it loads what an earlier stage has saved
+        return
+
+
+def _check_names(model: keras.Model, stage: Stage) -> None:
+    known = inspect.signature(model.fit).parameters
+    takes_all = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    if unknown := [name for name in stage.arguments if name not in known and not takes_all]:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        raise TrainingError(
+            f"fit returned {unknown[0]!r}, which is no argument of keras.Model.fit.",
+            "fit returns arguments of keras.Model.fit; each stage may also have epochs and before.",
+            f"Did you mean {near[0]!r}?" if near else f"Remove {unknown[0]!r} from the dict that `fit` returns.",
+        )
+
+
 def _callbacks(spec: StudySpec, trial: optuna.Trial) -> list[keras.callbacks.Callback]:
     try:
         return [callback for stage in stages_of(spec, trial) for callback in stage.callbacks]
@@ -220,7 +289,11 @@ def _check_reloads(model: keras.Model, batches: Batches, folder: Path, custom_ob
         except Exception as error:
             if disk_full(error, folder):
                 raise
+            if "objects could not be loaded" in str(error):
+                raise _unbuilt(model, "loses weights when it is saved and loaded again") from error
             raise _not_loaded(model, error) from error
+    if (lost := len(model.weights) - len(loaded.weights)) > 0:
+        raise _unbuilt(model, f"loses {lost} of {len(model.weights)} weights when it is saved and loaded again")
     expected = _predicted(model, x)
     if expected is None or not _is_same(expected, _predicted(model, x)):  # it cannot predict, or predicts at random
         return
@@ -239,6 +312,15 @@ def _is_same(one: list[npt.NDArray[Any]], other: list[npt.NDArray[Any]] | None) 
     if other is None or [array.shape for array in one] != [array.shape for array in other]:
         return False
     return all(np.allclose(a, b, rtol=1e-3, atol=1e-4, equal_nan=True) for a, b in zip(one, other, strict=True))
+
+
+def _unbuilt(model: keras.Model, what: str) -> TrainingError:
+    return TrainingError(
+        f"the network that `build` returns {what}.",
+        "Keras loads a model by its `build`. Weights that are made later, in `call`, are not there to be loaded.",
+        f"Give {type(model).__name__}, or the layer in question, a method build(self, input_shape) that builds all of\n"
+        "its layers: self.dense.build(shape).",
+    )
 
 
 def _not_loaded(model: keras.Model, error: Exception) -> TrainingError:

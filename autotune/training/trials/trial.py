@@ -41,10 +41,12 @@ from autotune.training.fitting import (
     built_model,
     can_be_evaluated,
     compare,
+    fixed_batch_size,
     group_size,
     in_groups,
     prepare_stage,
     restore,
+    rows_at_a_time,
     shared,
     stages_of,
 )
@@ -63,10 +65,6 @@ from autotune.training.records import (
 from autotune.training.state import go_on_writing, refuse_unkept
 
 _KERAS_BATCH_SIZE = 32
-# Larger batches are no faster on a CPU: 3,000 rows of MNIST take 0.25 s of CPU time with 512 or with 3,000 rows per
-# batch, and 0.45 s with 32. Another size would change the last bits of the reported metrics.
-_VALIDATION_BATCH_SIZE = 512
-_VALIDATION_BYTES = 2**26  # of the rows of a batch: larger rows are validated in smaller batches
 
 
 @dataclass(frozen=True)
@@ -406,15 +404,18 @@ def _batches(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) -> tup
 def _tell_of_difference(job: FoldJob, difference: str) -> None:
     if difference:
         job.trial.set_user_attr(MEASURED_AGAIN, difference)
-        job.tell(f"{difference}: a callback or a layer of the study file's own has state that no model file holds")
+        job.tell(
+            f"{difference}: the model draws at random in validation too, or a callback or a layer of the study file's "
+            "own has state that no model file holds"
+        )
 
 
 def _batch_sizes(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) -> tuple[int, int]:
     """Remove the batch sizes of training and validation from the arguments of `fit`, and return them."""
     n_devices = model.distribute_strategy.num_replicas_in_sync
     size = arguments.pop("batch_size", None) or _KERAS_BATCH_SIZE
-    most = min(_VALIDATION_BATCH_SIZE, max(n_devices, _VALIDATION_BYTES // max(1, job.train.row_bytes)))
-    default = max(size, most // n_devices * n_devices)
+    most = max(n_devices, rows_at_a_time(model, job.train))
+    default = fixed_batch_size(model) or max(size, most // n_devices * n_devices)
     validation = arguments.pop("validation_batch_size", None) or default
     if n_devices == 1:
         return size, validation

@@ -129,7 +129,7 @@ def test_a_study_with_folds_says_what_it_would_take(tmp_path: Path, run_dir: Pat
 
 def test_a_plain_objective_has_no_model_to_explain(study_file: StudyFile, run_dir: Path) -> None:
     autotune.run(study_file("def objective(trial):\n    return trial.suggest_float('x', 0, 1)"), run_dir=run_dir)
-    with pytest.raises(UsageError, match="trains networks of its own"):
+    with pytest.raises(UsageError, match=r"(?s)trains networks of its own.*`autotune report`"):
         explain("toy", run_dir=run_dir)
 
 

@@ -129,6 +129,15 @@ def _one_hot(data: Dataset) -> Any:
     return model
 
 
+def _stateful(data: Dataset) -> Any:
+    import keras
+
+    given = keras.Input(batch_shape=(2, *data.input_shape))
+    model = keras.Model(given, keras.layers.Dense(3, "softmax")(keras.layers.LSTM(4, stateful=True)(given)))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
 KINDS: dict[str, tuple[Dataset, Callable[[Dataset], Any]]] = {
     "two inputs, two outputs": (
         Dataset({"image": IMAGES, "numbers": NUMBERS}, {"label": LABELS, "sum": NUMBERS.sum(axis=1)}),
@@ -259,3 +268,21 @@ def test_a_network_is_checked_before_its_first_trial_and_measured_after_its_last
         "loss",
     )
     np.testing.assert_allclose(found.value, score.value, rtol=1e-4)
+
+
+def test_a_network_for_batches_of_one_size_is_validated_and_measured_in_these(
+    new_bench: Callable[[], Bench], study_of: StudyOf, tmp_path: Path
+) -> None:
+    from autotune.training.inspection import measure
+
+    bench = new_bench()
+    bench.data = open_stored(store(Dataset(NUMBERS[..., None], LABELS), tmp_path))
+    spec = study_of(
+        build=lambda trial, data: _stateful(data),
+        fit=lambda trial: {"batch_size": 2},
+        monitor="val_accuracy",
+        keep_models=1,
+    )
+    score = bench.train(spec)
+    assert 0 <= score.value <= 1
+    assert 0 <= measure(bench.folder.model, bench.validation(spec), "accuracy", {}).value <= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,98 @@ def test_variables_that_a_step_changes_and_the_model_does_not_hold_are_refused_b
     with pytest.raises(TrainingError, match=r"nowhere in the model: .*adam") as caught:
         rehearsal._check_steps(model, batches)
     assert "attribute of the model" in caught.value.fix
+
+
+class Late(keras.Model):  # type: ignore[misc]  # reason: Keras ships no types
+    """A model whose last layer is built only in a call with numbers, and not when Keras loads it."""
+
+    def __init__(self, n_first: int) -> None:
+        super().__init__()
+        self.first, self.last, self.n_first = [layers.Dense(10) for _ in range(n_first)], layers.Dense(10), n_first
+
+    def call(self, x: Any) -> Any:
+        x = layers.Flatten()(x)
+        for layer in self.first:
+            x = layer(x)
+        return self.last(x) * float(keras.ops.max(x))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"n_first": self.n_first}
+
+
+@pytest.mark.parametrize("n_first", [0, 1])
+def test_weights_that_a_loaded_model_does_not_have_are_named(n_first: int, refused: Refused) -> None:
+    def late() -> Any:
+        model = Late(n_first)
+        model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
+        return model
+
+    said = refused(late)
+    assert "weights when it is saved and loaded again" in said
+    assert "Give Late, or the layer in question, a method build(self, input_shape)" in said
+
+
+@pytest.mark.parametrize(("name", "is_refused"), [("kind", False), ("sort", True)])
+def test_targets_that_no_output_is_called_like_are_refused(
+    name: str, is_refused: bool, study_of: Callable[..., StudySpec], digits: Dataset, tmp_path: Path
+) -> None:
+    def build(trial: Any, data: Dataset) -> Any:
+        given = keras.Input(data.input_shape)
+        model = keras.Model(given, layers.Dense(10, name=name)(layers.Flatten()(given)))
+        model.compile("adam", "mse")
+        return model
+
+    rows = Dataset(digits.x[:20], {"kind": digits.y[:20]})
+    happened = "the targets are called kind, and the outputs of the network sort"
+    with pytest.raises(TrainingError, match=happened) if is_refused else contextlib.nullcontext():
+        rehearse(study_of(build=build), optuna.trial.FixedTrial({}), rows, tmp_path, {})
+
+
+def few_outputs(loss: Any) -> Any:
+    model = keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(7)])
+    model.compile("adam", loss)
+    return model
+
+
+def test_labels_without_an_output_are_refused(refused: Refused) -> None:
+    for loss in ("sparse_categorical_crossentropy", keras.losses.SparseCategoricalCrossentropy(from_logits=True)):
+        assert "labels run up to 9, and the network has 7 outputs" in refused(lambda loss=loss: few_outputs(loss))
+    assert refused(lambda: few_outputs(keras.losses.SparseCategoricalCrossentropy(ignore_class=9))) == ""
+    assert refused(lambda: few_outputs("mse")) == ""
+
+
+def add_a_layer(model: Any) -> None:
+    model.add(layers.Dense(10))
+    model.compile("adam", "mse")
+
+
+def unfreeze_only(model: Any) -> None:
+    model.layers[-1].trainable = False
+
+
+def load_what_is_saved_in_training(model: Any) -> None:
+    model.load_weights("best.weights.h5")
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        (add_a_layer, "changed the number or the shapes of the weights"),
+        (unfreeze_only, "has not compiled the model again"),
+        (load_what_is_saved_in_training, ""),
+    ],
+)
+def test_stages_are_prepared_before_the_first_trial(before: Any, words: str, refused: Refused) -> None:
+    stages = [{"epochs": 1}, {"epochs": 1, "before": before}]
+    said = refused(lambda: network(loss="sparse_categorical_crossentropy"), fit=lambda trial: stages)
+    assert words in said if words else not said
+
+
+@pytest.mark.parametrize("fit", [{"batchsize": 8}, [{"epochs": 1, "batch_size": 8}, {"epochs": 1, "batchsize": 8}]])
+def test_an_argument_that_fit_does_not_have_is_refused(fit: Any, refused: Refused) -> None:
+    said = refused(lambda: network(loss="sparse_categorical_crossentropy"), fit=lambda trial: fit)
+    assert "'batchsize', which is no argument" in said
+    assert "'batch_size'?" in said
 
 
 def test_a_latency_that_cannot_be_measured_is_told_before_anything_is_trained(refused: Refused) -> None:

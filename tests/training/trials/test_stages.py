@@ -187,6 +187,7 @@ def test_a_score_of_ones_own_is_monitored_and_interruptions_do_not_change_it(
     held = whole.validation(spec)
     assert score.value == pytest.approx(macro_f1(whole.model(), held)["macro_f1"], abs=1e-9)
     assert score.folds[0].history["n"] == [len(held)] * 5
+    assert not [line for line in whole.told if "callback" in line]  # `finalize` computes the score on the test rows
     with pytest.raises(interrupted):
         torn.train(spec, interrupt_after=3)
     assert torn.train(spec).folds == score.folds
