@@ -285,4 +285,4 @@ def test_a_network_for_batches_of_one_size_is_validated_and_measured_in_these(
     )
     score = bench.train(spec)
     assert 0 <= score.value <= 1
-    assert 0 <= measure(bench.folder.model, bench.validation(spec), "accuracy", {}).value <= 1
+    assert 0 <= measure(bench.model(), bench.validation(spec), "accuracy").value <= 1

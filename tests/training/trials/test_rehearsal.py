@@ -117,17 +117,16 @@ def network(*between: Any, loss: Any = own_loss) -> Any:
 
 @pytest.fixture
 def refused(study_of: Callable[..., StudySpec], digits: Dataset, tmp_path: Path) -> Refused:
-    """Give a function that says why a study is refused; an empty text if it is not."""
+    """Give a function that says why a study is refused, or what it is told; an empty text for nothing."""
 
     def why(build: Callable[[], Any], **changes: Any) -> str:
         spec = study_of(build=lambda trial, data: build(), **changes)
         try:
-            rehearse(spec, optuna.trial.FixedTrial({}), digits, tmp_path, objects_of(spec))
+            return rehearse(spec, optuna.trial.FixedTrial({}), digits, tmp_path, objects_of(spec))
         except TrainingError as error:
             return str(error)
         finally:
             assert not list(tmp_path.iterdir())
-        return ""
 
     return why
 
@@ -289,9 +288,7 @@ def test_weights_that_a_loaded_model_does_not_have_are_named(n_first: int, refus
         model.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
         return model
 
-    said = refused(late)
-    assert "weights when it is saved and loaded again" in said
-    assert "Give Late, or the layer in question, a method build(self, input_shape)" in said
+    assert "weights when it is saved and loaded again" in refused(late)
 
 
 @pytest.mark.parametrize(("name", "is_refused"), [("kind", False), ("sort", True)])
