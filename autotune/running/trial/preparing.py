@@ -113,9 +113,9 @@ class Prepare:
 
         rows = rows_of_folds(folds)
         answers = replayed(spec, data.subset(folds[0].train), self.past)
-        is_new = self.repeats or not any(trial.is_finished for trial in self.past)
-        problems = given_problems(spec, data.subset(folds[0].train)) if is_new else []
-        if not (self.past or self.repeats or problems):
+        has_results = any(trial.is_finished for trial in self.past)
+        problems = given_problems(spec, data.subset(folds[0].train)) if self.repeats or not has_results else []
+        if not (has_results or self.repeats or problems):
             notes += filter(None, [_rehearse(spec, data.subset(folds[0].train), self.run_dir)])
         changes = space_changes(answers), choice_changes(answers), problems
         seeds = [derive_seed(spec.seed, "repeat", repeat) for repeat in range(self.repeats)]

@@ -17,6 +17,7 @@ from autotune.running.processes.slots import Slot
 from autotune.running.study.source import study_source
 from autotune.running.trial import folder_for
 from autotune.running.trial.preparing import Preparation, Prepare
+from autotune.running.trial.search_space import PastTrial
 
 X = np.arange(40.0).reshape(20, 2)
 HALVES = np.arange(20) / 2
@@ -142,3 +143,25 @@ def test_numbers_that_are_none_are_refused_before_the_first_trial_and_before_the
     assert isinstance(error, DataError)
     assert "x[7, 1]" in error.happened
     assert not (tmp_path / "datasets").exists()
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_a_network_is_checked_again_until_a_trial_has_a_result(tmp_path: Path, is_finished: bool) -> None:
+    """After a failed trial the study file may have been corrected, or not."""
+
+    def build(trial: Any, data: Dataset) -> Any:
+        import keras
+
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    spec: Any = {"name": "toy", "monitor": "loss", "direction": "minimize", "build": build}
+    source = study_source(autotune.StudySpec(**spec, dataset=lambda: Dataset(X)))
+    past = [PastTrial(0, {}, {}, is_finished)]
+    here, there = Pipe()
+    with here, there:
+        Prepare(source, None, tmp_path, tmp_path / "toy", past)(there)
+        kind, _ = here.recv()
+    assert kind == ("value" if is_finished else "error")
