@@ -7,10 +7,10 @@ Usage: python scripts/benchmark_large.py [--gb 20] [--epochs-per-pass 20] [--kin
 Prints the largest resident memory of the parent, of the process that stores and splits the rows, and of the trial:
 all of it, and the part that is no page of a file. Exit code 1 if the parent takes 1 GB or more.
 
-Measured at 03711a1, 20 GB (101,725 rows of 256 x 256 x 3 bytes, sparse), 2 shared x86-64 cores, Python 3.11, once each:
-array: parent 103 MB, the largest of its processes 1,446 MB (1,116 MB without pages of files), 207 s;
-source: parent 107 MB, the largest of its processes 2,613 MB (792 MB without pages of files: the rest is the source's own
-mapping), 44 s.
+20 GB (101,725 rows of 256 x 256 x 3 bytes, sparse), 2 shared x86-64 cores beside other work, Python 3.11, once each:
+array (bbdb822): parent 103 MB; the largest other process 1,446 MB, 1,116 MB without pages of files; 207 s.
+source (51e77a4): parent 107 MB; the largest other process 2,613 MB, 792 MB without pages of files, as the source of the
+study maps its own file; 44 s.
 """
 
 from __future__ import annotations
