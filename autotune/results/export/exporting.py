@@ -24,18 +24,26 @@ from autotune.running.study import Places, find_places, places_of_study
 from autotune.training.checkpoints import WEIGHTS
 from autotune.training.records import MEASURED_AGAIN, n_parameters
 
-# Loads a model, and prints the names, shapes and dtypes of its inputs and outputs in their structure, or null.
+# Loads a model, and prints the names, shapes and dtypes of its inputs and outputs in their structure, or null; and what
+# `load_model` needs beside the file, if anything.
 _LOAD = """
 import json, sys, keras
-model = keras.models.load_model(sys.argv[1])
+card = {}
+try:
+    model = keras.models.load_model(sys.argv[1])
+except Exception:  # its loss or metrics may be of the study file: predictions do not need them
+    model = keras.models.load_model(sys.argv[1], compile=False)
+    card["load_with"] = {"compile": False}
 def form(tensor):
     return {"name": tensor.name, "shape": list(tensor.shape), "dtype": str(tensor.dtype)}
 def forms(name):
     try:
-        return keras.tree.map_structure(form, getattr(model, name))
-    except (AttributeError, ValueError):  # a model of a class of its own
-        return None
-print(json.dumps({"inputs": forms("input"), "outputs": forms("output")}))
+        tensors = getattr(model, name)
+    except (AttributeError, ValueError):  # a Sequential model, or one of a class of its own
+        tensors = getattr(model, f"{name}s", None)
+        tensors = tensors[0] if tensors and len(tensors) == 1 else tensors
+    return keras.tree.map_structure(form, tensors) if tensors is not None else None
+print(json.dumps({**card, "inputs": forms("input"), "outputs": forms("output")}))
 """
 
 

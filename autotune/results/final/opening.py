@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Dataset, load_test, refuse_no_numbers
-from autotune.errors import AutotuneError, UsageError
+from autotune.data import Dataset, load_test, refuse_no_numbers, shape_of
+from autotune.errors import AutotuneError, DataError, UsageError
 from autotune.failures import summary_of
 from autotune.running.processes import Slot
 from autotune.running.study import StudySource, objects_of
@@ -71,7 +71,7 @@ class OpenTestRows:
     def _measure(self) -> TestScores:
         spec = self.source.load()
         development = open_development(self.development, spec, self.data_dir)
-        data = _test_rows(spec, self.data_dir, development.n_classes)
+        data = _test_rows(spec, self.data_dir, development)
         return _measured(spec, data, development, self)
 
 
@@ -133,10 +133,29 @@ def _measured(spec: StudySpec, data: Dataset, development: Dataset, task: OpenTe
     return TestScores(len(data), tuple(one.value for one in found), rows, found[0].metric, others)
 
 
-def _test_rows(spec: StudySpec, data_dir: Path | None, n_classes: int | None) -> Dataset:
+def _test_rows(spec: StudySpec, data_dir: Path | None, development: Dataset) -> Dataset:
     if isinstance(spec.dataset, str):
         return load_test(spec.dataset, data_dir)
     arguments = folder_for(spec.test_dataset, data_dir)  # type: ignore[arg-type]  # reason: there are test rows
     data = rows_of("test_dataset", lambda: spec.test_dataset(*arguments))  # type: ignore[misc]  # reason: as above
     refuse_no_numbers(data, "the test rows' ")
-    return data.with_n_classes(n_classes)  # the test rows may lack a class
+    _check_form(data, development)
+    return data.with_n_classes(development.n_classes)  # the test rows may lack a class
+
+
+def _check_form(data: Dataset, development: Dataset) -> None:
+    """Refuse test rows of another structure or shape than the development rows."""
+    shapes, expected = (
+        {name: shape_of(leaf) for name, leaf in one.arrays_at([]).leaves() if name != "sample_weight"}
+        for one in (data, development)
+    )
+    fits = shapes.keys() == expected.keys() and all(
+        len(shapes[name]) == len(shape) and all(b in (a, None) for a, b in zip(shapes[name], shape, strict=True))
+        for name, shape in expected.items()
+    )
+    if not fits:
+        raise DataError(
+            f"a test row has the arrays {shapes}, and a development row {expected}.",
+            "Test rows have the structure and the shapes of the development rows.",
+            "Correct test_dataset, and finalize again. The test rows count as opened for the same models only.",
+        )

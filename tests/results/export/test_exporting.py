@@ -126,6 +126,23 @@ def test_a_model_that_needs_the_study_file_is_refused_and_nothing_is_written(tmp
     assert list((tmp_path / "out").iterdir()) == []
 
 
+OWN_LOSS = """
+def own_loss(true, predicted):
+    return keras.losses.categorical_crossentropy(true, predicted)
+"""
+
+
+@pytest.mark.trains
+def test_a_model_whose_loss_alone_is_the_study_files_is_exported_for_predictions(tmp_path: Path, run_dir: Path) -> None:
+    code = DIGITS.format(layer=OWN_LOSS, name="keras.layers.Dense").replace("loss=loss", "loss=own_loss")
+    (tmp_path / "study.py").write_text(code)
+    autotune.run(tmp_path / "study.py", run_dir=run_dir, workers=1, n_trials=1)
+    written = export("toy", tmp_path / "out", run_dir=run_dir)
+    card = json.loads(written.card.read_text())
+    assert card["load_with"] == {"compile": False}
+    assert card["outputs"]["shape"] == [None, 10]
+
+
 def test_a_study_without_models_has_nothing_to_export(study_file: StudyFile, tmp_path: Path, run_dir: Path) -> None:
     text = """
         def objective(trial):

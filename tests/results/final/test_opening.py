@@ -9,7 +9,7 @@ import optuna
 import pytest
 
 import autotune
-from autotune.errors import StudyFailedError, UsageError
+from autotune.errors import DataError, StudyFailedError, UsageError
 from autotune.results.final import finalizing
 from autotune.results.final.opening import TryModels
 from autotune.results.final.record import FinalResult
@@ -72,3 +72,15 @@ def test_refits_that_failed_or_were_damaged_are_mended_and_test_rows_need_not_ha
     result = _finalized(run_dir)
     assert result.test is not None
     assert len(result.test.values) == 2
+
+
+@pytest.mark.trains
+def test_test_rows_of_another_shape_are_refused(tmp_path: Path, run_dir: Path) -> None:
+    other = "lambda: Dataset(np.zeros((9, 4), 'float32'), np.arange(9) % 3)"
+    code = ONE_HOT.replace("test_dataset=lambda: rows(2)", f"test_dataset={other}")
+    (tmp_path / "study.py").write_text(code)
+    (tmp_path / "mended").touch()
+    autotune.run(tmp_path / "study.py", run_dir=run_dir, workers=2)
+    with pytest.raises(DataError, match=r"a test row has the arrays \{'x': \(4,\)") as caught:
+        _finalized(run_dir)
+    assert "'x': (3,)" in caught.value.happened
