@@ -31,7 +31,6 @@ _GROUPS, _STRATA, _ABOUT = "groups.npy", "stratify.npy", "dataset.json"
 _SMALL = (_GROUPS, _STRATA)
 _PLAIN = {"x": {"file": "x.npy"}, "y": {"file": "y.npy"}, "sample_weight": None}  # of stores without `arrays`
 _READ_BYTES = 2**22
-_HOLE_BYTES = 2**20
 
 
 def store(dataset: Dataset, folder: Path, tell: Callable[[str], None] = lambda text: None) -> Path:
@@ -277,14 +276,10 @@ class _ArrayFile:
 
     def write(self, data: bytes) -> None:
         self._digest.update(data)
-        if len(data) >= _HOLE_BYTES and not np.frombuffer(data, np.uint8).any():
-            self._file.seek(len(data), os.SEEK_CUR)  # a hole takes no place on the disk
-        else:
-            self._file.write(data)
+        self._file.write(data)
 
     def form(self) -> dict[str, Any]:
         """Sync the file to disk, against a power cut, and return its dtype, shape, size and checksum."""
-        self._file.truncate()  # if it ends with a hole
         self._file.flush()
         os.fsync(self._file.fileno())
         return {**self._form, "bytes": self._file.tell(), "sha256": self._digest.hexdigest()}
