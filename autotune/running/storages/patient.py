@@ -87,12 +87,13 @@ class PatientStorage(ForwardingStorage):
                 opening.end(sent)
                 return _Opened(os.getpid(), storage, outage)
 
-    def ask(self, request: Request[T], again: Request[T] | None = None) -> T:
+    def ask(self, request: Request[T], again: Request[T] | None = None, *, writes: bool = False) -> T:
         """Return the answer to `request`, waiting while the storage is unreachable.
 
         Args:
             request: The request.
             again: The request for further attempts, if the answer to the first may have been lost; None for the same.
+            writes: Whether the request writes, so that no cache can answer it.
 
         Raises:
             StorageError: If the storage stays unreachable for too long.
@@ -112,7 +113,7 @@ class PatientStorage(ForwardingStorage):
                     raise
                 failure = error
             else:
-                if attempts:  # else the answer may come from a cache
+                if attempts or writes:  # else the answer may come from a cache
                     here.outage.end(sent)
                 return result
             attempts += 1
@@ -132,7 +133,7 @@ class PatientStorage(ForwardingStorage):
                 "Commands that only read must not change the storage.",
                 "Use a command that runs trials to write to it.",
             )
-        return self.ask(request, again)
+        return self.ask(request, again, writes=True)
 
     def read(self, request: Request[T], study_id: int | None = None) -> T:
         """Return the answer to a request that reads, like `ask`.

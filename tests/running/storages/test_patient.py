@@ -156,6 +156,22 @@ def test_what_a_cache_knows_is_no_answer(
     assert said[1].endswith(f"answers again after {sum(time.slept[1:]):.0f} s.")
 
 
+def test_a_later_request_that_writes_ends_an_outage_whose_own_request_failed_otherwise(
+    storage: BaseStorage, away: Away, time: Time, said: list[str], study_id: int
+) -> None:
+    away.lose(2, is_done_first=False)
+    time.when_asleep = lambda: setattr(away, "storage", None) if away.times == 0 else None  # an error of another kind
+    kept = away.storage
+    with pytest.raises(AttributeError):
+        storage.get_all_studies()
+    assert len(said) == 1
+    away.storage, time.when_asleep = kept, lambda: None
+    storage.get_study_name_from_id(study_id)  # it may come from a cache
+    assert len(said) == 1
+    storage.set_study_user_attr(study_id, "a", 1)
+    assert "answers again" in said[1]
+
+
 @pytest.mark.parametrize(("patience", "waits"), [(True, 2), (False, 0)], ids=["a run", "a look"])
 def test_a_run_waits_a_minute_for_a_storage_to_open(time: Time, said: list[str], patience: bool, waits: int) -> None:
     failures = [LOST] * 2
