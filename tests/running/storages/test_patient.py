@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 from postgres_server import PostgresServer
 
-from autotune.errors import StorageError
+from autotune.errors import StorageError, StoredStudyError
 from autotune.running.storages.opening import open_storage, sqlite_url
 from autotune.running.storages.outages import is_away
 from autotune.running.storages.patience import Patience
@@ -162,7 +162,7 @@ def test_a_later_request_that_writes_ends_an_outage_whose_own_request_failed_oth
     away.lose(2, is_done_first=False)
     time.when_asleep = lambda: setattr(away, "storage", None) if away.times == 0 else None  # an error of another kind
     kept = away.storage
-    with pytest.raises(AttributeError):
+    with pytest.raises(StoredStudyError):
         storage.get_all_studies()
     assert len(said) == 1
     away.storage, time.when_asleep = kept, lambda: None
