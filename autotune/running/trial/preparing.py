@@ -102,7 +102,8 @@ class Prepare:
         notes = doubts_about(spec, data) if not self.repeats else []
         folds = train_on_part(declared, split(declared, data, spec.seed), spec.train_fraction, data, spec.seed)
         stored = store(data, self.run_dir / "datasets", notes.append)
-        data = as_stored(data, stored)
+        if data.version is not None:  # its content was not compared with the stored rows
+            data = as_stored(data, stored)
 
         def rows_of_folds(folds: tuple[Fold, ...]) -> Rows:
             digest = split_digest(data, folds)
