@@ -1,14 +1,15 @@
 """Measure how much memory the processes of a study take whose rows do not fit into memory.
 
-The rows are images in one sparse .npy file. They are given as a mapped array, which is stored in the run dir (and
-takes its whole size there), or as a source that is read by its numbers (`cache=False`). One trial trains on a part of them.
+The rows are images in one sparse .npy file. They are given as a mapped array, which is stored in the run dir and takes
+its whole size there, or as a source that is read by its numbers (`cache=False`). One trial trains on a part of them.
 
 Usage: python scripts/benchmark_large.py [--gb 20] [--epochs-per-pass 20] [--kind array|source]
 Prints the largest resident memory of the parent, of the process that stores and splits the rows, and of the trial:
 all of it, and the part that is no page of a file. Exit code 1 if the parent takes 1 GB or more.
 
 20 GB (101,725 rows of 256 x 256 x 3 bytes, sparse), 2 shared x86-64 cores beside other work, Python 3.11, once each:
-array (bbdb822, which left zeros out of the stored file): parent 103 MB; the largest other process 1,446 MB, 1,116 MB without pages of files; 207 s.
+array (bbdb822, which left zeros out of the stored file): parent 103 MB; the largest other process 1,446 MB, 1,116 MB
+without pages of files; 207 s.
 source (51e77a4): parent 107 MB; the largest other process 2,613 MB, 792 MB without pages of files, as the source of the
 study maps its own file; 44 s.
 """
