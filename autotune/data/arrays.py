@@ -216,14 +216,14 @@ def _leaf(name: str, part: Any) -> Leaf:
         return _ragged(name, part)
     array = plain(name, part)
     if not array.dtype.hasobject or array.ndim != 1 or not len(array):
-        return _without_objects(array)
+        return without_objects(array)
     if all(isinstance(one, (np.ndarray, list, tuple)) for one in array):
         return _ragged(name, list(array))
-    return _without_objects(array)
+    return without_objects(array)
 
 
 def _ragged(name: str, rows: Sequence[Any]) -> Leaf:
-    arrays = [_without_objects(plain(f"{name}[{number}]", row)) for number, row in enumerate(rows)]
+    arrays = [without_objects(plain(f"{name}[{number}]", row)) for number, row in enumerate(rows)]
     kinds = {array.shape[1:] for array in arrays if len(array)} if all(array.ndim for array in arrays) else set()
     if len(kinds) > 1 or not all(array.ndim for array in arrays):
         raise DataError(
@@ -243,10 +243,10 @@ def _of_ragged_tensor(name: str, tensor: Any) -> Leaf:
             "Rows may differ in the length of their first axis only.",
             f"Give {name}.to_tensor().",
         )
-    return RaggedArray(_without_objects(tensor.flat_values.numpy()), tensor.row_splits.numpy().astype(np.int64))
+    return RaggedArray(without_objects(tensor.flat_values.numpy()), tensor.row_splits.numpy().astype(np.int64))
 
 
-def _without_objects(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def without_objects(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return an array of Python strings or bytes as one of NumPy's strings; any other array as it is."""
     if not array.dtype.hasobject or not array.size:
         return array

@@ -450,7 +450,7 @@ def _draws(folds: Any) -> bool:
 
 
 def _seeded(folds: Any, seed: int) -> Any:
-    """Return a splitter with a seed in place of None, or of its own seed for a repeat."""
+    """Return a splitter that draws rows with this seed, unless it has a seed of its own."""
     if not _draws(folds) or folds.random_state is not None:
         return folds
     seeded = copy.deepcopy(folds)

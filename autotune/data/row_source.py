@@ -23,6 +23,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+from autotune.data.arrays import without_objects
 from autotune.data.frames import is_column, is_frame
 from autotune.data.nests import Arrays, Leaf, leaves, mapped
 from autotune.data.ragged import RaggedArray
@@ -245,7 +246,7 @@ def _written(rows: Iterable[Arrays], folder: Path, stack: contextlib.ExitStack) 
     n = 0
     for number, row in enumerate(rows):
         named = row.map(_as_array).leaves()
-        form = row.structure(lambda name, _: name)
+        form = row.structure(lambda name, _: {"leaf": name})
         if structure is None:
             structure = form
             files = {name: _LeafFile(name, folder / f"{at}.bin") for at, (name, _) in enumerate(named)}
@@ -263,21 +264,11 @@ def _written(rows: Iterable[Arrays], folder: Path, stack: contextlib.ExitStack) 
     if n == 0:
         raise DataError("the source has no rows.", "At least two are needed.", "Give a source with rows.")
     found = {name: file.opened(n) for name, file in files.items()}
-    return Arrays.of_structure(_named(structure), lambda form: found[form["leaf"]])
-
-
-def _named(structure: Any) -> Any:
-    """Put {"leaf": name} in place of each name."""
-    if isinstance(structure, str):
-        return {"leaf": structure}
-    if isinstance(structure, dict):
-        return {key: _named(part) for key, part in structure.items()}
-    return [_named(part) for part in structure] if isinstance(structure, list) else structure
+    return Arrays.of_structure(structure, lambda form: found[form["leaf"]])
 
 
 def _as_array(value: Any) -> npt.NDArray[Any]:
-    array = np.asarray(value.numpy() if hasattr(value, "numpy") and not isinstance(value, np.ndarray) else value)
-    return array.astype(str) if array.dtype.hasobject and all(isinstance(one, str) for one in array.flat) else array
+    return without_objects(np.asarray(value.numpy() if hasattr(value, "numpy") else value))
 
 
 class _LeafFile:

@@ -200,7 +200,8 @@ def test_groups_stay_whole_in_fewer_rows_of_scikit_learns_folds() -> None:
 
 
 def test_another_number_of_folds() -> None:
-    assert with_k(model_selection.StratifiedKFold(3), 5).n_splits == 5  # type: ignore[union-attr]
+    changed: Any = with_k(model_selection.StratifiedKFold(3), 5)
+    assert changed.n_splits == 5
     in_time: Any = with_k(Latest(0.1, gap=4), 3)
     assert (type(in_time).__name__, in_time.n_splits, in_time.gap) == ("TimeSeriesSplit", 3, 4)
     with pytest.raises(DataError, match="Given"):

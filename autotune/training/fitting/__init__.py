@@ -23,6 +23,7 @@ from autotune.training.fitting.building import (
     built_model,
     can_be_evaluated,
     compiled_metrics,
+    overrides,
     shared,
 )
 from autotune.training.fitting.device import configure_tensorflow
@@ -63,6 +64,7 @@ __all__ = [
     "in_groups",
     "in_tensors",
     "made_of",
+    "overrides",
     "prepare_stage",
     "restore",
     "rows_at_a_time",

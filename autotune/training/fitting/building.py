@@ -43,13 +43,12 @@ def built_model(spec: StudySpec, trial: optuna.Trial, rows: Dataset) -> keras.Mo
 
 def can_be_evaluated(model: keras.Model) -> bool:
     """Tell whether Keras can evaluate a model: one with its own training step may have no loss and no test step."""
-    is_evaluated = (
-        _overrides(model, "test_step", "compute_loss", "evaluate") or getattr(model, "loss", None) is not None
-    )
-    return is_evaluated or bool(model.losses) or not _overrides(model, "train_step", "fit")
+    is_evaluated = overrides(model, "test_step", "compute_loss", "evaluate") or getattr(model, "loss", None) is not None
+    return is_evaluated or bool(model.losses) or not overrides(model, "train_step", "fit")
 
 
-def _overrides(model: keras.Model, *names: str) -> bool:
+def overrides(model: keras.Model, *names: str) -> bool:
+    """Tell whether the class of a model has a method of its own in place of one of these of Keras."""
     return any(getattr(type(model), name) is not getattr(keras.Model, name) for name in names)
 
 

@@ -10,7 +10,7 @@ import difflib
 import inspect
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from autotune.training.fitting import (
     built_model,
     check_scores,
     in_tensors,
+    overrides,
     prepare_stage,
     stages_of,
     train_step,
@@ -82,7 +83,8 @@ def rehearse(
         return ""
     if rows.y is None:
         _check_own_loss(model, rows)
-    callbacks = _callbacks(spec, trial)
+    stages = _stages(spec, trial)
+    callbacks = [callback for stage in stages for callback in stage.callbacks]
     refuse_unkept(model, callbacks)
     few = rows.subset(np.arange(min(_ROWS, len(rows))))
     plain = Batches(few, len(few), one_hot=spec.one_hot)
@@ -96,7 +98,7 @@ def rehearse(
     note = _note_on_reloading(model, plain, folder, custom_objects)
     if "latency" in spec.minimize:
         measure_latency_ms(model, few)
-    _check_stages(spec, trial, model)
+    _check_stages(stages, trial.number, model)
     return note
 
 
@@ -117,9 +119,7 @@ def _note_on_reloading(model: keras.Model, batches: Batches, folder: Path, custo
 
 def _check_own_loss(model: keras.Model, rows: Dataset) -> None:
     """Refuse rows without targets for a network that is compiled with a loss, which compares with targets."""
-    kind: Any = type(model)
-    parts = ("compute_loss", "train_step")
-    if not model.loss or any(getattr(kind, part) is not getattr(keras.Model, part) for part in parts):
+    if not model.loss or overrides(model, "compute_loss", "train_step"):
         return
     raise TrainingError(
         f"the rows of {rows.name!r} have no targets, and the network is compiled with the loss {model.loss!r}.",
@@ -209,13 +209,13 @@ def _check_labels(spec: StudySpec, model: keras.Model, rows: Dataset, batches: B
         )
 
 
-def _check_stages(spec: StudySpec, trial: optuna.Trial, model: keras.Model) -> None:
+def _check_stages(stages: Sequence[Stage], number: int, model: keras.Model) -> None:
     """Prepare the model for its stages as a trial does; refuse unknown arguments and what no stage may change."""
     try:
-        for stage in stages_of(spec, trial):
+        for stage in stages:
             _check_names(model, stage)
             if stage.before is not None:
-                prepare_stage(model, stage.before, trial.number)
+                prepare_stage(model, stage.before, number)
     except TrainingError:
         raise
     except Exception:  # e.g. it loads what an earlier stage has saved
@@ -234,9 +234,9 @@ def _check_names(model: keras.Model, stage: Stage) -> None:
         )
 
 
-def _callbacks(spec: StudySpec, trial: optuna.Trial) -> list[keras.callbacks.Callback]:
+def _stages(spec: StudySpec, trial: optuna.Trial) -> list[Stage]:
     try:
-        return [callback for stage in stages_of(spec, trial) for callback in stage.callbacks]
+        return stages_of(spec, trial)
     except TrainingError:
         raise
     except Exception:

@@ -299,7 +299,7 @@ def test_a_value_that_is_no_number_raises_what_optuna_raises(bench: Bench) -> No
     trial = bench.process()
     autotune.kept(trial)
     with pytest.raises(TypeError, match="cannot be converted to a float"):
-        autotune.keep(trial, 1, "much")  # type: ignore[arg-type]
+        autotune.keep(trial, 1, "much")  # type: ignore[arg-type]  # reason: that is the mistake
     assert not bench.folder.checkpoint.exists()
 
 
@@ -314,8 +314,8 @@ def test_a_script_with_optuna_alone_reports_and_prunes() -> None:
     study.optimize(objective, n_trials=2)
     assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED"]
     assert [trial.intermediate_values for trial in study.trials] == [{1: 0, 2: 0, 3: 0}, {1: 1}]
-    assert objective(study.best_trial) == 0  # type: ignore[arg-type]  # a FrozenTrial
-    assert objective(optuna.trial.FixedTrial({}, number=2)) == 2  # type: ignore[arg-type]
+    assert objective(study.best_trial) == 0  # type: ignore[arg-type]  # reason: a FrozenTrial
+    assert objective(optuna.trial.FixedTrial({}, number=2)) == 2  # type: ignore[arg-type]  # reason: objectives take it as a trial
 
 
 def test_a_replay_without_a_place_keeps_nothing() -> None:
