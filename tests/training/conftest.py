@@ -12,7 +12,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from autotune.data import Dataset, Fold, Holdout, KFold, Split, load_development, split
+from autotune.data.rows import Dataset
+from autotune.data.sources import load_development
+from autotune.data.splits import Fold, Holdout, KFold, Split, split
 from autotune.study import StudySpec
 from autotune.training.checkpoints.folder import TrialFolder
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Dataset, axes_of, class_names_of, leaves, padded
+from autotune.data.rows import Dataset, leaves, padded
+from autotune.data.sources import axes_of, class_names_of
 from autotune.errors import UsageError
 from autotune.results.explanation.record import Example, Findings, Reasons
 from autotune.training.outputs import (

@@ -17,7 +17,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.data import load_folds
+from autotune.data.stored import load_folds
 from autotune.errors import UsageError
 from autotune.results.explanation.record import (
     Explanation,

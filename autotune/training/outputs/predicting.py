@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.errors import UsageError
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from autotune.data import Dataset, class_names_of
+from autotune.data.rows import Dataset
+from autotune.data.sources import class_names_of
 from autotune.disk import disk_full
 from autotune.errors import ParentGoneError
 from autotune.training.checkpoints import CheckpointCopies, FoldHistory, TrialFolder

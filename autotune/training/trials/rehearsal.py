@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.disk import disk_full
 from autotune.errors import TrainingError
 from autotune.failures import summary_of

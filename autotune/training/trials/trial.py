@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import keras
 import optuna
 
-from autotune.data import Dataset, Split
+from autotune.data.rows import Dataset
+from autotune.data.splits import Split
 from autotune.disk import disk_full
 from autotune.seeds import derive_seed
 from autotune.study import StudySpec

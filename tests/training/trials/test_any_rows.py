@@ -11,7 +11,8 @@ import numpy as np
 import optuna
 import pytest
 
-from autotune.data import Dataset, open_stored, store
+from autotune.data.rows import Dataset
+from autotune.data.stored import open_stored, store
 from autotune.study import StudySpec
 
 pytestmark = pytest.mark.trains

@@ -10,7 +10,8 @@ import numpy as np
 import optuna
 import pytest
 
-from autotune.data import Dataset, KFold
+from autotune.data.rows import Dataset
+from autotune.data.splits import KFold
 from autotune.errors import TrainingError
 from autotune.study import StudySpec
 from autotune.training.records import Refit, stage_ends
