@@ -109,7 +109,7 @@ class Bench:
 
     def checkpoint(self, spec: StudySpec) -> Any:
         from autotune.training.checkpoints.copies import CheckpointCopies
-        from autotune.training.trials.trial import trial_identity
+        from autotune.training.trials.fold import trial_identity
 
         assert self.last is not None
         identity = trial_identity(spec, self.last.trial, ("trial", self.last.trial.number), "split")
