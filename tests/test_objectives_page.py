@@ -47,7 +47,9 @@ def _changed(script: str) -> int:
     return len(re.findall(r"# (?:new|changed)$", script, re.MULTILINE))
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)
+@pytest.mark.parametrize(
+    "script", [SCRIPTS[0], *(pytest.param(script, marks=pytest.mark.slow) for script in SCRIPTS[1:])], ids=NAMES
+)
 def test_a_script_that_is_killed_ends_with_the_same_numbers(script: str, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole" / "study.py", tmp_path / "killed" / "study.py"
     for file, code in ((whole, script), (killed, script + KILLING)):

@@ -100,7 +100,7 @@ def test_the_scaling_benchmark_prints_each_storage_beside_the_ideal(tmp_path: Pa
 @pytest.mark.long
 @pytest.mark.trains
 def test_a_search_killed_and_stopped_at_random_moments_ends_with_the_same_numbers(tmp_path: Path) -> None:
-    options = ["--times", "3", "--trials", "2", "--epochs", "40", "--seed", "5"]
+    options = ["--times", "2", "--trials", "2", "--epochs", "30", "--seed", "5"]
     result = python("check_interruptions.py", *options, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Equal, bit for bit." in result.stdout

@@ -304,40 +304,11 @@ def test_the_interval_of_an_accuracy_on_test_rows_ends_at_1(metric: str, is_a_sh
 
 
 @pytest.mark.trains
-def test_the_winner_is_refitted_on_all_rows_and_tested_once(tmp_path: Path, run_dir: Path) -> None:
-    import keras
-
-    file = tmp_path / "study.py"
-    file.write_text(DIGITS.format(dataset='"digits"', folds="Holdout(0.2)", epochs=3, trials=3))
-    search = autotune.run(file, run_dir=run_dir, workers=2)
-    assert all("n_parameters" in trial.user_attrs for trial in search.trials if trial.state.name == "COMPLETE")
-    result = _finalized(run_dir, top=2, repeats=2)
-    assert result.test is not None
-    refits = _load(run_dir, "toy.final").trials
-    assert Counter(t.user_attrs["candidate"] for t in refits) == {result.confirmation.winner: 2, "baseline": 2}
-    assert {trial.user_attrs["refit"]["epochs"] for trial in refits} <= {1, 2, 3}
-    test = load_test("digits")
-    assert result.test.n_rows == len(test) == 355
-    for value, path in zip(result.test.values, result.models, strict=True):
-        found = keras.models.load_model(path).evaluate(test.x, test.y, verbose=0, return_dict=True)
-        assert value == pytest.approx(found["accuracy"])
-    assert result.test.versus_baseline is not None
-    assert result.test.estimate.mean - result.test.baseline == pytest.approx(result.test.versus_baseline.mean)
-    for path in result.models:
-        Path(path).unlink()
-    events: list[Event] = []
-    assert _finalized(run_dir, top=2, repeats=2, observer=events.append) == result  # recorded: nobody looks again
-    assert [event.text for event in events if isinstance(event, Note)] == [
-        "this is the recorded result: the test rows are not opened again"
-    ]
-
-
-@pytest.mark.trains
 def test_on_labels_that_are_noise_no_candidate_beats_the_baseline_beyond_noise(tmp_path: Path, run_dir: Path) -> None:
     file = tmp_path / "study.py"
-    file.write_text(DIGITS.format(dataset="noise", folds="Holdout(0.25)", epochs=2, trials=6))
+    file.write_text(DIGITS.format(dataset="noise", folds="Holdout(0.25)", epochs=2, trials=4))
     search = autotune.run(file, run_dir=run_dir, workers=2)
-    result = _finalized(run_dir, top=3, repeats=3)
+    result = _finalized(run_dir, top=2, repeats=2)
     assert not result.confirmation.beats_baseline
     best = result.confirmation.candidate(str(search.best_trial.number))
     assert best.optimism is not None
@@ -352,11 +323,16 @@ def test_on_labels_that_are_noise_no_candidate_beats_the_baseline_beyond_noise(t
 
 @pytest.mark.long
 @pytest.mark.trains
-def test_refits_are_repeatable_and_go_on_after_an_interruption(tmp_path: Path, run_dir: Path) -> None:
+def test_the_winner_is_refitted_on_all_rows_and_tested_once_and_an_interruption_changes_nothing(
+    tmp_path: Path, run_dir: Path
+) -> None:
+    import keras
+
     file = tmp_path / "study.py"
     file.write_text(DIGITS.format(dataset='"digits"', folds="Holdout(0.2)", epochs=2, trials=2))
-    autotune.run(file, run_dir=run_dir, workers=2)
+    search = autotune.run(file, run_dir=run_dir, workers=2)
     autotune.run(file, run_dir=tmp_path / "others", workers=2)
+    assert all("n_parameters" in trial.user_attrs for trial in search.trials if trial.state.name == "COMPLETE")
 
     seen: list[TrialEnded] = []
 
@@ -368,10 +344,28 @@ def test_refits_are_repeatable_and_go_on_after_an_interruption(tmp_path: Path, r
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(KeyboardInterrupt):
-        _finalized(run_dir, top=2, repeats=2, observer=interrupt_late)
+        _finalized(run_dir, observer=interrupt_late)
     signal.signal(signal.SIGINT, before)
-    result, other = _finalized(run_dir, top=2, repeats=2), _finalized(tmp_path / "others", top=2, repeats=2)
+    result, other = _finalized(run_dir), _finalized(tmp_path / "others")
     assert result.confirmation == other.confirmation
     assert result.test is not None
     assert other.test is not None
     assert result.test.values == other.test.values
+
+    refits = _load(run_dir, "toy.final").trials
+    assert Counter(t.user_attrs["candidate"] for t in refits) == {result.confirmation.winner: 2, "baseline": 2}
+    assert {trial.user_attrs["refit"]["epochs"] for trial in refits} <= {1, 2}
+    test = load_test("digits")
+    assert result.test.n_rows == len(test) == 355
+    for value, path in zip(result.test.values, result.models, strict=True):
+        found = keras.models.load_model(path).evaluate(test.x, test.y, verbose=0, return_dict=True)
+        assert value == pytest.approx(found["accuracy"])
+    assert result.test.versus_baseline is not None
+    assert result.test.estimate.mean - result.test.baseline == pytest.approx(result.test.versus_baseline.mean)
+    for path in result.models:
+        Path(path).unlink()
+    events: list[Event] = []
+    assert _finalized(run_dir, observer=events.append) == result  # recorded: nobody looks again
+    assert [event.text for event in events if isinstance(event, Note)] == [
+        "this is the recorded result: the test rows are not opened again"
+    ]
