@@ -5,6 +5,7 @@ All modules need Keras.
 loading       Load a trained model: from its file, or where Keras cannot make it again, built anew
 evaluating    Measure the metrics of a trained model on rows that it was not trained on
 first_layers  The first layers of a model that make floats of words and whole numbers, by the input that they read
+paths         Paths from a baseline to a row, along which all inputs of a model move together
 attribution   Attributions by integrated gradients (Sundararajan, Taly and Yan, "Axiomatic attribution", 2017)
 latency       The time that a saved and loaded model takes to predict one row
 tensorboard   Event files for TensorBoard: epochs by Keras's own callback, hyperparameters by the HParams plugin

@@ -19,9 +19,9 @@ What is not covered: words that reach an Embedding layer together with those of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count, pairwise
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 import keras
@@ -29,25 +29,15 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from autotune.errors import UsageError
 from autotune.keras_inside import tokens_of
-from autotune.training.inspection.first_layers import (
-    SCALING,
-    FirstLayers,
-    as_floats,
-    calling,
-    first_layers,
-    reads_tokens,
-)
+from autotune.training.inspection.paths import Head, Path, Row, path_of
 
 _NODES = 8  # Gauss-Legendre nodes in each piece of the path
 _MOST = 4  # the refinement stops at about this many times the given steps
 _RELATIVE, _ABSOLUTE = 0.01, 1e-3  # tolerance of the gap
 _POINTS, _NUMBERS = 128, 2**22  # largest number of points of the path in a batch, and of numbers in them
-_PROBED = 8  # rows that show which layers read which input
 
 _Floats: TypeAlias = npt.NDArray[np.float64]
-_Row: TypeAlias = Sequence[npt.NDArray[Any]]  # a row of each input, in the order of keras.tree.flatten
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +106,7 @@ def integrated_gradients(
     given = [np.asarray(leaf) for leaf in keras.tree.flatten(rows)]
     starts = [baseline] * len(given) if isinstance(baseline, (int, float)) else keras.tree.flatten(baseline)
     begins = [_start(leaf, start) for leaf, start in zip(given, starts, strict=True)]
-    path = _path_of(_Head(model, rows, output, of), given, begins)
+    path = path_of(Head(model, rows, output, of), given, begins)
     pieces = []
     for number, target in enumerate(np.asarray(targets)):
         row, begin = [leaf[number] for leaf in given], [one[number] for one in begins]
@@ -129,7 +119,7 @@ def integrated_gradients(
     )
 
 
-def _input_attribution(path: _Path, rows: npt.NDArray[Any], at: int, pieces: Sequence[_Piece]) -> InputAttribution:
+def _input_attribution(path: Path, rows: npt.NDArray[Any], at: int, pieces: Sequence[_Piece]) -> InputAttribution:
     if path.why_held[at]:
         return InputAttribution(None, why_none=path.why_held[at])
     values = [one.values[path.moved.index(at)] for one in pieces]
@@ -139,139 +129,6 @@ def _input_attribution(path: _Path, rows: npt.NDArray[Any], at: int, pieces: Seq
     length = max(one.size for one in values)
     words = tuple(_words_of(path.first.vectorizations.get(at), row, length) for row in rows)
     return InputAttribution(np.stack([np.pad(one.reshape(-1), (0, length - one.size)) for one in values]), words)
-
-
-@dataclass(frozen=True, eq=False)
-class _Head:
-    """The output of a model that is explained.
-
-    Attributes:
-        model: The model.
-        structure: The rows, for the structure of its inputs.
-        output: The name of the output; "" for the only one.
-        of: As in `integrated_gradients`.
-    """
-
-    model: keras.Model
-    structure: Any
-    output: str
-    of: str
-
-    def __call__(self, inputs: Sequence[Any], target: int) -> tf.Tensor:
-        """Return the output of a class, or a column of numbers, for each point, shape (m,)."""
-        found = self.model(keras.tree.pack_sequence_as(self.structure, list(inputs)), training=False)
-        if self.output and isinstance(found, (list, tuple)):
-            found = dict(zip(self.model.output_names, found, strict=True))
-        found = found[self.output] if self.output and isinstance(found, dict) else found
-        if not tf.is_tensor(found):
-            raise _not_differentiable("it has several outputs")
-        columns = tf.reshape(found, (found.shape[0], -1))
-        if columns.shape[1] == 1 and self.of == "classes":
-            return columns[:, 0] if target == 1 else 1 - columns[:, 0]
-        return columns[:, target]
-
-
-@dataclass(frozen=True, eq=False)
-class _Path:
-    """The path from a baseline to a row.
-
-    Attributes:
-        head: The output that is explained.
-        first: The layers that make floats of words and whole numbers.
-        why_held: For each input why it does not move; "" if it does.
-    """
-
-    head: _Head
-    first: FirstLayers
-    why_held: Sequence[str]
-
-    @property
-    def moved(self) -> list[int]:
-        """The inputs that move, in their order."""
-        return [at for at, why in enumerate(self.why_held) if not why]
-
-    def look(self, row: _Row, begin: _Row, shares: _Floats, target: int) -> tuple[_Floats, list[_Floats | None]]:
-        """Return for each share of the path the output, (m,), and for each moved input the gradient times its way."""
-        points: dict[int, list[tf.Tensor]] = {at: [] for at in self.moved}
-        ways: dict[int, list[tuple[tf.Tensor, bool]]] = {at: [] for at in self.moved}
-        numbers = count()
-
-        def note(at: int, start: tf.Tensor, way: tf.Tensor, is_vector: bool = False) -> tf.Tensor:
-            by_row = tf.reshape(tf.cast(shares, way.dtype), (-1, *[1] * (len(way.shape) - 1)))
-            point = start + by_row * way
-            tape.watch(point)
-            points[at].append(point)
-            ways[at].append((way, is_vector))
-            return point
-
-        def move(
-            layer: keras.layers.Layer, call: Callable[..., Any], tokens: tf.Tensor, *given: Any, **named: Any
-        ) -> Any:
-            owner = self.first.owners[next(numbers)] if reads_tokens(layer, tokens) else None
-            if owner is None or owner not in points:
-                return call(tokens, *given, **named)
-            found = as_floats(layer, call(tokens, *given, **named))
-            start = _first_value(layer, call, tokens, found, begin[owner])
-            return note(owner, start, found - start, not isinstance(layer, SCALING))
-
-        with tf.GradientTape(watch_accessed_variables=False) as tape, calling(self.first.layers, move):
-            inputs = []
-            for at, leaf in enumerate(row):
-                if at in points and at not in self.first.owners:
-                    way = (leaf.astype(np.float32) - begin[at])[np.newaxis]
-                    is_missing = np.isnan(way)  # a missing value stays missing on the whole path, and gets 0
-                    start = tf.constant(np.where(is_missing, np.nan, begin[at]))
-                    inputs.append(note(at, start, tf.constant(np.where(is_missing, 0, way))))
-                else:
-                    inputs.append(tf.repeat(tf.constant(leaf)[tf.newaxis], len(shares), axis=0))
-            found = self.head(inputs, target)
-        gradients = tape.gradient(found, points)
-        return _in_float64(found), [_pull(gradients[at], ways[at]) for at in self.moved]
-
-
-def _pull(gradients: Sequence[tf.Tensor | None], ways: Sequence[tuple[tf.Tensor, bool]]) -> _Floats | None:
-    """Return the gradient times the way of one input, the sum of vectors; None if there is no gradient."""
-    if not gradients or any(gradient is None for gradient in gradients):
-        return None
-    pulls = []
-    for gradient, (way, is_vector) in zip(gradients, ways, strict=True):
-        pull = tf.where(way == 0, tf.zeros_like(way), gradient * way)
-        pulls.append(tf.reduce_sum(pull, axis=-1) if is_vector else pull)
-    if len({tuple(pull.shape) for pull in pulls}) > 1:
-        return None
-    found = _in_float64(tf.add_n(pulls))
-    if not np.isfinite(found).all():
-        raise _not_differentiable("its slope is not finite, as it may be beside a missing value")
-    return found
-
-
-def _path_of(head: _Head, rows: _Row, begins: _Row) -> _Path:
-    """Find out which inputs can move, and in which layers."""
-    first = first_layers(head.model, lambda inputs: head(inputs, 0), [leaf[:_PROBED] for leaf in rows])
-    no_layer = "words have no values in between, and it has no Embedding layer"
-    why = ["" if at in first.owners or leaf.dtype.kind in "fiub" else no_layer for at, leaf in enumerate(rows)]
-    path = _Path(head, first, why)
-    if path.moved:
-        row, begin = [leaf[0] for leaf in rows], [leaf[0] for leaf in begins]
-        pulls = dict(zip(path.moved, path.look(row, begin, np.array([0.5]), 0)[1], strict=True))
-        cut = "its input is cut off, by rounding or by a whole-number type"
-        path = _Path(head, first, [cut if pulls.get(at, ()) is None else one for at, one in enumerate(why)])
-    if not path.moved:
-        raise _not_differentiable(path.why_held[0])
-    return path
-
-
-def _first_value(
-    layer: keras.layers.Layer, call: Callable[..., Any], given: tf.Tensor, found: tf.Tensor, begin: npt.NDArray[Any]
-) -> Any:
-    """Return where the path begins in a layer's output, if it ends with what is `found`."""
-    if isinstance(layer, SCALING):
-        return call(tf.cast(tf.repeat(tf.constant(begin)[tf.newaxis], given.shape[0], axis=0), given.dtype))
-    if not isinstance(layer, keras.layers.Embedding):
-        return tf.zeros_like(found)  # no category
-    if tf.size(given) > given.shape[0]:
-        return call(tf.zeros_like(given))
-    return tf.zeros_like(found) + tf.cast(tf.reduce_mean(layer.embeddings, axis=0), found.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,7 +154,7 @@ class _Piece:
         return [(self.low, middle), (middle, self.high)]
 
 
-def _integrate(path: _Path, row: _Row, begin: _Row, target: int, steps: int) -> _Piece:
+def _integrate(path: Path, row: Row, begin: Row, target: int, steps: int) -> _Piece:
     """Integrate the whole path, and return it as one piece."""
     cuts = [float(cut) for cut in np.linspace(0.0, 1.0, max(1, steps // _NODES) + 1)]
     pieces = _pieces(path, row, begin, target, list(pairwise(cuts)))
@@ -314,7 +171,7 @@ def _integrate(path: _Path, row: _Row, begin: _Row, target: int, steps: int) -> 
     return _Piece(0.0, 1.0, start, end, whole)
 
 
-def _pieces(path: _Path, row: _Row, begin: _Row, target: int, bounds: Sequence[tuple[float, float]]) -> list[_Piece]:
+def _pieces(path: Path, row: Row, begin: Row, target: int, bounds: Sequence[tuple[float, float]]) -> list[_Piece]:
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     nodes, weights = np.array([-1.0, *nodes, 1.0]), np.array([0.0, *weights, 0.0])  # with the outputs at both ends
     shares = np.concatenate([low + (high - low) * (nodes + 1) / 2 for low, high in bounds])
@@ -357,16 +214,3 @@ def _start(rows: npt.NDArray[Any], baseline: npt.ArrayLike) -> npt.NDArray[np.fl
     if rows.dtype.kind not in "fiub":
         return np.zeros(rows.shape, np.float32)
     return np.broadcast_to(np.asarray(baseline, dtype=np.float32), rows.shape)
-
-
-def _in_float64(tensor: tf.Tensor) -> _Floats:
-    found: _Floats = tensor.numpy().astype(np.float64)
-    return found
-
-
-def _not_differentiable(why: str) -> UsageError:
-    return UsageError(
-        f"the attributions of the model cannot be computed: {why}.",
-        "Integrated gradients need a path from the model's output to its numeric input, or to an Embedding layer.",
-        "Build the model with numeric inputs and, for text, keras.layers.Embedding.",
-    )

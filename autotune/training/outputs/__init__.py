@@ -7,20 +7,14 @@ predicting  Predictions of a model: classes, confusion matrix, and the rows with
 comparing   Compare each output of a model with its targets: classes, labels, numbers, forecasts, masks, images
 findings    The `Findings` about one output of a model, with single rows as examples
 finding     Compute the findings about a model on some rows
-drawing     Figures of findings, and what they show in words
+describing  What findings show, in words: metrics, what an example is, its features
+drawing     Figures of findings
 shown       The files that an ended Keras trial writes for people: history, learning curves, pictures of its outputs
 """
 
-from autotune.training.outputs.drawing import (
-    COLOURS,
-    Picture,
-    described,
-    example_pictures,
-    in_features,
-    in_numbers,
-    main_pictures,
-    most_wrong,
-)
+from autotune.training.outputs.comparing import named_outputs
+from autotune.training.outputs.describing import COLOURS, described, in_features, in_numbers, most_wrong
+from autotune.training.outputs.drawing import Picture, example_pictures, main_pictures
 from autotune.training.outputs.finding import find
 from autotune.training.outputs.findings import Example, Findings, Given, Reasons
 from autotune.training.outputs.shown import HISTORY, leave_confusion, leave_history, leaving_history
@@ -43,4 +37,5 @@ __all__ = [
     "leaving_history",
     "main_pictures",
     "most_wrong",
+    "named_outputs",
 ]

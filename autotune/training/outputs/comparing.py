@@ -71,10 +71,15 @@ def compare(model: keras.Model, data: Dataset, one_hot: bool = False) -> tuple[C
     """
     if any(isinstance(leaf, RaggedArray) for _, leaf in leaves(data.y)):
         return (_nothing("", "the targets of the rows have different lengths: only a `score` can compare them."),)
-    found = predict(model, data)
+    if data.y is None and not _is_picture(data.x):
+        return (_nothing("", "the rows have no targets to compare the outputs with."),)
+    try:
+        found = predict(model, data)
+    except NotImplementedError:
+        return (_nothing("", "the model has no `call` that returns its outputs."),)
     if data.y is None:
-        return (_reconstruction(data, found),)
-    outputs, targets = _named(model, found), _named(model, data.y)
+        return (_reconstruction(data.x, found),)
+    outputs, targets = named_outputs(model, found), named_outputs(model, data.y)
     if len(outputs) == len(targets) == 1:
         targets = dict(zip(outputs, targets.values(), strict=True))
     return tuple(
@@ -83,6 +88,18 @@ def compare(model: keras.Model, data: Dataset, one_hot: bool = False) -> tuple[C
         else _nothing(name, "the rows have no targets for this output.")
         for name, output in sorted(outputs.items())
     )
+
+
+def named_outputs(model: keras.Model, nest: Any) -> dict[str, Any]:
+    """Return the outputs of a model, or their targets, by the names of the outputs; "" is the name of the only one."""
+    if isinstance(nest, Mapping):
+        return {str(name): part for name, part in nest.items()}
+    if not isinstance(nest, (list, tuple)):
+        return {"": nest}
+    names = list(getattr(model, "output_names", None) or [])
+    if len(names) != len(nest):
+        names = [f"output {number}" for number in range(len(nest))]
+    return dict(zip(names, nest, strict=True))
 
 
 def rows_to_compare(data: Dataset) -> npt.NDArray[np.int64]:
@@ -132,18 +149,6 @@ def _shapes(nest: Any) -> list[tuple[int | None, ...]]:
         return [nest]
     parts = nest.values() if isinstance(nest, Mapping) else nest
     return [shape for part in parts for shape in _shapes(part)]
-
-
-def _named(model: keras.Model, nest: Any) -> dict[str, Any]:
-    """Return outputs or targets by the names of the outputs."""
-    if isinstance(nest, Mapping):
-        return {str(name): part for name, part in nest.items()}
-    if not isinstance(nest, (list, tuple)):
-        return {"": nest}
-    names = list(getattr(model, "output_names", None) or [])
-    if len(names) != len(nest):
-        names = [f"output {number}" for number in range(len(nest))]
-    return dict(zip(names, nest, strict=True))
 
 
 def _compared(model: keras.Model, data: Dataset, one_hot: bool, name: str, target: Any, output: Any) -> Compared:
@@ -228,11 +233,13 @@ def _is_of_series(data: Dataset) -> bool:
     return hasattr(data.forms.y, "series")
 
 
-def _reconstruction(data: Dataset, found: Any) -> Compared:
+def _is_picture(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and x.ndim in (3, 4) and x.dtype.kind in "fiub"
+
+
+def _reconstruction(x: _Array, found: Any) -> Compared:
     """Compare pictures with themselves: an autoencoder has no other targets."""
-    x = data.x
-    is_picture = isinstance(x, np.ndarray) and x.ndim in (3, 4) and x.dtype.kind in "fiub"
-    if is_picture and isinstance(found, np.ndarray) and found.shape == x.shape:
+    if isinstance(found, np.ndarray) and found.shape == x.shape:
         return Compared("", "image", x, found)
     return _nothing("", "the rows have no targets to compare the outputs with.")
 

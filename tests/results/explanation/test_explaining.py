@@ -34,7 +34,7 @@ from autotune.results.final.record import FinalResult, record_result
 from autotune.results.report import seen
 from autotune.terminal.printing import print_explanation
 from autotune.training.outputs import find
-from autotune.training.outputs.drawing import features_of
+from autotune.training.outputs.describing import features_of
 from autotune.training.outputs.findings import Example, Findings
 
 pytestmark = pytest.mark.usefixtures("no_places_from_outside")

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 
 from autotune.data import Dataset, windows
-from autotune.training.outputs.drawing import described, example_pictures, in_numbers, main_pictures
+from autotune.training.outputs.describing import described, in_numbers
+from autotune.training.outputs.drawing import example_pictures, main_pictures
 from autotune.training.outputs.finding import find
 from autotune.training.outputs.findings import Findings
 
