@@ -23,12 +23,13 @@ from autotune.figures.epochs import learning_curve
 from autotune.figures.features import Bars, draw_features
 from autotune.figures.hyperparameters import Tried, effect, importance_bars, interaction, parallel_coordinates
 from autotune.figures.pictures import Beside, draw_beside
-from autotune.figures.predictions import Forecast, draw_forecasts, draw_labels, draw_predictions
+from autotune.figures.predictions import MOST_COLUMNS, Forecast, draw_forecasts, draw_labels, draw_predictions
 from autotune.figures.search import Finished, all_curves, history, time_spent
 from autotune.figures.style import as_label, to_png, to_svg
 from autotune.figures.words import coloured_words
 
 __all__ = [
+    "MOST_COLUMNS",
     "Bars",
     "Beside",
     "Finished",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -17,6 +18,7 @@ from autotune.figures.style import COLOURS, as_label, figure_of, new_axes, style
 
 _PANEL_IN = 1.05  # inches: side of the panel of a square row
 _WIDTH_IN = 7.0  # inches: all columns together; a page shrinks wider figures until they cannot be read
+_TITLE = 20  # characters in a line above a square panel
 _BACKGROUND = (0.88, 0.88, 0.9)  # of class 0 in masks
 
 _Values: TypeAlias = npt.NDArray[Any]
@@ -95,7 +97,8 @@ def show_picture(axes: Axes, picture: _Values, title: str, axes_names: tuple[str
     axes.grid(visible=False)
     origin: Any = "upper" if axes_names is None else "lower"
     axes.imshow(picture, origin=origin, interpolation="nearest", aspect="auto" if axes_names else "equal")
-    axes.set_title(as_label(title), fontsize=7, loc="left")
+    width = int(_TITLE * float(np.clip(picture.shape[1] / picture.shape[0], 0.6, 2.2)))
+    axes.set_title("\n".join(textwrap.wrap(as_label(title, 2 * width), width)), fontsize=7, loc="left")
     axes.tick_params(labelsize=5, length=2)
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -15,31 +15,31 @@ from matplotlib.ticker import MaxNLocator
 from autotune.figures.style import COLOURS, FAINT, FIRST, INK, SECOND, as_label, figure_of, new_axes, styled
 
 MOST_COLUMNS = 6
-"""Panels of columns that are drawn; more are too small to be read."""
+"""More panels than that are too small to be read."""
 
 _FALSE = COLOURS[4]
 
 
 @styled
-def draw_predictions(true: npt.NDArray[Any], predicted: npt.NDArray[Any], names: Sequence[str] = ()) -> Figure:
-    """Draw a point for each row, in a panel for each of the first six columns; points on the line are exact.
+def draw_predictions(true: npt.NDArray[Any], predicted: npt.NDArray[Any], names: Sequence[str] = ("",)) -> Figure:
+    """Draw a point for each row, in a panel for each column; points on the line are exact.
 
     Args:
-        true: The true numbers, shape (n,) or (n, columns).
+        true: The true numbers, shape (n,) or (n, columns); at most `MOST_COLUMNS` columns can be read.
         predicted: The predicted numbers, with the same shape.
-        names: The names of the columns; none for their numbers.
+        names: The name of each column; that of a single one is not shown.
     """
-    true, predicted = (one.reshape(len(one), -1)[:, :MOST_COLUMNS] for one in (true, predicted))
+    true, predicted = (one.reshape(len(one), -1) for one in (true, predicted))
     n = true.shape[1]
-    columns = min(n, 3)
-    side = 4.2 if n == 1 else 2.6
-    panels = new_axes(side * columns, (side - 0.2) * -(-n // columns), columns, -(-n // columns))
+    columns, side = (1, 4.2) if n == 1 else (min(n, 3), 2.6)
+    lines = -(-n // columns)
+    panels = new_axes(side * columns, (side - 0.2) * lines, columns, lines)
     for empty in panels[n:]:
         empty.set_axis_off()
-    for number, axes in enumerate(panels[:n]):
+    for number, (axes, name) in enumerate(zip(panels, names, strict=False)):
         _draw_points(axes, true[:, number], predicted[:, number])
         if n > 1:
-            axes.set_title(as_label(names[number] if names else f"column {number}", 24))
+            axes.set_title(as_label(name, 24))
     return figure_of(panels[0])
 
 

@@ -45,7 +45,8 @@ def test_rows_of_each_label_are_found_missed_or_false() -> None:
     assert widths == [3, 0, 1, 2, 0, 5]
 
 
-def test_of_many_columns_six_are_drawn() -> None:
-    numbers = np.random.default_rng(0).normal(size=(5, 8))
-    figure = draw_predictions(numbers, numbers)
-    assert [axes.get_title() for axes in figure.axes] == [f"column {number}" for number in range(6)]
+def test_each_column_has_a_panel_with_its_name() -> None:
+    numbers = np.random.default_rng(0).normal(size=(5, 4))
+    figure = draw_predictions(numbers, numbers + 1, ["a", "b", "$c$", "d"])
+    assert [axes.get_title() for axes in figure.axes[:4]] == ["a", "b", "$c$", "d"]
+    assert not any(axes.axison for axes in figure.axes[4:])

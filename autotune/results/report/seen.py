@@ -78,11 +78,12 @@ def _text(example: Example, findings: Findings) -> str:
 
 
 def _largest_errors(findings: Findings) -> str:
-    """Return the rows of a table whose numbers are predicted worst; nothing of classes, or of other rows."""
-    if findings.kind != "numbers" or not findings.wrong or not in_features(findings.wrong[0]):
+    """Return the rows whose numbers are predicted worst as a table; nothing of other outputs."""
+    if findings.kind != "numbers":
         return ""
     rows = [[one.position, described(one, findings), in_features(one)] for one in findings.wrong]
-    return "<h3>The largest errors</h3>" + table(["row", "error", "features"], rows)
+    columns = ["row", "error", "features"] if any(features for *_, features in rows) else ["row", "error"]
+    return "<h3>The largest errors</h3>" + table(columns, [row[: len(columns)] for row in rows])
 
 
 def data(story: Story) -> Section:

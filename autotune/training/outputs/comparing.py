@@ -71,7 +71,7 @@ def compare(model: keras.Model, data: Dataset, one_hot: bool = False) -> tuple[C
     """
     if any(isinstance(leaf, RaggedArray) for _, leaf in leaves(data.y)):
         return (_nothing("", "the targets of the rows have different lengths: only a `score` can compare them."),)
-    if data.y is None and not _is_picture(data.x):
+    if data.y is None and not _has_own_shape(data):
         return (_nothing("", "the rows have no targets to compare the outputs with."),)
     try:
         found = predict(model, data)
@@ -233,15 +233,19 @@ def _is_of_series(data: Dataset) -> bool:
     return hasattr(data.forms.y, "series")
 
 
-def _is_picture(x: Any) -> bool:
-    return isinstance(x, np.ndarray) and x.ndim in (3, 4) and x.dtype.kind in "fiub"
+def _has_own_shape(data: Dataset) -> bool:
+    """Tell whether the rows may be what an autoencoder should put out: one array of numbers."""
+    x = data.x
+    return isinstance(x, np.ndarray) and 2 <= x.ndim <= 4 and x.dtype.kind in "fiub"
 
 
 def _reconstruction(x: _Array, found: Any) -> Compared:
-    """Compare pictures with themselves: an autoencoder has no other targets."""
-    if isinstance(found, np.ndarray) and found.shape == x.shape:
-        return Compared("", "image", x, found)
-    return _nothing("", "the rows have no targets to compare the outputs with.")
+    """Compare rows with themselves: an autoencoder has no other targets."""
+    if not isinstance(found, np.ndarray) or found.shape != x.shape:
+        return _nothing("", "the rows have no targets to compare the outputs with.")
+    if x.ndim == 2:
+        return Compared("", "numbers", x.astype(np.float64), found.astype(np.float64))
+    return Compared("", "image", x, found)
 
 
 def _without_ones(array: _Array) -> tuple[int, ...]:

@@ -13,6 +13,8 @@ from autotune.training.outputs.predicting import intersection_over_union, mask_s
 MOST_FEATURES = 8
 """Of a row of a table are shown one by one."""
 
+_MOST_LABELS = 8  # in words
+
 COLOURS = {
     "classes": "Orange speaks for the class, blue against it (integrated gradients).",
     "labels": "Orange speaks for the label that it is most wrong about, blue against it (integrated gradients).",
@@ -60,8 +62,11 @@ def in_numbers(findings: Findings) -> list[str]:
         first, last = findings.errors[[0, -1]]
         lines.append(f"Mean absolute error: {first:.4g} at the first step, {last:.4g} at step {len(findings.errors)}.")
     if findings.kind == "labels" and findings.confusion is not None:
-        for name, (found_rows, missed, false) in zip(findings.class_names, findings.confusion.tolist(), strict=True):
+        counts = list(zip(findings.class_names, findings.confusion.tolist(), strict=True))
+        for name, (found_rows, missed, false) in counts[:_MOST_LABELS]:
             lines.append(f"{name}: {found_rows:,} of {found_rows + missed:,} rows found, {false:,} false.")
+        if len(counts) > _MOST_LABELS:
+            lines.append(f"{len(counts) - _MOST_LABELS} other labels are in the picture.")
     return lines
 
 
@@ -90,14 +95,20 @@ def features_of(example: Example, reasons: Reasons | None = None) -> list[tuple[
 
 
 def in_features(example: Example) -> str:
-    """Return the features of a row in one line, those that contribute most first; "" if it has none."""
+    """Return the features of a row in one line, those that contribute most first.
+
+    It is "" for a row without features, and for many features if none is known to matter more than the others.
+    """
     reasons = example.for_predicted
+    found = features_of(example, reasons)
+    if reasons is None and len(found) > MOST_FEATURES:
+        return ""
     shown = [
         f"{name} = {value}{'' if reasons is None else f' ({share:+.2f})'}"
-        for name, value, share in features_of(example, reasons)
+        for name, value, share in found[:MOST_FEATURES]
     ]
-    others = f", and {len(shown) - MOST_FEATURES} others" if len(shown) > MOST_FEATURES else ""
-    return ", ".join(shown[:MOST_FEATURES]) + others
+    others = f", and {len(found) - MOST_FEATURES} others" if len(found) > MOST_FEATURES else ""
+    return ", ".join(shown) + others
 
 
 def _is_table(given: Given) -> bool:

@@ -65,8 +65,9 @@ def example_pictures(findings: Findings) -> list[Picture]:
         kinds = {"errors": ("The largest errors", findings.wrong)}
     for kind, (heading, examples) in kinds.items():
         for name, figure in _of_inputs(examples, findings):
-            whose = f", its input {name!r}" if name else ""
-            caption = f"{heading}{whose}. {COLOURS[findings.kind]}"
+            whose = f": the input {name!r}" if name else ""
+            colours = COLOURS[findings.kind] if examples[0].for_predicted is not None else ""
+            caption = f"{heading}{whose}. {colours}".strip()
             found.append(Picture(file_name(kind, findings.output, name), caption, figure))
     return found
 
@@ -104,12 +105,17 @@ def _labels(findings: Findings) -> list[Picture]:
 
 
 def _predictions(findings: Findings) -> list[Picture]:
-    from autotune.figures import draw_predictions
+    from autotune.figures import MOST_COLUMNS, draw_predictions
 
     assert findings.true is not None
     assert findings.predicted is not None
     caption = "What is predicted against what is true, on rows that the model was not trained on."
-    figure = draw_predictions(findings.true, findings.predicted)
+    spread = findings.true.std(axis=0)
+    shown = np.sort(np.argsort(-spread, kind="stable")[:MOST_COLUMNS])
+    if len(shown) < len(spread):
+        caption += f" Of {len(spread)} columns, the {len(shown)} that vary most."
+    names = [f"column {number}" for number in shown]
+    figure = draw_predictions(findings.true[:, shown], findings.predicted[:, shown], names)
     return [Picture(file_name("predictions", findings.output), caption, figure)]
 
 

@@ -17,6 +17,7 @@ from autotune.data import Dataset
 if TYPE_CHECKING:
     import keras
 
+_OWN_UNITS = 8  # columns
 _ROUNDING = 1e-5  # a float32 softmax may exceed 1 by this much
 
 _Floats: TypeAlias = npt.NDArray[np.float64]
@@ -128,17 +129,18 @@ def typical_hits(true: npt.NDArray[Any], probabilities: _Floats, n: int) -> _Int
 def largest_errors(true: npt.NDArray[Any], predicted: npt.NDArray[Any], n: int) -> _Ints:
     """Return the positions of the `n` rows with the largest errors, the largest first.
 
-    The error of a row is the mean of its absolute errors, each in units of the standard deviation of its column, the
-    last axis, so that columns on a large scale do not hide the others.
+    The error of a row is the mean of its absolute errors. A few columns may have units of their own: there each error
+    is divided by the standard deviation of its column. More columns are mostly parts of one thing, such as pixels.
 
     Args:
-        true: The true numbers, shape (n,) or (n, ..., columns).
+        true: The true numbers, shape (n,), (n, columns) or (n, ...).
         predicted: The predicted numbers, with the same shape.
         n: How many rows.
     """
-    scale = true.std(axis=tuple(range(max(1, true.ndim - 1))))
-    scale = np.where(scale > 0, scale, 1.0)
-    errors = (np.abs(true - predicted) / scale).reshape(len(true), -1).mean(axis=1)
+    errors = np.abs(true - predicted)
+    if true.ndim == 2 and true.shape[1] <= _OWN_UNITS:
+        errors = errors / np.where(true.std(axis=0) > 0, true.std(axis=0), 1.0)
+    errors = errors.reshape(len(true), -1).mean(axis=1)
     worst: _Ints = np.argsort(-errors, kind="stable")[:n]
     return worst
 

@@ -488,7 +488,7 @@ def test_several_labels_are_explained_by_the_label_that_is_most_wrong(tmp_path: 
 
 
 def test_what_cannot_be_compared_still_has_its_metrics(tmp_path: Path) -> None:
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     (found,) = find(model, Dataset(np.zeros((4, 2), np.float32)), np.arange(4))
     page, printed = _shown_all(with_metrics([found], {"frechet": 1.5}), tmp_path)
     for text in (page, printed):

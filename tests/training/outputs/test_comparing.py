@@ -69,7 +69,7 @@ def test_masks_and_images(channels: int, loss: Any, activation: str | None, y: A
         ("binary_crossentropy", "sigmoid", np.eye(3)[RNG.integers(0, 3, 9)], "classes"),
         ("mse", None, 7 * RNG.integers(0, 2, (9, 3)), "numbers"),
         ("mse", None, np.array(["a"] * 9), "nothing"),
-        ("mse", None, None, "nothing"),
+        ("mse", None, None, "numbers"),
     ],
 )
 def test_several_columns(loss: str, activation: str | None, y: Any, kind: str) -> None:
@@ -93,11 +93,23 @@ def test_targets_of_different_lengths_are_not_compared() -> None:
     assert (found.kind, "different lengths" in found.why) == ("nothing", True)
 
 
-def test_an_autoencoder_of_images_is_compared_with_what_it_is_given() -> None:
-    x = _floats(5, 4, 4, 1)
-    (found,) = compare(_passing((4, 4, 1), None), Dataset(x))
-    assert found.kind == "image"
+@pytest.mark.parametrize(("shape", "kind"), [((4, 4, 1), "image"), ((4, 4), "image"), ((6,), "numbers")])
+def test_an_autoencoder_is_compared_with_what_it_is_given(shape: tuple[int, ...], kind: str) -> None:
+    x = _floats(5, *shape)
+    (found,) = compare(_passing(shape, None), Dataset(x))
+    assert found.kind == kind
     assert found.true.tolist() == found.predicted.tolist() == x.tolist()
+
+
+class WithoutCall(keras.Model):  # type: ignore[misc]  # reason: Keras ships no types
+    pass
+
+
+def test_a_model_without_call_is_not_compared() -> None:
+    model = WithoutCall()
+    model.compile()
+    (found,) = compare(model, Dataset(_floats(5, 4, 4, 1)))
+    assert (found.kind, found.why) == ("nothing", "the model has no `call` that returns its outputs.")
 
 
 @pytest.mark.parametrize("as_list", [True, False])

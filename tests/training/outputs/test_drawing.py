@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from autotune.data import Dataset, windows
-from autotune.training.outputs.describing import described, in_numbers
+from autotune.training.outputs.describing import described, in_features, in_numbers
 from autotune.training.outputs.drawing import example_pictures, main_pictures
 from autotune.training.outputs.finding import find
 from autotune.training.outputs.findings import Findings
@@ -68,7 +68,7 @@ def test_images_that_are_predicted_are_drawn_beside_their_targets() -> None:
     assert found.kind == "image"
     assert described(found.wrong[0], found) == "mean absolute error 0.5"
     titles = [one.get_title(loc="left") for one in _figures(found)["pictures"].axes[:3]]
-    assert titles == ["mean absolute error 0.5", "true", "predicted"]
+    assert titles == ["mean absolute error\n0.5", "true", "predicted"]
 
 
 def test_a_sequence_of_classes_has_a_confusion_matrix_and_no_picture() -> None:
@@ -87,3 +87,14 @@ def test_each_of_a_few_columns_has_its_own_panel() -> None:
     assert figure.axes[3].collections[0].get_offsets()[:, 0].tolist() == (100 * x[:, 3].astype(np.float64)).tolist()
     assert example_pictures(found) == []
     assert described(found.wrong[0], found).count(", ") == 6
+    assert in_features(found.wrong[0]).startswith("feature 0 = ")
+
+
+def test_of_many_columns_the_six_that_vary_most_are_drawn() -> None:
+    x = np.random.default_rng(0).normal(size=(9, 9)).astype(np.float32)
+    x[:, [1, 5, 8]] *= 1e-3
+    found = _found((9,), "mse", Dataset(x, x))
+    (picture,) = main_pictures(found)
+    assert [axes.get_title() for axes in picture.figure.axes] == [f"column {number}" for number in (0, 2, 3, 4, 6, 7)]
+    assert picture.caption.endswith("Of 9 columns, the 6 that vary most.")
+    assert in_features(found.wrong[0]) == ""  # the first eight would say nothing of the row

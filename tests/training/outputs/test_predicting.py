@@ -76,6 +76,7 @@ def test_a_column_on_a_large_scale_does_not_hide_the_others() -> None:
     true = np.array([[0.0, 0.0], [1.0, 1000.0], [2.0, 2000.0]])
     predicted = true + np.array([[0.0, 100.0], [1.0, 0.0], [0.0, 0.0]])
     assert largest_errors(true, predicted, 2).tolist() == [1, 0]
+    assert largest_errors(np.tile(true, 5), np.tile(predicted, 5), 2).tolist() == [0, 1]  # parts of one thing
 
 
 def test_a_class_that_no_pixel_has_has_no_intersection() -> None:

@@ -106,7 +106,7 @@ def test_each_output_leaves_a_picture_under_its_name(tmp_path: Path) -> None:
 
 
 def test_rows_without_targets_leave_no_picture(tmp_path: Path) -> None:
-    leave_confusion(TrialFolder(tmp_path), _model(4, None), Dataset(np.eye(4, dtype=np.float32)))
+    leave_confusion(TrialFolder(tmp_path), _model(3, None), Dataset(np.eye(4, dtype=np.float32)))
     assert not TrialFolder(tmp_path).shown.exists()
 
 
