@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from autotune.training.outputs import Example, Findings, Given, Reasons
 
+_ARRAY = "$array"  # no metric has this name
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -94,11 +96,11 @@ def _record(folder: Path) -> Path:
 
 
 def _packed(value: Any, arrays: dict[str, npt.NDArray[Any]]) -> Any:
-    """Return records as JSON can hold them, with {"array": name} in the place of each array, which goes to `arrays`."""
+    """Return records as JSON can hold them, with {_ARRAY: name} in the place of each array, which goes to `arrays`."""
     if isinstance(value, (np.ndarray, np.generic)):
         name = f"array_{len(arrays)}"
         arrays[name] = np.asarray(value)
-        return {"array": name}
+        return {_ARRAY: name}
     if isinstance(value, (Findings, Example, Given, Reasons)):
         return {field.name: _packed(getattr(value, field.name), arrays) for field in fields(value)}
     if isinstance(value, tuple):
@@ -110,8 +112,8 @@ def _unpacked(value: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Any:
     if isinstance(value, list):
         return tuple(_unpacked(one, arrays) for one in value)
     if isinstance(value, dict):
-        found = {name: _unpacked(one, arrays) for name, one in value.items() if name != "array"}
-        return arrays[value["array"]] if "array" in value else found
+        found = {name: _unpacked(one, arrays) for name, one in value.items() if name != _ARRAY}
+        return arrays[value[_ARRAY]] if _ARRAY in value else found
     return value
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from html import escape
 
-import numpy as np
-
 from autotune.errors import UsageError
 from autotune.figures import coloured_words
 from autotune.results.advice import Story
@@ -72,7 +70,7 @@ def _text(example: Example, findings: Findings) -> str:
     for at, given in enumerate(example.inputs):
         if len(given.words) > 1:
             values = example.for_predicted.values[at] if example.for_predicted is not None else None
-            words = coloured_words(given.words, np.zeros(len(given.words)) if values is None else values)
+            words = escape(" ".join(given.words)) if values is None else coloured_words(given.words, values)
             parts.append(f'<span class="words">{words}</span>')
     return f"<li>{'<br>'.join(parts)}</li>"
 

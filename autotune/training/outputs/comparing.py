@@ -157,11 +157,9 @@ def _compared(model: keras.Model, data: Dataset, one_hot: bool, name: str, targe
     true, predicted = np.asarray(target), np.asarray(output)
     if true.dtype.kind not in "iufb":
         return _nothing(name, "its targets are words.")
-    if true.shape[1:] in ((), (1,)):
-        labels = data.labels if data.labels is not None else true.reshape(-1) if true.dtype.kind in "iub" else None
-        n_classes = data.n_classes if data.labels is not None or labels is None else int(labels.max()) + 1
-        return _of_one_value(model, one_hot, name, true.reshape(-1), labels, n_classes, predicted)
     is_binary = bool(np.isin(true, (0, 1)).all())
+    if true.shape[1:] in ((), (1,)):
+        return _of_one_value(model, data, one_hot, name, true.reshape(-1), predicted)
     if is_binary and true.shape[-1] > 1 and predicted.shape == true.shape and (true.sum(axis=-1) == 1).all():
         return _of_parts(name, true.argmax(axis=-1), predicted)
     if is_binary and true.ndim == 2 and predicted.shape == true.shape and _is_of_classes(model, 1, 2, name):
@@ -170,7 +168,8 @@ def _compared(model: keras.Model, data: Dataset, one_hot: bool, name: str, targe
     if is_binary or true.dtype.kind in "iu":
         parts = true[..., 0] if true.ndim > 2 and true.shape[-1] == 1 else true
         scores = predicted[..., np.newaxis] if predicted.shape == parts.shape else predicted
-        if scores.shape[:-1] == parts.shape and _is_of_classes(model, scores.shape[-1], int(parts.max()) + 1, name):
+        fits = scores.shape[:-1] == parts.shape and parts.min() >= 0
+        if fits and _is_of_classes(model, scores.shape[-1], int(parts.max()) + 1, name):
             return _of_parts(name, parts, scores)
     return _of_numbers(data, name, true, predicted)
 
@@ -180,15 +179,15 @@ def _is_of_classes(model: keras.Model, n_outputs: int, n_classes: int, name: str
 
 
 def _of_one_value(
-    model: keras.Model,
-    one_hot: bool,
-    name: str,
-    true: _Array,
-    labels: _Array | None,
-    n_classes: int | None,
-    predicted: _Array,
+    model: keras.Model, data: Dataset, one_hot: bool, name: str, true: _Array, predicted: _Array
 ) -> Compared:
     columns = predicted.reshape(len(predicted), -1).astype(np.float64)
+    labels, n_classes = data.labels, data.n_classes
+    is_label = true.dtype.kind in "iub" and true.min() >= 0
+    is_float_label = true.dtype.kind == "f" and bool(np.isin(true, (0, 1)).all())
+    if labels is None and (is_label or (is_float_label and _is_of_classes(model, columns.shape[1], 2, name))):
+        labels = true.astype(np.int64)
+        n_classes = max(2, int(labels.max()) + 1)
     purpose = purpose_of(model, columns.shape[1], n_classes, one_hot, name)
     if purpose == "something else":
         return _nothing(

@@ -286,7 +286,7 @@ def test_reasons_that_are_lost_beside_a_missing_value_are_said_to_be() -> None:
     assert all(one.for_predicted is None for one in (*found.right, *found.wrong))
 
 
-def test_a_model_that_cannot_be_seen_through_still_has_its_mistakes() -> None:
+def test_a_model_that_cannot_be_seen_through_still_has_its_mistakes(tmp_path: Path) -> None:
     texts = np.array(["good film", "bad film", "good", "bad"])
     text = keras.Input((), dtype="string")
     bag = keras.layers.TextVectorization(output_mode="multi_hot", vocabulary=["good", "bad"])(text)
@@ -297,6 +297,8 @@ def test_a_model_that_cannot_be_seen_through_still_has_its_mistakes() -> None:
     assert sorted(one.inputs[0].words for one in examples) == [("bad",), ("bad", "film"), ("good",), ("good", "film")]
     assert all(one.for_predicted is None for one in examples)
     assert _pictures(found).keys() == {"confusion"}
+    page, _ = _shown(found, tmp_path)
+    assert '<span class="words">bad film</span>' in page
 
 
 def test_a_table_is_compared_with_its_mean_row() -> None:

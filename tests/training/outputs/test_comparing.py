@@ -144,3 +144,29 @@ def test_the_worst_mask_comes_first_and_typical_rows_are_from_the_median_to_the_
     (found,) = compare(_passing((2, 2, 1), "binary_crossentropy", "sigmoid"), Dataset(x, y))
     assert worst_rows(found, 3).tolist() == [1, 3, 4]
     assert typical_rows(found, 2).tolist() == [4, 0]
+
+
+@pytest.mark.parametrize(
+    ("y", "loss", "activation", "kind"),
+    [
+        (np.arange(8.0) % 2, "binary_crossentropy", "sigmoid", "classes"),  # labels are often given as floats
+        (np.arange(8.0) % 2, "mse", None, "numbers"),
+        (np.arange(8) % 2 * 2 - 1, "mse", None, "numbers"),
+        (np.arange(8) % 2 * 2 - 1, "hinge", "tanh", "numbers"),  # -1 and 1 number no classes
+        (np.zeros(8, int), "binary_crossentropy", "sigmoid", "classes"),  # one class has no rows
+    ],
+)
+def test_one_value_for_each_row(y: Any, loss: str, activation: str | None, kind: str) -> None:
+    x = _floats(8, 1)
+    (found,) = compare(_passing((1,), loss, activation), Dataset(x, {"only": y}))
+    assert found.kind == kind
+    assert found.true.reshape(-1).tolist() == y.tolist()
+    if kind == "classes":
+        assert found.predicted.argmax(axis=1).tolist() == (x[:, 0] > 0).astype(int).tolist()
+
+
+def test_a_mask_with_numbers_below_zero_is_no_mask_of_classes() -> None:
+    (found,) = compare(
+        _passing((4, 5, 3), "sparse_categorical_crossentropy", "softmax"), Dataset(_floats(6, 4, 5, 3), CLASSES - 1)
+    )
+    assert found.kind == "nothing"
