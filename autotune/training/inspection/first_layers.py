@@ -69,9 +69,7 @@ def first_layers(
     owned = [(one, owner) for one, owner in zip(calls, owners, strict=True) if owner is not None]
     return FirstLayers(
         layers=layers,
-        owners=[
-            owner if one.makes_floats else None for one, owner in zip(calls, owners, strict=True) if one.layer in layers
-        ],
+        owners=[owner if one.moves else None for one, owner in zip(calls, owners, strict=True) if one.layer in layers],
         of_words=frozenset(owner for one, owner in owned if one.reads_words),
         vectorizations={owner: one.layer for one, owner in owned if one.layer in texts},
     )
@@ -122,8 +120,13 @@ class _Call:
 
     @property
     def reads_words(self) -> bool:
-        is_embedding = isinstance(self.layer, keras.layers.Embedding)
-        return is_embedding and self.given.size > len(self.given)
+        """Whether the layer gives a vector to each of several tokens."""
+        return isinstance(self.layer, keras.layers.Embedding) and self.given.size > len(self.given)
+
+    @property
+    def moves(self) -> bool:
+        """Whether what it makes can be said of its input; a lookup gives several categories one row."""
+        return self.makes_floats and not (isinstance(self.layer, _LOOKUPS) and self.given.size > len(self.given))
 
 
 def _calls(

@@ -97,9 +97,9 @@ def _labels(findings: Findings) -> list[Picture]:
 
     assert findings.confusion is not None
     caption = (
-        "Rows that have a label and are found, have it and are missed, and do not have it but are said to. A label "
+        "Rows that have a label and are found, have it and are missed, and do not have it but are said to. "
+        "A label is found if its probability is above 0.5."
     )
-    caption += "is found if its probability is above 0.5."
     figure = draw_labels(findings.class_names, findings.confusion)
     return [Picture(file_name("labels", findings.output), caption, figure)]
 
@@ -129,9 +129,9 @@ def _forecasts(findings: Findings) -> list[Picture]:
         for title, one in chosen.items()
     ]
     caption = (
-        "Forecasts of three rows after the last steps that the model is given, and the mean absolute error of each "
+        "Forecasts of three rows after the last steps that the model is given, "
+        "and the mean absolute error of each step over all rows."
     )
-    caption += "step over all rows."
     if findings.wrong[0].true.shape[1] > 1:
         caption += " The first column is drawn."
     return [Picture(file_name("forecasts", findings.output), caption, draw_forecasts(rows, findings.errors))]
@@ -187,14 +187,9 @@ def _of_inputs(examples: Sequence[Example], findings: Findings) -> Iterable[tupl
 
 def _views(example: Example, findings: Findings) -> list[tuple[str, Reasons]]:
     """Return the attributions of an example, each with what they are for."""
-    if findings.kind == "numbers":
-        return [] if example.for_predicted is None else [(as_text(example.predicted), example.for_predicted)]
-    if findings.kind == "labels":
-        return (
-            []
-            if example.for_predicted is None
-            else [(findings.class_names[most_wrong(example)], example.for_predicted)]
-        )
+    if findings.kind != "classes":
+        of = findings.class_names[most_wrong(example)] if findings.kind == "labels" else as_text(example.predicted)
+        return [] if example.for_predicted is None else [(of, example.for_predicted)]
     views = (("predicted", example.predicted, example.for_predicted), ("true", example.true, example.for_true))
     return [
         (f"{findings.class_names[int(of)]} ({which})", reasons) for which, of, reasons in views if reasons is not None

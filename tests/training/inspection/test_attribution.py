@@ -265,3 +265,13 @@ def test_one_of_several_outputs_and_a_column_of_numbers() -> None:
         kernel = model.get_weights()[2]
         assert found.inputs[0].values[0] == pytest.approx(kernel[:, 0])
         assert found.end == pytest.approx(kernel.sum())
+
+
+def test_several_categories_in_one_row_of_zeros_and_ones_are_held_as_they_are() -> None:
+    tags, number = keras.Input((3,), dtype="int32", name="tags"), keras.Input((1,), name="number")
+    some_hot = keras.layers.CategoryEncoding(5, output_mode="multi_hot")(tags)
+    model = keras.Model([tags, number], keras.layers.Dense(2)(keras.layers.Concatenate()([some_hot, number])))
+    found = integrated_gradients(model, [np.array([[1, 2, 3], [4, 2, 1]]), np.ones((2, 1), np.float32)], [0, 1])
+    assert found.inputs[0].values is None
+    assert "whole-number type" in found.inputs[0].why_none
+    _expect_sums(found)
