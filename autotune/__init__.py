@@ -10,7 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autotune.data import Dataset, Given, GroupKFold, Holdout, KFold, Latest, audio_in, images_in, windows
+    from autotune.data.rows import Dataset
+    from autotune.data.sources import audio_in, images_in, windows
+    from autotune.data.splits import Given, GroupKFold, Holdout, KFold, Latest
     from autotune.errors import AutotuneError, StudyFailedError, UsageError
     from autotune.results.data_efficiency import learning_curve
     from autotune.results.final import finalize
@@ -53,27 +55,27 @@ _HOMES = {
     "AutotuneError": "autotune.errors",
     "CurvePruner": "autotune.search.curves",
     "CurveSampler": "autotune.search.curves",
-    "Dataset": "autotune.data",
-    "Given": "autotune.data",
-    "GroupKFold": "autotune.data",
-    "Holdout": "autotune.data",
-    "KFold": "autotune.data",
+    "Dataset": "autotune.data.rows",
+    "Given": "autotune.data.splits",
+    "GroupKFold": "autotune.data.splits",
+    "Holdout": "autotune.data.splits",
+    "KFold": "autotune.data.splits",
     "KeepEpochs": "autotune.running.trial.keep_epochs",
-    "Latest": "autotune.data",
+    "Latest": "autotune.data.splits",
     "NoiseAwarePruner": "autotune.search.pruners",
     "StudyFailedError": "autotune.errors",
     "StudySpec": "autotune.study",
     "UsageError": "autotune.errors",
-    "audio_in": "autotune.data",
+    "audio_in": "autotune.data.sources",
     "finalize": "autotune.results.final",
-    "images_in": "autotune.data",
+    "images_in": "autotune.data.sources",
     "keep": "autotune.running.trial",
     "kept": "autotune.running.trial",
     "learning_curve": "autotune.results.data_efficiency",
     "load_study_file": "autotune.study",
     "run": "autotune.running.engine",
     "stop_when_flat": "autotune.stopping_rule",
-    "windows": "autotune.data",
+    "windows": "autotune.data.sources",
 }
 
 

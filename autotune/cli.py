@@ -236,7 +236,7 @@ def serve_command(options: argparse.Namespace) -> int:
 
 def datasets_command(options: argparse.Namespace) -> int:
     """List the named datasets."""
-    from autotune.data import available
+    from autotune.data.sources import available
 
     for dataset in available(places_of(options).data_dir):
         state = "ready" if dataset.present else "missing"

@@ -226,7 +226,8 @@ def _bare_loop(connection: Connection, study_file: str, facts: Mapping[str, Any]
     import keras
     import numpy as np
 
-    from autotune.data import load_development, split, train_on_part
+    from autotune.data.sources import load_development
+    from autotune.data.splits import split, train_on_part
     from autotune.training.fitting import configure_tensorflow
 
     configure_tensorflow(facts["threads"])

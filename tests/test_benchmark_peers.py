@@ -26,7 +26,8 @@ from peers.problems import PROBLEMS, STUDIES, Problem, Rows
 from peers.table import Run, common_levels, new_run, table
 
 from autotune import load_study_file
-from autotune.data import load_development, split
+from autotune.data.sources import load_development
+from autotune.data.splits import split
 from autotune.search.curves.training import Training
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -53,6 +53,7 @@ def test_a_script_that_is_killed_ends_with_the_same_numbers(script: str, tmp_pat
     for file, code in ((whole, script), (killed, script + KILLING)):
         file.parent.mkdir()
         file.write_text(code)
+    assert f"autotune run {NAMES[SCRIPTS.index(script)]}.py\n" in PAGE
     expected = _table(autotune.run(whole, run_dir=whole.parent / "runs", workers=1, n_trials=2))
     assert {state for _, state, *_ in expected} <= {"COMPLETE", "PRUNED"}
     assert _table(autotune.run(killed, run_dir=killed.parent / "runs", workers=1, n_trials=2)) == expected

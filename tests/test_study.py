@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 import pytest
 
-from autotune.data import Holdout, KFold
+from autotune.data.splits import Holdout, KFold
 from autotune.errors import StudyFileError
 from autotune.study import Overrides, StudySpec, imports_keras, load_study_file
 from autotune.study.loading import check_study_file

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import keras
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.errors import StudyFileError
 
 _Padding: TypeAlias = Literal["valid", "same"]

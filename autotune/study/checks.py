@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import optuna
 
-from autotune.data import Given, GroupKFold, Holdout, KFold, Latest, Splitter
+from autotune.data.splits import Given, GroupKFold, Holdout, KFold, Latest, Splitter
 from autotune.errors import StudyFileError
 from autotune.stopping_rule import StopWhenFlat
 from autotune.study_name import EXPECTED, cut, is_study_name

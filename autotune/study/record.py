@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import optuna
 
-from autotune.data import Dataset, Folds, Holdout, with_k
+from autotune.data.rows import Dataset
+from autotune.data.splits import Folds, Holdout, with_k
 from autotune.stopping_rule import StopWhenFlat
 from autotune.study.checks import Cost, Direction, EpochPolicy, check
 

@@ -15,7 +15,8 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from autotune.data import Holdout, load_development, split
+from autotune.data.sources import load_development
+from autotune.data.splits import Holdout, split
 
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
 Values = Mapping[str, Any]

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from autotune.data import Dataset, load_development
+from autotune.data.rows import Dataset
+from autotune.data.sources import load_development
 from autotune.errors import StudyFileError
 from autotune.models import build_cnn
 

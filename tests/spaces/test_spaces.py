@@ -15,7 +15,7 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FixedTrial
 
 from autotune import spaces
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.errors import StudyFileError
 from autotune.models import build_cnn
 from autotune.spaces.ranges import suggest_float, suggest_int

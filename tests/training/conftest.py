@@ -12,7 +12,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from autotune.data import Dataset, Fold, Holdout, KFold, Split, load_development, split
+from autotune.data.rows import Dataset
+from autotune.data.sources import load_development
+from autotune.data.splits import Fold, Holdout, KFold, Split, split
 from autotune.study import StudySpec
 from autotune.training.checkpoints.folder import TrialFolder
 
@@ -107,7 +109,7 @@ class Bench:
 
     def checkpoint(self, spec: StudySpec) -> Any:
         from autotune.training.checkpoints.copies import CheckpointCopies
-        from autotune.training.trials.trial import trial_identity
+        from autotune.training.trials.fold import trial_identity
 
         assert self.last is not None
         identity = trial_identity(spec, self.last.trial, ("trial", self.last.trial.number), "split")

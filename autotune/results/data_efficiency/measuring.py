@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.data import load_folds
+from autotune.data.stored import load_folds
 from autotune.errors import StudyFailedError, UsageError
 from autotune.results.data_efficiency.record import (
     LearningCurve,

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Design
+from autotune.data.splits import Design
 
 _Array: TypeAlias = npt.NDArray[np.float64]
 

@@ -23,7 +23,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Design
+from autotune.data.splits import Design
 from autotune.results.data_efficiency.fits import errors_of, fit_closely, fit_with_floor, fit_without_floor
 from autotune.results.data_efficiency.noise import CurveNoise
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 
-from autotune.data import Design
+from autotune.data.splits import Design
 from autotune.optuna_inside import storage_of
 from autotune.results.data_efficiency.power_law import Fitted, Interval, NoLaw, PowerLaw, fit_power_law
 from autotune.results.final import estimate

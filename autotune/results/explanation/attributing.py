@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Dataset, RaggedArray, leaves, padded
+from autotune.data.rows import Dataset, RaggedArray, leaves, padded
 from autotune.errors import UsageError
 from autotune.training.outputs import Example, Findings, Given, Reasons, most_wrong
 

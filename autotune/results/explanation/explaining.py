@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.data import Dataset, load_folds
+from autotune.data.rows import Dataset
+from autotune.data.stored import load_folds
 from autotune.errors import UsageError
 from autotune.results.explanation.record import (
     Explanation,

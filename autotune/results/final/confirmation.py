@@ -20,7 +20,7 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.data import Design
+from autotune.data.splits import Design
 from autotune.errors import StudyFailedError
 from autotune.results.final.statistics import Estimate, estimate
 from autotune.running.planning import QueuedTrial, key_of

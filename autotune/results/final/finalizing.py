@@ -19,7 +19,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from autotune.data import Design
+from autotune.data.splits import Design
 from autotune.errors import StudyFailedError, UsageError
 from autotune.results.final.confirmation import (
     BASELINE,

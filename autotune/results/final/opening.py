@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Dataset, load_test, refuse_no_numbers, shape_of
+from autotune.data.rows import Dataset, refuse_no_numbers, shape_of
+from autotune.data.sources import load_test
 from autotune.errors import AutotuneError, DataError, UsageError
 from autotune.failures import summary_of
 from autotune.running.processes import Slot

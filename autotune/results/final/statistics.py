@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Design
+from autotune.data.splits import Design
 
 _SHARES = {"acc", "auc", "precision", "recall"}  # Keras's names of metrics in [0, 1], without those with "accuracy"
 _CONFIDENCE = 0.95

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from autotune.data import facts_of_stored
+from autotune.data.stored import facts_of_stored
 from autotune.running.processes import Gpu
 from autotune.running.study import StudySettings
 from autotune.running.trial import Rows

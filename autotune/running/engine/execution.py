@@ -10,7 +10,7 @@ from functools import partial
 import optuna
 from optuna.exceptions import StorageInternalError
 
-from autotune.data import check_stored
+from autotune.data.stored import check_stored
 from autotune.disk import telling_full_disk
 from autotune.errors import DamagedStoreError, SearchSpaceError, StorageError, StudyChangedError
 from autotune.running.claims import Claims, Lease, Owner

@@ -7,8 +7,9 @@ has left, and then passes on the trial's status. When the process that started t
 server kills all trial processes and ends.
 
 Run as `python -c "from ... import main; main()" SOCKET_FD MODULE ...`. A request is nine bytes on the socket. Either
-b"f" and zeros with two file descriptors: the trial's connection, and a pipe to which the server writes the process id
-and later the exit status, or minus the number of an error. Or b"k" and the id of a process to kill.
+b"f" and zeros with three file descriptors: the trial's connection, a pipe to which the server writes the process id and
+later the exit status, or minus the number of an error, and the trial's working directory. Or b"k" and the id of a
+process to kill.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 def _serve(requests: socket.socket, children: dict[int, int], inherited: tuple[int, int]) -> bool:
-    message, descriptors, _, _ = socket.recv_fds(requests, REQUEST.size, 2)
+    message, descriptors, _, _ = socket.recv_fds(requests, REQUEST.size, 3)
     if len(message) < REQUEST.size:
         return False
     kind, pid = REQUEST.unpack(message)
@@ -79,21 +80,22 @@ def _serve(requests: socket.socket, children: dict[int, int], inherited: tuple[i
         if pid in children:
             _kill(pid)
         return True
-    connection, status = descriptors
+    connection, status, folder = descriptors
     server = os.getpid()
     try:
         pid = _fork()
     except OSError as error:  # too many processes, or no memory: the other trials go on
         _tell(status, -(error.errno or 1))
-        os.close(connection)
-        os.close(status)
+        for descriptor in descriptors:
+            os.close(descriptor)
         return True
     if pid == 0:
         for descriptor in (requests.fileno(), status, *inherited, *children.values()):
             os.close(descriptor)
         requests.detach()
-        _become_trial(connection, server)
+        _become_trial(connection, server, folder)
     os.close(connection)
+    os.close(folder)
     children[pid] = status
     _tell(status, pid)
     return True
@@ -107,7 +109,7 @@ def _fork() -> int:
         return os.fork()
 
 
-def _become_trial(connection: int, server: int) -> None:
+def _become_trial(connection: int, server: int, folder: int) -> None:
     gc.enable()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -118,6 +120,12 @@ def _become_trial(connection: int, server: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != server:
             os._exit(1)  # the server was killed before the line above
+    try:
+        os.fchdir(folder)
+    except OSError as error:
+        print(f"The working directory of the run cannot be entered: {error}", file=sys.stderr, flush=True)
+        os._exit(1)
+    os.close(folder)
     from autotune.running.processes.child import serve_one
 
     serve_one(connection)

@@ -36,7 +36,6 @@ class Surroundings:
         modules: The modules that it has imported.
         environment: Its environment variables.
         paths: The folders in which it looks for modules.
-        folder: Its working directory: the path, empty if that is gone, with device and inode.
         mask: Its umask, in octal digits; empty if the kernel does not tell.
         limits: Its resource limits, and the cores that it may use.
     """
@@ -44,7 +43,6 @@ class Surroundings:
     modules: tuple[str, ...]
     environment: Mapping[str, str]
     paths: tuple[str, ...]
-    folder: tuple[str, int, int]
     mask: str
     limits: tuple[object, ...]
 
@@ -53,15 +51,14 @@ class Surroundings:
         """Return the surroundings of this process, with additional environment variables."""
         import resource  # only POSIX has it, and only there are fork servers
 
-        folder = "", 0, 0
-        with contextlib.suppress(OSError):
-            here = os.stat(".")
-            folder = os.getcwd(), here.st_dev, here.st_ino
-        paths = tuple(path or folder[0] for path in sys.path)
+        folder = ""
+        with contextlib.suppress(FileNotFoundError):  # somebody has deleted it
+            folder = os.getcwd()
+        paths = tuple(path or folder for path in sys.path)
         mask = re.search(r"^Umask:\s*(\d+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
         limits = [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")]
         limits_and_cores = (*limits, frozenset(os.sched_getaffinity(0)))
-        return cls(modules, {**os.environ, **environment}, paths, folder, mask[1] if mask else "", limits_and_cores)
+        return cls(modules, {**os.environ, **environment}, paths, mask[1] if mask else "", limits_and_cores)
 
 
 class Server:
@@ -96,7 +93,7 @@ class Server:
             )
 
     def fork(self, connection: Connection, status: int) -> None:
-        """Request a trial process.
+        """Request a trial process, which works in the present folder of this process.
 
         Args:
             connection: The trial process's end of the pipe to the parent.
@@ -105,7 +102,12 @@ class Server:
         Raises:
             OSError: If the server has died.
         """
-        socket.send_fds(self._requests, [fork_server.REQUEST.pack(b"f", 0)], [connection.fileno(), status])
+        folder = os.open(".", os.O_PATH | os.O_CLOEXEC)
+        try:
+            request = fork_server.REQUEST.pack(b"f", 0)
+            socket.send_fds(self._requests, [request], [connection.fileno(), status, folder])
+        finally:
+            os.close(folder)
 
     def kill(self, pid: int) -> None:
         """Kill a process of this server, if it has not ended."""

@@ -16,7 +16,7 @@ from typing import Any
 import cloudpickle
 import optuna
 
-from autotune.data import has_test_rows
+from autotune.data.sources import has_test_rows
 from autotune.disk import disk_full
 from autotune.errors import AutotuneError
 from autotune.running.study import Budget, StudySource

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.study import StudySpec
 
 _MOST_CLASSES = 100  # more different whole numbers are probably counts or ages, not labels

@@ -10,23 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from autotune.data import (
-    Dataset,
+from autotune.data.rows import Dataset, refuse_no_numbers
+from autotune.data.splits import (
     Fold,
     Folds,
-    as_stored,
     design_of,
     is_in_time,
     known_leaks,
     redrawn,
-    refuse_no_numbers,
     split,
     split_digest,
-    store,
-    store_folds,
     train_on_part,
     with_given_rows,
 )
+from autotune.data.stored import as_stored, store, store_folds
 from autotune.errors import StudyFileError
 from autotune.running.study import StudySource, objects_of
 from autotune.running.trial.answering import Replay

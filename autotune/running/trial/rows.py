@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autotune.data import Dataset, Design, Split, load_development, load_folds, open_stored
+from autotune.data.rows import Dataset
+from autotune.data.sources import load_development
+from autotune.data.splits import Design, Split
+from autotune.data.stored import load_folds, open_stored
 from autotune.errors import AutotuneError, StudyFileError
 from autotune.failures import summary_of
 from autotune.running.trial.answering import Replay

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.errors import SearchSpaceError
 from autotune.failures import summary_of
 from autotune.running.trial.answering import Replay

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Arrays, Dataset, RaggedArray, padded
+from autotune.data.rows import Arrays, Dataset, RaggedArray, padded
 
 # Rows that are measured at one time. Larger batches are no faster on a CPU: 3,000 rows of MNIST take 0.25 s of CPU time
 # with 512 or with 3,000 rows per batch, and 0.45 s with 32. Another size would change the last bits of the metrics.

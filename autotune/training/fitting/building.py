@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import optuna
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.errors import TrainingError
 from autotune.keras_inside import all_layers, strategy_of
 from autotune.study import StudySpec

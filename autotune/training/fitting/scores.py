@@ -8,7 +8,7 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.errors import TrainingError
 from autotune.failures import summary_of
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.errors import UsageError
 from autotune.keras_inside import rows_of
 from autotune.training.fitting import (

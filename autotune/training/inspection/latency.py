@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.disk import disk_full
 from autotune.errors import TrainingError
 from autotune.failures import summary_of

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Dataset, RaggedArray, leaves
+from autotune.data.rows import Dataset, RaggedArray, WindowArray, leaves
 from autotune.training.outputs.predicting import (
     as_probabilities,
     confident_mistakes,
@@ -229,7 +229,7 @@ def _of_numbers(data: Dataset, name: str, true: _Array, predicted: _Array) -> Co
 
 def _is_of_series(data: Dataset) -> bool:
     """Tell whether the targets are the steps after windows of a series, as `autotune.windows` cuts them."""
-    return hasattr(data.forms.y, "series")
+    return isinstance(data.forms.y, WindowArray)
 
 
 def _has_own_shape(data: Dataset) -> bool:

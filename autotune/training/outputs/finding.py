@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Dataset, axes_of, class_names_of, leaves
+from autotune.data.rows import Dataset, leaves
+from autotune.data.sources import axes_of, class_names_of
 from autotune.training.outputs.comparing import Compared, compare, rows_to_compare, typical_rows, worst_rows
 from autotune.training.outputs.findings import Example, Findings, Given
 from autotune.training.outputs.predicting import confusion_matrix, counts_of_labels

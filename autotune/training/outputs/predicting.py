@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 
 if TYPE_CHECKING:
     import keras

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.disk import disk_full
 from autotune.errors import ParentGoneError
 from autotune.training.checkpoints import CheckpointCopies, FoldHistory, TrialFolder

@@ -2,7 +2,10 @@
 
 All modules need Keras, so only trial processes import them.
 
-trial      Train one trial: build its model, train it on each fold in turn, and return its score
+fold       Train one trial on one fold, stage after stage
+trial      Train one trial on each fold in turn, and return its score
+reloading  Check that a network can be saved and loaded again: it then predicts the same
+mistakes   Mistakes of a study file that show before the first epoch
 rehearsal  Checks before the first trial: can its network be checkpointed, saved and loaded?
 """
 

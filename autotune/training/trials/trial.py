@@ -1,24 +1,18 @@
-"""Train one trial: build its model, train it on each fold in turn, and return its score."""
+"""Train one trial on each fold in turn, and return its score."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from statistics import fmean
-from typing import Any, NamedTuple
 
 import keras
 import optuna
 
-from autotune.data import Dataset, Split
+from autotune.data.splits import Split
 from autotune.disk import disk_full
-from autotune.seeds import derive_seed
 from autotune.study import StudySpec
 from autotune.training.checkpoints import (
     Checkpoint,
@@ -28,43 +22,15 @@ from autotune.training.checkpoints import (
     TrialFolder,
     UnusableCheckpointError,
 )
-from autotune.training.fitting import (
-    Batches,
-    BatchFunction,
-    EpochKeeper,
-    Measured,
-    PhaseWatch,
-    Scores,
-    Stage,
-    Unvalidated,
-    build_metrics,
-    built_model,
-    can_be_evaluated,
-    compare,
-    fixed_batch_size,
-    group_size,
-    in_groups,
-    prepare_stage,
-    restore,
-    rows_at_a_time,
-    shared,
-    stages_of,
-)
 from autotune.training.inspection import TrialEvents, is_of_own_class, measure_latency_ms, save_weights
 from autotune.training.outputs import leave_confusion, leaving_history
 from autotune.training.records import (
-    MEASURED_AGAIN,
-    MONITORED_LOSS,
     Refit,
     Timer,
-    describe_loss,
-    is_loss,
     note_folds,
     noting_time,
 )
-from autotune.training.state import go_on_writing, refuse_unkept
-
-_KERAS_BATCH_SIZE = 32
+from autotune.training.trials.fold import FoldJob, train_fold, trial_identity
 
 
 @dataclass(frozen=True)
@@ -82,69 +48,6 @@ class TrialScore:
     folds: tuple[FoldScore, ...]
     n_parameters: int
     latency_ms: float
-
-
-@dataclass(frozen=True)
-class FoldJob:
-    """One fold of one trial: the study, the rows, and the writers of checkpoints and events.
-
-    Attributes:
-        spec: The study.
-        trial: The trial.
-        place: The parts of the trial's seeds that identify the trial.
-        writer: Writes the trial's checkpoints.
-        number: The number of the fold, from 0.
-        train: The training rows.
-        validation: The validation rows; none in a refit.
-        refit: The settings of a refit; None if there are validation rows.
-        finished: The scores of the folds before.
-        split: The digest of data and folds.
-        timer: Counts the trial's seconds.
-        events: The writer of the trial's event files; None for none.
-        tell: Called with messages for the user.
-        n_folds: The number of folds.
-    """
-
-    spec: StudySpec
-    trial: optuna.Trial
-    place: tuple[int | str, ...]
-    writer: CheckpointWriter
-    number: int
-    train: Dataset
-    validation: Dataset
-    refit: Refit | None
-    finished: tuple[FoldScore, ...]
-    split: str
-    timer: Timer
-    events: TrialEvents | None
-    tell: Callable[[str], None]
-    n_folds: int
-
-    @property
-    def keeps_model(self) -> bool:
-        """Whether the model may be kept; trials with several folds keep no model."""
-        return self.spec.keep_models > 0 and self.n_folds == 1
-
-    def seed(self, *place: int | str) -> int:
-        """Return the seed for a part of this fold, e.g. ("epoch", 3)."""
-        return derive_seed(self.spec.seed, *self.place, "fold", self.number, *place)
-
-    def save(self, checkpoint: Checkpoint, is_whole: bool) -> None:
-        """Complete the checkpoint of an epoch with the trial's identity, folds and times, and write it.
-
-        A checkpoint that does not hold the whole state of the network is not written, because a trial that resumes from
-        it would end with other numbers.
-        """
-        identity = trial_identity(self.spec, self.trial, self.place, self.split)  # the trial has all parameters by now
-        whole = dataclasses.replace(
-            checkpoint,
-            identity=identity,
-            finished=self.finished,
-            fit_seconds=self.timer.fit_seconds,
-            process_seconds=self.timer.process_seconds,
-        )
-        with self.timer.spending("checkpoints"):
-            (self.writer.save if is_whole else self.writer.note)(whole)
 
 
 def train_trial(
@@ -205,10 +108,10 @@ def train_trial(
                 *(tell, len(folds)),
             )
             try:
-                model, score = _train_fold(job, checkpoint)
+                model, score = train_fold(job, checkpoint)
             except UnusableCheckpointError as error:
                 tell(f"its checkpoint {error}; it starts over")
-                model, score = _train_fold(job, None)
+                model, score = train_fold(job, None)
             finished, checkpoint = (*finished, score), None
             note_folds(trial, finished, len(folds))
             if number > 0:
@@ -231,195 +134,6 @@ def train_trial(
     latency_ms = measure_latency_ms(model, train) if "latency" in spec.minimize else math.nan
     n_parameters = max(score.n_parameters for score in finished)
     return TrialScore(value, finished, n_parameters, latency_ms)
-
-
-def trial_identity(spec: StudySpec, trial: optuna.Trial, place: tuple[int | str, ...], split: str) -> str:
-    """Return a digest of everything that decides a trial's numbers, to recognise the trial's own checkpoint."""
-    facts = [spec.name, spec.seed, trial.number, *place, split]
-    text = json.dumps([*facts, sorted(trial.params.items())], default=repr)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _train_fold(job: FoldJob, checkpoint: Checkpoint | None) -> tuple[keras.Model, FoldScore]:
-    keras.utils.clear_session()  # Keras numbers names from here, so that the second fold has "auc", not "auc_1"
-    keras.utils.set_random_seed(job.seed("build"))
-    with job.timer.spending("build"):
-        model = built_model(job.spec, job.trial, job.train)
-    if is_loss(job.spec.monitor) and not job.refit:
-        job.trial.set_user_attr(MONITORED_LOSS, describe_loss(model))
-    stages = _stages(job)
-    keeper = None
-    for number, stage in enumerate(stages):
-        if stage.before is not None:
-            keras.utils.set_random_seed(job.seed("stage", number))
-            prepare_stage(model, stage.before, job.trial.number)
-        if checkpoint is None or checkpoint.stage == number:
-            is_last = number == len(stages) - 1
-            keeper = _train_stage(job, model, stage, _Turn(number, is_last, keeper, checkpoint))
-            checkpoint = None
-    if keeper is None:
-        raise UnusableCheckpointError("was written in a stage that `fit` does not return any more")
-    best = keeper.best_epoch
-    value = keeper.history[keeper.monitor][best - 1]
-    return model, FoldScore(value, best, keeper.history, model.count_params(), keeper.stage_ends)
-
-
-def _stages(job: FoldJob) -> list[Stage]:
-    stages = stages_of(job.spec, job.trial)
-    if job.refit is None:
-        return stages
-    lengths = job.refit.lengths(len(stages))
-    return [
-        dataclasses.replace(stage, epochs=length, callbacks=job.refit.callbacks(stage.callbacks))
-        for stage, length in zip(stages, lengths, strict=False)
-    ]
-
-
-class _Turn(NamedTuple):
-    """The place of a stage in the training of a fold.
-
-    Attributes:
-        number: Its number, from 0.
-        is_last: Whether it is the last one.
-        earlier: The keeper of the stage before; None if it was trained by another process, or if there is none.
-        checkpoint: The checkpoint to resume from, written in this stage; None if it begins.
-    """
-
-    number: int
-    is_last: bool
-    earlier: EpochKeeper | None
-    checkpoint: Checkpoint | None
-
-    @property
-    def start(self) -> int:
-        """The number of epochs before this stage."""
-        known = self.checkpoint or self.earlier
-        return known.stage_ends[self.number - 1] if known and self.number else 0
-
-    @property
-    def is_over(self) -> bool:
-        """Whether another process has trained this stage to its end."""
-        return self.checkpoint is not None and len(self.checkpoint.stage_ends) > self.number
-
-
-def _train_stage(job: FoldJob, model: keras.Model, stage: Stage, turn: _Turn) -> EpochKeeper:
-    """Train a stage, and return its keeper; after the last stage the model has the weights of the best epoch."""
-    checkpoint, callbacks, arguments = turn.checkpoint, stage.callbacks, dict(stage.arguments)
-    training, validation = _batches(job, model, arguments)
-    if checkpoint:
-        go_on_writing(callbacks)
-    else:
-        refuse_unkept(model, callbacks)
-    passed = [Unvalidated(callback, job.tell) for callback in callbacks] if job.refit else callbacks
-    measured = Measured(passed, validates=validation is not None)
-    keeper = EpochKeeper(
-        *(job.spec, job.trial, job.seed, training, callbacks, job.save, job.tell),
-        reports=job.number == 0,
-        resume=checkpoint,
-        measured=measured,
-        is_refit=job.refit is not None,
-        stage=turn.number,
-        earlier=turn.earlier,
-    )
-    if job.events:
-        job.events.write_hyperparameters(job.trial.params)
-    of_ours = [PhaseWatch(job.timer), *([job.events.callback(job.number)] if job.events else [])]
-    scores = (
-        [Scores(job.spec.score, job.validation, validates=validation is not None)]
-        if job.spec.score and len(job.validation)
-        else []
-    )
-    done = checkpoint.epochs if checkpoint else turn.start
-    end = turn.start + stage.epochs
-    if done and checkpoint:
-        keeper.judge(done)
-    is_to_fit = keeper.problem is None and done < end and not (checkpoint and (checkpoint.stopped or turn.is_over))
-    size = group_size(model, training, validation, [*of_ours, *callbacks], arguments) if is_to_fit else 1
-    with in_groups(model, training, validation, size) as (training_rows, validation_rows):
-        if is_to_fit:
-            with job.timer.fitting():
-                model.fit(
-                    training_rows,
-                    validation_data=validation_rows,
-                    epochs=end,
-                    initial_epoch=done,
-                    shuffle=False,
-                    callbacks=[*scores, measured, of_ours[0], *passed, *of_ours[1:], keeper],
-                    **{"verbose": 2, **arguments},
-                )
-        if keeper.problem is not None:
-            raise keeper.problem
-        if not turn.is_last:
-            if not is_to_fit and checkpoint:
-                _end_again(model, callbacks, checkpoint, training, is_over=turn.is_over)
-            if not turn.is_over:
-                keeper.end_stage(max(map(len, keeper.history.values())), model)
-            return keeper
-        model.set_weights(keeper.best_weights)
-        if validation is not None and job.keeps_model:
-            again = model.evaluate(
-                validation_rows, verbose=0, return_dict=True, steps=arguments.get("validation_steps")
-            )
-            _tell_of_difference(job, compare(keeper.history, keeper.best_epoch, again, keeper.monitor))
-    return keeper
-
-
-def _end_again(
-    model: keras.Model,
-    callbacks: list[keras.callbacks.Callback],
-    checkpoint: Checkpoint,
-    training: Batches,
-    is_over: bool,
-) -> None:
-    """Restore the model as it was when a stage ended; let the callbacks end it if they had not yet."""
-    ending = keras.callbacks.CallbackList(callbacks, model=model)
-    if not is_over:
-        ending.on_train_begin()  # callbacks create their variables there
-    restore(model, callbacks, checkpoint, training)
-    if not is_over:
-        ending.on_train_end()
-
-
-def _batches(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) -> tuple[Batches, Batches | None]:
-    """Return the batches of training and of validation; remove the arguments of `fit` that they need."""
-    spec = job.spec
-    batch_size, validation_batch = _batch_sizes(job, model, arguments)
-    shuffled = partial(job.seed, "rows") if arguments.pop("shuffle", True) else None
-    change = BatchFunction(spec.batch, job.trial, job.seed) if spec.batch else None
-    training = Batches(
-        job.train,
-        batch_size,
-        one_hot=spec.one_hot,
-        pass_seed=shuffled,
-        epochs_per_pass=spec.epochs_per_pass,
-        change=change,
-    )
-    with job.timer.spending("build"):
-        build_metrics(model, training)
-    if not len(job.validation) or not can_be_evaluated(model):
-        return training, None
-    return training, Batches(job.validation, validation_batch, one_hot=spec.one_hot, as_column=training.as_column)
-
-
-def _tell_of_difference(job: FoldJob, difference: str) -> None:
-    if difference:
-        job.trial.set_user_attr(MEASURED_AGAIN, difference)
-        job.tell(
-            f"{difference}: the model draws at random in validation too, or a callback or a layer of the study file's "
-            "own has state that no model file holds"
-        )
-
-
-def _batch_sizes(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) -> tuple[int, int]:
-    """Remove the batch sizes of training and validation from the arguments of `fit`, and return them."""
-    n_devices = model.distribute_strategy.num_replicas_in_sync
-    size = arguments.pop("batch_size", None) or _KERAS_BATCH_SIZE
-    most = max(n_devices, rows_at_a_time(model, job.train))
-    default = fixed_batch_size(model) or max(size, most // n_devices * n_devices)
-    validation = arguments.pop("validation_batch_size", None) or default
-    if n_devices == 1:
-        return size, validation
-    return shared(size, n_devices, len(job.train)), shared(validation, n_devices, len(job.validation))
 
 
 def _report_again(trial: optuna.Trial, spec: StudySpec, checkpoint: Checkpoint, n_folds: int) -> None:

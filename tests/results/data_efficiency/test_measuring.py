@@ -15,7 +15,7 @@ import pytest
 
 import autotune
 from autotune.cli import main
-from autotune.data import load_folds
+from autotune.data.stored import load_folds
 from autotune.errors import StudyChangedError, StudyFailedError, UsageError
 from autotune.results.data_efficiency.record import LearningCurve, read_learning_curve
 from autotune.results.export.replaying import replay

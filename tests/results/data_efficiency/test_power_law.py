@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import pytest
 
-from autotune.data import Design
+from autotune.data.splits import Design
 from autotune.results.data_efficiency.power_law import Fitted, Interval, NoLaw, fit_power_law
 
 ROWS = np.array([130, 260, 520, 910, 1300])

@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 import pytest
 
-from autotune.data import Holdout, design_of
+from autotune.data.splits import Holdout, design_of
 from autotune.results.data_efficiency.record import (
     Found,
     LearningCurve,

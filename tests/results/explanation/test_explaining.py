@@ -17,7 +17,9 @@ import pytest
 
 import autotune
 from autotune.cli import main
-from autotune.data import Dataset, load_development, load_folds
+from autotune.data.rows import Dataset
+from autotune.data.sources import load_development
+from autotune.data.stored import load_folds
 from autotune.errors import UsageError
 from autotune.results.explanation.attributing import with_reasons
 from autotune.results.explanation.explaining import explain, read_explanation, with_metrics

@@ -17,7 +17,7 @@ import pytest
 
 import autotune
 from autotune.cli import main
-from autotune.data import load_test
+from autotune.data.sources import load_test
 from autotune.errors import ExportError, UsageError
 from autotune.results.export.exporting import export
 from autotune.results.final.record import FinalResult

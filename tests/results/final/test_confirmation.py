@@ -11,7 +11,7 @@ import pytest
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from autotune.data import Design
+from autotune.data.splits import Design
 from autotune.errors import StudyFailedError
 from autotune.results.final.confirmation import BASELINE, Confirmation, candidates_to_confirm, confirm, refit_of
 from autotune.running.planning.queued import Queue

@@ -16,7 +16,7 @@ import pytest
 from optuna.trial import create_trial
 
 import autotune
-from autotune.data import load_test
+from autotune.data.sources import load_test
 from autotune.errors import StudyFailedError, UsageError
 from autotune.results.export.exporting import export
 from autotune.results.final import opening

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from autotune.data import Design, GroupKFold, Holdout, KFold, design_of
+from autotune.data.splits import Design, GroupKFold, Holdout, KFold, design_of
 from autotune.results.final.statistics import estimate, estimate_on_test_rows
 
 

@@ -11,7 +11,8 @@ import optuna
 import pytest
 
 import autotune
-from autotune.data import load_development, split
+from autotune.data.sources import load_development
+from autotune.data.splits import split
 from autotune.study import load_study_file
 
 pytestmark = pytest.mark.trains

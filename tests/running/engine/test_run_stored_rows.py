@@ -17,7 +17,8 @@ import optuna
 import pytest
 
 import autotune
-from autotune.data import Dataset, open_stored
+from autotune.data.rows import Dataset
+from autotune.data.stored import open_stored
 from autotune.errors import DamagedStoreError
 from autotune.running.processes.launching import Spawner
 from autotune.running.processes.slots import Slot

@@ -23,11 +23,11 @@ sys.path.insert(0, {str(STUDIES)!r})
 import NAME as asked
 
 HERE = Path(__file__).parent
-N_ROWS, asked.EPOCHS = 120, 3
+N_ROWS, asked.EPOCHS = 60 if "digit_strings" in asked.__name__ else 120, 3
 
 class Killing(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
-        if KILLS and (self.number, epoch) == (0, 1) and not (HERE / "killed").exists():
+        if KILLS and epoch == 1 and not (HERE / "killed").exists():
             (HERE / "killed").touch()
             until_written(0, 1)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -36,7 +36,6 @@ def fit(trial):
     found = asked.fit(trial)
     for stage in found if isinstance(found, list) else [found]:
         stage["callbacks"] = [Killing()]
-        stage["callbacks"][0].number = trial.number
     return found
 
 @functools.wraps(asked.development)
@@ -46,7 +45,7 @@ def development(*folder):
 
 if "finetune" in asked.__name__:
     asked.study.folds.n_splits = 1
-study = dataclasses.replace(asked.study, dataset=development, fit=fit, epochs=2, n_trials=2)
+study = dataclasses.replace(asked.study, dataset=development, fit=fit, epochs=2, n_trials=1)
 """
 
 
@@ -66,4 +65,4 @@ def test_a_killed_trial_of_each_study_ends_with_the_same_numbers(
     study = autotune.run(file, run_dir=run_dir, data_dir=data_dir, workers=1)
     assert (tmp_path / "killed").exists()
     assert _table(study) == _table(undisturbed)
-    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 2
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"]

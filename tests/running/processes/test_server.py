@@ -61,27 +61,16 @@ def test_runs_at_the_same_time_have_a_server_each() -> None:
         process.exit_status()
 
 
-@pytest.mark.parametrize(
-    "what", ["environment", "given environment", "paths", "folder", "folder made anew", "mask", "limits"]
-)
+@pytest.mark.parametrize("what", ["environment", "given environment", "paths", "mask", "limits"])
 def test_a_run_in_other_surroundings_has_a_server_of_its_own(
     what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
     before = _server_of_a_run()
     given = {"AUTOTUNE_TOY": "given"} if what == "given environment" else {}
     if what == "environment":
         monkeypatch.setenv("AUTOTUNE_TOY", "set")
     if what == "paths":
         monkeypatch.syspath_prepend(tmp_path)
-    if what == "folder":
-        monkeypatch.chdir(tmp_path)
-    if what == "folder made anew":
-        here.rename(tmp_path / "former")
-        here.mkdir()
-        monkeypatch.chdir(here)
     limits, mask = resource.getrlimit(resource.RLIMIT_NOFILE), os.umask(0o022)
     os.umask(mask ^ 0o020 if what == "mask" else mask)
     if what == "limits":
@@ -92,6 +81,31 @@ def test_a_run_in_other_surroundings_has_a_server_of_its_own(
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         os.umask(mask)
     assert _has_ended(before)
+
+
+def test_a_server_starts_each_trial_in_the_folder_of_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _server_of_a_run()
+
+    def is_in(folder: Path) -> bool:
+        with contextlib.closing(ForkServer((), {})) as launcher:
+            process = launcher.start(lambda connection: connection.send((os.getppid(), os.stat("."))))
+            found, here = process.connection.recv()
+            assert process.exit_status() == 0
+            assert found == before
+            return os.path.samestat(here, folder.stat())
+
+    here = tmp_path / "here"
+    here.mkdir()
+    assert is_in(Path.cwd())
+    monkeypatch.chdir(here)
+    assert is_in(here)
+    former = here.rename(tmp_path / "former")
+    assert is_in(former)
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert is_in(here)
+    here.rmdir()  # a trial may need no folder
+    assert is_in(Path("/proc/self/cwd"))
 
 
 def test_servers_that_have_imported_other_modules_wait_side_by_side() -> None:

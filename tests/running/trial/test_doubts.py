@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import autotune
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.errors import DataError
 from autotune.results.final.opening import OpenTestRows
 from autotune.running.processes.slots import Slot

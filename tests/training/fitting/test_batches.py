@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.seeds import derive_seed
 from autotune.training.fitting.batches import Batches
 

@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 import pytest
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.study import StudySpec
 
 pytestmark = pytest.mark.trains
@@ -46,11 +46,11 @@ def test_a_step_is_traced_once_for_training_and_once_for_validation(
 def test_metrics_that_are_there_beforehand_change_no_number(
     new_bench: Callable[[], Bench], study_of: Callable[..., StudySpec], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import autotune.training.trials.trial
+    import autotune.training.trials.fold
 
     spec = study_of(build=lambda trial, data: _network(data, "sparse_categorical_crossentropy"))
     score = new_bench().train(spec)
-    monkeypatch.setattr(autotune.training.trials.trial, "build_metrics", lambda model, batches: None)
+    monkeypatch.setattr(autotune.training.trials.fold, "build_metrics", lambda model, batches: None)
     assert new_bench().train(spec) == score
 
 

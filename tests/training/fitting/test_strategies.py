@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 import pytest
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.errors import TrainingError
 from autotune.study import StudySpec
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from autotune.data import Dataset, windows
+from autotune.data.rows import Dataset
+from autotune.data.sources import windows
 from autotune.training.outputs.comparing import compare, rows_to_compare, typical_rows, worst_rows
 
 RNG = np.random.default_rng(0)

@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from autotune.data import Dataset, windows
+from autotune.data.rows import Dataset
+from autotune.data.sources import windows
 from autotune.training.outputs.describing import described, in_features, in_numbers
 from autotune.training.outputs.drawing import example_pictures, main_pictures
 from autotune.training.outputs.finding import find

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.training.checkpoints.folder import TrialFolder
 from autotune.training.outputs.purpose import Purpose, purpose_of
 from autotune.training.outputs.shown import leave_confusion

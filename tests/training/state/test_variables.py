@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 import pytest
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.study import StudySpec
 
 pytestmark = pytest.mark.trains

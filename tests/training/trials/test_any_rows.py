@@ -11,7 +11,8 @@ import numpy as np
 import optuna
 import pytest
 
-from autotune.data import Dataset, open_stored, store
+from autotune.data.rows import Dataset
+from autotune.data.stored import open_stored, store
 from autotune.study import StudySpec
 
 pytestmark = pytest.mark.trains
@@ -195,18 +196,28 @@ def spec_of(study_of: StudyOf) -> Callable[[str], StudySpec]:
 
 
 @ALL
-def test_an_interrupted_trial_ends_as_if_it_had_not_been(
+def test_a_network_is_checked_trained_and_measured_and_an_interruption_changes_nothing(
     kind: str,
     bench_of: Callable[[str], Bench],
     spec_of: Callable[[str], StudySpec],
     interrupted: type[BaseException],
+    tmp_path: Path,
 ) -> None:
-    whole, torn, spec = bench_of(kind), bench_of(kind), spec_of(kind)
+    from autotune.training.inspection import load_trained, measure
+    from autotune.training.trials.rehearsal import rehearse
+
+    whole, torn = bench_of(kind), bench_of(kind)
+    spec = dataclasses.replace(spec_of(kind), keep_models=1)
+    trial: Any = optuna.trial.FixedTrial({})
+    objects = {} if kind != "no targets" else {"Autoencoder": type(KINDS[kind][1](whole.data))}
+    rehearse(spec, trial, whole.data, tmp_path, objects)
     score = whole.train(spec)
+    assert score.folds[0].history["loss"][-1] != score.folds[0].history["loss"][0]
+    trained = load_trained(whole.folder.kept_model, objects, lambda: KINDS[kind][1](whole.data))
+    np.testing.assert_allclose(measure(trained, whole.validation(spec), "loss").value, score.value, rtol=1e-4)
     with pytest.raises(interrupted):
         torn.train(spec, interrupt_after=1)
     assert torn.train(spec).folds[0].history == score.folds[0].history
-    assert score.folds[0].history["loss"][-1] != score.folds[0].history["loss"][0]
 
 
 @ALL
@@ -247,27 +258,6 @@ def _plain(nest: Any) -> Any:
         if isinstance(nest, dict)
         else (tuple(map(array, nest)) if isinstance(nest, tuple) else array(nest))
     )
-
-
-@ALL
-def test_a_network_is_checked_before_its_first_trial_and_measured_after_its_last(
-    kind: str, bench_of: Callable[[str], Bench], spec_of: Callable[[str], StudySpec], tmp_path: Path
-) -> None:
-    from autotune.training.inspection import load_trained, measure
-    from autotune.training.trials.rehearsal import rehearse
-
-    bench = bench_of(kind)
-    spec = dataclasses.replace(spec_of(kind), keep_models=1)
-    trial: Any = optuna.trial.FixedTrial({})
-    objects = {} if kind != "no targets" else {"Autoencoder": type(KINDS[kind][1](bench.data))}
-    rehearse(spec, trial, bench.data, tmp_path, objects)
-    score = bench.train(spec)
-    found = measure(
-        load_trained(bench.folder.kept_model, objects, lambda: KINDS[kind][1](bench.data)),
-        bench.validation(spec),
-        "loss",
-    )
-    np.testing.assert_allclose(found.value, score.value, rtol=1e-4)
 
 
 def test_a_network_for_batches_of_one_size_is_validated_and_measured_in_these(

@@ -10,7 +10,7 @@ import numpy as np
 import optuna
 import pytest
 
-from autotune.data import Dataset
+from autotune.data.rows import Dataset
 from autotune.errors import TrainingError
 from autotune.study import StudySpec
 

@@ -10,7 +10,8 @@ import numpy as np
 import optuna
 import pytest
 
-from autotune.data import Dataset, KFold
+from autotune.data.rows import Dataset
+from autotune.data.splits import KFold
 from autotune.errors import TrainingError
 from autotune.study import StudySpec
 from autotune.training.records import Refit, stage_ends
@@ -66,14 +67,23 @@ def test_stages_make_one_curve(new_bench: Callable[[], Bench], study_of: StudyOf
     assert frozen.get_layer("base").kernel.shape == trained.get_layer("base").kernel.shape
 
 
+@pytest.fixture(scope="module", params=["best", "last"])
+def undisturbed(
+    new_bench: Callable[[], Bench], study_of: StudyOf, request: pytest.FixtureRequest
+) -> tuple[StudySpec, Bench, Any]:
+    spec, bench = study(study_of, epoch_policy=request.param), new_bench()
+    return spec, bench, bench.train(spec)
+
+
 @pytest.mark.parametrize("epoch", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize("policy", ["best", "last"])
 def test_a_trial_that_is_interrupted_in_any_stage_ends_with_the_same_numbers(
-    new_bench: Callable[[], Bench], study_of: StudyOf, interrupted: type[BaseException], epoch: int, policy: str
+    new_bench: Callable[[], Bench],
+    undisturbed: tuple[StudySpec, Bench, Any],
+    interrupted: type[BaseException],
+    epoch: int,
 ) -> None:
-    spec = study(study_of, epoch_policy=policy)
-    whole, torn = new_bench(), new_bench()
-    score = whole.train(spec)
+    spec, whole, score = undisturbed
+    torn = new_bench()
     with pytest.raises(interrupted):
         torn.train(spec, interrupt_after=epoch)
     again = torn.train(spec)

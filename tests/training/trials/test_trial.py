@@ -10,7 +10,8 @@ import numpy as np
 import optuna
 import pytest
 
-from autotune.data import Dataset, Holdout
+from autotune.data.rows import Dataset
+from autotune.data.splits import Holdout
 from autotune.errors import DivergedError, TrainingError
 from autotune.study import StudySpec
 
