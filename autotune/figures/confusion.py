@@ -18,7 +18,7 @@ _LONGEST_NAME = 16
 
 
 @styled
-def draw_confusion(matrix: npt.NDArray[Any], class_names: Sequence[str]) -> Figure:
+def draw_confusion(matrix: npt.NDArray[Any], class_names: Sequence[str], counted: str = "rows") -> Figure:
     """Draw how often each true class is predicted as each class.
 
     Colours show shares of the true class, so that rare classes count as much as frequent ones. The colours of mistakes
@@ -27,6 +27,7 @@ def draw_confusion(matrix: npt.NDArray[Any], class_names: Sequence[str]) -> Figu
     Args:
         matrix: Counts, shape (n_classes, n_classes): a row for each true class, a column for each predicted class.
         class_names: The names of the classes.
+        counted: What is counted, e.g. "pixels".
     """
     n = len(matrix)
     side = float(np.clip(1.6 + 0.36 * n, 3.2, 9.5))
@@ -46,7 +47,7 @@ def draw_confusion(matrix: npt.NDArray[Any], class_names: Sequence[str]) -> Figu
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     right, total = int(np.trace(matrix)), int(matrix.sum())
-    axes.set_title(f"{right:,} of {total:,} rows right ({right / max(total, 1):.1%})")
+    axes.set_title(f"{right:,} of {total:,} {counted} right ({right / max(total, 1):.1%})")
     return figure_of(axes)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
-from autotune.figures.attributions import AGAINST, FOR
+from autotune.figures.attributions import AGAINST, FOR, legend_of
 from autotune.figures.style import INK, as_label, figure_of, new_axes, styled
 
 _PANEL_IN, _BAR_IN = 3.4, 0.19
@@ -30,12 +30,15 @@ class Bars:
 
 
 @styled
-def draw_features(panels: Sequence[Bars], columns: int) -> Figure:
+def draw_features(
+    panels: Sequence[Bars], columns: int, meanings: tuple[str, str] = ("speaks for the class", "speaks against it")
+) -> Figure:
     """Draw rows of a table, a panel for each; each panel has its own scale.
 
     Args:
         panels: At least one, row by row.
         columns: Number of panels in each row of the figure.
+        meanings: What the two colours mean.
     """
     lines = -(-len(panels) // columns)
     n_bars = max(len(panel.bars) for panel in panels)
@@ -45,8 +48,7 @@ def draw_features(panels: Sequence[Bars], columns: int) -> Figure:
     for one, panel in zip(axes, panels, strict=False):
         _draw(one, panel)
     figure = figure_of(axes[0])
-    handles = [Patch(color=FOR, label="speaks for the class"), Patch(color=AGAINST, label="speaks against it")]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    figure.legend(handles=legend_of(meanings), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -57,6 +59,7 @@ def _draw(axes: Axes, panel: Bars) -> None:
     axes.axvline(0, color=INK, linewidth=0.6)
     axes.set_yticks(places, [as_label(name, _LONGEST) for name, _ in panel.bars])
     axes.invert_yaxis()
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.set_title(as_label(panel.title, 60), fontsize=8, loc="left")
     axes.tick_params(labelsize=7, length=2)
     axes.grid(visible=False, axis="y")

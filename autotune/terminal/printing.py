@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import numpy.typing as npt
 from rich.table import Table
 from rich.text import Text
 
@@ -21,12 +22,21 @@ from autotune.progress import new_console
 if TYPE_CHECKING:
     from autotune.results.advice import Refinement
     from autotune.results.data_efficiency import LearningCurve, PowerLaw
-    from autotune.results.explanation import Example, Explanation, Findings, Reasons
+    from autotune.results.explanation import Explanation
     from autotune.results.export import ReplayedTrial
     from autotune.results.final import Confirmation, Estimate, FinalResult, TestScore
     from autotune.results.summary import BestTrial, StudyStatus
+    from autotune.training.outputs import Example, Findings
 
 _SHOWN = 5  # pairs of classes
+_WORST = {
+    "classes": "The mistakes that it is surest of",
+    "labels": "The mistakes that it is surest of",
+    "numbers": "The largest errors",
+    "forecast": "The largest errors",
+    "mask": "The worst masks",
+    "image": "The largest errors",
+}
 _LEFT = {"study", "trial", "candidate", "by seed"}  # columns of words
 _WRAPPED = {"trial", "candidate", "failed", "time left", "workers"}  # columns that may be broken into lines
 
@@ -233,25 +243,38 @@ def print_refinement(refined: Refinement) -> None:
 
 
 def print_explanation(explanation: Explanation, pictures: Sequence[Path]) -> None:
-    """Print the confusions and the most certain mistakes of a model, and the paths of the figures."""
-    from autotune.results.explanation import described, in_features
-
-    subject, findings = explanation.subject, explanation.findings
+    """Print for each output of a model its confusions and the worst rows, and the paths of the figures."""
+    subject = explanation.subject
     which = "the confirmed winner" if subject.is_winner else "the best of the search whose model is kept"
     say(f"Model:  trial {subject.trial}, {which} ({subject.monitor} {subject.value:.6g})")
-    right = f"; {findings.n_right:,} right ({findings.n_right / findings.n_rows:.2%})" if findings.class_names else ""
-    say(f"Rows:   {findings.n_rows:,} of its holdout, which it was chosen by and not trained on{right}")
+    say(f"Rows:   {explanation.findings[0].n_rows:,} of its holdout, which it was chosen by and not trained on")
+    for findings in explanation.findings:
+        _print_findings(findings)
+    if pictures:
+        say(f"Pictures: {', '.join(map(str, pictures))}")
+
+
+def _print_findings(findings: Findings) -> None:
+    """Print what is found about one output, under its name if there are others."""
+    from autotune.training.outputs import described, in_features, in_numbers
+
+    if findings.output:
+        say(f"Output {findings.output}:")
+    for line in in_numbers(findings):
+        say(line)
+    if findings.kind == "nothing":
+        say(f"There is nothing else to show: {findings.why_nothing}")
+        return
     _print_confusions(findings)
     if findings.wrong:
-        say("The largest errors:" if findings.confusion is None else "The mistakes that it is surest of:")
+        say(f"{_WORST[findings.kind]}:")
     for example in findings.wrong:
         say(f"  row {example.position}: {described(example, findings)}")
-        for line in [in_features(example, findings)] if findings.features else _in_words(example):
+        features = [in_features(example)] if findings.kind in ("classes", "numbers") else []
+        for line in filter(None, [*_in_words(example), *features]):
             say(f"    {line}")
     if findings.why_no_reasons:
         say(f"What it looks at is not known: {findings.why_no_reasons}")
-    if pictures:
-        say(f"Pictures: {', '.join(map(str, pictures))}")
 
 
 def _print_confusions(findings: Findings) -> None:
@@ -259,22 +282,26 @@ def _print_confusions(findings: Findings) -> None:
     if findings.confusion is None or not confused:
         return
     say("Most often confused:")
+    counted = "pixels" if findings.kind == "mask" else "rows"
     for true, taken, count in confused[:_SHOWN]:
         n = int(findings.confusion[true].sum())
-        say(f"  {findings.class_names[true]} read as {findings.class_names[taken]}: {count} of {n:,} rows")
+        say(f"  {findings.class_names[true]} read as {findings.class_names[taken]}: {count} of {n:,} {counted}")
 
 
 def _in_words(example: Example) -> list[str]:
-    """Return the text of an example, and a line with the words that speak most for the predicted class."""
-    if not example.words:
-        return []
-    loudest = _loudest(example.words, example.for_predicted) if example.for_predicted else []
-    return [" ".join(example.words), *loudest]
+    """Return each text of an example, and a line with the words that speak most for what is predicted."""
+    found = []
+    for at, given in enumerate(example.inputs):
+        if len(given.words) > 1 or (given.words and given.row.ndim == 0 and not given.name):
+            reasons = example.for_predicted
+            values = None if reasons is None else reasons.values[at]
+            found += [" ".join(given.words), *([] if values is None else _loudest(given.words, values))]
+    return found
 
 
-def _loudest(words: Sequence[str], reasons: Reasons) -> list[str]:
-    chosen = [at for at in np.argsort(-reasons.values)[:3] if reasons.values[at] > 0]
-    return ["by " + ", ".join(f"{words[at]} {reasons.values[at]:+.2f}" for at in chosen)] if chosen else []
+def _loudest(words: Sequence[str], values: npt.NDArray[np.float64]) -> list[str]:
+    chosen = [at for at in np.argsort(-values)[:3] if values[at] > 0]
+    return ["by " + ", ".join(f"{words[at]} {values[at]:+.2f}" for at in chosen)] if chosen else []
 
 
 def print_replay(found: ReplayedTrial) -> None:

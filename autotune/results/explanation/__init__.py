@@ -1,24 +1,13 @@
-"""Explanations of a model: confusion matrix, mistakes, and attributions of single rows.
+"""Explanations of a model: the findings about its outputs, and attributions of single rows.
 
-record      The `Explanation` of a model, and its file on disk
-examples    Compute the findings about a model on some rows: confusion matrix, examples, attributions
-explaining  Explain the winner's model, or the best one, on its validation rows, and keep the result
-picturing   Figures of an explanation, for a page and as PNG files
+record       The `Explanation` of a model, and its file on disk
+attributing  Add to the examples of findings what the model looks at: the attributions of each of its inputs
+explaining   Explain the winner's model, or the best one, on its validation rows, and keep the result
+picturing    The pictures of an explanation, as PNG files
 """
 
 from autotune.results.explanation.explaining import explain, read_explanation
-from autotune.results.explanation.picturing import described, explanation_figures, in_features, write_pictures
-from autotune.results.explanation.record import Example, Explanation, Findings, Reasons
+from autotune.results.explanation.picturing import pictures_of, write_pictures
+from autotune.results.explanation.record import Explanation
 
-__all__ = [
-    "Example",
-    "Explanation",
-    "Findings",
-    "Reasons",
-    "described",
-    "explain",
-    "explanation_figures",
-    "in_features",
-    "read_explanation",
-    "write_pictures",
-]
+__all__ = ["Explanation", "explain", "pictures_of", "read_explanation", "write_pictures"]

@@ -6,22 +6,23 @@ too good, and test rows are only for the final score.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.data.rows import Dataset
 from autotune.data.stored import load_folds
 from autotune.errors import UsageError
 from autotune.results.explanation.record import (
     Explanation,
-    Findings,
     Subject,
     explanation_folder,
     read_record,
@@ -37,8 +38,12 @@ from autotune.running.trial import Rows, open_development, rebuilding, send_resu
 from autotune.search.history import best_first, first_value
 from autotune.study import StudySpec
 from autotune.training.checkpoints import trial_folder
+from autotune.training.outputs import Findings, find
 
-_FORM = "2"  # version of the findings; findings of another version are computed again
+if TYPE_CHECKING:
+    import keras
+
+_FORM = "3"  # version of the findings; findings of another version are computed again
 
 
 def explain(
@@ -81,7 +86,7 @@ def explain(
         code, assignment, now = plan_replay(here.preparer, trial, repeats=0)
         assert assignment.rows is not None  # where there is a model
         task = FindOut(code, assignment.rows, model, trial.params, here.sharing.slots(now.threads)[0])
-        findings: Findings = here.preparer.ask(task)
+        findings: tuple[Findings, ...] = here.preparer.ask(task)
     explanation = Explanation(subject, findings, explanation_folder(folder))
     write_record(explanation)
     return explanation
@@ -104,7 +109,7 @@ def read_explanation(study: optuna.Study, folder: Path) -> Explanation | None:
 
 @dataclass(frozen=True)
 class FindOut:
-    """Task: compute the findings about a model on the validation rows of its only fold, and send the `Findings`.
+    """Task: compute the findings about a model on the validation rows of its only fold, and send them.
 
     Attributes:
         source: The study.
@@ -124,8 +129,8 @@ class FindOut:
         os.environ.update(self.slot.environment)
         send_result(connection, self._find)
 
-    def _find(self) -> Findings:
-        from autotune.results.explanation.examples import find
+    def _find(self) -> tuple[Findings, ...]:
+        from autotune.results.explanation.attributing import with_reasons
         from autotune.training.fitting import configure_tensorflow
         from autotune.training.inspection import load_trained
 
@@ -135,7 +140,35 @@ class FindOut:
         data = open_development(self.rows.dataset, spec, self.rows.data_dir)
         rebuild = rebuilding(spec, self.params, data.subset(fold.train))
         model = load_trained(self.model, objects_of(spec), rebuild)
-        return find(model, data.subset(fold.validation), fold.validation, spec.one_hot)
+        rows = data.subset(fold.validation)
+        found = find(model, rows, fold.validation, spec.one_hot)
+        seen = tuple(with_reasons(model, rows, fold.validation, one) for one in found)
+        return with_metrics(seen, _metrics(model, rows, spec))
+
+
+def with_metrics(findings: Sequence[Findings], metrics: Mapping[str, float]) -> tuple[Findings, ...]:
+    """Return findings with the metrics of their outputs; Keras begins these with the output's name.
+
+    Args:
+        findings: The findings about each output.
+        metrics: The metrics of the whole model, by Keras's name; of several outputs those without a name are left out.
+    """
+    names = sorted((one.output for one in findings if one.output), key=len, reverse=True)
+    own: dict[str, dict[str, float]] = {one.output: {} for one in findings}
+    for metric, value in metrics.items():
+        output = next((name for name in names if metric.startswith(f"{name}_")), "")
+        if output in own:
+            own[output][metric.removeprefix(f"{output}_") if output else metric] = value
+    return tuple(replace(one, metrics=own[one.output]) for one in findings)
+
+
+def _metrics(model: keras.Model, rows: Dataset, spec: StudySpec) -> dict[str, float]:
+    from autotune.training.inspection import measure
+
+    with contextlib.suppress(UsageError):  # a model without a loss of its own
+        found = measure(model, rows, str(spec.monitor).removeprefix("val_"), spec.one_hot, spec.score)
+        return {found.metric: found.value, **found.others}
+    return {}
 
 
 def _subject(study: optuna.Study, settings: StudySettings, folder: Path) -> tuple[Subject, FrozenTrial, Path]:

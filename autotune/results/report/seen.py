@@ -8,25 +8,11 @@ from autotune.errors import UsageError
 from autotune.figures import coloured_words
 from autotune.results.advice import Story
 from autotune.results.data_efficiency import read_learning_curve
-from autotune.results.explanation import (
-    Example,
-    Explanation,
-    Findings,
-    described,
-    explanation_figures,
-    in_features,
-    read_explanation,
-)
+from autotune.results.explanation import Explanation, pictures_of, read_explanation
 from autotune.results.report.page import Section, commands, paragraph, picture, table
+from autotune.training.outputs import COLOURS, Example, Findings, described, in_features, in_numbers
 
-_NOBODY = "Nobody has looked yet. For one array of inputs, and one class or number for each row:"
-_CAPTIONS = {
-    "confusion": "True classes by predicted ones, on rows that the model was not trained on; bold counts are mistakes.",
-    "predictions": "What is predicted against what is true, on rows that the model was not trained on.",
-    "mistakes": "The mistakes that the model is surest of. Orange speaks for the class, blue against it (integrated "
-    "gradients).",
-    "right": "Rows that it is right about. Orange speaks for the class, blue against it (integrated gradients).",
-}
+_NOBODY = "Nobody has looked yet:"
 
 
 def model(story: Story) -> Section:
@@ -45,18 +31,27 @@ def model(story: Story) -> Section:
 
 def shown(found: Explanation) -> str:
     """Return what a model sees, as HTML."""
-    subject, findings = found.subject, found.findings
+    subject, n_rows = found.subject, found.findings[0].n_rows
     which = "the confirmed winner" if subject.is_winner else "the best trial of the search whose model is kept"
-    right = f", {findings.n_right:,} of which it is right about" if findings.confusion is not None else ""
-    body = paragraph(
-        f"The model of trial {subject.trial}, {which}, on the {findings.n_rows:,} rows of its holdout{right}. It was "
+    intro = paragraph(
+        f"The model of trial {subject.trial}, {which}, on {n_rows:,} rows of its holdout. It was "
         "not trained on them; that they helped to choose it makes it look a little better than it is."
     )
-    for name, figure in explanation_figures(findings).items():
-        body += picture(figure, f"seen-{name}", _CAPTIONS.get(name, name))
-    body += _texts("The mistakes that it is surest of", findings.wrong, findings)
+    return intro + "".join(map(_output, found.findings))
+
+
+def _output(findings: Findings) -> str:
+    """Return what is found about one output, under its name if there are others."""
+    body = f"<h3>Output {escape(findings.output)}</h3>" if findings.output else ""
+    if lines := in_numbers(findings):
+        body += paragraph(" ".join(lines))
+    if findings.kind == "nothing":
+        return body + paragraph(f"There is nothing else to show: {findings.why_nothing}")
+    for one in pictures_of(findings):
+        body += picture(one.figure, f"seen-{one.name}", one.caption)
+    mistakes = "The largest errors" if findings.kind == "numbers" else "The mistakes that it is surest of"
+    body += _texts(mistakes, findings.wrong, findings) or _largest_errors(findings)
     body += _texts("Rows that it is right about", findings.right, findings)
-    body += _largest_errors(findings)
     if findings.why_no_reasons:
         body += paragraph(f"What it looks at is not known: {findings.why_no_reasons}")
     return body
@@ -64,26 +59,29 @@ def shown(found: Explanation) -> str:
 
 def _texts(heading: str, examples: tuple[Example, ...], findings: Findings) -> str:
     """Return texts with their words on the colours of what they contribute; nothing for what is no text."""
-    lines = [
-        f"<li>{escape(described(one, findings))}<br>"
-        f'<span class="words">{coloured_words(one.words, one.for_predicted.values)}</span></li>'
-        for one in examples
-        if one.words and one.for_predicted is not None
-    ]
-    note = paragraph("Orange speaks for the predicted class, blue against it (integrated gradients).", "faint")
+    lines = [_text(one, findings) for one in examples if any(len(given.words) > 1 for given in one.inputs)]
+    has_reasons = any(one.for_predicted is not None for one in examples)
+    note = paragraph(COLOURS[findings.kind], "faint") if has_reasons else ""
     return f"<h3>{heading}</h3>{note}<ul>{''.join(lines)}</ul>" if lines else ""
 
 
+def _text(example: Example, findings: Findings) -> str:
+    parts = [escape(described(example, findings))]
+    for at, given in enumerate(example.inputs):
+        if len(given.words) > 1:
+            values = example.for_predicted.values[at] if example.for_predicted is not None else None
+            words = escape(" ".join(given.words)) if values is None else coloured_words(given.words, values)
+            parts.append(f'<span class="words">{words}</span>')
+    return f"<li>{'<br>'.join(parts)}</li>"
+
+
 def _largest_errors(findings: Findings) -> str:
-    """Return the rows of a table whose numbers are predicted worst; nothing of classes, or of other rows."""
-    if findings.confusion is not None or not findings.features:
+    """Return the rows whose numbers are predicted worst as a table; nothing of other outputs."""
+    if findings.kind != "numbers":
         return ""
-    rows = [
-        [one.position, one.true, one.predicted, one.predicted - one.true, in_features(one, findings)]
-        for one in findings.wrong
-    ]
-    columns = ["row", "true", "predicted", "error", "features"]
-    return "<h3>The largest errors</h3>" + table(columns, rows)
+    rows = [[one.position, described(one, findings), in_features(one)] for one in findings.wrong]
+    columns = ["row", "error", "features"] if any(features for *_, features in rows) else ["row", "error"]
+    return "<h3>The largest errors</h3>" + table(columns, [row[: len(columns)] for row in rows])
 
 
 def data(story: Story) -> Section:

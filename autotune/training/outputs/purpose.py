@@ -1,12 +1,13 @@
-"""Decide from its loss, metrics and data whether a model predicts classes or a number.
+"""Decide from its loss, metrics and data whether an output of a model predicts classes or a number.
 
-The data alone cannot tell, because integer targets may be labels or numbers to predict.
-What is not covered: models with several outputs; no function here compares them with targets.
+The data alone cannot tell, because integer targets may be labels or numbers to predict. Of a model with several
+outputs, each has its own loss and metrics.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 Purpose = Literal["classes", "a number", "something else"]
 
 # Parts of the names of Keras's losses and of users' own losses, without underscores, in lower case.
-_OF_CLASSES = ("crossentropy", "focal", "hinge", "divergence")
+_OF_CLASSES = ("crossentropy", "focal", "hinge", "divergence", "dice", "tversky", "jaccard")
 _OF_NUMBERS = (
     "squared",
     "absolute",
@@ -33,8 +34,8 @@ _METRICS_OF_CLASSES = ("accuracy", "auc", "precision", "recall", "f1", "fbeta", 
 _METRICS_OF_NUMBERS = ("error", "mae", "mse", "mape", "msle", "r2")
 
 
-def purpose_of(model: keras.Model, n_outputs: int, n_classes: int | None, one_hot: bool) -> Purpose:
-    """Decide what a model predicts.
+def purpose_of(model: keras.Model, n_outputs: int, n_classes: int | None, one_hot: bool, output: str = "") -> Purpose:
+    """Decide what an output of a model predicts.
 
     The loss decides. If the loss is the study's own, the compiled metrics decide. If these are unknown too, it depends
     on whether the model has an output for each class.
@@ -44,25 +45,26 @@ def purpose_of(model: keras.Model, n_outputs: int, n_classes: int | None, one_ho
         n_outputs: Number of outputs for each row.
         n_classes: Number of classes; None for float targets.
         one_hot: Whether it was trained on one-hot labels, so that it predicts classes with any loss.
+        output: The name of the output; "" for the only one.
     """
     if n_classes is None:
         return "a number" if n_outputs == 1 else "something else"
-    kind = "classes" if one_hot else _kind(model, n_outputs, n_classes)
+    kind = "classes" if one_hot else _kind(model, n_outputs, n_classes, output)
     if kind == "classes":
         return "classes" if n_outputs >= n_classes > 1 or (n_outputs == 1 and n_classes <= 2) else "something else"
     return "a number" if kind == "a number" and n_outputs == 1 else "something else"
 
 
-def _kind(model: keras.Model, n_outputs: int, n_classes: int) -> Purpose:
-    loss = getattr(model, "loss", None)
+def _kind(model: keras.Model, n_outputs: int, n_classes: int, output: str) -> Purpose:
+    loss = _of_output(getattr(model, "loss", None), model, output)
     of_loss = _named(_names(loss), _OF_CLASSES, _OF_NUMBERS)
-    ends = _last_activation(model)
+    ends = _last_activation(model, output)
     has_probabilities = (ends == "softmax" and n_outputs == n_classes) or (ends == "sigmoid" and n_classes == 2)
     if of_loss == "a number" and has_probabilities:
         return "classes"  # the squared error of probabilities
     if of_loss != "something else":
         return of_loss
-    of_metrics = _named(_metrics(model), _METRICS_OF_CLASSES, _METRICS_OF_NUMBERS)
+    of_metrics = _named(_metrics(model, output), _METRICS_OF_CLASSES, _METRICS_OF_NUMBERS)
     if of_metrics != "something else":
         return of_metrics
     return "classes" if has_probabilities or n_outputs == n_classes > 1 else "something else"
@@ -74,6 +76,18 @@ def _named(names: str, of_classes: tuple[str, ...], of_numbers: tuple[str, ...])
     if is_of_classes == is_of_numbers:
         return "something else"
     return "classes" if is_of_classes else "a number"
+
+
+def _of_output(given: Any, model: keras.Model, output: str) -> Any:
+    """Return the loss or the metrics that `compile` was given for an output; a single loss is that of each output."""
+    if not output:
+        return given
+    if isinstance(given, Mapping):
+        return given.get(output)
+    names = list(getattr(model, "output_names", None) or [])
+    if isinstance(given, (list, tuple)):
+        return given[names.index(output)] if output in names and len(given) == len(names) else None
+    return given
 
 
 def _names(loss: Any) -> str:
@@ -90,14 +104,16 @@ def _names(loss: Any) -> str:
     return next((name for name in own if _named(name, _OF_CLASSES, _OF_NUMBERS) != "something else"), "")
 
 
-def _metrics(model: keras.Model) -> str:
+def _metrics(model: keras.Model, output: str) -> str:
     with contextlib.suppress(Exception):  # a model of another class may not have its compile settings
-        return str(model.get_compile_config().get("metrics"))
+        return str(_of_output(model.get_compile_config().get("metrics"), model, output))
     return ""
 
 
-def _last_activation(model: keras.Model) -> str:
+def _last_activation(model: keras.Model, output: str) -> str:
     layers = getattr(model, "layers", None)
+    if output:
+        layers = [layer for layer in layers or [] if layer.name == output]
     if not layers:
         return ""
     activation = getattr(layers[-1], "activation", None)

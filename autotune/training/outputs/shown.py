@@ -1,4 +1,4 @@
-"""The files that an ended Keras trial writes for people: history, learning curves, confusion matrix.
+"""The files that an ended Keras trial writes for people: history, learning curves, pictures of its outputs.
 
 The files go into the trial's folder, and the parent moves them to the study's artifact store. Functions import the
 figures when they need them, because parents and plain objectives work without Matplotlib; the fork server has imported
@@ -12,13 +12,14 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from autotune.data.rows import Dataset
-from autotune.data.sources import class_names_of
 from autotune.disk import disk_full
 from autotune.errors import ParentGoneError
 from autotune.training.checkpoints import CheckpointCopies, FoldHistory, TrialFolder
-from autotune.training.outputs.predicting import confusion_matrix, predict, predicted_classes
-from autotune.training.outputs.purpose import purpose_of
+from autotune.training.outputs.drawing import file_name, main_pictures
+from autotune.training.outputs.finding import find
 from autotune.training.records import Timer
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ HISTORY = "history.json"
 """Every metric that Keras reported: a list of folds, each a dict from a metric to its values, one for each epoch."""
 
 CURVES = "curves.png"
-CONFUSION, CONFUSION_PICTURE = "confusion.json", "confusion.png"
+CONFUSION = "confusion"
 
 
 @contextlib.contextmanager
@@ -73,7 +74,11 @@ def leave_history(folder: TrialFolder, histories: Sequence[FoldHistory], monitor
 
 
 def leave_confusion(folder: TrialFolder, model: keras.Model, data: Dataset, one_hot: bool = False) -> None:
-    """Write `confusion.json`, with labels and counts, and `confusion.png`; nothing if the model is no classifier.
+    """Write the pictures of what each output of a model predicts; nothing for outputs that cannot be compared.
+
+    Classes have `confusion.json`, with labels and counts, and `confusion.png`; other outputs `predictions.png`,
+    `forecasts.png`, `labels.png`, `pictures.png`. With several outputs the name of the output is in the names of the
+    files: `confusion-NAME.png`.
 
     Args:
         folder: The trial's folder.
@@ -84,21 +89,18 @@ def leave_confusion(folder: TrialFolder, model: keras.Model, data: Dataset, one_
     Raises:
         OSError: If the disk is full.
     """
-    from autotune.figures import draw_confusion, to_png
+    from autotune.figures import to_png
 
-    labels = data.labels
-    if labels is None or data.n_classes is None:
-        return
-    with _not_failing(folder, "The confusion matrix could not be drawn"):
-        outputs = predict(model, data)
-        if purpose_of(model, outputs.shape[1], data.n_classes, one_hot) != "classes":
-            return
-        n_classes = max(data.n_classes, outputs.shape[1])  # the model may have a class without rows
-        counts = confusion_matrix(labels, predicted_classes(outputs), n_classes)
-        names = list(class_names_of(data.name, n_classes))
-        folder.shown.mkdir(parents=True, exist_ok=True)
-        (folder.shown / CONFUSION).write_text(json.dumps({"labels": names, "counts": counts.tolist()}), "utf-8")
-        (folder.shown / CONFUSION_PICTURE).write_bytes(to_png(draw_confusion(counts, names)))
+    with _not_failing(folder, "The outputs could not be drawn"):
+        for one in find(model, data, np.arange(len(data)), one_hot):
+            pictures = main_pictures(one)
+            if pictures:
+                folder.shown.mkdir(parents=True, exist_ok=True)
+            if one.kind in ("classes", "mask") and one.confusion is not None:
+                content = {"labels": list(one.class_names), "counts": one.confusion.tolist()}
+                (folder.shown / f"{file_name(CONFUSION, one.output)}.json").write_text(json.dumps(content), "utf-8")
+            for picture in pictures:
+                (folder.shown / f"{picture.name}.png").write_bytes(to_png(picture.figure))
 
 
 @contextlib.contextmanager

@@ -21,12 +21,11 @@ from autotune.data.rows import Dataset
 from autotune.data.sources import load_development
 from autotune.data.stored import load_folds
 from autotune.errors import UsageError
-from autotune.results.explanation.examples import find
-from autotune.results.explanation.explaining import explain, read_explanation
-from autotune.results.explanation.picturing import explanation_figures, features_of
+from autotune.results.explanation.attributing import with_reasons
+from autotune.results.explanation.explaining import explain, read_explanation, with_metrics
+from autotune.results.explanation.picturing import pictures_of, write_pictures
 from autotune.results.explanation.record import (
     Explanation,
-    Findings,
     Subject,
     explanation_folder,
     read_record,
@@ -36,6 +35,9 @@ from autotune.results.final.confirmation import Candidate, Confirmation
 from autotune.results.final.record import FinalResult, record_result
 from autotune.results.report import seen
 from autotune.terminal.printing import print_explanation
+from autotune.training.outputs import find
+from autotune.training.outputs.describing import features_of
+from autotune.training.outputs.findings import Example, Findings
 
 pytestmark = pytest.mark.usefixtures("no_places_from_outside")
 StudyFile = Callable[..., Path]
@@ -57,6 +59,26 @@ def build(trial, data):
 study = StudySpec(name="toy", dataset="digits", folds={folds}, build=build, monitor="val_accuracy",
     direction="maximize", epochs=3, n_trials=2, seed=0)
 """
+
+
+def _found(model: keras.Model, data: Dataset, positions: Any, one_hot: bool = False) -> Findings:
+    """Return the findings about the only output of a model."""
+    (found,) = find(model, data, positions, one_hot)
+    return with_reasons(model, data, positions, found)
+
+
+def _pictures(findings: Findings) -> dict[str, Any]:
+    return {picture.name: picture.figure for picture in pictures_of(findings)}
+
+
+def _values(example: Example) -> Any:
+    """Return the attributions of the only input for the predicted class."""
+    assert example.for_predicted is not None
+    return example.for_predicted.values[0]
+
+
+def _row(example: Example) -> Any:
+    return example.inputs[0].row
 
 
 def _run(tmp_path: Path, run_dir: Path, folds: str = "Holdout(0.2)") -> optuna.Study:
@@ -81,14 +103,15 @@ def test_examples_are_validation_rows_and_the_same_question_is_not_answered_twic
     _expect_validation_rows(first, run_dir)
     assert first.subject.trial == study.best_trial.number
     assert first.subject.value == study.best_value
-    assert first.findings.n_right / first.findings.n_rows == pytest.approx(study.best_value)
+    (findings,) = first.findings
+    assert findings.n_right / findings.n_rows == pytest.approx(study.best_value)
     assert not first.subject.is_winner
 
     record = first.folder / "record.npz"
     written = record.stat().st_mtime_ns
     again = explain("toy", run_dir=run_dir)
     assert record.stat().st_mtime_ns == written
-    assert [one.position for one in again.findings.wrong] == [one.position for one in first.findings.wrong]
+    assert [one.position for one in again.findings[0].wrong] == [one.position for one in findings.wrong]
 
     _confirm(study, 1 - study.best_trial.number)  # now another model stands for the answer
     assert read_explanation(study, run_dir / "toy") is None
@@ -102,7 +125,7 @@ def test_examples_are_validation_rows_and_the_same_question_is_not_answered_twic
 
 def _expect_validation_rows(found: Explanation, run_dir: Path) -> None:
     (fold,) = load_folds(next((run_dir / "toy").glob("folds-*.npz")))
-    data, findings = load_development("digits"), found.findings
+    data, (findings,) = load_development("digits"), found.findings
     assert findings.n_rows == len(fold.validation)
     assert findings.confusion is not None
     assert findings.confusion.sum(axis=1).tolist() == np.bincount(data.y[fold.validation]).tolist()
@@ -111,7 +134,7 @@ def _expect_validation_rows(found: Explanation, run_dir: Path) -> None:
     for example in (*findings.right, *findings.wrong):
         assert example.position in fold.validation
         assert example.true == data.y[example.position]
-        assert example.row.tolist() == data.x[example.position].tolist()
+        assert _row(example).tolist() == data.x[example.position].tolist()
         assert example.for_predicted is not None
         assert example.for_predicted.end == pytest.approx(example.probability, abs=1e-5)
         assert abs(example.for_predicted.gap) < 0.02
@@ -140,18 +163,20 @@ def _model(n: int, outputs: int, activation: str | None = None) -> keras.Model:
     return keras.Sequential([keras.Input((n,)), keras.layers.Dense(outputs, activation=activation)])
 
 
-def test_numbers_to_be_predicted_have_largest_errors_and_no_reasons() -> None:
+def test_a_number_to_be_predicted_has_largest_errors_and_what_raises_it() -> None:
     rng = np.random.default_rng(0)
     data = Dataset(rng.normal(size=(30, 4)).astype(np.float32), rng.normal(size=30))
-    found = find(_model(4, 1), data, np.arange(100, 130))
+    model = _model(4, 1)
+    found = _found(model, data, np.arange(100, 130))
     assert found.confusion is None
     assert found.true is not None
     assert found.predicted is not None
-    errors = np.abs(found.true - found.predicted)
+    errors = np.abs(found.true - found.predicted)[:, 0]
     assert [one.position for one in found.wrong] == (100 + np.argsort(-errors)[:12]).tolist()
-    assert all(one.for_predicted is None for one in found.wrong)
-    assert "number" in found.why_no_reasons
-    assert explanation_figures(found).keys() == {"predictions"}
+    assert _pictures(found).keys() == {"predictions", "errors"}
+    weights = model.get_weights()[0][:, 0]
+    expected = (_row(found.wrong[0]) - data.x.mean(axis=0)) * weights
+    assert _values(found.wrong[0]) == pytest.approx(expected, rel=1e-3, abs=1e-3)
 
 
 def _compiled(n: int, outputs: int, loss: str, activation: str | None = None) -> keras.Model:
@@ -162,6 +187,10 @@ def _compiled(n: int, outputs: int, loss: str, activation: str | None = None) ->
 
 def _shown(findings: Findings, tmp_path: Path) -> tuple[str, str]:
     """Return what the report shows of findings, and what the command prints."""
+    return _shown_all((findings,), tmp_path)
+
+
+def _shown_all(findings: tuple[Findings, ...], tmp_path: Path) -> tuple[str, str]:
     explanation = Explanation(Subject("toy", 3, 0.5, "val_loss", True, "abc"), findings, tmp_path)
     stream = io.StringIO()
     with contextlib.redirect_stdout(stream):
@@ -175,34 +204,29 @@ def test_a_regression_on_whole_numbers_confuses_no_classes(tmp_path: Path, n_val
     data = Dataset(
         rng.normal(size=(74, 2)).astype(np.float32), np.arange(74) % n_values, feature_names=["age", "<b>height</b>"]
     )
-    found = find(_compiled(2, 1, "mse"), data, np.arange(100, 174))
+    found = _found(_compiled(2, 1, "mse"), data, np.arange(100, 174))
     assert found.confusion is None
     assert found.class_names == ()
-    assert explanation_figures(found).keys() == {"predictions"}
+    assert _pictures(found).keys() == {"predictions", "errors"}
     page, printed = _shown(found, tmp_path)
     worst = found.wrong[0]
-    assert (
-        f"row {worst.position}: {worst.true:.4g} predicted as {worst.predicted:.4g}\n    age = {worst.row[0]:.4g}, "
-        in printed
-    )
-    assert f"age = {worst.row[0]:.4g}, &lt;b&gt;height&lt;/b&gt; = {worst.row[1]:.4g}" in page
+    assert f"row {worst.position}: {worst.true:.4g} predicted as {worst.predicted:.4g}\n" in printed
+    assert f"age = {_row(worst)[0]:.4g} (" in printed
+    assert f"&lt;b&gt;height&lt;/b&gt; = {_row(worst)[1]:.4g} (" in page
     for text in (page, printed):
         assert "read as" not in text
         assert "right about" not in text
 
 
 @pytest.mark.parametrize("outputs", [2, 64])
-def test_a_model_that_predicts_neither_classes_nor_a_number_is_told_how_to_say_so(outputs: int) -> None:
+def test_a_model_that_predicts_neither_classes_nor_a_number_is_told_how_to_say_so(outputs: int, tmp_path: Path) -> None:
     data = Dataset(np.eye(74, dtype=np.float32), np.arange(74) % 37)
-    with pytest.raises(UsageError, match=r"(?s)neither its loss nor its metrics say.*metrics=\[.accuracy.\]"):
-        find(_model(74, outputs), data, np.arange(74))
-
-
-def test_a_model_with_several_outputs_is_compared_with_nothing() -> None:
-    row = keras.Input((3,))
-    model = keras.Model(row, [keras.layers.Dense(2)(row), keras.layers.Dense(2)(row)])
-    with pytest.raises(UsageError, match="the model has 2 outputs"):
-        find(model, Dataset(np.eye(3, dtype=np.float32), np.array([0, 1, 1])), np.arange(3))
+    found = _found(_model(74, outputs), data, np.arange(74))
+    assert found.kind == "nothing"
+    assert _pictures(found) == {}
+    page, printed = _shown(found, tmp_path)
+    assert re.search(r"neither its loss nor its metrics say.*metrics=\[.accuracy.\]", printed)
+    assert "There is nothing else to show: the model puts out" in page
 
 
 class Filled(keras.layers.Layer):  # type: ignore[misc]  # reason: Keras ships no types
@@ -219,36 +243,36 @@ def _with_missing(names: list[str] | None) -> Findings:
     x = np.random.default_rng(0).normal(size=(40, 10)).astype(np.float32)
     x[:, 2] = np.nan  # in all rows
     x[::2, 4] = np.nan
-    return find(model, Dataset(x, np.arange(40) % 2, allow_nan=True, feature_names=names), np.arange(40))
+    return _found(model, Dataset(x, np.arange(40) % 2, allow_nan=True, feature_names=names), np.arange(40))
 
 
 def test_rows_of_a_table_are_shown_as_names_and_values_of_features(tmp_path: Path) -> None:
     names = [f"measure {letter}" for letter in "abcdefghij"]
     found = _with_missing(names)
-    figures = explanation_figures(found)
+    figures = _pictures(found)
     assert figures.keys() == {"confusion", "mistakes", "right"}
     for example in (*found.right, *found.wrong):
         assert example.for_predicted is not None
-        assert np.isfinite(example.for_predicted.values).all()
-        assert example.for_predicted.values[2] == 0
+        assert np.isfinite(_values(example)).all()
+        assert _values(example)[2] == 0
         assert abs(example.for_predicted.gap) < 0.02
     labels = [label.get_text() for label in figures["mistakes"].axes[0].get_yticklabels()]
     first = found.wrong[0]
     assert first.for_predicted is not None
-    most = int(np.argmax(np.abs(first.for_predicted.values)))
-    assert labels[0] == f"measure {'abcdefghij'[most]} = {first.row[most]:.4g}"
+    most = int(np.argmax(np.abs(_values(first))))
+    assert labels[0] == f"measure {'abcdefghij'[most]} = {_row(first)[most]:.4g}"
     assert (len(labels), labels[-1]) == (9, "2 others")
     assert not [axes for figure in (figures["mistakes"], figures["right"]) for axes in figure.axes if axes.images]
     _, printed = _shown(found, tmp_path)
-    assert f"\n    {labels[0]} ({first.for_predicted.values[most]:+.2f}), " in printed
+    assert f"\n    {labels[0]} ({_values(first)[most]:+.2f}), " in printed
 
 
 def test_what_is_missing_is_called_so_and_columns_without_names_are_numbered() -> None:
     found = _with_missing(None)
-    named = {name: value for name, value, _ in features_of(found.wrong[0], found)}
+    named = {name: value for name, value, _ in features_of(found.wrong[0])}
     assert list(named) == [f"feature {number}" for number in range(10)]
     assert named["feature 2"] == "missing"
-    assert named["feature 0"] == f"{found.wrong[0].row[0]:.4g}"
+    assert named["feature 0"] == f"{_row(found.wrong[0])[0]:.4g}"
 
 
 def test_reasons_that_are_lost_beside_a_missing_value_are_said_to_be() -> None:
@@ -259,45 +283,47 @@ def test_reasons_that_are_lost_beside_a_missing_value_are_said_to_be() -> None:
     model = keras.Sequential([keras.Input((3,)), Lossy(), keras.layers.Dense(2, activation="softmax")])
     x = np.abs(np.random.default_rng(0).normal(size=(8, 3))).astype(np.float32)
     x[:, 1] = np.nan
-    found = find(model, Dataset(x, np.arange(8) % 2, allow_nan=True), np.arange(8))
+    found = _found(model, Dataset(x, np.arange(8) % 2, allow_nan=True), np.arange(8))
     assert "beside a missing value" in found.why_no_reasons
     assert all(one.for_predicted is None for one in (*found.right, *found.wrong))
 
 
-def test_a_model_that_cannot_be_seen_through_still_has_its_mistakes() -> None:
+def test_a_model_that_cannot_be_seen_through_still_has_its_mistakes(tmp_path: Path) -> None:
     texts = np.array(["good film", "bad film", "good", "bad"])
     text = keras.Input((), dtype="string")
     bag = keras.layers.TextVectorization(output_mode="multi_hot", vocabulary=["good", "bad"])(text)
     model = keras.Model(text, keras.layers.Dense(2, activation="softmax")(bag))
-    found = find(model, Dataset(texts, np.array([0, 1, 1, 0])), np.arange(4))
+    found = _found(model, Dataset(texts, np.array([0, 1, 1, 0])), np.arange(4))
     assert "no Embedding layer" in found.why_no_reasons
     examples = (*found.right, *found.wrong)
-    assert sorted(one.words for one in examples) == [("bad",), ("bad", "film"), ("good",), ("good", "film")]
+    assert sorted(one.inputs[0].words for one in examples) == [("bad",), ("bad", "film"), ("good",), ("good", "film")]
     assert all(one.for_predicted is None for one in examples)
-    assert explanation_figures(found).keys() == {"confusion"}
+    assert _pictures(found).keys() == {"confusion"}
+    page, _ = _shown(found, tmp_path)
+    assert '<span class="words">bad film</span>' in page
 
 
 def test_a_table_is_compared_with_its_mean_row() -> None:
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(40, 3)) * [1, 100, 1] + [0, 5000, 0]).astype(np.float32)
     model = _model(3, 3)
-    found = find(model, Dataset(x, rng.integers(0, 3, 40)), np.arange(40))
+    found = _found(model, Dataset(x, rng.integers(0, 3, 40)), np.arange(40))
     example = found.right[0]
     assert example.for_predicted is not None
     weights = model.get_weights()[0][:, int(example.predicted)]
-    assert example.for_predicted.values == pytest.approx((example.row - x.mean(axis=0)) * weights, rel=1e-3, abs=1e-3)
+    assert _values(example) == pytest.approx((_row(example) - x.mean(axis=0)) * weights, rel=1e-3, abs=1e-3)
 
 
 def test_a_record_that_is_torn_is_as_good_as_none(tmp_path: Path) -> None:
     data = Dataset(np.eye(4, dtype=np.float32), np.array([0, 1, 0, 1]))
-    found = find(_model(4, 2, "softmax"), data, np.arange(4))
-    explanation = Explanation(Subject("toy", 3, 0.5, "val_accuracy", True, "abc"), found, tmp_path / "explanation")
+    found = _found(_model(4, 2, "softmax"), data, np.arange(4))
+    explanation = Explanation(Subject("toy", 3, 0.5, "val_accuracy", True, "abc"), (found,), tmp_path / "explanation")
     assert read_record(explanation.folder) is None
     write_record(explanation)
     again = read_record(explanation.folder)
     assert again is not None
     assert again.subject == explanation.subject
-    _expect_same(again.findings, found)
+    _expect_same(again.findings, (found,))
     record = explanation.folder / "record.npz"
     record.write_bytes(record.read_bytes()[:-100])
     assert read_record(explanation.folder) is None
@@ -327,56 +353,156 @@ def test_texts_are_printed_with_the_words_that_misled(tmp_path: Path, capsys: py
         np.array(["Good film!", "film", "a film"]), np.array([0, 0, 0]), name="sentence-polarity", n_classes=2
     )
     explanation = Explanation(
-        Subject("toy", 3, 0.5, "val_accuracy", True, "abc"), find(model, data, np.arange(3)), tmp_path
+        Subject("toy", 3, 0.5, "val_accuracy", True, "abc"), (_found(model, data, np.arange(3)),), tmp_path
     )
     print_explanation(explanation, [])
     printed = capsys.readouterr().out
-    assert "2 right (66.67%)" in printed
+    assert "2 of 3 right (66.67%)" in printed
     assert "negative read as positive: 1 of 3 rows" in printed
     assert re.search(r"row 0: negative read as positive \(82%\)\n +good film\n +by good \+0\.\d\d$", printed, re.M)
-
-
-def _two_inputs(first: Any, second: Any) -> Any:
-    import keras
-
-    inputs = {"first": keras.Input(first, name="first"), "second": keras.Input(second, name="second")}
-    joined = keras.layers.Concatenate()([keras.layers.Flatten()(one) for one in inputs.values()])
-    model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(joined))
-    model.compile("sgd", "sparse_categorical_crossentropy")
-    return model
-
-
-def test_a_model_of_several_inputs_has_its_confusion_and_its_mistakes() -> None:
-    rng = np.random.default_rng(0)
-    x = {"first": rng.random((30, 3)).astype(np.float32), "second": rng.random((30, 4, 4)).astype(np.float32)}
-    found = find(_two_inputs((3,), (4, 4)), Dataset(x, np.arange(30) % 2), np.arange(30))
-    assert found.confusion is not None
-    assert found.confusion.sum() == 30
-    assert found.why_no_reasons == "the model has several inputs."
-    assert {example.row.shape for example in (*found.right, *found.wrong)} == {(4, 4)}  # the picture is shown
-    assert not [example for example in found.wrong if example.for_predicted is not None]
-    assert set(explanation_figures(found)) >= {"confusion", "mistakes"}
-
-
-def test_rows_of_different_lengths_have_their_mistakes() -> None:
-    import keras
-
-    model = keras.Sequential([keras.Input((None,)), keras.layers.Embedding(9, 2), keras.layers.GlobalMaxPooling1D()])
-    model.add(keras.layers.Dense(2, activation="softmax"))
-    model.compile("sgd", "sparse_categorical_crossentropy")
-    rows = [np.arange(1, 2 + number % 4) for number in range(20)]
-    found = find(model, Dataset(rows, np.arange(20) % 2), np.arange(20))
-    assert found.confusion is not None
-    assert found.why_no_reasons == "the rows have different lengths."
 
 
 def test_one_hot_targets_are_classes_too() -> None:
     x, labels = np.random.default_rng(0).random((30, 4)).astype(np.float32), np.arange(30) % 3
     model = _model(4, 3, "softmax")
     model.compile("sgd", "categorical_crossentropy")
-    found, plain = (find(model, Dataset(x, y), np.arange(30)) for y in (np.eye(3)[labels], labels))
+    found, plain = (_found(model, Dataset(x, y), np.arange(30)) for y in (np.eye(3)[labels], labels))
     assert found.confusion is not None
     assert plain.confusion is not None
     assert found.confusion.tolist() == plain.confusion.tolist()
-    with pytest.raises(UsageError, match=r"the targets of a row have the shape \(4, 4\)"):
-        find(model, Dataset(x, np.zeros((30, 4, 4))), np.arange(30))
+
+
+def _text_and_table() -> tuple[keras.Model, Dataset]:
+    """Return a network with random weights that reads a text, a table, a category and a kind, and puts out two."""
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    words = layers.TextVectorization(vocabulary=["good", "bad", "film"], output_sequence_length=4)
+    inputs = {
+        "text": keras.Input((), dtype="string", name="text"),
+        "table": keras.Input((3,), name="table"),
+        "city": keras.Input((), dtype="string", name="city"),
+        "kind": keras.Input((2,), dtype="int32", name="kind"),
+    }
+    parts = [
+        layers.GlobalAveragePooling1D()(layers.Embedding(5, 4)(words(inputs["text"]))),
+        inputs["table"],
+        layers.Embedding(3, 2)(layers.StringLookup(vocabulary=["Rome", "Oslo"])(inputs["city"])),
+        keras.ops.cast(inputs["kind"], "float32"),
+    ]
+    joined = layers.Concatenate()(parts)
+    outputs = {
+        "liked": layers.Dense(2, activation="softmax", name="liked")(joined),
+        "price": layers.Dense(1, name="price")(joined),
+    }
+    model = keras.Model(inputs, outputs)
+    model.compile(
+        loss={"liked": "sparse_categorical_crossentropy", "price": "mse"},
+        metrics={"liked": ["accuracy"], "price": ["mae"]},
+    )
+    rng = np.random.default_rng(0)
+    x = {
+        "text": np.array(["good film", "bad film", "a good bad film", "film"] * 5),
+        "table": rng.normal(size=(20, 3)).astype(np.float32),
+        "city": np.array(["Rome", "Oslo"] * 10),
+        "kind": rng.integers(0, 3, (20, 2)).astype(np.int32),
+    }
+    return model, Dataset(x, {"liked": np.arange(20) % 2, "price": rng.normal(size=20)})
+
+
+def test_each_input_has_attributions_in_its_own_unit_and_each_output_its_own_findings(tmp_path: Path) -> None:
+    model, data = _text_and_table()
+    positions = np.arange(20)
+    liked, price = (with_reasons(model, data, positions, one) for one in find(model, data, positions))
+    assert (liked.output, liked.kind, price.output, price.kind) == ("liked", "classes", "price", "numbers")
+    for example in (*liked.wrong, *price.wrong):
+        city, kind, table, text = example.inputs
+        assert (city.name, kind.name, table.name, text.name) == ("city", "kind", "table", "text")
+        assert example.for_predicted is not None
+        of_city, of_kind, of_table, of_text = example.for_predicted.values
+        assert of_kind is None
+        assert [one.shape for one in (of_city, of_table, of_text) if one is not None] == [(), (3,), (len(text.words),)]
+        assert np.all([np.any(one) for one in (of_city, of_table, of_text)])
+        assert abs(example.for_predicted.gap) < 0.02
+    assert price.wrong[0].for_predicted is not None
+    assert price.wrong[0].for_predicted.end == pytest.approx(float(price.wrong[0].predicted), abs=1e-4)
+    assert liked.why_no_reasons == "of the inputs 'kind' (its input is cut off, by rounding or by a whole-number type)."
+    names = {name for name, *_ in features_of(liked.wrong[0], liked.wrong[0].for_predicted)}
+    assert names == {"city", "kind 0", "kind 1", "table 0", "table 1", "table 2", "text"}
+
+    page, printed = _shown_all(
+        with_metrics([liked, price], {"liked_accuracy": 0.5, "price_mae": 2.0, "loss": 9.0}), tmp_path
+    )
+    for text in (page, printed):
+        assert (
+            text.index("Output liked") < text.index("accuracy 0.5") < text.index("Output price") < text.index("mae 2")
+        )
+        assert "loss 9" not in text
+    assert "good</span>" in page
+    pictures = [*_pictures(liked), *_pictures(price)]
+    assert pictures == ["confusion-liked", "mistakes-liked", "right-liked", "predictions-price", "errors-price"]
+
+
+def test_rows_of_different_lengths_have_reasons_without_padding() -> None:
+    model = keras.Sequential(
+        [keras.Input((None,)), keras.layers.Embedding(9, 2), keras.layers.GlobalAveragePooling1D()]
+    )
+    model.add(keras.layers.Dense(2, activation="softmax"))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    rows = [np.arange(1, 2 + number % 4) for number in range(20)]
+    found = _found(model, Dataset(rows, np.arange(20) % 2), np.arange(20))
+    assert found.why_no_reasons == ""
+    for example in (*found.right, *found.wrong):
+        assert example.inputs[0].words == tuple(map(str, rows[example.position]))
+        assert _values(example).shape == rows[example.position].shape
+        assert np.all(_values(example) != 0)
+
+
+def test_frames_of_different_lengths_have_reasons_without_padding() -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((None, 3)), keras.layers.Conv1D(2, 1), keras.layers.GlobalAveragePooling1D()])
+    model.add(keras.layers.Dense(2, activation="softmax"))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    rng = np.random.default_rng(0)
+    rows = [rng.normal(size=(2 + number % 4, 3)).astype(np.float32) for number in range(20)]
+    found = _found(model, Dataset(rows, np.arange(20) % 2), np.arange(20))
+    for example in (*found.right, *found.wrong):
+        assert _values(example).shape == rows[example.position].shape
+        assert example.for_predicted is not None
+        assert abs(example.for_predicted.gap) < 0.02
+
+
+def test_several_labels_are_explained_by_the_label_that_is_most_wrong(tmp_path: Path) -> None:
+    model = _compiled(4, 3, "binary_crossentropy", "sigmoid")
+    rng = np.random.default_rng(0)
+    data = Dataset(rng.normal(size=(30, 4)).astype(np.float32), rng.integers(0, 2, (30, 3)))
+    found = _found(model, data, np.arange(30))
+    assert found.confusion is not None
+    assert found.confusion[:, :2].sum(axis=1).tolist() == data.y.sum(axis=0).tolist()
+    worst = found.wrong[0]
+    label = int(np.abs(worst.true - worst.predicted).argmax())
+    assert worst.for_predicted is not None
+    assert worst.for_predicted.end == pytest.approx(worst.predicted[label], abs=1e-5)
+    assert _pictures(found).keys() == {"labels", "mistakes"}
+    page, printed = _shown(found, tmp_path)
+    assert f"most wrong about label {label}" in printed
+    found_rows, missed, false = found.confusion[0]
+    line = f"label 0: {found_rows} of {found_rows + missed} rows found, {false} false."
+    assert line in printed
+    assert line in page
+
+
+def test_what_cannot_be_compared_still_has_its_metrics(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    (found,) = find(model, Dataset(np.zeros((4, 2), np.float32)), np.arange(4))
+    page, printed = _shown_all(with_metrics([found], {"frechet": 1.5}), tmp_path)
+    for text in (page, printed):
+        assert "frechet 1.5" in text
+        assert "There is nothing else to show: the rows have no targets" in text
+
+
+def test_pictures_of_an_earlier_explanation_do_not_stay(tmp_path: Path) -> None:
+    found = _found(_compiled(2, 1, "mse"), Dataset(np.eye(2, dtype=np.float32), np.zeros(2)), np.arange(2))
+    (tmp_path / "confusion.png").write_bytes(b"")
+    written = write_pictures(Explanation(Subject("toy", 3, 0.5, "val_loss", True, "abc"), (found,), tmp_path))
+    assert sorted(tmp_path.glob("*.png")) == sorted(written)
+    assert sorted(path.name for path in written) == ["errors.png", "predictions.png"]

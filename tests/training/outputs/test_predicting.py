@@ -9,7 +9,10 @@ from autotune.training.outputs.predicting import (
     as_probabilities,
     confident_mistakes,
     confusion_matrix,
+    counts_of_labels,
+    intersection_over_union,
     largest_errors,
+    mask_scores,
     predicted_classes,
     typical_hits,
 )
@@ -67,3 +70,28 @@ def test_with_more_classes_than_rows_to_show_they_are_taken_from_all_over() -> N
 
 def test_the_largest_error_comes_first() -> None:
     assert largest_errors(np.array([1.0, 2.0, 3.0]), np.array([1.1, 0.0, 3.5]), 2).tolist() == [1, 2]
+
+
+def test_a_column_on_a_large_scale_does_not_hide_the_others() -> None:
+    true = np.array([[0.0, 0.0], [1.0, 1000.0], [2.0, 2000.0]])
+    predicted = true + np.array([[0.0, 100.0], [1.0, 0.0], [0.0, 0.0]])
+    assert largest_errors(true, predicted, 2).tolist() == [1, 0]
+    assert largest_errors(np.tile(true, 5), np.tile(predicted, 5), 2).tolist() == [0, 1]  # parts of one thing
+
+
+def test_a_class_that_no_pixel_has_has_no_intersection() -> None:
+    found = intersection_over_union(np.array([[4, 0, 0], [2, 2, 0], [0, 0, 0]]))
+    assert found[:2] == pytest.approx([4 / 6, 2 / 4])
+    assert np.isnan(found[2])
+
+
+def test_of_two_classes_the_background_does_not_count() -> None:
+    true = np.array([[[1, 1], [0, 0]], [[0, 0], [0, 0]], [[0, 0], [0, 0]]])
+    predicted = np.array([[[1, 0], [0, 0]], [[0, 0], [0, 0]], [[0, 0], [0, 1]]])
+    assert mask_scores(true, predicted, 2).tolist() == [0.5, 1.0, 0.0]
+    assert mask_scores(true, predicted, 3) == pytest.approx([(2 / 3 + 1 / 2) / 2, 1.0, (3 / 4 + 0) / 2])
+
+
+def test_labels_are_found_missed_or_false() -> None:
+    true, sure = np.array([[1, 0], [1, 0], [0, 0]]), np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.7]])
+    assert counts_of_labels(true, sure).tolist() == [[1, 1, 0], [0, 0, 2]]

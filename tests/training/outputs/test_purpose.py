@@ -82,9 +82,40 @@ def test_what_was_saved_is_still_for_the_same(tmp_path: Path) -> None:
 def test_a_regression_on_whole_numbers_leaves_no_confusion_matrix(tmp_path: Path) -> None:
     x, y = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32), np.arange(20) % 2
     leave_confusion(TrialFolder(tmp_path / "a"), _model(1, None, "mse"), Dataset(x, y))
-    assert not (tmp_path / "a").exists()
+    assert [path.name for path in TrialFolder(tmp_path / "a").shown.iterdir()] == ["predictions.png"]
     leave_confusion(TrialFolder(tmp_path / "b"), _model(1, "sigmoid", "binary_crossentropy"), Dataset(x, y))
     assert sorted(path.name for path in TrialFolder(tmp_path / "b").shown.iterdir()) == [
         "confusion.json",
         "confusion.png",
     ]
+
+
+def test_each_output_leaves_a_picture_under_its_name(tmp_path: Path) -> None:
+    row = keras.Input((4,))
+    outputs = {"kind/1": keras.layers.Dense(2, "softmax")(row), "age": keras.layers.Dense(1)(row)}
+    outputs |= {"words": keras.layers.Dense(3)(row)}
+    model = keras.Model(row, outputs)
+    model.compile(loss={"kind/1": "sparse_categorical_crossentropy", "age": "mse", "words": "mse"})
+    y = {"kind/1": np.arange(9) % 2, "age": np.arange(9.0), "words": np.array(["a"] * 9)}
+    leave_confusion(TrialFolder(tmp_path), model, Dataset(np.eye(9, 4, dtype=np.float32), y))
+    assert sorted(path.name for path in TrialFolder(tmp_path).shown.iterdir()) == [
+        "confusion-kind_1.json",
+        "confusion-kind_1.png",
+        "predictions-age.png",
+    ]
+
+
+def test_rows_without_targets_leave_no_picture(tmp_path: Path) -> None:
+    leave_confusion(TrialFolder(tmp_path), _model(3, None), Dataset(np.eye(4, dtype=np.float32)))
+    assert not TrialFolder(tmp_path).shown.exists()
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_each_output_has_its_own_loss_and_metrics(as_list: bool) -> None:
+    row = keras.Input((4,))
+    outputs = [keras.layers.Dense(1, name="a")(row), keras.layers.Dense(1, name="b")(row)]
+    model = keras.Model(row, outputs if as_list else {"a": outputs[0], "b": outputs[1]})
+    losses, metrics = ["mse", my_own], [["mae"], ["accuracy"]]
+    named = [dict(zip("ab", one, strict=True)) for one in (losses, metrics)]
+    model.compile(*("sgd", losses) if as_list else ("sgd", named[0]), metrics=metrics if as_list else named[1])
+    assert [purpose_of(model, 1, 2, False, name) for name in "ab"] == [NUMBER, CLASSES]

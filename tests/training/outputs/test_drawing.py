@@ -1,0 +1,101 @@
+"""What pictures show of each kind of output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from autotune.data.rows import Dataset
+from autotune.data.sources import windows
+from autotune.training.outputs.describing import described, in_features, in_numbers
+from autotune.training.outputs.drawing import example_pictures, main_pictures
+from autotune.training.outputs.finding import find
+from autotune.training.outputs.findings import Findings
+
+
+def _found(shape: tuple[int, ...], loss: str, data: Dataset, activation: str | None = None) -> Findings:
+    model = keras.Sequential([keras.Input(shape), keras.layers.Activation(activation)])
+    model.compile(loss=loss)
+    (found,) = find(model, data, 100 + np.arange(len(data)))
+    return found
+
+
+def _figures(findings: Findings) -> dict[str, Any]:
+    return {picture.name: picture.figure for picture in main_pictures(findings)}
+
+
+def test_a_forecast_is_drawn_after_its_past_with_the_error_of_each_step() -> None:
+    series = np.arange(60, dtype=np.float32)
+    series[40:] = 0
+    found = _found((4,), "mae", windows(series, length=4, horizon=4))
+    (figure,) = _figures(found).values()
+    largest, median, smallest, errors = figure.axes
+    worst = found.wrong[0]
+    assert largest.get_title() == f"largest error, row {worst.position}"
+    given, true, predicted = largest.lines
+    assert given.get_ydata().tolist() == worst.inputs[0].row.tolist()
+    assert true.get_ydata().tolist() == [given.get_ydata()[-1], *worst.true[:, 0]]
+    assert predicted.get_ydata().tolist() == [given.get_ydata()[-1], *worst.predicted[:, 0]]
+    assert true.get_xdata().tolist() == [0, 1, 2, 3, 4]
+    assert described(found.right[0], found) == f"mean absolute error {4:.4g}"  # what is given, four steps later
+    assert median.get_title() != smallest.get_title()
+    assert found.errors is not None
+    assert errors.lines[0].get_ydata().tolist() == found.errors.tolist()
+    assert in_numbers(found)[0].endswith("at step 4.")
+
+
+def test_a_mask_is_drawn_beside_its_image() -> None:
+    y = np.zeros((8, 6, 6, 1), np.float32)
+    y[:, 2:4, 2:4] = 1
+    x = np.where(y > 0, 1.0, -1.0).astype(np.float32)
+    x[3, 2, 2] = -1  # one of four pixels is missed
+    found = _found((6, 6, 1), "binary_crossentropy", Dataset(x, y), "sigmoid")
+    assert _figures(found).keys() == {"confusion", "pictures", "typical"}
+    assert found.wrong[0].position == 103
+    axes = _figures(found)["pictures"].axes
+    assert [one.get_title(loc="left") for one in axes[:3]] == ["IoU 0.75", "true", "predicted"]
+    image, true, predicted = (np.asarray(one.images[0].get_array()) for one in axes[:3])
+    assert image[0, 0].tolist() == [0, 0, 0]
+    assert (true != predicted).any(axis=-1).nonzero() == (np.array([2]), np.array([2]))
+    assert "pixels right" in _figures(found)["confusion"].axes[0].get_title()
+    assert "Intersection over union of each class: 0 0.996, 1 0.969." in in_numbers(found)
+
+
+def test_images_that_are_predicted_are_drawn_beside_their_targets() -> None:
+    x = np.random.default_rng(0).random((4, 5, 5)).astype(np.float32)
+    found = _found((5, 5), "mse", Dataset(x, x + np.float32(0.5)))
+    assert found.kind == "image"
+    assert described(found.wrong[0], found) == "mean absolute error 0.5"
+    titles = [one.get_title(loc="left") for one in _figures(found)["pictures"].axes[:3]]
+    assert titles == ["mean absolute error\n0.5", "true", "predicted"]
+
+
+def test_a_sequence_of_classes_has_a_confusion_matrix_and_no_picture() -> None:
+    x = np.random.default_rng(0).normal(size=(6, 7, 3)).astype(np.float32)
+    found = _found((7, 3), "sparse_categorical_crossentropy", Dataset(x, x.argmax(axis=-1)), "softmax")
+    assert found.kind == "mask"
+    assert found.n_right == 42
+    assert _figures(found).keys() == {"confusion"}
+
+
+def test_each_of_a_few_columns_has_its_own_panel() -> None:
+    x = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
+    found = _found((4,), "mse", Dataset(x, x * [1, 1, 1, 100]))
+    (figure,) = _figures(found).values()
+    assert [axes.get_title() for axes in figure.axes[:4]] == ["column 0", "column 1", "column 2", "column 3"]
+    assert figure.axes[3].collections[0].get_offsets()[:, 0].tolist() == (100 * x[:, 3].astype(np.float64)).tolist()
+    assert example_pictures(found) == []
+    assert described(found.wrong[0], found).count(", ") == 6
+    assert in_features(found.wrong[0]).startswith("feature 0 = ")
+
+
+def test_of_many_columns_the_six_that_vary_most_are_drawn() -> None:
+    x = np.random.default_rng(0).normal(size=(9, 9)).astype(np.float32)
+    x[:, [1, 5, 8]] *= 1e-3
+    found = _found((9,), "mse", Dataset(x, x))
+    (picture,) = main_pictures(found)
+    assert [axes.get_title() for axes in picture.figure.axes] == [f"column {number}" for number in (0, 2, 3, 4, 6, 7)]
+    assert picture.caption.endswith("Of 9 columns, the 6 that vary most.")
+    assert in_features(found.wrong[0]) == ""  # the first eight would say nothing of the row
