@@ -17,7 +17,7 @@ from autotune.training.outputs.describing import COLOURS, described, in_features
 from autotune.training.outputs.drawing import Picture, example_pictures, main_pictures
 from autotune.training.outputs.finding import find
 from autotune.training.outputs.findings import Example, Findings, Given, Reasons
-from autotune.training.outputs.shown import HISTORY, leave_confusion, leave_history, leaving_history
+from autotune.training.outputs.shown import HISTORY, leave_history, leave_pictures, leaving_history
 
 __all__ = [
     "COLOURS",
@@ -32,8 +32,8 @@ __all__ = [
     "find",
     "in_features",
     "in_numbers",
-    "leave_confusion",
     "leave_history",
+    "leave_pictures",
     "leaving_history",
     "main_pictures",
     "most_wrong",

@@ -73,7 +73,7 @@ def leave_history(folder: TrialFolder, histories: Sequence[FoldHistory], monitor
         (folder.shown / CURVES).write_bytes(to_png(figure))
 
 
-def leave_confusion(folder: TrialFolder, model: keras.Model, data: Dataset, one_hot: bool = False) -> None:
+def leave_pictures(folder: TrialFolder, model: keras.Model, data: Dataset, one_hot: bool = False) -> None:
     """Write the pictures of what each output of a model predicts; nothing for outputs that cannot be compared.
 
     Classes have `confusion.json`, with labels and counts, and `confusion.png`; other outputs `predictions.png`,

@@ -23,7 +23,7 @@ from autotune.training.checkpoints import (
     UnusableCheckpointError,
 )
 from autotune.training.inspection import TrialEvents, is_of_own_class, measure_latency_ms, save_weights
-from autotune.training.outputs import leave_confusion, leaving_history
+from autotune.training.outputs import leave_pictures, leaving_history
 from autotune.training.records import (
     Refit,
     Timer,
@@ -130,7 +130,7 @@ def train_trial(
                 _save_model(model, folder)
         if is_good:
             with timer.spending("pictures"):
-                leave_confusion(folder, model, validation, spec.one_hot)
+                leave_pictures(folder, model, validation, spec.one_hot)
     latency_ms = measure_latency_ms(model, train) if "latency" in spec.minimize else math.nan
     n_parameters = max(score.n_parameters for score in finished)
     return TrialScore(value, finished, n_parameters, latency_ms)

@@ -12,7 +12,7 @@ import pytest
 from autotune.data.rows import Dataset
 from autotune.training.checkpoints.folder import TrialFolder
 from autotune.training.outputs.purpose import Purpose, purpose_of
-from autotune.training.outputs.shown import leave_confusion
+from autotune.training.outputs.shown import leave_pictures
 
 
 def _model(outputs: int, activation: str | None, loss: Any = None, metrics: Any = ()) -> keras.Model:
@@ -81,9 +81,9 @@ def test_what_was_saved_is_still_for_the_same(tmp_path: Path) -> None:
 
 def test_a_regression_on_whole_numbers_leaves_no_confusion_matrix(tmp_path: Path) -> None:
     x, y = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32), np.arange(20) % 2
-    leave_confusion(TrialFolder(tmp_path / "a"), _model(1, None, "mse"), Dataset(x, y))
+    leave_pictures(TrialFolder(tmp_path / "a"), _model(1, None, "mse"), Dataset(x, y))
     assert [path.name for path in TrialFolder(tmp_path / "a").shown.iterdir()] == ["predictions.png"]
-    leave_confusion(TrialFolder(tmp_path / "b"), _model(1, "sigmoid", "binary_crossentropy"), Dataset(x, y))
+    leave_pictures(TrialFolder(tmp_path / "b"), _model(1, "sigmoid", "binary_crossentropy"), Dataset(x, y))
     assert sorted(path.name for path in TrialFolder(tmp_path / "b").shown.iterdir()) == [
         "confusion.json",
         "confusion.png",
@@ -97,7 +97,7 @@ def test_each_output_leaves_a_picture_under_its_name(tmp_path: Path) -> None:
     model = keras.Model(row, outputs)
     model.compile(loss={"kind/1": "sparse_categorical_crossentropy", "age": "mse", "words": "mse"})
     y = {"kind/1": np.arange(9) % 2, "age": np.arange(9.0), "words": np.array(["a"] * 9)}
-    leave_confusion(TrialFolder(tmp_path), model, Dataset(np.eye(9, 4, dtype=np.float32), y))
+    leave_pictures(TrialFolder(tmp_path), model, Dataset(np.eye(9, 4, dtype=np.float32), y))
     assert sorted(path.name for path in TrialFolder(tmp_path).shown.iterdir()) == [
         "confusion-kind_1.json",
         "confusion-kind_1.png",
@@ -106,7 +106,7 @@ def test_each_output_leaves_a_picture_under_its_name(tmp_path: Path) -> None:
 
 
 def test_rows_without_targets_leave_no_picture(tmp_path: Path) -> None:
-    leave_confusion(TrialFolder(tmp_path), _model(3, None), Dataset(np.eye(4, dtype=np.float32)))
+    leave_pictures(TrialFolder(tmp_path), _model(3, None), Dataset(np.eye(4, dtype=np.float32)))
     assert not TrialFolder(tmp_path).shown.exists()
 
 
