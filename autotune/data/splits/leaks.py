@@ -30,7 +30,7 @@ from autotune.data.rows import Arrays, Dataset, Leaf, RaggedArray, leaves
 from autotune.data.splits.positions import Fold
 from autotune.errors import DataError
 
-_FORM = 1  # version of the kept file; a file of another version is computed again
+_FORM = 2  # version of the kept file; a file of another version is computed again
 _MOST_ROWS, _MOST_BYTES = 200_000, 2**30  # larger data is sampled: this takes 15 s of one core, once for each split
 _STEPS_AT_A_TIME = 2**20
 _KEPT = 8  # runs that are kept of each row
@@ -54,6 +54,7 @@ class Leaks:
         n_validation: Validation rows that were checked, over all folds.
         n_repeated: Validation rows that equal a training row, byte for byte.
         n_overlapping: Other validation rows that share a run of steps with a training row, at another place in it.
+        apart: How many rows lie between these two rows: the median; 0 without overlapping rows.
         steps: Length of such a run; 0 if rows are too short for one.
         n_rows: Development rows that were checked.
         n_distinct: How many of these differ from each other.
@@ -63,6 +64,7 @@ class Leaks:
     n_validation: int
     n_repeated: int
     n_overlapping: int
+    apart: float
     steps: int
     n_rows: int
     n_distinct: int
@@ -82,15 +84,18 @@ class Leaks:
     def refuse_out_of_order(self, name: str) -> None:
         """Refuse rows that are split in time but are not in order of time, as far as windows show it.
 
-        In order of time only the windows beside the border overlap, two lengths of a window at most on each side.
+        In order of time only the windows beside the border overlap, two lengths of a window at most on each side. In
+        another order windows that overlap are far apart, too.
 
         Args:
             name: The name of the data.
 
         Raises:
-            DataError: More windows overlap than can lie beside the border.
+            DataError: More windows overlap than can lie beside the border, or they are far from each other.
         """
-        if self.n_overlapping > max(_MANY_OVERLAPPING * self.n_validation, 4 * self.steps):
+        many = _MANY_OVERLAPPING * self.n_validation
+        are_far = self.apart > max(self.n_rows / 4, 4 * self.steps)  # a run is half a window long
+        if self.n_overlapping > max(many, 4 * self.steps) or (are_far and self.n_overlapping > many):
             raise DataError(
                 f"the rows of {name!r} are not in order of time: {self._of(self.n_overlapping)} share at least "
                 f"{self.steps} consecutive steps with training rows.",
@@ -178,17 +183,20 @@ def find_leaks(data: Dataset, folds: Sequence[Fold], seed: int) -> Leaks:
     windows = _windows(data)
     steps = _steps(data, windows)
     sketches = _sketched(data if looked_at is None else data.subset(looked_at), steps, windows)
-    n_validation = n_repeated = n_overlapping = 0
+    n_validation = n_repeated = 0
+    apart = []
     for fold in folds:
         train, held = (_among(looked_at, rows) for rows in (fold.train, fold.validation))
         is_repeated = np.isin(sketches.rows[held], sketches.rows[train])
         n_validation += len(held)
         n_repeated += int(is_repeated.sum())
-        n_overlapping += int((_overlaps(sketches, train, held) & ~is_repeated).sum())
+        apart.append(_apart(sketches, train, held[~is_repeated]))
+    distances = np.concatenate(apart) if apart else np.zeros(0)
     return Leaks(
         n_validation=n_validation,
         n_repeated=n_repeated,
-        n_overlapping=n_overlapping,
+        n_overlapping=len(distances),
+        apart=float(np.median(distances)) if len(distances) else 0.0,
         steps=steps,
         n_rows=len(sketches.rows),
         n_distinct=len(np.unique(sketches.rows)),
@@ -334,8 +342,8 @@ def _n_distinct(hashes: _Hashes, places: npt.NDArray[np.int64], k: int) -> npt.N
     return found
 
 
-def _overlaps(sketches: _Sketches, train: npt.NDArray[np.int64], held: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Tell for each validation row whether one of its runs is in a training row, at another place."""
+def _apart(sketches: _Sketches, train: npt.NDArray[np.int64], held: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return how far each validation row that has a run of a training row, at another place, is from such a row."""
     runs, places = sketches.runs[train].ravel(), sketches.places[train].ravel()
     order = np.lexsort((places, runs))
     runs, places = runs[order], places[order]
@@ -343,8 +351,11 @@ def _overlaps(sketches: _Sketches, train: npt.NDArray[np.int64], held: npt.NDArr
     first, after = np.searchsorted(runs, wanted, "left"), np.searchsorted(runs, wanted, "right")
     is_there = (after > first) & (wanted != _NONE)
     if not is_there.any():
-        return np.zeros(len(held), bool)
+        return np.zeros(0, np.int64)
     first, last = np.minimum(first, len(runs) - 1), np.maximum(after - 1, 0)
     elsewhere = (places[first] != at) | (places[last] != at)  # the smallest place and the largest one
-    found: npt.NDArray[np.bool_] = (is_there & elsewhere).any(axis=1)
-    return found
+    found = is_there & elsewhere
+    rows = np.flatnonzero(found.any(axis=1))
+    owners = train[order[first[rows, found[rows].argmax(axis=1)]] // sketches.runs.shape[1]]
+    distances: npt.NDArray[np.int64] = np.abs(held[rows] - owners)
+    return distances

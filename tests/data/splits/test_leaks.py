@@ -120,7 +120,7 @@ def test_rows_that_are_repeated_within_a_part_only_are_none_of_these() -> None:
 
 
 def _repeated(n_repeated: int, n_distinct: int) -> str:
-    return str(leaks.Leaks(1000, n_repeated, 0, 0, n_rows=5000, n_distinct=n_distinct, is_sample=False))
+    return str(leaks.Leaks(1000, n_repeated, 0, 0, 0, n_rows=5000, n_distinct=n_distinct, is_sample=False))
 
 
 def test_a_few_repeated_rows_are_said_and_no_warning() -> None:

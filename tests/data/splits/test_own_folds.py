@@ -208,8 +208,9 @@ def test_another_number_of_folds() -> None:
         with_k(Given([1]), 2)
 
 
-def test_windows_that_are_not_in_order_of_time_are_refused() -> None:
-    windows = np.lib.stride_tricks.sliding_window_view(np.random.default_rng(0).random(500), 20)
+@pytest.mark.parametrize("n", [500, 120])
+def test_windows_that_are_not_in_order_of_time_are_refused(n: int) -> None:
+    windows = np.lib.stride_tricks.sliding_window_view(np.random.default_rng(0).random(n), 20)
     mixed = np.random.default_rng(1).permutation(windows)
     for x, is_refused in ((windows, False), (mixed, True)):
         data = Dataset(x, x[:, -1])
