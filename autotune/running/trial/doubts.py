@@ -10,6 +10,7 @@ import numpy.typing as npt
 from autotune.data.rows import Dataset
 from autotune.study import StudySpec
 
+_MOST_TARGETS = 2**24  # numbers that are sorted, in memory
 _MOST_CLASSES = 100  # more different whole numbers are probably counts or ages, not labels
 
 # Words in the names of Keras's losses and metrics.
@@ -62,7 +63,7 @@ def _of_direction(monitor: str, direction: str) -> str:
 def _of_targets(data: Dataset) -> list[str]:
     if data.labels is not None and data.n_classes is not None:
         return _of_labels(data.name, np.unique(data.labels), data.n_classes)
-    if data.is_read_each_time or not isinstance(y := data.y, np.ndarray):
+    if data.is_read_each_time or not isinstance(y := data.y, np.ndarray) or y.size > _MOST_TARGETS:
         return []
     values = np.unique(y)
     if len(values) == 1:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Kind = Literal["classes", "labels", "numbers", "forecast", "mask", "image", "nothing"]
 
 _MOST_NUMBERS = 2**23  # of targets that are compared: 8,192 masks of 32x32, or 128 of 256x256; all fit into memory
+_MOST_BYTES = 2**28  # of rows that are read from a source each time
 _NOTHING = np.zeros((0,))
 
 _Array: TypeAlias = npt.NDArray[Any]
@@ -103,11 +104,15 @@ def named_outputs(model: keras.Model, nest: Any) -> dict[str, Any]:
 
 
 def rows_to_compare(data: Dataset) -> npt.NDArray[np.int64]:
-    """Return the positions of the rows to compare: all, or evenly spread ones where targets and outputs are large."""
-    nest = data.input_shape if data.y is None else data.target_shape
+    """Return the positions of the rows to compare: all, or evenly spread ones where targets and outputs are large.
+
+    Rows of a source are read with their inputs, which count, too.
+    """
+    nest = data.input_shape if data.target_shape is None else data.target_shape
     size = sum(int(np.prod([length or 1 for length in shape])) for shape in _shapes(nest))
     n = len(data) if size <= 1 else min(len(data), max(1, _MOST_NUMBERS // size))
-    return np.linspace(0, len(data) - 1, n).astype(np.int64)
+    most = max(1, _MOST_BYTES // data.row_bytes) if data.is_read_each_time else n
+    return np.linspace(0, len(data) - 1, min(n, most)).astype(np.int64)
 
 
 def worst_rows(one: Compared, n: int) -> npt.NDArray[np.int64]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 import keras
-import numpy as np
 import optuna
 
 from autotune.data.rows import Dataset
@@ -90,16 +89,17 @@ def check_monitor(
 
 def check_target_names(model: keras.Model, rows: Dataset, batches: Batches) -> None:
     """Refuse a dict of targets of which none has the name of an output; Keras says so in words of TensorFlow."""
-    if not isinstance(rows.y, Mapping) or is_own(model.__class__):
+    targets = rows.target_shape  # not `rows.y`, which copies all rows
+    if not isinstance(targets, Mapping) or is_own(model.__class__):
         return
     try:
         outputs = model(batches[0][0], training=False)
     except Exception:  # `fit` will raise a clearer error
         return
     names = list(outputs) if isinstance(outputs, Mapping) else list(getattr(model, "output_names", []))
-    if names and not set(names) & set(rows.y):
+    if names and not set(names) & set(targets):
         raise TrainingError(
-            f"the targets are called {', '.join(rows.y)}, and the outputs of the network {', '.join(names)}.",
+            f"the targets are called {', '.join(targets)}, and the outputs of the network {', '.join(names)}.",
             "A dict of targets has the names of the outputs.",
             "Name the last layers like the targets, Dense(..., name=...), or give a single y that is no dict.",
         )
@@ -112,9 +112,10 @@ def check_labels(spec: StudySpec, model: keras.Model, rows: Dataset, batches: Ba
     if spec.one_hot or rows.n_classes is None or name != _SPARSE or getattr(loss, "ignore_class", None) is not None:
         return
     found = None if is_own(model.__class__) else predicted(model, batches[0][0])
-    if found is None or len(found) != 1 or not isinstance(rows.y, np.ndarray):
+    labels = rows.labels
+    if found is None or len(found) != 1 or labels is None:
         return
-    high, n_outputs = int(rows.y.max()), found[0].shape[-1]
+    high, n_outputs = int(labels.max()), found[0].shape[-1]
     if high >= n_outputs:
         raise TrainingError(
             f"the labels run up to {high}, and the network has {n_outputs} outputs.",

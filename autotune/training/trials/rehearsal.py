@@ -74,7 +74,7 @@ def rehearse(
         model = built_model(spec, trial, rows)
     except Exception:
         return ""
-    if rows.y is None:
+    if rows.target_shape is None:
         check_own_loss(model, rows)
     stages = declared_stages(spec, trial)
     callbacks = [callback for stage in stages for callback in stage.callbacks]

@@ -130,6 +130,14 @@ def _one_hot(data: Dataset) -> Any:
     return model
 
 
+def _labels_of_numbers(data: Dataset) -> Any:
+    import keras
+
+    model = keras.Sequential([keras.Input(data.input_shape), keras.layers.Dense(3, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
 def _stateful(data: Dataset) -> Any:
     import keras
 
@@ -258,6 +266,55 @@ def _plain(nest: Any) -> Any:
         if isinstance(nest, dict)
         else (tuple(map(array, nest)) if isinstance(nest, tuple) else array(nest))
     )
+
+
+class _Counted:
+    """A source of rows that notes which are read."""
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+
+    def __len__(self) -> int:
+        return 400
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        self.read.append(index)
+        return NUMBERS[index % N], index % 3
+
+
+def test_rows_that_are_read_each_time_are_read_to_train_and_not_all_at_once(
+    new_bench: Callable[[], Bench], study_of: StudyOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autotune.training.outputs import comparing
+    from autotune.training.trials.rehearsal import rehearse
+
+    source, bench = _Counted(), new_bench()
+    bench.data = Dataset(source, cache=False, n_classes=3, stratify=np.arange(400) % 3).with_digest("1")
+    spec = study_of(build=lambda trial, data: _labels_of_numbers(data), monitor="val_accuracy", epochs=2, keep_models=1)
+    source.read.clear()
+    train = bench.data.subset(bench.folds(spec)[0].train)
+    rehearse(spec, optuna.trial.FixedTrial({}), train, tmp_path, {})
+    assert len(source.read) < 40
+    monkeypatch.setattr(comparing, "_MOST_BYTES", 10 * bench.data.row_bytes)
+    source.read.clear()
+    bench.train(spec)
+    assert (bench.folder.shown / "confusion.json").exists()
+    # The best epoch is measured once more, on 80 rows; the pictures take a few.
+    assert len(source.read) <= 2 * 400 + 80 + 100, len(source.read)
+
+
+def test_the_first_checks_copy_no_targets_of_all_rows(
+    bench_of: Callable[[str], Bench],
+    spec_of: Callable[[str], StudySpec],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from autotune.training.trials.rehearsal import rehearse
+
+    monkeypatch.setattr(Dataset, "y", property(lambda data: pytest.fail("they may be masks of many GB")))
+    for kind in ("masks", "two inputs, two outputs"):
+        rows = bench_of(kind).data.subset(np.arange(N // 2))
+        rehearse(spec_of(kind), optuna.trial.FixedTrial({}), rows, tmp_path, {})
 
 
 def test_a_network_for_batches_of_one_size_is_validated_and_measured_in_these(
