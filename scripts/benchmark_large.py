@@ -8,10 +8,9 @@ Prints the largest resident memory of the parent, of the process that stores and
 all of it, and the part that is no page of a file. Exit code 1 if the parent takes 1 GB or more.
 
 20 GB (101,725 rows of 256 x 256 x 3 bytes, sparse), 2 shared x86-64 cores beside other work, Python 3.11, once each:
-array (bbdb822, which left zeros out of the stored file): parent 103 MB; the largest other process 1,446 MB, 1,116 MB
-without pages of files; 207 s.
-source (51e77a4): parent 107 MB; the largest other process 2,613 MB, 792 MB without pages of files, as the source of the
-study maps its own file; 44 s.
+array (9b65e9a): parent 103 MB; the largest other process 1,438 MB, 1,098 MB without pages of files; 131 s.
+source (f7f6497): parent 107 MB; the largest other process 2,664 MB, 791 MB without pages of files, as the source of the
+study maps its own file; 70 s.
 """
 
 from __future__ import annotations
