@@ -154,7 +154,7 @@ def _shapes(nest: Any) -> list[tuple[int | None, ...]]:
 def _compared(model: keras.Model, data: Dataset, one_hot: bool, name: str, target: Any, output: Any) -> Compared:
     if isinstance(output, (Mapping, list, tuple)) or isinstance(target, (Mapping, list, tuple)):
         return _nothing(name, "it is a nest of several arrays.")
-    true, predicted = np.asarray(target), np.asarray(output)
+    true, predicted = np.asarray(target), _in_known_floats(np.asarray(output))
     if true.dtype.kind not in "iufb":
         return _nothing(name, "its targets are words.")
     is_binary = bool(np.isin(true, (0, 1)).all())
@@ -242,9 +242,15 @@ def _reconstruction(x: _Array, found: Any) -> Compared:
     """Compare rows with themselves: an autoencoder has no other targets."""
     if not isinstance(found, np.ndarray) or found.shape != x.shape:
         return _nothing("", "the rows have no targets to compare the outputs with.")
+    found = _in_known_floats(found)
     if x.ndim == 2:
         return Compared("", "numbers", x.astype(np.float64), found.astype(np.float64))
     return Compared("", "image", x, found)
+
+
+def _in_known_floats(array: _Array) -> _Array:
+    """Return bfloat16, which NumPy neither converts by itself nor reads back from a file, as float32."""
+    return array if array.dtype.kind != "V" else array.astype(np.float32)
 
 
 def _without_ones(array: _Array) -> tuple[int, ...]:
