@@ -34,7 +34,7 @@ def with_reasons(model: keras.Model, data: Dataset, positions: npt.NDArray[np.in
     """
     if findings.kind not in ("classes", "labels", "numbers"):
         return findings
-    if findings.true is not None and findings.true.shape[1] > 1:
+    if len(findings.columns) > 1:
         return dataclasses.replace(findings, why_no_reasons="attributions are of one number, and a row has several.")
     examples = (*findings.right, *findings.wrong)
     places = {int(position): at for at, position in enumerate(positions)}

@@ -6,6 +6,8 @@ For these a `Compared` says in one line why there is nothing to show.
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 Kind = Literal["classes", "labels", "numbers", "forecast", "mask", "image", "nothing"]
 
 _MOST_NUMBERS = 2**23  # of targets that are compared: 8,192 masks of 32x32, or 128 of 256x256; all fit into memory
+_MOST_OUTPUTS = 2**25  # of numbers that the model puts out for them: 0.25 GiB in float64
+_MOST_BYTES = 2**28  # of rows that a source reads at once
+_MOST_READ = 1000  # rows that a source reads again, which may be slow
+_MOST_CLASSES = 1000  # their confusion matrix has a million cells, and nobody reads it
 _NOTHING = np.zeros((0,))
 
 _Array: TypeAlias = npt.NDArray[Any]
@@ -102,12 +108,28 @@ def named_outputs(model: keras.Model, nest: Any) -> dict[str, Any]:
     return dict(zip(names, nest, strict=True))
 
 
-def rows_to_compare(data: Dataset) -> npt.NDArray[np.int64]:
-    """Return the positions of the rows to compare: all, or evenly spread ones where targets and outputs are large."""
-    nest = data.input_shape if data.y is None else data.target_shape
+def rows_to_compare(model: keras.Model, data: Dataset) -> npt.NDArray[np.int64]:
+    """Return the positions of the rows to compare: all, or evenly spread ones where there is much to read.
+
+    Targets and outputs may be large. A source reads each row once more, with its inputs.
+    """
+    nest = data.input_shape if data.target_shape is None else data.target_shape
     size = sum(int(np.prod([length or 1 for length in shape])) for shape in _shapes(nest))
     n = len(data) if size <= 1 else min(len(data), max(1, _MOST_NUMBERS // size))
+    if data.is_read_each_time:
+        n = min(n, max(1, min(_MOST_READ, _MOST_BYTES // data.row_bytes)))
+    n = min(n, max(1, _MOST_OUTPUTS // max(1, _output_size(model, data))))
     return np.linspace(0, len(data) - 1, n).astype(np.int64)
+
+
+def _output_size(model: keras.Model, data: Dataset) -> int:
+    """Return how many numbers a model puts out for a row: those of the first one, where its layers do not say it."""
+    shapes = [tuple(one.shape[1:]) for one in getattr(model, "outputs", None) or []]
+    if not shapes or any(None in shape for shape in shapes):
+        shapes = []
+        with contextlib.suppress(NotImplementedError):  # as in `compare`
+            shapes = [np.shape(one)[1:] for _, one in leaves(predict(model, data.subset([0])))]
+    return sum(math.prod(shape) for shape in shapes)
 
 
 def worst_rows(one: Compared, n: int) -> npt.NDArray[np.int64]:
@@ -198,6 +220,8 @@ def _of_one_value(
         )
     if labels is None or n_classes is None or purpose == "a number":
         return Compared(name, "numbers", true.astype(np.float64)[:, np.newaxis], columns[:, :1])
+    if max(n_classes, columns.shape[1]) > _MOST_CLASSES:
+        return _of_many_classes(name, max(n_classes, columns.shape[1]))
     probabilities = as_probabilities(columns)
     return Compared(name, "classes", labels.astype(np.int64), probabilities, max(n_classes, probabilities.shape[1]))
 
@@ -205,6 +229,8 @@ def _of_one_value(
 def _of_parts(name: str, true: _Array, scores: _Array) -> Compared:
     """Compare classes, (n, ...), with a score for each class, (n, ..., k)."""
     n_classes = max(2, scores.shape[-1], int(true.max()) + 1)
+    if n_classes > _MOST_CLASSES:
+        return _of_many_classes(name, n_classes)
     if true.ndim == 1:
         return Compared(name, "classes", true.astype(np.int64), as_probabilities(scores), n_classes)
     return Compared(name, "mask", true.astype(np.int64), predicted_classes(scores), n_classes)
@@ -255,6 +281,10 @@ def _in_known_floats(array: _Array) -> _Array:
 
 def _without_ones(array: _Array) -> tuple[int, ...]:
     return (len(array), *(length for length in array.shape[1:] if length != 1))
+
+
+def _of_many_classes(name: str, n_classes: int) -> Compared:
+    return _nothing(name, f"it has {n_classes:,} classes, and at most {_MOST_CLASSES:,} are shown.")
 
 
 def _nothing(name: str, why: str) -> Compared:

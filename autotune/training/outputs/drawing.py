@@ -116,17 +116,16 @@ def _labels(findings: Findings) -> list[Picture]:
 
 
 def _predictions(findings: Findings) -> list[Picture]:
-    from autotune.figures import MOST_COLUMNS, draw_predictions
+    from autotune.figures import draw_predictions
 
     assert findings.true is not None
     assert findings.predicted is not None
     caption = "What is predicted against what is true, on rows that the model was not trained on."
-    spread = findings.true.std(axis=0)
-    shown = np.sort(np.argsort(-spread, kind="stable")[:MOST_COLUMNS])
-    if len(shown) < len(spread):
-        caption += f" Of {len(spread)} columns, the {len(shown)} that vary most."
-    names = [f"column {number}" for number in shown]
-    figure = draw_predictions(findings.true[:, shown], findings.predicted[:, shown], names)
+    n_columns = findings.wrong[0].true.size
+    if len(findings.columns) < n_columns:
+        caption += f" Of {n_columns} columns, the {len(findings.columns)} that vary most."
+    names = [f"column {number}" for number in findings.columns]
+    figure = draw_predictions(findings.true, findings.predicted, names)
     return [Picture(file_name("predictions", findings.output), caption, figure)]
 
 

@@ -158,3 +158,23 @@ def test_outputs_in_bfloat16_are_drawn() -> None:
         (found,) = find(model, data, np.arange(3))
         assert _figures(found).keys() == {"pictures", "typical"}
         assert found.wrong[0].predicted.dtype == np.float32
+
+
+def test_of_many_labels_a_row_names_some() -> None:
+    y = np.ones((2, 20), np.float32)
+    y[:, 0] = 0
+    found = _found((20,), "binary_crossentropy", Dataset(0.9 * (1 - y), y))
+    assert described(found.wrong[0], found).startswith("has label 1, label 2, label 3")
+    assert "label 8, 11 others; found label 0;" in described(found.wrong[0], found)
+
+
+def test_of_many_columns_those_that_are_drawn_are_kept() -> None:
+    y = np.zeros((5, 300), np.float32)
+    y[:, [3, 299]] = np.arange(10).reshape(5, 2)
+    found = _found((300,), "mse", Dataset(y + 1, y))
+    assert found.true is not None
+    assert found.true.shape == (5, 6)
+    assert found.columns == (0, 1, 2, 3, 4, 299)
+    (figure,) = _figures(found).values()
+    assert [axes.get_title() for axes in figure.axes] == [f"column {number}" for number in found.columns]
+    assert "Of 300 columns, the 6 that vary most" in main_pictures(found)[0].caption
