@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from autotune.data.rows import Dataset, RaggedArray, leaves, padded
 from autotune.errors import UsageError
+from autotune.failures import summary_of
 from autotune.training.outputs import Example, Findings, Given, Reasons, most_wrong
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ def with_reasons(model: keras.Model, data: Dataset, positions: npt.NDArray[np.in
         found, why_not = _attributed(model, data, findings, examples, chosen)
     except UsageError as error:
         return dataclasses.replace(findings, why_no_reasons=error.happened)
+    except (OSError, MemoryError):
+        raise  # another time it may go well
+    except Exception as error:  # of the study file's own model, which is called on other rows than in `fit`
+        why = f"the attributions of the model cannot be computed: {summary_of(error)}"
+        return dataclasses.replace(findings, why_no_reasons=why)
     n = len(findings.right)
     return dataclasses.replace(findings, right=tuple(found[:n]), wrong=tuple(found[n:]), why_no_reasons=why_not)
 

@@ -179,6 +179,8 @@ def _compared(model: keras.Model, data: Dataset, one_hot: bool, name: str, targe
     true, predicted = np.asarray(target), _in_known_floats(np.asarray(output))
     if true.dtype.kind not in "iufb":
         return _nothing(name, "its targets are words.")
+    if np.shape(predicted)[:1] != (len(true),):
+        return _nothing(name, f"for {len(true):,} rows it has the shape {predicted.shape}: no output for each row.")
     is_binary = bool(np.isin(true, (0, 1)).all())
     if true.shape[1:] in ((), (1,)):
         return _of_one_value(model, data, one_hot, name, true.reshape(-1), predicted)

@@ -210,3 +210,14 @@ def test_a_mask_with_numbers_below_zero_is_no_mask_of_classes() -> None:
         _passing((4, 5, 3), "sparse_categorical_crossentropy", "softmax"), Dataset(_floats(6, 4, 5, 3), CLASSES - 1)
     )
     assert found.kind == "nothing"
+
+
+def test_one_output_for_all_rows_cannot_be_compared() -> None:
+    class Mean(keras.Model):  # type: ignore[misc]  # reason: Keras ships no types
+        def call(self, rows: Any) -> Any:
+            return keras.ops.mean(rows)
+
+    model = Mean()
+    model.compile(loss="mse")
+    (found,) = compare(model, Dataset(_floats(6, 2), _floats(6)))
+    assert (found.kind, found.why) == ("nothing", "for 6 rows it has the shape (): no output for each row.")
