@@ -195,6 +195,9 @@ def _compared(model: keras.Model, data: Dataset, one_hot: bool, name: str, targe
         fits = scores.shape[:-1] == parts.shape and parts.min() >= 0
         if fits and _is_of_classes(model, scores.shape[-1], int(parts.max()) + 1, name):
             return _of_parts(name, parts, scores)
+        k = scores.shape[-1]
+        if scores.shape[:-1] == parts.shape and k > 1 and not (0 <= parts.min() <= parts.max() < k):
+            return _nothing(name, f"its {k} outputs stand for the classes 0 to {k - 1}, and some targets are no such.")
     return _of_numbers(data, name, true, predicted)
 
 

@@ -221,3 +221,12 @@ def test_one_output_for_all_rows_cannot_be_compared() -> None:
     model.compile(loss="mse")
     (found,) = compare(model, Dataset(_floats(6, 2), _floats(6)))
     assert (found.kind, found.why) == ("nothing", "for 6 rows it has the shape (): no output for each row.")
+
+
+@pytest.mark.parametrize("ignored", [-1, 255])
+def test_masks_with_pixels_of_no_class_are_said_to_have_them(ignored: int) -> None:
+    y = CLASSES.copy()
+    y[0, 0, 0] = ignored
+    model = _passing((4, 5, 3), keras.losses.SparseCategoricalCrossentropy(ignore_class=ignored))
+    (found,) = compare(model, Dataset(_floats(6, 4, 5, 3), y))
+    assert found.why == "its 3 outputs stand for the classes 0 to 2, and some targets are no such."
