@@ -8,6 +8,7 @@ Joiners (U+200C and U+200D) stay as they are, because many scripts, and emoji, n
 from __future__ import annotations
 
 import contextlib
+import html
 import io
 import json
 import re
@@ -36,6 +37,16 @@ def escaped(text: str) -> str:
 def one_line(text: str) -> str:
     """Return `text` as a single line: like `escaped`, but line ends and tabs are escaped too."""
     return _UNUSUAL.sub(_escape_match, text)
+
+
+def as_html(text: str) -> str:
+    """Return plain text for an HTML page, like `escaped`: a mark of direction would turn what stands behind it.
+
+    Example:
+        >>> as_html("<b> \\u202ecod")
+        '&lt;b&gt; \\\\u202ecod'
+    """
+    return html.escape(escaped(text))
 
 
 def _escape_match(found: re.Match[str]) -> str:

@@ -39,8 +39,8 @@ class Overlay:
 
 
 def can_draw(row: _Values) -> bool:
-    """Tell whether a row can be drawn as an image; rows of a table cannot."""
-    return row.dtype.kind in "fiub" and row.ndim > 1 and 1 <= np.squeeze(row).ndim <= 3 and row.size > 1
+    """Tell whether a row can be drawn as an image; rows of a table, volumes and films cannot."""
+    return row.dtype.kind in "fiub" and row.ndim in (2, 3) and row.size > 1
 
 
 @styled

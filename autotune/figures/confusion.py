@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from autotune.figures.style import FAINT, FIRST, INK, SECOND, as_label, figure_of, new_axes, styled
 
 _MOST_WITH_NUMBERS = 32  # classes; with more, the counts would hide the colours
+_MOST_NAMES = 100  # classes; of more, each second or third is named
 _LONGEST_NAME = 16
 
 
@@ -34,12 +35,14 @@ def draw_confusion(matrix: npt.NDArray[Any], class_names: Sequence[str], counted
     (axes,) = new_axes(side + 0.3, side)
     size = float(np.clip(11 - 0.15 * n, 6, 9))
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    axes.pcolormesh(np.arange(n + 1), np.arange(n + 1), _colours(share), linewidth=0)
+    axes.pcolormesh(np.arange(n + 1), np.arange(n + 1), _colours(share), linewidth=0, rasterized=n > _MOST_WITH_NUMBERS)
     _write_counts(axes, matrix, size)
     names = [as_label(name, _LONGEST_NAME) for name in class_names]
     is_long = max(map(len, names)) > 3
-    axes.set_xticks(np.arange(n) + 0.5, names, rotation=45 if is_long else 0, ha="right" if is_long else "center")
-    axes.set_yticks(np.arange(n) + 0.5, names)
+    named = slice(None, None, -(-n // _MOST_NAMES))
+    places = np.arange(n)[named] + 0.5
+    axes.set_xticks(places, names[named], rotation=45 if is_long else 0, ha="right" if is_long else "center")
+    axes.set_yticks(places, names[named])
     axes.tick_params(length=0, labelsize=size)
     axes.grid(visible=False)
     axes.set_aspect("equal")

@@ -64,8 +64,7 @@ def draw_beside(rows: Sequence[Beside], class_names: Sequence[str] = ()) -> Figu
     figure = figure_of(groups[0][0])
     handles = [
         Patch(color=_colour(label), label=as_label(class_names[label], 16))
-        for label in _labels(rows)
-        if label < len(class_names)
+        for label in (_labels(rows) if class_names else [])
     ]
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(handles)))

@@ -17,6 +17,7 @@ from autotune.figures.style import COLOURS, FAINT, FIRST, INK, SECOND, as_label,
 MOST_COLUMNS = 6
 """More panels than that are too small to be read."""
 
+_MOST_NAMES = 100  # labels; of more, each second or third is named
 _FALSE = COLOURS[4]
 
 
@@ -123,7 +124,8 @@ def draw_labels(names: Sequence[str], counts: npt.NDArray[Any]) -> Figure:
     for number, (kind, colour) in enumerate((("found", FIRST), ("missed", SECOND), ("false", _FALSE))):
         axes.barh(places, counts[:, number], left=begin, color=colour, height=0.7, label=kind)
         begin = begin + counts[:, number]
-    axes.set_yticks(places, [as_label(name, 20) for name in names])
+    named = slice(None, None, -(-len(names) // _MOST_NAMES))
+    axes.set_yticks(places[named], [as_label(name, 20) for name in names[named]])
     axes.tick_params(axis="y", length=0, labelsize=float(np.clip(9 - 0.05 * len(names), 5, 9)))
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")

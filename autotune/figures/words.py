@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.colors import to_rgb
 
+from autotune.escaping import as_html
 from autotune.figures.attributions import AGAINST, FOR
 
 _STRONGEST = 0.6  # opacity behind the word with the largest attribution; the page's background shows through
@@ -35,4 +35,4 @@ def _coloured(word: str, value: float, largest: float) -> str:
     opacity = _STRONGEST * abs(value) / largest
     red, green, blue = (round(255 * part) for part in to_rgb(FOR if value > 0 else AGAINST))
     style = f' style="background:rgba({red},{green},{blue},{opacity:.2f})"' if opacity >= 0.005 else ""
-    return f'<span{style} title="{value:+.3f}">{html.escape(word)}</span>'
+    return f'<span{style} title="{value:+.3f}">{as_html(word)}</span>'

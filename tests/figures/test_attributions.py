@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
@@ -68,6 +69,10 @@ def test_words_are_escaped_and_coloured_by_what_they_contribute() -> None:
     assert styles[1] is None
     assert str(styles[0]).endswith("0.30)")
     assert [span.get("title") for span in shown] == ["+0.200", "+0.000", "-0.400"]
+
+
+def test_words_cannot_turn_the_page_around_them() -> None:
+    assert re.findall(r">(.*?)</span>", coloured_words(["\u202eabc", "\x00"], np.zeros(2))) == [r"\u202eabc", r"\x00"]
 
 
 def test_no_words_and_words_that_count_for_nothing_are_shown_plainly() -> None:

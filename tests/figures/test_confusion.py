@@ -36,3 +36,10 @@ def test_it_is_drawn_for_any_number_of_classes(n: int) -> None:
     assert to_png(figure).startswith(b"\x89PNG")
     written = re.findall(r">5</text>", to_svg(figure, "confusion"))
     assert len(written) >= n if n < 60 else len(written) < n
+
+
+def test_of_many_classes_the_picture_on_a_page_has_a_size_and_names_that_can_be_read() -> None:
+    figure = draw_confusion(np.eye(200, dtype=np.int64), [f"class {number}" for number in range(200)])
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == [f"class {number}" for number in range(0, 200, 2)]
+    assert len(to_svg(figure, "seen")) < 500_000  # 40,000 cells as shapes take 8 million characters

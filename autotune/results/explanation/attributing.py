@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from autotune.data.rows import Dataset, RaggedArray, leaves, padded
 from autotune.errors import UsageError
+from autotune.failures import summary_of
 from autotune.training.outputs import Example, Findings, Given, Reasons, most_wrong
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def with_reasons(model: keras.Model, data: Dataset, positions: npt.NDArray[np.in
     """
     if findings.kind not in ("classes", "labels", "numbers"):
         return findings
-    if findings.true is not None and findings.true.shape[1] > 1:
+    if len(findings.columns) > 1:
         return dataclasses.replace(findings, why_no_reasons="attributions are of one number, and a row has several.")
     examples = (*findings.right, *findings.wrong)
     places = {int(position): at for at, position in enumerate(positions)}
@@ -43,6 +44,11 @@ def with_reasons(model: keras.Model, data: Dataset, positions: npt.NDArray[np.in
         found, why_not = _attributed(model, data, findings, examples, chosen)
     except UsageError as error:
         return dataclasses.replace(findings, why_no_reasons=error.happened)
+    except (OSError, MemoryError):
+        raise  # another time it may go well
+    except Exception as error:  # of the study file's own model, which is called on other rows than in `fit`
+        why = f"the attributions of the model cannot be computed: {summary_of(error)}"
+        return dataclasses.replace(findings, why_no_reasons=why)
     n = len(findings.right)
     return dataclasses.replace(findings, right=tuple(found[:n]), wrong=tuple(found[n:]), why_no_reasons=why_not)
 

@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from autotune.training.outputs import Example, Findings, Given, Reasons
 
+_DAMAGED = zipfile.BadZipFile, zlib.error
 _ARRAY = "$array"  # no metric has this name
 
 
@@ -86,8 +88,8 @@ def read_record(folder: Path) -> Explanation | None:
             about = json.loads(str(archive["about"]))
             arrays = {name: archive[name] for name in archive.files}
         findings = tuple(map(_findings, _unpacked(about["findings"], arrays)))
-        return Explanation(Subject(**about["subject"]), findings, folder)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return Explanation(Subject(**about["subject"]), findings, folder) if findings else None
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, EOFError, RuntimeError, *_DAMAGED):
         return None
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
+
+from autotune.escaping import as_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +35,7 @@ figure { margin: .8rem 0; } figure svg { max-width: 100%; height: auto; display:
 pre, code { font: .86rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; } pre { background:
   var(--raised); padding: .7rem .9rem; overflow-x: auto; border-radius: 4px; }
 li { margin: .45rem 0; max-width: 48rem; }
+p, li, h1, h3, figcaption { overflow-wrap: anywhere; }
 .words { line-height: 2; } .words span { padding: .1em .15em; border-radius: 3px; }
 @media print { html { font-size: 10.5px; } body { max-width: none; padding: 0; font-size: 1rem; } nav { display: none; }
   .wide { overflow: visible; } th, td { padding-right: .5rem; overflow-wrap: anywhere; }
@@ -69,32 +71,32 @@ def whole_page(title: str, head: str, sections: Sequence[Section]) -> str:
         sections: The sections in their order; those without a body are left out.
     """
     shown = [section for section in sections if section.body]
-    links = "".join(f'<a href="#{section.anchor}">{escape(section.title)}</a>' for section in shown)
+    links = "".join(f'<a href="#{section.anchor}">{as_html(section.title)}</a>' for section in shown)
     parts = "".join(
-        f'<section id="{section.anchor}"><h2>{escape(section.title)}</h2>{section.body}</section>\n'
+        f'<section id="{section.anchor}"><h2>{as_html(section.title)}</h2>{section.body}</section>\n'
         for section in shown
     )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
-        f"<body><h1>{escape(title)}</h1>{head}<nav>{links}</nav>\n{parts}</body></html>\n"
+        f"<title>{as_html(title)}</title><style>{_STYLE}</style></head>\n"
+        f"<body><h1>{as_html(title)}</h1>{head}<nav>{links}</nav>\n{parts}</body></html>\n"
     )
 
 
 def paragraph(text: str, kind: str = "") -> str:
     """Return plain text as a paragraph; `kind` is a class of the page's style."""
-    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
+    return f'<p class="{kind}">{as_html(text)}</p>' if kind else f"<p>{as_html(text)}</p>"
 
 
 def commands(lines: Iterable[str]) -> str:
     """Return lines to be typed."""
-    return f"<pre>{escape(chr(10).join(lines))}</pre>"
+    return f"<pre>{as_html(chr(10).join(lines))}</pre>"
 
 
 def items(lines: Iterable[tuple[str, str]]) -> str:
     """Return a list of sentences, each with what stands behind it."""
-    listed = [f'<li>{escape(text)}<br><span class="faint">{escape(why)}</span></li>' for text, why in lines]
+    listed = [f'<li>{as_html(text)}<br><span class="faint">{as_html(why)}</span></li>' for text, why in lines]
     return f"<ul>{''.join(listed)}</ul>" if listed else ""
 
 
@@ -108,9 +110,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], chosen: int | N
     """
     numeric = [all(isinstance(row[i], (int, float, type(None))) for row in rows) for i in range(len(columns))]
     kinds = [' class="number"' if one else "" for one in numeric]
-    head = "".join(f"<th{kind}>{escape(column)}</th>" for column, kind in zip(columns, kinds, strict=True))
+    head = "".join(f"<th{kind}>{as_html(column)}</th>" for column, kind in zip(columns, kinds, strict=True))
     lines = [
-        "".join(f"<td{kind}>{escape(_cell(value))}</td>" for value, kind in zip(row, kinds, strict=True))
+        "".join(f"<td{kind}>{as_html(_cell(value))}</td>" for value, kind in zip(row, kinds, strict=True))
         for row in rows
     ]
     body = "".join(
@@ -130,8 +132,8 @@ def picture(figure: Figure, name: str, caption: str) -> str:
     """
     from autotune.figures import to_svg
 
-    svg = to_svg(figure, name).replace("<svg ", f'<svg role="img" aria-label="{escape(caption, quote=True)}" ', 1)
-    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+    svg = to_svg(figure, name).replace("<svg ", f'<svg role="img" aria-label="{as_html(caption)}" ', 1)
+    return f"<figure>{svg}<figcaption>{as_html(caption)}</figcaption></figure>"
 
 
 def _cell(value: Any) -> str:

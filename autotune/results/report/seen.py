@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from autotune.errors import UsageError
+from autotune.escaping import as_html
 from autotune.figures import coloured_words
 from autotune.results.advice import Story
 from autotune.results.data_efficiency import read_learning_curve
@@ -42,7 +41,7 @@ def shown(found: Explanation) -> str:
 
 def _output(findings: Findings) -> str:
     """Return what is found about one output, under its name if there are others."""
-    body = f"<h3>Output {escape(findings.output)}</h3>" if findings.output else ""
+    body = f"<h3>Output {as_html(findings.output)}</h3>" if findings.output else ""
     if lines := in_numbers(findings):
         body += paragraph(" ".join(lines))
     if findings.kind == "nothing":
@@ -66,11 +65,11 @@ def _texts(heading: str, examples: tuple[Example, ...], findings: Findings) -> s
 
 
 def _text(example: Example, findings: Findings) -> str:
-    parts = [escape(described(example, findings))]
+    parts = [as_html(described(example, findings))]
     for at, given in enumerate(example.inputs):
         if len(given.words) > 1:
             values = example.for_predicted.values[at] if example.for_predicted is not None else None
-            words = escape(" ".join(given.words)) if values is None else coloured_words(given.words, values)
+            words = as_html(" ".join(given.words)) if values is None else coloured_words(given.words, values)
             parts.append(f'<span class="words">{words}</span>')
     return f"<li>{'<br>'.join(parts)}</li>"
 

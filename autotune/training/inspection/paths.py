@@ -149,7 +149,7 @@ def path_of(head: Head, rows: Row, begins: Row) -> Path:
     if path.moved:
         row, begin = [leaf[0] for leaf in rows], [leaf[0] for leaf in begins]
         pulls = dict(zip(path.moved, path.look(row, begin, np.array([0.5]), 0)[1], strict=True))
-        cut = "its input is cut off, by rounding or by a whole-number type"
+        cut = "its input is not used, or cut off by rounding or by a whole-number type"
         path = Path(head, first, [cut if pulls.get(at, ()) is None else one for at, one in enumerate(why)])
     if not path.moved:
         raise not_differentiable(path.why_held[0])

@@ -6,6 +6,8 @@ For these a `Compared` says in one line why there is nothing to show.
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
 Kind = Literal["classes", "labels", "numbers", "forecast", "mask", "image", "nothing"]
 
 _MOST_NUMBERS = 2**23  # of targets that are compared: 8,192 masks of 32x32, or 128 of 256x256; all fit into memory
-_MOST_BYTES = 2**28  # of rows that are read from a source each time
+_MOST_OUTPUTS = 2**25  # of numbers that the model puts out for them: 0.25 GiB in float64
+_MOST_BYTES = 2**28  # of rows that a source reads at once
+_MOST_READ = 1000  # rows that a source reads again, which may be slow
+_MOST_CLASSES = 1000  # their confusion matrix has a million cells, and nobody reads it
 _NOTHING = np.zeros((0,))
 
 _Array: TypeAlias = npt.NDArray[Any]
@@ -103,16 +108,28 @@ def named_outputs(model: keras.Model, nest: Any) -> dict[str, Any]:
     return dict(zip(names, nest, strict=True))
 
 
-def rows_to_compare(data: Dataset) -> npt.NDArray[np.int64]:
-    """Return the positions of the rows to compare: all, or evenly spread ones where targets and outputs are large.
+def rows_to_compare(model: keras.Model, data: Dataset) -> npt.NDArray[np.int64]:
+    """Return the positions of the rows to compare: all, or evenly spread ones where there is much to read.
 
-    Rows of a source are read with their inputs, which count, too.
+    Targets and outputs may be large. A source reads each row once more, with its inputs.
     """
     nest = data.input_shape if data.target_shape is None else data.target_shape
     size = sum(int(np.prod([length or 1 for length in shape])) for shape in _shapes(nest))
     n = len(data) if size <= 1 else min(len(data), max(1, _MOST_NUMBERS // size))
-    most = max(1, _MOST_BYTES // data.row_bytes) if data.is_read_each_time else n
-    return np.linspace(0, len(data) - 1, min(n, most)).astype(np.int64)
+    if data.is_read_each_time:
+        n = min(n, max(1, min(_MOST_READ, _MOST_BYTES // data.row_bytes)))
+    n = min(n, max(1, _MOST_OUTPUTS // max(1, _output_size(model, data))))
+    return np.linspace(0, len(data) - 1, n).astype(np.int64)
+
+
+def _output_size(model: keras.Model, data: Dataset) -> int:
+    """Return how many numbers a model puts out for a row: those of the first one, where its layers do not say it."""
+    shapes = [tuple(one.shape[1:]) for one in getattr(model, "outputs", None) or []]
+    if not shapes or any(None in shape for shape in shapes):
+        shapes = []
+        with contextlib.suppress(NotImplementedError):  # as in `compare`
+            shapes = [np.shape(one)[1:] for _, one in leaves(predict(model, data.subset([0])))]
+    return sum(math.prod(shape) for shape in shapes)
 
 
 def worst_rows(one: Compared, n: int) -> npt.NDArray[np.int64]:
@@ -159,9 +176,11 @@ def _shapes(nest: Any) -> list[tuple[int | None, ...]]:
 def _compared(model: keras.Model, data: Dataset, one_hot: bool, name: str, target: Any, output: Any) -> Compared:
     if isinstance(output, (Mapping, list, tuple)) or isinstance(target, (Mapping, list, tuple)):
         return _nothing(name, "it is a nest of several arrays.")
-    true, predicted = np.asarray(target), np.asarray(output)
+    true, predicted = np.asarray(target), _in_known_floats(np.asarray(output))
     if true.dtype.kind not in "iufb":
         return _nothing(name, "its targets are words.")
+    if np.shape(predicted)[:1] != (len(true),):
+        return _nothing(name, f"for {len(true):,} rows it has the shape {predicted.shape}: no output for each row.")
     is_binary = bool(np.isin(true, (0, 1)).all())
     if true.shape[1:] in ((), (1,)):
         return _of_one_value(model, data, one_hot, name, true.reshape(-1), predicted)
@@ -176,6 +195,9 @@ def _compared(model: keras.Model, data: Dataset, one_hot: bool, name: str, targe
         fits = scores.shape[:-1] == parts.shape and parts.min() >= 0
         if fits and _is_of_classes(model, scores.shape[-1], int(parts.max()) + 1, name):
             return _of_parts(name, parts, scores)
+        k = scores.shape[-1]
+        if scores.shape[:-1] == parts.shape and k > 1 and not (0 <= parts.min() <= parts.max() < k):
+            return _nothing(name, f"its {k} outputs stand for the classes 0 to {k - 1}, and some targets are no such.")
     return _of_numbers(data, name, true, predicted)
 
 
@@ -203,6 +225,8 @@ def _of_one_value(
         )
     if labels is None or n_classes is None or purpose == "a number":
         return Compared(name, "numbers", true.astype(np.float64)[:, np.newaxis], columns[:, :1])
+    if max(n_classes, columns.shape[1]) > _MOST_CLASSES:
+        return _of_many_classes(name, max(n_classes, columns.shape[1]))
     probabilities = as_probabilities(columns)
     return Compared(name, "classes", labels.astype(np.int64), probabilities, max(n_classes, probabilities.shape[1]))
 
@@ -210,6 +234,8 @@ def _of_one_value(
 def _of_parts(name: str, true: _Array, scores: _Array) -> Compared:
     """Compare classes, (n, ...), with a score for each class, (n, ..., k)."""
     n_classes = max(2, scores.shape[-1], int(true.max()) + 1)
+    if n_classes > _MOST_CLASSES:
+        return _of_many_classes(name, n_classes)
     if true.ndim == 1:
         return Compared(name, "classes", true.astype(np.int64), as_probabilities(scores), n_classes)
     return Compared(name, "mask", true.astype(np.int64), predicted_classes(scores), n_classes)
@@ -247,13 +273,23 @@ def _reconstruction(x: _Array, found: Any) -> Compared:
     """Compare rows with themselves: an autoencoder has no other targets."""
     if not isinstance(found, np.ndarray) or found.shape != x.shape:
         return _nothing("", "the rows have no targets to compare the outputs with.")
+    found = _in_known_floats(found)
     if x.ndim == 2:
         return Compared("", "numbers", x.astype(np.float64), found.astype(np.float64))
     return Compared("", "image", x, found)
 
 
+def _in_known_floats(array: _Array) -> _Array:
+    """Return bfloat16, which NumPy neither converts by itself nor reads back from a file, as float32."""
+    return array if array.dtype.kind != "V" else array.astype(np.float32)
+
+
 def _without_ones(array: _Array) -> tuple[int, ...]:
     return (len(array), *(length for length in array.shape[1:] if length != 1))
+
+
+def _of_many_classes(name: str, n_classes: int) -> Compared:
+    return _nothing(name, f"it has {n_classes:,} classes, and at most {_MOST_CLASSES:,} are shown.")
 
 
 def _nothing(name: str, why: str) -> Compared:

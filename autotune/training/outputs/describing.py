@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def described(example: Example, findings: Findings) -> str:
             f"{names[int(true)]} {sure}" if is_right else f"{names[int(true)]} read as {names[int(predicted)]} {sure}"
         )
     if findings.kind == "labels":
-        has, said = (", ".join(np.array(names)[which]) or "nothing" for which in (true > 0, predicted > 0.5))
+        has, said = (_listed(np.array(names)[which].tolist()) for which in (true > 0, predicted > 0.5))
         return f"has {has}; found {said}; most wrong about {names[most_wrong(example)]}"
     if findings.kind == "mask":
         score = mask_scores(true[np.newaxis], predicted[np.newaxis], len(names))[0]
@@ -41,6 +42,11 @@ def described(example: Example, findings: Findings) -> str:
     if findings.kind == "numbers" and true.size <= MOST_FEATURES:
         return f"{as_text(true)} predicted as {as_text(predicted)}"
     return f"mean absolute error {np.abs(np.subtract(true, predicted, dtype=np.float64)).mean():.4g}"
+
+
+def _listed(labels: Sequence[str]) -> str:
+    others = [f"{len(labels) - _MOST_LABELS} others"] if len(labels) > _MOST_LABELS else []
+    return ", ".join([*labels[:_MOST_LABELS], *others]) or "nothing"
 
 
 def most_wrong(example: Example) -> int:

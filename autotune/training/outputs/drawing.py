@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_ROWS = 6  # of a table, or with masks, are drawn: each takes the height of a chart
+_LONGEST_NAME = 40  # characters; a file's name may have 255 bytes
 _LONGEST_PAST = 3  # a forecast is drawn with the last steps before it, at most so many times its length
 _ONLY_NUMBERS = ("raises the number", "lowers it")
 
@@ -75,11 +77,20 @@ def example_pictures(findings: Findings) -> list[Picture]:
 def file_name(kind: str, *parts: str) -> str:
     """Return the name of a picture: its kind, and the names of an output and an input.
 
+    Names that are too long or no names of files are cut, and told apart by a checksum.
+
     Example:
-        >>> file_name("confusion", "a/b", ""), file_name("pictures")
-        ('confusion-a_b', 'pictures')
+        >>> file_name("confusion", "output 0", ""), file_name("pictures", "a/b")
+        ('confusion-output_0', 'pictures-a_b_07f4401c')
     """
-    return "-".join([kind, *(re.sub(r"\W+", "_", part) for part in parts if part)])
+    return "-".join([kind, *map(_as_file_name, filter(None, parts))])
+
+
+def _as_file_name(part: str) -> str:
+    name = re.sub(r"\W+", "_", part)
+    if name == part.replace(" ", "_") and len(name) <= _LONGEST_NAME:
+        return name
+    return f"{name[:_LONGEST_NAME]}_{zlib.crc32(part.encode('utf-8', 'replace')):08x}"
 
 
 def _confusion(findings: Findings) -> list[Picture]:
@@ -105,17 +116,16 @@ def _labels(findings: Findings) -> list[Picture]:
 
 
 def _predictions(findings: Findings) -> list[Picture]:
-    from autotune.figures import MOST_COLUMNS, draw_predictions
+    from autotune.figures import draw_predictions
 
     assert findings.true is not None
     assert findings.predicted is not None
     caption = "What is predicted against what is true, on rows that the model was not trained on."
-    spread = findings.true.std(axis=0)
-    shown = np.sort(np.argsort(-spread, kind="stable")[:MOST_COLUMNS])
-    if len(shown) < len(spread):
-        caption += f" Of {len(spread)} columns, the {len(shown)} that vary most."
-    names = [f"column {number}" for number in shown]
-    figure = draw_predictions(findings.true[:, shown], findings.predicted[:, shown], names)
+    n_columns = findings.wrong[0].true.size
+    if len(findings.columns) < n_columns:
+        caption += f" Of {n_columns} columns, the {len(findings.columns)} that vary most."
+    names = [f"column {number}" for number in findings.columns]
+    figure = draw_predictions(findings.true, findings.predicted, names)
     return [Picture(file_name("predictions", findings.output), caption, figure)]
 
 
@@ -156,7 +166,7 @@ def _beside(findings: Findings) -> list[Picture]:
         "typical": ("Typical rows, from the median to the best", findings.right[:_MOST_ROWS]),
     }
     for kind, (heading, examples) in captions.items():
-        if not examples or np.squeeze(examples[0].true).ndim < 2:
+        if not examples or not _is_flat(examples[0].true, findings):
             continue
         rows = [Beside(described(one, findings), _image(one), one.true, one.predicted) for one in examples]
         caption = f"{heading}: what the model is given, what should come out, and what does."
@@ -164,6 +174,12 @@ def _beside(findings: Findings) -> list[Picture]:
             caption = f"{heading}, by intersection over union (IoU): the image, the true and the predicted mask."
         found.append(Picture(file_name(kind, findings.output), caption, draw_beside(rows, findings.class_names)))
     return found
+
+
+def _is_flat(true: npt.NDArray[Any], findings: Findings) -> bool:
+    """Tell whether what should come out is a picture: no sequence, and no mask of a volume or of a film."""
+    length = np.squeeze(true).ndim
+    return length == 2 or (length == 3 and findings.kind == "image")
 
 
 def _image(example: Example) -> npt.NDArray[Any] | None:
@@ -179,8 +195,9 @@ def _of_inputs(examples: Sequence[Example], findings: Findings) -> Iterable[tupl
     if not examples:
         return
     for at, given in enumerate(examples[0].inputs):
-        if can_draw(given.row) and not given.words:
-            yield given.name, _drawn(examples, findings, at)
+        drawable = [one for one in examples if can_draw(one.inputs[at].row) and not one.inputs[at].words]
+        if drawable:
+            yield given.name, _drawn(drawable, findings, at)
     if (figure := _bars(examples, findings)) is not None:
         yield "", figure
 

@@ -31,11 +31,12 @@ def find(
 
     Args:
         model: The model.
-        data: Rows that it was not trained on. Of large targets, such as masks, some evenly spread rows are taken.
+        data: Rows that it was not trained on. Of large targets, such as masks, of large
+            outputs, and of a source that reads its rows, some evenly spread rows are taken.
         positions: The positions of these among the development rows, shape (n,).
         one_hot: Whether it was trained on one-hot labels.
     """
-    chosen = rows_to_compare(data)
+    chosen = rows_to_compare(model, data)
     rows, positions = (data, positions) if len(chosen) == len(data) else (data.subset(chosen), positions[chosen])
     return tuple(_found(one, rows, positions) for one in compare(model, rows, one_hot))
 
@@ -55,10 +56,20 @@ def _found(one: Compared, data: Dataset, positions: npt.NDArray[np.int64]) -> Fi
     )
     if one.kind == "numbers":
         shown = np.linspace(0, len(data) - 1, min(len(data), _MOST_NUMBERS)).astype(np.int64)
-        return dataclasses.replace(found, true=one.true[shown], predicted=one.predicted[shown], right=())
+        columns = _most_varied(one.true)
+        true, predicted = (numbers[shown][:, columns] for numbers in (one.true, one.predicted))
+        return dataclasses.replace(found, columns=tuple(columns.tolist()), true=true, predicted=predicted, right=())
     if one.kind == "forecast":
         return dataclasses.replace(found, errors=np.abs(one.true - one.predicted).mean(axis=(0, 2)))
     return found
+
+
+def _most_varied(true: _Array) -> npt.NDArray[np.int64]:
+    """Return the columns that are drawn: with thousands of them a record of all would be large."""
+    from autotune.figures import MOST_COLUMNS
+
+    chosen: npt.NDArray[np.int64] = np.sort(np.argsort(-true.std(axis=0), kind="stable")[:MOST_COLUMNS])
+    return chosen
 
 
 def _names(one: Compared, data: Dataset) -> tuple[str, ...]:

@@ -91,7 +91,8 @@ class Findings:
             pixels of masks. For several labels the counts of `counts_of_labels`. None for numbers.
         right: A few typical rows: correct ones, or for masks and forecasts the median and the best.
         wrong: The mistakes that it is surest of, the largest errors or the worst masks, the worst first.
-        true: The numbers to be predicted, shape (m, columns), of at most 2,000 rows; None for others.
+        columns: Which columns of numbers are kept: those that vary most; none for others.
+        true: The numbers to be predicted, shape (m, len(columns)), of at most 2,000 rows; None for others.
         predicted: What they are predicted to be, likewise.
         errors: The mean absolute error of each step of a forecast, shape (steps,); None for others.
         metrics: The metrics that the model was compiled with, by name.
@@ -107,6 +108,7 @@ class Findings:
     confusion: npt.NDArray[np.int64] | None = None
     right: tuple[Example, ...] = ()
     wrong: tuple[Example, ...] = ()
+    columns: tuple[int, ...] = ()
     true: _Floats | None = None
     predicted: _Floats | None = None
     errors: _Floats | None = None

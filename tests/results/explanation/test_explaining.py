@@ -325,8 +325,39 @@ def test_a_record_that_is_torn_is_as_good_as_none(tmp_path: Path) -> None:
     assert again.subject == explanation.subject
     _expect_same(again.findings, (found,))
     record = explanation.folder / "record.npz"
-    record.write_bytes(record.read_bytes()[:-100])
+    whole = record.read_bytes()
+    for broken in (whole[:-100], _with(whole, 200, bytes(9)), _with(whole, whole.index(b"PK\1\2") + 10, b"\x09")):
+        record.write_bytes(broken)
+        assert read_record(explanation.folder) is None
+    write_record(dataclasses.replace(explanation, findings=()))
     assert read_record(explanation.folder) is None
+
+
+def _with(content: bytes, at: int, other: bytes) -> bytes:
+    return content[:at] + other + content[at + len(other) :]
+
+
+class OwnCall(keras.Model):  # type: ignore[misc]  # reason: Keras ships no types
+    """A model that takes no more rows than it was trained on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = keras.layers.Dense(2, activation="softmax")
+
+    def call(self, rows: Any) -> Any:
+        if rows.shape[0] is not None and rows.shape[0] > 32:
+            raise RuntimeError("these are too many rows")
+        return self.layer(rows)
+
+
+def test_a_model_whose_own_code_fails_on_the_path_still_has_its_mistakes(tmp_path: Path) -> None:
+    model = OwnCall()
+    model.compile(loss="sparse_categorical_crossentropy")
+    found = _found(model, Dataset(np.eye(4, dtype=np.float32), np.array([0, 1, 0, 1])), np.arange(4))
+    assert found.confusion is not None
+    assert "cannot be computed: RuntimeError: these are too many rows" in found.why_no_reasons
+    page, _ = _shown(found, tmp_path)
+    assert "these are too many rows" in page
 
 
 def _expect_same(left: object, right: object) -> None:
@@ -425,7 +456,9 @@ def test_each_input_has_attributions_in_its_own_unit_and_each_output_its_own_fin
         assert abs(example.for_predicted.gap) < 0.02
     assert price.wrong[0].for_predicted is not None
     assert price.wrong[0].for_predicted.end == pytest.approx(float(price.wrong[0].predicted), abs=1e-4)
-    assert liked.why_no_reasons == "of the inputs 'kind' (its input is cut off, by rounding or by a whole-number type)."
+    assert liked.why_no_reasons == (
+        "of the inputs 'kind' (its input is not used, or cut off by rounding or by a whole-number type)."
+    )
     names = {name for name, *_ in features_of(liked.wrong[0], liked.wrong[0].for_predicted)}
     assert names == {"city", "kind 0", "kind 1", "table 0", "table 1", "table 2", "text"}
 

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from browser import NoBrowserError, browser, complaints  # scripts/browser.py
 
-from autotune.results.report.page import Section, table, whole_page
+from autotune.figures import coloured_words
+from autotune.results.report.page import Section, paragraph, table, whole_page
 from autotune.results.report.writing import write_report
 from autotune.running.storages.opening import sqlite_url
 
@@ -65,6 +67,16 @@ def test_every_section_and_picture_is_shown_without_complaint_or_request(
     )
     assert _lightness(ink) < 0.3 < 0.9 < _lightness(ground) or _lightness(ground) < 0.3 < 0.8 < _lightness(ink)
     assert (_lightness(ground) < 0.5) == (scheme == "dark")
+
+
+def test_a_long_word_is_broken_on_a_narrow_page(chromium: Any, tmp_path: Path) -> None:
+    words = f'<ul><li><span class="words">{coloured_words(["w" * 3000], np.ones(1))}</span></li></ul>'
+    page = tmp_path / "page.html"
+    page.write_text(whole_page("long", "", [Section("Words", paragraph("w" * 3000) + words)]), "utf-8")
+    size = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    chromium.get(page.as_uri())
+    assert chromium.execute_script("return document.documentElement.scrollWidth") == 390
 
 
 def test_no_table_is_cut_on_paper(chromium: Any, tmp_path: Path) -> None:

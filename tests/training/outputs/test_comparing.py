@@ -134,8 +134,47 @@ def test_outputs_are_paired_with_targets_by_their_names(as_list: bool) -> None:
 
 def test_of_large_masks_some_rows_are_compared() -> None:
     wide = Dataset(np.zeros((40, 1), np.float32), np.broadcast_to(np.float32(0), (40, 1000, 1000)))
-    assert rows_to_compare(wide).tolist() == [0, 5, 11, 16, 22, 27, 33, 39]
-    assert len(rows_to_compare(Dataset(np.zeros((40, 1)), np.zeros(40)))) == 40
+    model = _passing((1,), "mse")
+    assert rows_to_compare(model, wide).tolist() == [0, 5, 11, 16, 22, 27, 33, 39]
+    assert len(rows_to_compare(model, Dataset(np.zeros((40, 1)), np.zeros(40)))) == 40
+
+
+class Wide(keras.Model):  # type: ignore[misc]  # reason: Keras ships no types
+    def call(self, row: Any) -> Any:
+        return keras.ops.broadcast_to(row[:, :, None], (keras.ops.shape(row)[0], 4096, 2048))
+
+
+@pytest.mark.parametrize("model", [Wide(), keras.Sequential([keras.Input((4096,)), keras.layers.RepeatVector(2048)])])
+def test_of_outputs_that_are_larger_than_their_targets_some_rows_are_compared(model: keras.Model) -> None:
+    data = Dataset(np.zeros((12, 4096), np.float32), np.zeros((12, 4096), np.int64))
+    assert rows_to_compare(model, data).tolist() == [0, 3, 7, 11]
+
+
+def test_a_source_does_not_read_all_rows_again() -> None:
+    read: list[int] = []
+
+    class Rows:
+        def __len__(self) -> int:
+            return 3000
+
+        def __getitem__(self, at: int) -> tuple[Any, Any]:
+            read.append(at)
+            return np.zeros(2, np.float32), np.int64(at % 2)
+
+    data = Dataset(Rows(), cache=False)
+    read.clear()
+    (found,) = compare(_passing((2,), "sparse_categorical_crossentropy", "softmax"), data.subset(np.arange(50)))
+    assert (found.kind, len(found.true)) == ("classes", 50)
+    read.clear()
+    chosen = rows_to_compare(_passing((2,), "sparse_categorical_crossentropy", "softmax"), data)
+    assert (len(chosen), read) == (1000, [])
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 2)])
+def test_of_very_many_classes_there_is_no_confusion_matrix(shape: tuple[int, ...]) -> None:
+    x, y = np.zeros((*shape, 1001), np.float32), np.arange(np.prod(shape)).reshape(shape)
+    (found,) = compare(_passing((*shape[1:], 1001), "sparse_categorical_crossentropy"), Dataset(x, y))
+    assert (found.kind, found.why) == ("nothing", "it has 1,001 classes, and at most 1,000 are shown.")
 
 
 def test_the_worst_mask_comes_first_and_typical_rows_are_from_the_median_to_the_best() -> None:
@@ -171,3 +210,23 @@ def test_a_mask_with_numbers_below_zero_is_no_mask_of_classes() -> None:
         _passing((4, 5, 3), "sparse_categorical_crossentropy", "softmax"), Dataset(_floats(6, 4, 5, 3), CLASSES - 1)
     )
     assert found.kind == "nothing"
+
+
+def test_one_output_for_all_rows_cannot_be_compared() -> None:
+    class Mean(keras.Model):  # type: ignore[misc]  # reason: Keras ships no types
+        def call(self, rows: Any) -> Any:
+            return keras.ops.mean(rows)
+
+    model = Mean()
+    model.compile(loss="mse")
+    (found,) = compare(model, Dataset(_floats(6, 2), _floats(6)))
+    assert (found.kind, found.why) == ("nothing", "for 6 rows it has the shape (): no output for each row.")
+
+
+@pytest.mark.parametrize("ignored", [-1, 255])
+def test_masks_with_pixels_of_no_class_are_said_to_have_them(ignored: int) -> None:
+    y = CLASSES.copy()
+    y[0, 0, 0] = ignored
+    model = _passing((4, 5, 3), keras.losses.SparseCategoricalCrossentropy(ignore_class=ignored))
+    (found,) = compare(model, Dataset(_floats(6, 4, 5, 3), y))
+    assert found.why == "its 3 outputs stand for the classes 0 to 2, and some targets are no such."

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import keras
 import numpy as np
+import pytest
 
 from autotune.data.rows import Dataset
 from autotune.data.sources import windows
+from autotune.figures import to_png
 from autotune.training.outputs.describing import described, in_features, in_numbers
-from autotune.training.outputs.drawing import example_pictures, main_pictures
+from autotune.training.outputs.drawing import example_pictures, file_name, main_pictures
 from autotune.training.outputs.finding import find
 from autotune.training.outputs.findings import Findings
 
@@ -99,3 +102,79 @@ def test_of_many_columns_the_six_that_vary_most_are_drawn() -> None:
     assert [axes.get_title() for axes in picture.figure.axes] == [f"column {number}" for number in (0, 2, 3, 4, 6, 7)]
     assert picture.caption.endswith("Of 9 columns, the 6 that vary most.")
     assert in_features(found.wrong[0]) == ""  # the first eight would say nothing of the row
+
+
+@pytest.mark.parametrize("lowest", [-2.0, np.nan])
+def test_images_of_numbers_below_zero_are_drawn_and_numbers_that_are_not_finite(lowest: float) -> None:
+    x = np.linspace(-1, 1, 3 * 16, dtype=np.float32).reshape(3, 4, 4, 1)
+    x[0, 0, 0] = lowest
+    found = _found((4, 4, 1), "mse", Dataset(x, x, allow_nan=True))
+    assert {name: to_png(figure)[1:4] for name, figure in _figures(found).items()} == {
+        "pictures": b"PNG",
+        "typical": b"PNG",
+    }
+
+
+def test_masks_of_volumes_are_counted_and_not_drawn() -> None:
+    y = np.zeros((3, 2, 4, 4, 1), np.float32)
+    y[:, :, :2] = 1
+    found = _found((2, 4, 4, 1), "binary_crossentropy", Dataset(y, y), "sigmoid")
+    assert found.kind == "mask"
+    assert _figures(found).keys() == {"confusion"}
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 1), (1, 4, 4, 3)])
+def test_rows_that_are_volumes_or_films_are_not_drawn(shape: tuple[int, ...]) -> None:
+    model = keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(2)])
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    (found,) = find(model, Dataset(np.ones((4, *shape), np.float32), np.array([0, 1, 0, 1])), np.arange(4))
+    assert found.right
+    assert example_pictures(found) == []
+
+
+def test_rows_of_different_lengths_are_drawn_without_the_empty_ones() -> None:
+    rows = [np.ones((length, 2), np.float32) for length in (0, 1, 2, 3)]
+    model = keras.Sequential(
+        [keras.Input((None, 2)), keras.layers.GlobalMaxPooling1D(), keras.layers.Dense(2, kernel_initializer="zeros")]
+    )
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    (found,) = find(model, Dataset(rows, np.array([0, 0, 0, 1])), np.arange(4))
+    pictures = {one.name: len(one.figure.axes[0].images) for one in example_pictures(found)}
+    assert pictures == {"mistakes": 1, "right": 1}
+
+
+def test_pictures_of_similar_and_long_names_have_files_of_their_own() -> None:
+    names = ["a/b", "a_b", "x" * 300, "x" * 299, "../a", "a b", "$a$"]
+    files = [file_name("pictures", name) for name in names]
+    assert len(set(files)) == len(names) - 1  # a space is written as an underscore
+    assert all(len(name) < 100 and re.fullmatch(r"[\w-]+", name) for name in files)
+
+
+def test_outputs_in_bfloat16_are_drawn() -> None:
+    x = np.ones((3, 4, 4, 1), np.float32)
+    for data in (Dataset(x, 2 * x), Dataset(x)):
+        model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Activation("relu", dtype="bfloat16")])
+        model.compile(loss="mse")
+        (found,) = find(model, data, np.arange(3))
+        assert _figures(found).keys() == {"pictures", "typical"}
+        assert found.wrong[0].predicted.dtype == np.float32
+
+
+def test_of_many_labels_a_row_names_some() -> None:
+    y = np.ones((2, 20), np.float32)
+    y[:, 0] = 0
+    found = _found((20,), "binary_crossentropy", Dataset(0.9 * (1 - y), y))
+    assert described(found.wrong[0], found).startswith("has label 1, label 2, label 3")
+    assert "label 8, 11 others; found label 0;" in described(found.wrong[0], found)
+
+
+def test_of_many_columns_those_that_are_drawn_are_kept() -> None:
+    y = np.zeros((5, 300), np.float32)
+    y[:, [3, 299]] = np.arange(10).reshape(5, 2)
+    found = _found((300,), "mse", Dataset(y + 1, y))
+    assert found.true is not None
+    assert found.true.shape == (5, 6)
+    assert found.columns == (0, 1, 2, 3, 4, 299)
+    (figure,) = _figures(found).values()
+    assert [axes.get_title() for axes in figure.axes] == [f"column {number}" for number in found.columns]
+    assert "Of 300 columns, the 6 that vary most" in main_pictures(found)[0].caption

@@ -99,8 +99,8 @@ def test_each_output_leaves_a_picture_under_its_name(tmp_path: Path) -> None:
     y = {"kind/1": np.arange(9) % 2, "age": np.arange(9.0), "words": np.array(["a"] * 9)}
     leave_pictures(TrialFolder(tmp_path), model, Dataset(np.eye(9, 4, dtype=np.float32), y))
     assert sorted(path.name for path in TrialFolder(tmp_path).shown.iterdir()) == [
-        "confusion-kind_1.json",
-        "confusion-kind_1.png",
+        "confusion-kind_1_9036909d.json",
+        "confusion-kind_1_9036909d.png",
         "predictions-age.png",
     ]
 
