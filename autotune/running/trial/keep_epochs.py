@@ -24,11 +24,10 @@ from autotune.running.trial.keeping import keeper_of
 from autotune.training.checkpoints import KeptState, UnusableCheckpointError
 from autotune.training.fitting import assign, made_of, value_of
 from autotune.training.state import (
-    Marks,
+    Watch,
     callback_variables,
     cannot_be_kept,
     go_on_writing,
-    marks_of,
     put_back,
     refuse_unkept,
     state_of,
@@ -73,7 +72,7 @@ class KeepEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ker
         self._is_pruned = False
         self._is_whole = True
         self._made_of: tuple[Any, ...] = ()
-        self._marks: Marks
+        self._watch: Watch
 
     def set_model(self, model: keras.Model) -> None:
         """Begin a `fit`: become its last callback, and look for what was kept of it."""
@@ -94,7 +93,7 @@ class KeepEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ker
         if self._is_pruned:
             begin_fit_at(self.model, self.params["epochs"])
         if self._keeper.keeps:
-            self._made_of, self._marks = made_of(self.model), marks_of(self.model, self._others)
+            self._made_of, self._watch = made_of(self.model), Watch(self.model, self._others)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         begin_fit_at(self.model, None)  # the next `fit` of this model begins where it is told to
@@ -175,9 +174,9 @@ class KeepEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ker
         """Tell whether a checkpoint can hold everything that has changed since `fit` began."""
         if not self._is_whole:
             return False
-        lost = marks_of(self.model, self._others).changed_since(self._marks)
-        if lost and epoch == 1:
-            raise cannot_be_kept(lost, f"changed in epoch 1 of trial {self._trial.number}")
+        lost = self._watch.changed()
+        if self._watch.is_refused(lost, epoch):
+            raise cannot_be_kept(lost, f"changed in epoch {epoch} of trial {self._trial.number}")
         made = made_of(self.model)
         if len(made[-1]) != len(self._made_of[-1]):
             self._made_of = made  # the model has made its layers and variables in the first batch

@@ -29,10 +29,9 @@ from autotune.training.checkpoints import Checkpoint, UnusableCheckpointError
 from autotune.training.fitting.batches import Batches, in_tensors
 from autotune.training.fitting.measured import Measured
 from autotune.training.state import (
-    Marks,
+    Watch,
     callback_variables,
     cannot_be_kept,
-    marks_of,
     put_back,
     state_of,
     training_variables,
@@ -99,14 +98,14 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         self.stage_ends: list[int] = list(before.stage_ends) if before else []
         self.problem: Exception | None = None
         self._made_of: tuple[Any, ...] = ()
-        self._marks: Marks
+        self._watch: Watch
         self._is_whole = True
         self._lost: list[str] = []
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._resume is not None:  # the other callbacks have created their variables by now
             restore(self.model, self._callbacks, self._resume, self._batches)
-        self._made_of, self._marks = made_of(self.model), marks_of(self.model, self._callbacks)
+        self._made_of, self._watch = made_of(self.model), Watch(self.model, self._callbacks)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         # TensorFlow's own seed is set once, before the model is built: setting it again clears its kernel caches, and
@@ -205,9 +204,9 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
             )
         if self._lost or not self._is_whole:
             return
-        self._lost = marks_of(self.model, self._callbacks).changed_since(self._marks)
-        if self._lost and epoch == 1:
-            self.problem = cannot_be_kept(self._lost, f"changed in epoch 1 of trial {self._trial.number}")
+        self._lost = self._watch.changed()
+        if self._watch.is_refused(self._lost, epoch):
+            self.problem = cannot_be_kept(self._lost, f"changed in epoch {epoch} of trial {self._trial.number}")
         elif self._lost:
             self._tell(
                 f"by epoch {epoch} {', '.join(self._lost)} changed, which no checkpoint holds: if it is interrupted "

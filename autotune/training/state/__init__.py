@@ -8,11 +8,11 @@ unkept          State that changes in training but that no checkpoint can hold: 
 """
 
 from autotune.training.state.callback_state import go_on_writing, put_back, state_of
-from autotune.training.state.unkept import Marks, cannot_be_kept, has_own_code, marks_of, refuse_unkept
+from autotune.training.state.unkept import Watch, cannot_be_kept, has_own_code, marks_of, refuse_unkept
 from autotune.training.state.variables import callback_variables, is_own, training_variables, variables_elsewhere, walk
 
 __all__ = [
-    "Marks",
+    "Watch",
     "callback_variables",
     "cannot_be_kept",
     "go_on_writing",

@@ -1,14 +1,17 @@
 """State that changes in training but that no checkpoint can hold: found and reported.
 
-What is covered: plain attributes of models, layers and other objects of the study file; attributes of callbacks;
-tables, iterators and generators. `epoch_keeper` notices frozen layers and other optimizers.
+What is covered: plain attributes of models, layers and other objects, of classes of the study file and of Keras;
+attributes of callbacks; tables, iterators and generators. `epoch_keeper` notices frozen layers and other optimizers.
 What is not covered: state inside functions, inside objects of other packages, and in tensors that a model holds.
 """
 
 from __future__ import annotations
 
+import dis
 import functools
+import inspect
 import io
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +38,15 @@ class Marks:
     callbacks: Mapping[str, Any]
     model: Mapping[str, Any]
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all attributes."""
+        return frozenset([*self.callbacks, *self.model])
+
+    def replaced_by(self, others: Marks) -> Marks:
+        """Return these marks, with those of `others` in their place where there are such."""
+        return Marks({**self.callbacks, **others.callbacks}, {**self.model, **others.model})
+
     def changed_since(self, before: Marks) -> list[str]:
         """Return the names of changed attributes. Attributes that a model creates at its first use count from then."""
         changed = [name for name, mark in self.callbacks.items() if before.callbacks.get(name) != mark]
@@ -44,6 +56,32 @@ class Marks:
 def marks_of(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> Marks:
     """Return the marks of all attributes that must not change."""
     return Marks(lost_attributes(callbacks), _plain_state(model))
+
+
+class Watch:
+    """Notices attributes that change while a network trains, and that no checkpoint holds.
+
+    Args:
+        model: The network, when its training begins.
+        callbacks: The callbacks of its training.
+    """
+
+    def __init__(self, model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        self._model = model
+        self._callbacks = callbacks
+        self._known = marks_of(model, callbacks)
+        self._from_the_beginning = self._known.names
+
+    def changed(self) -> list[str]:
+        """Return the names of attributes that have changed since the training began, or since they were made."""
+        now = marks_of(self._model, self._callbacks)
+        found = now.changed_since(self._known)
+        self._known = now.replaced_by(self._known)
+        return found
+
+    def is_refused(self, changed: Sequence[str], epoch: int) -> bool:
+        """Tell whether the checkpoints before `epoch` cannot be used either, because an attribute is not in them."""
+        return bool(changed) and (epoch == 1 or not self._from_the_beginning.issuperset(changed))
 
 
 def refuse_unkept(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:
@@ -93,9 +131,8 @@ def has_own_code(model: keras.Model) -> bool:
 def _plain_state(model: keras.Model) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for at, holder in walk(model, type(model).__name__):
-        if is_own(holder.__class__):
-            name = _name(holder, model) if isinstance(holder, keras.Layer) else at
-            found |= {f"{name}.{attribute}": fingerprint(value) for attribute, value in _plain_attributes(holder)}
+        name = _name(holder, model) if isinstance(holder, keras.Layer) else at
+        found |= {f"{name}.{attribute}": fingerprint(value) for attribute, value in _plain_attributes(holder)}
     return found
 
 
@@ -104,10 +141,11 @@ def _name(layer: keras.Layer, model: keras.Model) -> str:
 
 
 def _plain_attributes(holder: Any) -> list[tuple[str, Any]]:
-    is_keras = any(base.__module__.startswith("keras.") for base in type(holder).__mro__)
-    of_keras = _names_of_keras() if is_keras else set()
+    kind: Any = type(holder)
     found = [(name, _untracked(value)) for name, value in getattr(holder, "__dict__", {}).items()]
-    kept = [(n, value) for n, value in found if value is not None and n not in of_keras and is_plain(value)]
+    if not is_own(kind):
+        found = [(name, value) for name, value in found if not name.startswith("_")]
+    kept = [(n, v) for n, v in found if v is not None and is_plain(v) and not _is_set_by_others(kind, n)]
     return [(n, value) for n, value in kept if not any(map(keras.ops.is_tensor, keras.tree.flatten(value)))]
 
 
@@ -118,13 +156,30 @@ def _untracked(value: Any) -> Any:
 
 
 @functools.cache
-def _names_of_keras() -> set[str]:
+def _is_set_by_others(kind: Any, name: str) -> bool:
+    """Tell whether installed code sets this attribute of a class, in a method of the class or from outside."""
+    if issubclass(kind, keras.Layer) and name in _of_bare_layers():
+        return True
+    codes = [code for code in _codes_of(kind) if name in code.co_names]  # reading all of them takes long
+    return any(name in _stored_by(code) for code in codes)
+
+
+@functools.cache
+def _codes_of(kind: Any) -> list[types.CodeType]:
+    parts = [part for base in kind.__mro__ if not is_own(base) for part in vars(base).values()]
+    functions = [one for part in parts for one in (getattr(part, "fget", part), getattr(part, "fset", None))]
+    unwrapped = [inspect.unwrap(one) for one in functions if callable(one) and not isinstance(one, type)]
+    return [one.__code__ for one in unwrapped if isinstance(one, types.FunctionType)]
+
+
+@functools.cache
+def _stored_by(code: types.CodeType) -> frozenset[str]:
+    return frozenset(step.argval for step in dis.get_instructions(code) if step.opname == "STORE_ATTR")
+
+
+@functools.cache
+def _of_bare_layers() -> set[str]:
     inputs = keras.Input((1,))
-    bare = (
-        keras.Sequential(),
-        keras.Model(),
-        keras.Model(inputs, keras.layers.Identity()(inputs)),
-        keras.layers.Layer(),
-    )
-    names = {name for one in (*bare, keras.optimizers.SGD(), keras.metrics.Mean()) for name in vars(one)}
-    return names | _SET_BY_FIT
+    functional = keras.Model(inputs, keras.layers.Identity()(inputs))
+    bare = (keras.Sequential(), keras.Model(), functional, keras.layers.Layer())
+    return {name for one in bare for name in vars(one)} | _SET_BY_FIT

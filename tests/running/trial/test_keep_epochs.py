@@ -286,6 +286,15 @@ def test_a_model_that_makes_its_variables_in_the_first_batch_goes_on(bench: Benc
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_counter_that_a_callback_makes_in_the_model_is_refused(bench: Bench) -> None:
+    class Counting(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.model.seen = getattr(self.model, "seen", 0) + 1
+
+    with pytest.raises(TrainingError, match=r"Sequential\.seen changed in epoch 2 of trial"):
+        fit(bench.process(), network(), Counting())
+
+
 def test_a_change_that_no_checkpoint_holds_is_told_and_trained_again(bench: Bench) -> None:
     class Freeze(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:

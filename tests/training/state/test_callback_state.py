@@ -151,6 +151,33 @@ def test_a_callback_that_loses_something_in_its_first_epoch_ends_the_run_by_name
         bench.train(study_of(fit=lambda trial: {"callbacks": [Losing(0)]}))
 
 
+class OnModel(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Keras ships no types
+    """Counts epochs in an attribute of the model, or of one of its layers."""
+
+    def __init__(self, of_layer: bool, is_made: bool) -> None:
+        super().__init__()
+        self.of_layer = of_layer
+        self.is_made = is_made
+
+    def set_model(self, model: Any) -> None:
+        super().set_model(model)
+        if not self.is_made:
+            (model.layers[-1] if self.of_layer else model).seen = [0]
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        holder = self.model.layers[-1] if self.of_layer else self.model
+        holder.seen = [*getattr(holder, "seen", []), epoch]
+
+
+@pytest.mark.parametrize("of_layer", [False, True])
+@pytest.mark.parametrize(("is_made", "epoch"), [(False, 1), (True, 2)])
+def test_a_callback_that_counts_in_the_model_ends_the_run_by_name(
+    bench: Bench, study_of: StudyOf, of_layer: bool, is_made: bool, epoch: int
+) -> None:
+    with pytest.raises(TrainingError, match=rf"\.seen changed in epoch {epoch} of trial 0, and no checkpoint can"):
+        bench.train(study_of(fit=lambda trial: {"callbacks": [OnModel(of_layer, is_made)]}))
+
+
 def test_one_that_loses_something_later_keeps_the_checkpoint_before(bench: Bench, study_of: StudyOf) -> None:
     spec = study_of(fit=lambda trial: {"callbacks": [Losing(1)]})
     bench.train(spec)

@@ -75,6 +75,18 @@ class Counting(Whole):
         return x
 
 
+class CountingLikeAMetric(Whole):
+    """Counts in an attribute that a class of Keras has, too: `keras.metrics.Mean.count`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.count = 0
+
+    def call(self, x: Any) -> Any:
+        self.count += 1
+        return x
+
+
 class Lazy(Whole):
     """Finds out about its rows when it first sees them."""
 
@@ -209,6 +221,7 @@ def test_what_is_defined_in_build_is_refused(refused: Refused) -> None:
     ("build", "name"),
     [
         (lambda: network(Counting()), "Counting 'counting'.calls"),
+        (lambda: network(CountingLikeAMetric()), "CountingLikeAMetric 'counting_like_a_metric'.count"),
         (lambda: network(Table()), "Table 'table'.parts['table']"),
         (lambda: network(Unordered()), "Unordered 'unordered'.optimizers"),
     ],
