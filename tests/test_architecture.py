@@ -179,7 +179,7 @@ def test_only_one_module_opens_the_test_rows() -> None:
     """`load_test` is defined in data/ and used in results/final/opening.py, and so is a study's own `test_dataset`."""
     door = "autotune.results.final.opening"
     users = {module for module, tree in MODULES.items() if mentions(tree, "load_test")}
-    assert users == {"autotune.data.sources", "autotune.data.sources.named", door}
+    assert users == {"autotune.data", "autotune.data.sources", "autotune.data.sources.named", door}
     callers = {module for module, tree in MODULES.items() if calls(tree, "test_dataset")}
     assert callers == {door}
     opened = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -219,8 +218,6 @@ def taken_by(function: Callable[..., object], options: argparse.Namespace) -> di
 
 def where(options: argparse.Namespace) -> str:
     """Return the options that another command needs to find the same study."""
-    from autotune.running.storages import shown_url
+    from autotune.running.study import options_of_places
 
-    storage = shown_url(options.storage) if options.storage else None
-    given = {"--storage": storage, "--run-dir": options.run_dir}
-    return "".join(f" {name} {shlex.quote(value)}" for name, value in given.items() if value)
+    return options_of_places(options.storage, options.run_dir)

@@ -4,7 +4,7 @@ Study files may import from here what the rooms below offer them; the package it
 """
 
 from autotune.data.rows import Dataset
-from autotune.data.sources import audio_in, images_in, load_development, windows
+from autotune.data.sources import audio_in, images_in, load_development, load_test, windows
 from autotune.data.splits import Given, GroupKFold, Holdout, KFold, Latest
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "audio_in",
     "images_in",
     "load_development",
+    "load_test",
     "windows",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, final
+from typing import Any, final, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -42,8 +42,17 @@ class RaggedArray:
         for start, stop in zip(self.starts, self.starts[1:], strict=False):
             yield self.values[start:stop]
 
-    def __getitem__(self, rows: npt.ArrayLike | slice) -> RaggedArray:
-        """Copy some rows, given by their positions or by a slice."""
+    @overload
+    def __getitem__(self, rows: int | np.integer[Any]) -> npt.NDArray[Any]: ...
+
+    @overload
+    def __getitem__(self, rows: Sequence[int] | npt.NDArray[Any] | slice) -> RaggedArray: ...
+
+    def __getitem__(self, rows: npt.ArrayLike | slice) -> RaggedArray | npt.NDArray[Any]:
+        """Return one row, or copy some rows, given by their positions or by a slice."""
+        if isinstance(rows, (int, np.integer)):
+            row = range(len(self))[rows]
+            return self.values[self.starts[row] : self.starts[row + 1]]
         chosen = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows, dtype=np.int64)
         lengths = self.lengths[chosen]
         starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])

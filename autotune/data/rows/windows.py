@@ -31,7 +31,10 @@ class WindowArray:
         return len(self.starts)
 
     def __getitem__(self, rows: npt.ArrayLike | slice) -> npt.NDArray[Any]:
-        """Copy some windows, given by their positions or by a slice."""
+        """Copy one window, or some windows, given by their positions or by a slice."""
+        if isinstance(rows, (int, np.integer)):
+            start = self.starts[rows]
+            return np.array(self.series[start : start + self.length])
         starts = self.starts[rows if isinstance(rows, slice) else np.asarray(rows, dtype=np.int64)]
         return np.asarray(self.series[starts[:, np.newaxis] + np.arange(self.length)])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ from autotune.results.advice.importance import Importance, importances
 from autotune.results.final import BASELINE, FinalResult, read_result, trained_again
 from autotune.results.summary import badness, finished_in_order, stored_study
 from autotune.running.planning import find_study
-from autotune.running.study import StudySettings, find_places, places_of_study, read_settings
+from autotune.running.study import StudySettings, find_places, options_of_places, places_of_study, read_settings
 from autotune.running.tracking import read_history, write_note
 from autotune.search.history import best_first, first_value
 from autotune.study_name import study_folder
@@ -38,12 +39,18 @@ class Story:
         folder: Its folder, `RUN_DIR/NAME`.
         settings: Its stored settings; None if this package never ran it.
         result: The result of `finalize`; None if there is none.
+        where: The options with which another command finds it, e.g. " --run-dir DIR".
     """
 
     study: optuna.Study
     folder: Path
     settings: StudySettings | None
     result: FinalResult | None
+    where: str = ""
+
+    def command(self, verb: str, options: str = "") -> str:
+        """Return a command about this study, e.g. "autotune replay mnist --trial 3"."""
+        return " ".join(filter(None, [f"autotune {verb}", shlex.quote(self.study.study_name), options])) + self.where
 
     @property
     def question(self) -> str:
@@ -163,7 +170,8 @@ def story_of(name: str, *, storage: str | None = None, run_dir: str | Path | Non
     study = stored_study(places, name)
     settings = read_settings(study)
     places = places_of_study(name, settings, places)
-    return Story(study, places.study_folder(name), settings, read_result(study))
+    where = options_of_places(storage, run_dir)
+    return Story(study, places.study_folder(name), settings, read_result(study), where)
 
 
 def note_advice(study: optuna.Study) -> None:

@@ -34,7 +34,7 @@ def _answer(story: Story) -> str:
     return (
         f"The best of {len(story.best)} complete trials is trial {best.number} with {story.metric} "
         f"{_number(first_value(best))}. It is the luckiest of many and not confirmed: "
-        f"autotune finalize {story.study.study_name} trains the best again with new seeds and tests the winner once."
+        f"{story.command('finalize')} trains the best again with new seeds and tests the winner once."
     )
 
 
@@ -160,7 +160,7 @@ def advice(story: Story) -> Section:
     body = items((one.text, one.evidence) for one in story.advice)
     if body:
         body += paragraph("The ranges of the next study file, and the trials to begin it with:")
-        body += commands([f"autotune refine {story.study.study_name}"])
+        body += commands([story.command("refine")])
     return Section("Advice", body)
 
 

@@ -28,7 +28,6 @@ def origin(story: Story) -> Section:
 def _commands(story: Story) -> list[str]:
     settings = story.settings
     assert settings is not None
-    name = shlex.quote(story.study.study_name)
     given = {
         "--name": settings.overrides.name,
         "--epochs": settings.overrides.epochs,
@@ -37,11 +36,11 @@ def _commands(story: Story) -> list[str]:
         "--trials": settings.n_trials if settings.n_trials_given else None,
     }
     options = "".join(f" {option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None)
-    lines = [f"autotune run {shlex.quote(str(settings.study_file))}{options}"]
+    lines = [f"autotune run {shlex.quote(str(settings.study_file))}{options}{story.where}"]
     if story.best:
-        lines.append(f"autotune replay {name} --trial {story.best[0].number}")
-    lines.append(f"autotune finalize {name}")
-    return [*lines, f"autotune export {name} -o model"] if story.result or story.best else lines
+        lines.append(story.command("replay", f"--trial {story.best[0].number}"))
+    lines.append(story.command("finalize"))
+    return [*lines, story.command("export", "-o model")] if story.result or story.best else lines
 
 
 def _flat(value: Any) -> str:

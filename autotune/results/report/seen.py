@@ -24,7 +24,7 @@ def model(story: Story) -> Section:
     except UsageError as error:
         return Section(title, paragraph(str(error)))
     if found is None:
-        return Section(title, paragraph(_NOBODY) + commands([f"autotune explain {story.study.study_name}"]))
+        return Section(title, paragraph(_NOBODY) + commands([story.command("explain")]))
     return Section(title, shown(found))
 
 
@@ -92,8 +92,7 @@ def data(story: Story) -> Section:
     if curve is None:
         return Section(
             title,
-            paragraph("Nobody has measured yet what more rows bring:")
-            + commands([f"autotune learning-curve {story.study.study_name}"]),
+            paragraph("Nobody has measured yet what more rows bring:") + commands([story.command("learning-curve")]),
         )
     rows = [[point.fraction, point.n_rows, point.mean, point.standard_error] for point in curve.points]
     whose = "baseline" if curve.candidate == "baseline" else f"trial {curve.candidate}"

@@ -11,7 +11,7 @@ study_files  The folder of a stored study's files, and the check that this user 
 """
 
 from autotune.running.study.budget import FINISHED, Budget
-from autotune.running.study.places import Places, find_places, make_writable, ray_address
+from autotune.running.study.places import Places, find_places, make_writable, options_of_places, ray_address
 from autotune.running.study.settings import (
     ATTRIBUTE,
     IN_RUN_DIR,
@@ -56,6 +56,7 @@ __all__ = [
     "leave_token",
     "make_writable",
     "objects_of",
+    "options_of_places",
     "places_of_study",
     "ray_address",
     "read_record",

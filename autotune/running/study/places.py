@@ -6,6 +6,7 @@ Only this module reads environment variables for them.
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,6 +79,17 @@ def find_places(
             "Correct --data-dir or AUTOTUNE_DATA, or remove it to use Keras's own cache.",
         )
     return Places(url, folder, Path(data).absolute() if data else None, is_given)
+
+
+def options_of_places(storage: str | None, run_dir: str | Path | None) -> str:
+    """Return the options of a command that finds the same studies, e.g. " --run-dir DIR"; "" for the usual places.
+
+    Args:
+        storage: As in `find_places`; a password is not shown.
+        run_dir: As in `find_places`.
+    """
+    given = {"--storage": shown_url(storage) if storage else None, "--run-dir": run_dir}
+    return "".join(f" {name} {shlex.quote(str(value))}" for name, value in given.items() if value)
 
 
 def records_folder(environment: Mapping[str, str] = os.environ) -> Path | None:

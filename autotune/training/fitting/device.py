@@ -24,6 +24,7 @@ def configure_tensorflow(threads: int, memory_limit_mib: int | None = None, devi
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
+    tf.random.set_seed(0)  # else a `build` that trains a part of its model would stop where no trial sets its own seed
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         if memory_limit_mib is None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from autotune.disk import disk_full
 from autotune.errors import TrainingError
+from autotune.keras_inside import all_layers
 from autotune.training.fitting import (
     Batches,
 )
@@ -36,6 +37,13 @@ def note_on_reloading(model: keras.Model, batches: Batches, folder: Path, custom
             warnings.simplefilter("ignore")  # Keras's remarks about models of own classes
             _check_reloads(model, batches, folder, custom_objects)
     except TrainingError as error:
+        if layers := _with_empty_word(model):
+            raise TrainingError(
+                f"the layer {layers[0].name!r} has the empty word in its vocabulary, which Keras loses when it saves "
+                "the network.",
+                "Missing words of a data frame are empty words, and the layer has to know that they stand for nothing.",
+                f'Write keras.layers.{type(layers[0]).__name__}(..., mask_token="").',
+            ) from error
         if not is_of_own_class(model):
             raise
         return (
@@ -116,6 +124,11 @@ def _refusal(what: str, model: keras.Model, layers: list[keras.Layer]) -> Traini
         "@keras.saving.register_keras_serializable(). Define classes and functions (also losses and metrics) at the\n"
         "top level of the study file, not in `build`; give a Lambda layer such a function instead of a lambda.",
     )
+
+
+def _with_empty_word(model: keras.Model) -> list[keras.Layer]:
+    lookups = [one for one in all_layers(model) if isinstance(one, keras.layers.StringLookup)]
+    return [one for one in lookups if one.mask_token is None and "" in one.get_vocabulary()]
 
 
 def _suspects(model: keras.Model) -> list[keras.Layer]:

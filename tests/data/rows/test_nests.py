@@ -165,6 +165,17 @@ def test_a_list_is_one_of_rows_if_there_are_as_many_as_targets() -> None:
     assert len(Dataset(TOKENS)) == N
 
 
+def test_one_row_of_an_array_of_any_kind_is_an_array() -> None:
+    ragged = RaggedArray.of(TOKENS)
+    for number in (0, 3, -1):
+        np.testing.assert_array_equal(ragged[number], TOKENS[number])
+        np.testing.assert_array_equal(WINDOWS[0][number], WINDOWS[0][:][number])
+    np.testing.assert_array_equal(ragged[np.int64(2)], TOKENS[2])
+    for array in (ragged, WINDOWS[0]):
+        with pytest.raises(IndexError):
+            array[N]
+
+
 def test_rows_of_different_lengths_are_padded_with_zeros() -> None:
     data = Dataset([np.array([[1, 2]]), np.zeros((0, 2)), np.array([[3, 4], [5, 6]])], np.zeros(3))
     assert np.asarray(data.x).tolist() == [[[1, 2], [0, 0]], [[0, 0], [0, 0]], [[3, 4], [5, 6]]]

@@ -91,6 +91,7 @@ def test_the_answer_names_the_best_trial_and_says_that_it_is_not_confirmed(tmp_p
     study = optuna.load_study(study_name="toy", storage=open_storage(f"journal:///{tmp_path / 'study.log'}"))
     assert f"is trial {study.best_trial.number} with value {study.best_value:.5g}" in page
     assert "not confirmed" in page
+    assert f"autotune finalize toy --storage journal:///{tmp_path}/study.log --run-dir {tmp_path}" in page
     assert f"With {len(study.trials)} finished trials nothing can be said yet" in page
 
 

@@ -24,6 +24,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, list[t
         monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", note("intra"))
         monkeypatch.setattr(tf.config.threading, "set_inter_op_parallelism_threads", note("inter"))
         monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", note("determinism"))
+        monkeypatch.setattr(tf.random, "set_seed", note("seed"))
         monkeypatch.setattr(tf.config.experimental, "set_memory_growth", note("growth"))
         monkeypatch.setattr(tf.config, "set_logical_device_configuration", note("logical"))
         monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus if kind == "GPU" else ["cpu"])
@@ -32,7 +33,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, list[t
     return configure
 
 
-ALWAYS = [("intra", 3), ("inter", 3), ("determinism",)]
+ALWAYS = [("intra", 3), ("inter", 3), ("determinism",), ("seed", 0)]
 
 
 def test_without_a_gpu_threads_and_determinism_are_set(settings: Callable[..., object]) -> None:

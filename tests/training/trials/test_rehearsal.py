@@ -207,6 +207,27 @@ def test_a_network_of_texts_and_numbers_that_predicts_something_else_when_it_is_
         rehearse(spec, optuna.trial.FixedTrial({}), Dataset(x, np.arange(20) % 2), tmp_path, objects_of(spec))
 
 
+def test_missing_words_that_a_vocabulary_takes_for_words_are_named(
+    study_of: Callable[..., StudySpec], tmp_path: Path
+) -> None:
+    def build(trial: optuna.Trial, data: Dataset) -> Any:
+        job = keras.Input((1,), dtype="string", name="job")
+        mask = trial.suggest_categorical("mask", [None, ""])
+        lookup = layers.StringLookup(output_mode="one_hot", name="jobs", mask_token=mask)
+        lookup.adapt(data.x["job"])
+        model = keras.Model({"job": job}, layers.Dense(2)(lookup(job)))
+        model.compile("adam", own_loss)
+        return model
+
+    rows = Dataset({"job": np.array(["nurse", "nurse", "clerk", "clerk", ""] * 4)}, np.arange(20) % 2)
+    spec = study_of(build=build)
+    with pytest.raises(
+        TrainingError, match=r"the layer 'jobs' has the empty word.*\n.*\n.*StringLookup\(..., mask_token"
+    ):
+        rehearse(spec, optuna.trial.FixedTrial({"mask": None}), rows, tmp_path, {})
+    assert rehearse(spec, optuna.trial.FixedTrial({"mask": ""}), rows, tmp_path, {}) == ""
+
+
 def test_what_is_defined_in_build_is_refused(refused: Refused) -> None:
     def build() -> Any:
         def inner_loss(y_true: Any, y_pred: Any) -> Any:
