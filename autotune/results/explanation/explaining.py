@@ -43,7 +43,7 @@ from autotune.training.outputs import Findings, find
 if TYPE_CHECKING:
     import keras
 
-_FORM = "4"  # version of the findings; findings of another version are computed again
+_FORM = "5"  # version of the findings; findings of another version are computed again
 
 
 def explain(

@@ -60,7 +60,7 @@ class Example:
     Attributes:
         position: Its position among the development rows.
         true: Its target: a class or a number, shape (); several numbers, (columns,); (steps, columns) of a forecast; a
-            mask or an image.
+            mask, -1 where it is ignored; or an image.
         predicted: What is predicted, in the same shape.
         probability: How sure the model is of a predicted class; None for others.
         inputs: What the row gives to each input of the model.
