@@ -48,9 +48,11 @@ def _output(findings: Findings) -> str:
         return body + paragraph(f"There is nothing else to show: {findings.why_nothing}")
     for one in pictures_of(findings):
         body += picture(one.figure, f"seen-{one.name}", one.caption)
-    mistakes = "The largest errors" if findings.kind == "numbers" else "The mistakes that it is surest of"
-    body += _texts(mistakes, findings.wrong, findings) or _largest_errors(findings)
-    body += _texts("Rows that it is right about", findings.right, findings)
+    body += _texts(findings.worst, findings.wrong, findings) or _largest_errors(findings)
+    typical = (
+        "Rows that it is right about" if findings.kind == "classes" else "Typical rows, from the median to the best"
+    )
+    body += _texts(typical, findings.right, findings)
     if findings.why_no_reasons:
         body += paragraph(f"What it looks at is not known: {findings.why_no_reasons}")
     return body

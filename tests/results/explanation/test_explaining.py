@@ -393,6 +393,20 @@ def test_texts_are_printed_with_the_words_that_misled(tmp_path: Path, capsys: py
     assert re.search(r"row 0: negative read as positive \(82%\)\n +good film\n +by good \+0\.\d\d$", printed, re.M)
 
 
+def test_sequences_are_counted_in_steps_and_not_called_masks(tmp_path: Path) -> None:
+    text = keras.Input((), dtype="string")
+    tokens = keras.layers.TextVectorization(vocabulary=["good", "film"], output_sequence_length=3)(text)
+    model = keras.Model(text, keras.layers.Embedding(4, 2, name="scores")(tokens))
+    model.get_layer("scores").set_weights([np.array([[1.0, 0.0]] * 4)])
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    found = _found(model, Dataset(np.array(["good film", "a film"]), np.array([[0, 1, 0], [0, 1, 1]])), np.arange(2))
+    page, printed = _shown(found, tmp_path)
+    assert "\n  1 read as 0: 3 of 3 steps\nThe worst sequences:\n" in printed
+    assert "<h3>The worst sequences</h3>" in page
+    assert "<h3>Typical rows, from the median to the best</h3>" in page
+    assert not re.search("pixel|mask|right about|surest", printed + page)
+
+
 def test_one_hot_targets_are_classes_too() -> None:
     x, labels = np.random.default_rng(0).random((30, 4)).astype(np.float32), np.arange(30) % 3
     model = _model(4, 3, "softmax")

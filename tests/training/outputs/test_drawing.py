@@ -100,6 +100,7 @@ def test_a_sequence_of_classes_has_a_confusion_matrix_and_no_picture() -> None:
     assert found.kind == "mask"
     assert found.n_right == 42
     assert _figures(found).keys() == {"confusion"}
+    assert _figures(found)["confusion"].axes[0].get_title() == "42 of 42 steps right (100.0%)"
 
 
 def test_each_of_a_few_columns_has_its_own_panel() -> None:
