@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
 
 import autotune
@@ -273,6 +274,25 @@ def test_what_is_missing_is_called_so_and_columns_without_names_are_numbered() -
     assert list(named) == [f"feature {number}" for number in range(10)]
     assert named["feature 2"] == "missing"
     assert named["feature 0"] == f"{_row(found.wrong[0])[0]:.4g}"
+
+
+def test_a_missing_word_is_called_so_like_a_missing_number(tmp_path: Path) -> None:
+    job, age = keras.Input((1,), name="job", dtype="string"), keras.Input((1,), name="age")
+    known = keras.layers.StringLookup(vocabulary=["nurse", "clerk"], output_mode="one_hot")(job)
+    outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.Concatenate()([known, Filled()(age)]))
+    model = keras.Model({"job": job, "age": age}, outputs)
+    model.compile(loss="sparse_categorical_crossentropy")
+    frame = pd.DataFrame({"job": ["nurse", None, "clerk", None], "age": [4.0, 5.0, None, None]})
+    found = _found(model, Dataset(frame, np.arange(4) % 2, allow_nan=True), np.arange(4))
+    cells = {
+        one.position: sorted((name, value) for name, value, _ in features_of(one))
+        for one in (*found.right, *found.wrong)
+    }
+    assert cells[1] == [("age", "5"), ("job", "missing")]
+    assert cells[2] == [("age", "missing"), ("job", "clerk")]
+    assert cells[3] == [("age", "missing"), ("job", "missing")]
+    _, printed = _shown(found, tmp_path)
+    assert " = (" not in printed
 
 
 def test_reasons_that_are_lost_beside_a_missing_value_are_said_to_be() -> None:
