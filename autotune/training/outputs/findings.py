@@ -44,7 +44,8 @@ class Given:
         name: The name of the input; "" for the only one.
         row: The row without padding; shape () for a text or a single value.
         words: The words of a text as the model reads them, without padding; none for numbers.
-        features: The names of its columns, if it is a row of a table; else none.
+        features: The names of its columns, if it is a row of a table; else none. Columns without names are numbered,
+            but of a long row, such as a recording.
     """
 
     name: str

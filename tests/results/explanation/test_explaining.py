@@ -276,6 +276,36 @@ def test_what_is_missing_is_called_so_and_columns_without_names_are_numbered() -
     assert named["feature 0"] == f"{_row(found.wrong[0])[0]:.4g}"
 
 
+@pytest.mark.parametrize("lengths", [[300] * 4, [300, 250, 280, 300]])
+def test_numbers_of_a_recording_are_not_shown_one_by_one(tmp_path: Path, lengths: list[int]) -> None:
+    x = [np.linspace(-1, number, length, dtype=np.float32) for number, length in enumerate(lengths)]
+    model = keras.Sequential(
+        [
+            keras.Input((None,)),
+            keras.layers.Reshape((-1, 1)),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.compile(loss="sparse_categorical_crossentropy")
+    data = Dataset(x if len(set(lengths)) > 1 else np.stack(x), np.arange(4) % 2)
+    found = _found(model, data, np.arange(4))
+    assert _pictures(found).keys() == {"confusion"}
+    page, printed = _shown(found, tmp_path)
+    said = "What it looks at is not known: a row is 300 numbers without names, too many to show"
+    assert said in page
+    assert said in printed
+    assert not re.search(r"feature|\d = ", printed)
+
+
+def test_named_columns_are_shown_one_by_one_however_many() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 201)).astype(np.float32)
+    data = Dataset(x, np.arange(4) % 2, feature_names=[f"gene {number}" for number in range(201)])
+    found = _found(_compiled(201, 2, "sparse_categorical_crossentropy"), data, np.arange(4))
+    assert _pictures(found).keys() & {"mistakes", "right"}
+    assert found.why_no_reasons == ""
+
+
 def test_a_missing_word_is_called_so_like_a_missing_number(tmp_path: Path) -> None:
     job, age = keras.Input((1,), name="job", dtype="string"), keras.Input((1,), name="age")
     known = keras.layers.StringLookup(vocabulary=["nurse", "clerk"], output_mode="one_hot")(job)
