@@ -22,7 +22,8 @@ def model(story: Story) -> Section:
     try:
         found = read_explanation(story.study, story.folder)
     except UsageError as error:
-        return Section(title, paragraph(str(error)))
+        happened = error.happened[:1].upper() + error.happened[1:]
+        return Section(title, paragraph(f"{happened} {error.expected} {error.fix}"))
     if found is None:
         return Section(title, paragraph(_NOBODY) + commands([f"autotune explain {story.study.study_name}"]))
     return Section(title, shown(found))

@@ -22,6 +22,7 @@ from autotune.data.rows import Dataset
 from autotune.data.sources import load_development
 from autotune.data.stored import load_folds
 from autotune.errors import UsageError
+from autotune.results.advice import Story
 from autotune.results.explanation.attributing import with_reasons
 from autotune.results.explanation.explaining import explain, read_explanation, with_metrics
 from autotune.results.explanation.picturing import pictures_of, write_pictures
@@ -35,6 +36,7 @@ from autotune.results.explanation.record import (
 from autotune.results.final.confirmation import Candidate, Confirmation
 from autotune.results.final.record import FinalResult, record_result
 from autotune.results.report import seen
+from autotune.results.summary import settings_of
 from autotune.terminal.printing import print_explanation
 from autotune.training.outputs import find
 from autotune.training.outputs.describing import features_of
@@ -151,6 +153,54 @@ def test_a_study_with_folds_says_what_it_would_take(tmp_path: Path, run_dir: Pat
     with pytest.raises(UsageError, match=r"(?s)trained 2 times, on k folds.*Holdout\(0.1\) and keep_models"):
         explain("toy", run_dir=run_dir)
     assert not explanation_folder(run_dir / "toy").exists()
+
+
+GROUPS = """
+import keras
+import numpy as np
+from sklearn.model_selection import GroupShuffleSplit, TimeSeriesSplit
+from autotune import Dataset, GroupKFold, StudySpec
+
+def development():
+    x = np.random.default_rng(0).random((40, 2)).astype("float32")
+    return Dataset(x, (x[:, 0] > 0.5).astype(int), groups=np.arange(40) // 2)
+
+def build(trial, data):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+study = StudySpec(name="toy", dataset=development, folds={folds}, build=build, monitor="val_accuracy",
+    direction="maximize", epochs=1, n_trials=1, seed=0)
+"""
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize(
+    ("folds", "advice"),
+    [("GroupKFold(2)", "GroupShuffleSplit(1, test_size=0.1)"), ("TimeSeriesSplit(2)", "Latest(0.1)")],
+)
+def test_a_study_with_groups_or_periods_is_not_told_to_mix_them(
+    tmp_path: Path, run_dir: Path, folds: str, advice: str
+) -> None:
+    (tmp_path / "study.py").write_text(GROUPS.format(folds=folds))
+    study = autotune.run(tmp_path / "study.py", run_dir=run_dir)
+    with pytest.raises(UsageError, match=r"trained 2 times") as found:
+        explain("toy", run_dir=run_dir)
+    assert f"folds={advice}" in found.value.fix
+    assert "Holdout" not in found.value.fix
+    told = seen.model(Story(study, run_dir / "toy", settings_of(study), None)).body
+    assert told.startswith("<p>What the model sees is not known: no trial of &#x27;toy&#x27; has kept its model: each")
+    assert "Error" not in told
+
+
+@pytest.mark.trains
+def test_a_holdout_of_whole_groups_can_be_explained(tmp_path: Path, run_dir: Path) -> None:
+    (tmp_path / "study.py").write_text(GROUPS.format(folds="GroupShuffleSplit(1, test_size=0.1)"))
+    autotune.run(tmp_path / "study.py", run_dir=run_dir)
+    explain("toy", run_dir=run_dir)
+    (fold,) = load_folds(next((run_dir / "toy").glob("folds-*.npz")))
+    assert not set(fold.train // 2) & set(fold.validation // 2)
 
 
 def test_a_plain_objective_has_no_model_to_explain(study_file: StudyFile, run_dir: Path) -> None:
