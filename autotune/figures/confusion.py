@@ -28,7 +28,7 @@ def draw_confusion(matrix: npt.NDArray[Any], class_names: Sequence[str], counted
     Args:
         matrix: Counts, shape (n_classes, n_classes): a row for each true class, a column for each predicted class.
         class_names: The names of the classes.
-        counted: What is counted, e.g. "pixels".
+        counted: What is counted, e.g. "pixels" or "steps".
     """
     n = len(matrix)
     side = float(np.clip(1.6 + 0.36 * n, 3.2, 9.5))

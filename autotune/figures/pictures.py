@@ -20,6 +20,7 @@ _PANEL_IN = 1.05  # inches: side of the panel of a square row
 _WIDTH_IN = 7.0  # inches: all columns together; a page shrinks wider figures until they cannot be read
 _TITLE = 20  # characters in a line above a square panel
 _BACKGROUND = (0.88, 0.88, 0.9)  # of class 0 in masks
+_IGNORED = (0.45, 0.45, 0.47)  # of places that are not compared
 
 _Values: TypeAlias = npt.NDArray[Any]
 
@@ -31,7 +32,8 @@ class Beside:
     Attributes:
         title: The title of the row.
         image: The image that the model is given, shape (h, w) or (h, w, channels); None if it is given none.
-        true: What should come out: a mask of classes, shape (h, w), integers; or numbers, (h, w) or (h, w, channels).
+        true: What should come out: a mask of classes, shape (h, w), integers, below 0 where it is ignored; or numbers,
+            (h, w) or (h, w, channels).
         predicted: What comes out, likewise.
     """
 
@@ -63,7 +65,7 @@ def draw_beside(rows: Sequence[Beside], class_names: Sequence[str] = ()) -> Figu
             show_picture(panel, picture, title)
     figure = figure_of(groups[0][0])
     handles = [
-        Patch(color=_colour(label), label=as_label(class_names[label], 16))
+        Patch(color=_colour(label), label=as_label(class_names[label], 16) if label >= 0 else "ignored")
         for label in (_labels(rows) if class_names else [])
     ]
     if handles:
@@ -131,14 +133,17 @@ def scaled(picture: _Values, limits: tuple[float, float] | None = None) -> _Valu
 def _in_colours(mask: _Values) -> _Values:
     """Return a mask of classes as (height, width, 3)."""
     labels = np.atleast_2d(np.squeeze(mask)).astype(np.int64)
-    palette = np.array([_colour(label) for label in range(int(labels.max(initial=0)) + 1)])
-    coloured: _Values = palette[labels]
+    palette = np.array([_colour(label) for label in range(-1, int(labels.max(initial=0)) + 1)])
+    coloured: _Values = palette[1 + np.maximum(labels, -1)]
     return coloured
 
 
 def _labels(rows: Sequence[Beside]) -> list[int]:
-    return sorted({int(label) for row in rows for mask in (row.true, row.predicted) for label in np.unique(mask)})
+    labels = {int(label) for row in rows for mask in (row.true, row.predicted) for label in np.unique(mask)}
+    return sorted(labels, key=lambda label: (label < 0, label))
 
 
 def _colour(label: int) -> tuple[float, float, float]:
+    if label < 0:
+        return _IGNORED
     return _BACKGROUND if label == 0 else to_rgb(COLOURS[(label - 1) % len(COLOURS)])

@@ -29,14 +29,6 @@ if TYPE_CHECKING:
     from autotune.training.outputs import Example, Findings
 
 _SHOWN = 5  # pairs of classes
-_WORST = {
-    "classes": "The mistakes that it is surest of",
-    "labels": "The mistakes that it is surest of",
-    "numbers": "The largest errors",
-    "forecast": "The largest errors",
-    "mask": "The worst masks",
-    "image": "The largest errors",
-}
 _LEFT = {"study", "trial", "candidate", "by seed"}  # columns of words
 _WRAPPED = {"trial", "candidate", "failed", "time left", "workers"}  # columns that may be broken into lines
 
@@ -267,7 +259,7 @@ def _print_findings(findings: Findings) -> None:
         return
     _print_confusions(findings)
     if findings.wrong:
-        say(f"{_WORST[findings.kind]}:")
+        say(f"{findings.worst}:")
     for example in findings.wrong:
         say(f"  row {example.position}: {described(example, findings)}")
         features = [in_features(example)] if findings.kind in ("classes", "numbers") else []
@@ -282,10 +274,11 @@ def _print_confusions(findings: Findings) -> None:
     if findings.confusion is None or not confused:
         return
     say("Most often confused:")
-    counted = "pixels" if findings.kind == "mask" else "rows"
     for true, taken, count in confused[:_SHOWN]:
         n = int(findings.confusion[true].sum())
-        say(f"  {findings.class_names[true]} read as {findings.class_names[taken]}: {count} of {n:,} {counted}")
+        say(
+            f"  {findings.class_names[true]} read as {findings.class_names[taken]}: {count} of {n:,} {findings.counted}"
+        )
 
 
 def _in_words(example: Example) -> list[str]:

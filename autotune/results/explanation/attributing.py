@@ -84,7 +84,7 @@ def _attributed(
         )
         for at, one in enumerate(examples)
     ]
-    return seen, _why_not(examples[0], found)
+    return seen, _why_not(seen, found)
 
 
 def _target(example: Example, findings: Findings) -> int:
@@ -113,13 +113,20 @@ def _reasons(example: Example, found: Attribution, at: int) -> Reasons:
     return Reasons(tuple(values), float(found.start[at]), float(found.end[at]))
 
 
-def _why_not(example: Example, found: Attribution) -> str:
+def _why_not(examples: Sequence[Example], found: Attribution) -> str:
+    longest = max((len(given.row) for one in examples for given in one.inputs if _is_recording(given)), default=0)
+    if longest and len(found.inputs) == 1:
+        return f"a row is {longest:,} numbers without names, too many to show what each of them contributes."
     held = [
         f"{given.name!r} ({one.why_none})"
-        for given, one in zip(example.inputs, found.inputs, strict=True)
+        for given, one in zip(examples[0].inputs, found.inputs, strict=True)
         if one.values is None
     ]
     return f"of the inputs {', '.join(held)}." if held else ""
+
+
+def _is_recording(given: Given) -> bool:
+    return given.row.ndim == 1 and given.row.size > 0 and not given.features and not given.words
 
 
 def _baselines(data: Dataset, rows: Sequence[Any]) -> list[_Array]:

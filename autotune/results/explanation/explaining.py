@@ -43,7 +43,7 @@ from autotune.training.outputs import Findings, find
 if TYPE_CHECKING:
     import keras
 
-_FORM = "4"  # version of the findings; findings of another version are computed again
+_FORM = "5"  # version of the findings; findings of another version are computed again
 
 
 def explain(
@@ -203,9 +203,20 @@ def _no_model(study: optuna.Study, settings: StudySettings, folder: Path) -> Usa
     return UsageError(
         f"what the model sees is not known: no trial of {study.study_name!r} has kept its model{why}.",
         "It takes the model of a trial, and rows that it was not trained on: those of its holdout.",
-        "Search with folds=Holdout(0.1) and keep_models of at least 1 in the study file (under another name, if the "
-        "split changes), or explain on the machine that has the run dir.",
+        f"Search with folds={_one_fold(settings)} and keep_models of at least 1 in the study file (under another name, "
+        "if the split changes), or explain on the machine that has the run dir.",
     )
+
+
+def _one_fold(settings: StudySettings) -> str:
+    """Return folds that train once and, like those of the study, separate groups or periods.
+
+    The study file, which may not be trusted, is not run for this: the name of its folds is in the stored description.
+    """
+    folds = settings.data.rpartition("; ")[2]
+    if "Group" in folds:
+        return "GroupShuffleSplit(1, test_size=0.1) of scikit-learn, which keeps groups whole,"
+    return "Latest(0.1)" if folds.startswith(("TimeSeriesSplit", "Latest")) else "Holdout(0.1)"
 
 
 def _why(settings: StudySettings, folder: Path) -> str:

@@ -22,7 +22,8 @@ def model(story: Story) -> Section:
     try:
         found = read_explanation(story.study, story.folder)
     except UsageError as error:
-        return Section(title, paragraph(str(error)))
+        happened = error.happened[:1].upper() + error.happened[1:]
+        return Section(title, paragraph(f"{happened} {error.expected} {error.fix}"))
     if found is None:
         return Section(title, paragraph(_NOBODY) + commands([story.command("explain")]))
     return Section(title, shown(found))
@@ -48,9 +49,11 @@ def _output(findings: Findings) -> str:
         return body + paragraph(f"There is nothing else to show: {findings.why_nothing}")
     for one in pictures_of(findings):
         body += picture(one.figure, f"seen-{one.name}", one.caption)
-    mistakes = "The largest errors" if findings.kind == "numbers" else "The mistakes that it is surest of"
-    body += _texts(mistakes, findings.wrong, findings) or _largest_errors(findings)
-    body += _texts("Rows that it is right about", findings.right, findings)
+    body += _texts(findings.worst, findings.wrong, findings) or _largest_errors(findings)
+    typical = (
+        "Rows that it is right about" if findings.kind == "classes" else "Typical rows, from the median to the best"
+    )
+    body += _texts(typical, findings.right, findings)
     if findings.why_no_reasons:
         body += paragraph(f"What it looks at is not known: {findings.why_no_reasons}")
     return body

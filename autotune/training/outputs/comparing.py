@@ -25,7 +25,7 @@ from autotune.training.outputs.predicting import (
     predicted_classes,
     typical_hits,
 )
-from autotune.training.outputs.purpose import purpose_of
+from autotune.training.outputs.purpose import ignored_label, purpose_of
 
 if TYPE_CHECKING:
     import keras
@@ -52,7 +52,8 @@ class Compared:
             more numbers. "forecast": steps of a series. "mask": a class for each pixel, or for each part of a sequence.
             "image": numbers for each pixel. "nothing": nothing that can be compared.
         true: The targets. Classes: shape (n,), int64. Labels: (n, labels), int64. Numbers: (n, columns), float64.
-            Forecast: (n, steps, columns), float64. Mask: (n, ...), int64. Image: (n, ...), as they are.
+            Forecast: (n, steps, columns), float64. Mask: (n, ...), int64, -1 where it is ignored. Image: (n, ...), as
+            they are.
         predicted: The predictions, in the same shape; but for classes the probabilities, (n, k), and for labels the
             probability of each label.
         n_classes: Number of classes, or of labels; 0 for numbers.
@@ -189,14 +190,18 @@ def _compared(model: keras.Model, data: Dataset, one_hot: bool, name: str, targe
     if is_binary and true.ndim == 2 and predicted.shape == true.shape and _is_of_classes(model, 1, 2, name):
         found = as_probabilities(predicted.reshape(-1))[:, 1].reshape(true.shape)
         return Compared(name, "labels", true.astype(np.int64), found, true.shape[1])
-    if is_binary or true.dtype.kind in "iu":
+    ignored = ignored_label(model, predicted.shape[-1], name) if predicted.ndim > 2 else None
+    if true.dtype.kind in "iu" or np.isin(true, (0, 1, -1 if ignored is None else ignored)).all():
         parts = true[..., 0] if true.ndim > 2 and true.shape[-1] == 1 else true
         scores = predicted[..., np.newaxis] if predicted.shape == parts.shape else predicted
-        fits = scores.shape[:-1] == parts.shape and parts.min() >= 0
-        if fits and _is_of_classes(model, scores.shape[-1], int(parts.max()) + 1, name):
+        fits, k = scores.shape[:-1] == parts.shape, scores.shape[-1]
+        if fits and predicted.ndim > 2 and (k > 1 or (parts == 0).any()):  # else -1 and 1 are numbers, as for `hinge`
+            parts = np.where((parts < 0) | (parts == ignored), -1, parts.astype(np.int64))
+        elif fits and parts.min() < 0:
+            fits = False
+        if fits and _is_of_classes(model, k, int(parts.max()) + 1, name):
             return _of_parts(name, parts, scores)
-        k = scores.shape[-1]
-        if scores.shape[:-1] == parts.shape and k > 1 and not (0 <= parts.min() <= parts.max() < k):
+        if fits and k > 1 and parts.max() >= k:
             return _nothing(name, f"its {k} outputs stand for the classes 0 to {k - 1}, and some targets are no such.")
     return _of_numbers(data, name, true, predicted)
 
@@ -232,7 +237,7 @@ def _of_one_value(
 
 
 def _of_parts(name: str, true: _Array, scores: _Array) -> Compared:
-    """Compare classes, (n, ...), with a score for each class, (n, ..., k)."""
+    """Compare classes, (n, ...), -1 where they are ignored, with a score for each class, (n, ..., k)."""
     n_classes = max(2, scores.shape[-1], int(true.max()) + 1)
     if n_classes > _MOST_CLASSES:
         return _of_many_classes(name, n_classes)

@@ -122,8 +122,8 @@ def _is_table(given: Given) -> bool:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, (str, bytes)):
-        return value if isinstance(value, str) else value.decode("utf-8", "replace")
+    if isinstance(value, (str, bytes)):  # a missing word is empty
+        return (value if isinstance(value, str) else value.decode("utf-8", "replace")) or "missing"
     return "missing" if value != value else f"{value:.4g}"
 
 

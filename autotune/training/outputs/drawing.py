@@ -97,9 +97,8 @@ def _confusion(findings: Findings) -> list[Picture]:
     from autotune.figures import draw_confusion
 
     assert findings.confusion is not None
-    of = "pixels" if findings.kind == "mask" else "rows"
     caption = "True classes by predicted ones, on rows that the model was not trained on; bold counts are mistakes."
-    figure = draw_confusion(findings.confusion, findings.class_names, of)
+    figure = draw_confusion(findings.confusion, findings.class_names, findings.counted)
     return [Picture(file_name("confusion", findings.output), caption, figure)]
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import keras
 
 _RIGHT, _WRONG = 6, 12
+_MOST_UNNAMED = 200  # columns; a longer row without their names is a recording, whose samples mean nothing one by one
 _MOST_NUMBERS = 2000  # more points than that hide each other in a picture
 
 _Array: TypeAlias = npt.NDArray[Any]
@@ -131,6 +132,6 @@ def _given(name: str, row: _Array, features: Any) -> Given:
     if row.dtype.kind in "US":
         words = tuple(str(row).split()) if row.ndim == 0 else tuple(map(str, row.ravel()))
         return Given(name, row, words)
-    if row.ndim != 1 or row.dtype.kind not in "fiub":
+    if row.ndim != 1 or row.dtype.kind not in "fiub" or (not features and len(row) > _MOST_UNNAMED):
         return Given(name, row)
     return Given(name, row, features=features or tuple(f"{name or 'feature'} {number}" for number in range(len(row))))

@@ -44,7 +44,8 @@ class Given:
         name: The name of the input; "" for the only one.
         row: The row without padding; shape () for a text or a single value.
         words: The words of a text as the model reads them, without padding; none for numbers.
-        features: The names of its columns, if it is a row of a table; else none.
+        features: The names of its columns, if it is a row of a table; else none. Columns without names are numbered,
+            but of a long row, such as a recording.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Example:
     Attributes:
         position: Its position among the development rows.
         true: Its target: a class or a number, shape (); several numbers, (columns,); (steps, columns) of a forecast; a
-            mask or an image.
+            mask, -1 where it is ignored; or an image.
         predicted: What is predicted, in the same shape.
         probability: How sure the model is of a predicted class; None for others.
         inputs: What the row gives to each input of the model.
@@ -87,8 +88,9 @@ class Findings:
         n_rows: How many rows these are.
         class_names: What the classes, or the labels, are called; none for numbers.
         axes: What the two axes of a spectrogram are, time first; None for other rows.
-        confusion: How often each true class (rows) is taken for each class (columns), int64: counts of rows, or of the
-            pixels of masks. For several labels the counts of `counts_of_labels`. None for numbers.
+        confusion: How often each true class (rows) is taken for each class (columns), int64: counts of rows, of the
+            pixels of masks, or of the steps of sequences. For several labels the counts of `counts_of_labels`. None for
+            numbers.
         right: A few typical rows: correct ones, or for masks and forecasts the median and the best.
         wrong: The mistakes that it is surest of, the largest errors or the worst masks, the worst first.
         columns: Which columns of numbers are kept: those that vary most; none for others.
@@ -118,8 +120,27 @@ class Findings:
 
     @property
     def n_right(self) -> int:
-        """Of how many rows, or pixels, the class is predicted; 0 if there are no classes."""
+        """Of how many rows, pixels or steps the class is predicted; 0 if there are no classes."""
         return 0 if self.confusion is None or self.kind == "labels" else int(self.confusion.trace())
+
+    @property
+    def counted(self) -> str:
+        """What the confusion matrix counts: "rows"; of masks "pixels", of sequences of classes "steps"."""
+        if self.kind != "mask":
+            return "rows"
+        return "steps" if self.is_sequence else "pixels"
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether a class is predicted for each step of a sequence; the other masks are those of images."""
+        return self.kind == "mask" and all(one.true.ndim == 1 for one in self.wrong)
+
+    @property
+    def worst(self) -> str:
+        """What the rows in `wrong` are, e.g. "The largest errors"."""
+        if self.kind == "mask":
+            return "The worst sequences" if self.is_sequence else "The worst masks"
+        return "The mistakes that it is surest of" if self.kind in ("classes", "labels") else "The largest errors"
 
     def confused(self) -> list[tuple[int, int, int]]:
         """Return (true class, class it is taken for, how often) for all that is taken for another, most often first."""

@@ -83,8 +83,9 @@ def confusion_matrix(true: npt.NDArray[Any], predicted: npt.NDArray[Any], n_clas
     """Count how often each true class is predicted as each class.
 
     Args:
-        true: The true classes, shape (n,), integers in [0, n_classes - 1]; for masks (n, ...).
-        predicted: The predicted classes, with the same shape and range.
+        true: The true classes, shape (n,), integers in [0, n_classes - 1]; for masks (n, ...). Places below 0 are
+            left out.
+        predicted: The predicted classes, with the same shape, in the same range.
         n_classes: Number of classes.
 
     Returns:
@@ -95,7 +96,8 @@ def confusion_matrix(true: npt.NDArray[Any], predicted: npt.NDArray[Any], n_clas
         [[1, 0], [1, 1]]
     """
     matrix = np.zeros((n_classes, n_classes), dtype=np.int64)
-    np.add.at(matrix, (true.astype(np.int64), predicted.astype(np.int64)), 1)
+    counts = true >= 0
+    np.add.at(matrix, (true[counts].astype(np.int64), predicted[counts].astype(np.int64)), 1)
     return matrix
 
 
@@ -186,7 +188,7 @@ def mask_scores(true: npt.NDArray[Any], predicted: npt.NDArray[Any], n_classes: 
     predicted.
 
     Args:
-        true: The true classes of pixels, shape (n, ...).
+        true: The true classes of pixels, shape (n, ...); those below 0 are left out.
         predicted: The predicted classes, with the same shape.
         n_classes: Number of classes.
 
@@ -194,8 +196,9 @@ def mask_scores(true: npt.NDArray[Any], predicted: npt.NDArray[Any], n_classes: 
         Shape (n,), in [0, 1].
     """
     total, count = np.zeros(len(true)), np.zeros(len(true))
+    counts = true.reshape(len(true), -1) >= 0
     for label in range(1 if n_classes == 2 else 0, n_classes):
-        here, there = (one.reshape(len(one), -1) == label for one in (true, predicted))
+        here, there = ((one.reshape(len(one), -1) == label) & counts for one in (true, predicted))
         either = (here | there).sum(axis=1)
         total += (here & there).sum(axis=1) / np.maximum(either, 1)
         count += either > 0

@@ -7,6 +7,7 @@ outputs, each has its own loss and metrics.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,6 +56,24 @@ def purpose_of(model: keras.Model, n_outputs: int, n_classes: int | None, one_ho
     return "a number" if kind == "a number" and n_outputs == 1 else "something else"
 
 
+def ignored_label(model: keras.Model, n_outputs: int, output: str = "") -> int | None:
+    """Return the label of places that the loss of an output leaves out, its `ignore_class`; None if it has none.
+
+    A loss of the study's own may leave out places, too. Then it is the `ignore_class` of a metric, unless that is one
+    of the classes: a metric of the foreground alone leaves out the background, which the loss counts.
+
+    Args:
+        model: The model, compiled or not.
+        n_outputs: Number of outputs for each place.
+        output: The name of the output; "" for the only one.
+    """
+    of_loss = getattr(_only(_of_output(getattr(model, "loss", None), model, output)), "ignore_class", None)
+    if of_loss is not None:
+        return int(of_loss)
+    labels = [int(label) for label in re.findall(r"'ignore_class': (-?\d+)", _metrics(model, output))]
+    return next((label for label in labels if not 0 <= label < max(2, n_outputs)), None)
+
+
 def _kind(model: keras.Model, n_outputs: int, n_classes: int, output: str) -> Purpose:
     loss = _of_output(getattr(model, "loss", None), model, output)
     of_loss = _named(_names(loss), _OF_CLASSES, _OF_NUMBERS)
@@ -92,16 +111,22 @@ def _of_output(given: Any, model: keras.Model, output: str) -> Any:
 
 def _names(loss: Any) -> str:
     """Return the name of a loss, which may be a name, a function, an object, or a list or dict with one loss."""
-    if isinstance(loss, dict):
-        loss = list(loss.values())
-    if isinstance(loss, (list, tuple)):
-        return _names(loss[0]) if len(loss) == 1 else ""
+    loss = _only(loss)
     if loss is None or isinstance(loss, str):
         return loss or ""
     if function := getattr(loss, "__name__", None):
         return str(function)
     own = [kind.__name__ for kind in type(loss).__mro__ if kind.__module__ != "builtins"]
     return next((name for name in own if _named(name, _OF_CLASSES, _OF_NUMBERS) != "something else"), "")
+
+
+def _only(loss: Any) -> Any:
+    """Return the loss in a list or dict with one loss; None if there are several."""
+    if isinstance(loss, dict):
+        loss = list(loss.values())
+    if isinstance(loss, (list, tuple)):
+        return _only(loss[0]) if len(loss) == 1 else None
+    return loss
 
 
 def _metrics(model: keras.Model, output: str) -> str:

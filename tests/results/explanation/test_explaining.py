@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
 
 import autotune
@@ -21,6 +22,7 @@ from autotune.data.rows import Dataset
 from autotune.data.sources import load_development
 from autotune.data.stored import load_folds
 from autotune.errors import UsageError
+from autotune.results.advice import Story
 from autotune.results.explanation.attributing import with_reasons
 from autotune.results.explanation.explaining import explain, read_explanation, with_metrics
 from autotune.results.explanation.picturing import pictures_of, write_pictures
@@ -34,6 +36,7 @@ from autotune.results.explanation.record import (
 from autotune.results.final.confirmation import Candidate, Confirmation
 from autotune.results.final.record import FinalResult, record_result
 from autotune.results.report import seen
+from autotune.results.summary import settings_of
 from autotune.terminal.printing import print_explanation
 from autotune.training.outputs import find
 from autotune.training.outputs.describing import features_of
@@ -150,6 +153,54 @@ def test_a_study_with_folds_says_what_it_would_take(tmp_path: Path, run_dir: Pat
     with pytest.raises(UsageError, match=r"(?s)trained 2 times, on k folds.*Holdout\(0.1\) and keep_models"):
         explain("toy", run_dir=run_dir)
     assert not explanation_folder(run_dir / "toy").exists()
+
+
+GROUPS = """
+import keras
+import numpy as np
+from sklearn.model_selection import GroupShuffleSplit, TimeSeriesSplit
+from autotune import Dataset, GroupKFold, StudySpec
+
+def development():
+    x = np.random.default_rng(0).random((40, 2)).astype("float32")
+    return Dataset(x, (x[:, 0] > 0.5).astype(int), groups=np.arange(40) // 2)
+
+def build(trial, data):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, activation="softmax")])
+    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+study = StudySpec(name="toy", dataset=development, folds={folds}, build=build, monitor="val_accuracy",
+    direction="maximize", epochs=1, n_trials=1, seed=0)
+"""
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize(
+    ("folds", "advice"),
+    [("GroupKFold(2)", "GroupShuffleSplit(1, test_size=0.1)"), ("TimeSeriesSplit(2)", "Latest(0.1)")],
+)
+def test_a_study_with_groups_or_periods_is_not_told_to_mix_them(
+    tmp_path: Path, run_dir: Path, folds: str, advice: str
+) -> None:
+    (tmp_path / "study.py").write_text(GROUPS.format(folds=folds))
+    study = autotune.run(tmp_path / "study.py", run_dir=run_dir)
+    with pytest.raises(UsageError, match=r"trained 2 times") as found:
+        explain("toy", run_dir=run_dir)
+    assert f"folds={advice}" in found.value.fix
+    assert "Holdout" not in found.value.fix
+    told = seen.model(Story(study, run_dir / "toy", settings_of(study), None)).body
+    assert told.startswith("<p>What the model sees is not known: no trial of &#x27;toy&#x27; has kept its model: each")
+    assert "Error" not in told
+
+
+@pytest.mark.trains
+def test_a_holdout_of_whole_groups_can_be_explained(tmp_path: Path, run_dir: Path) -> None:
+    (tmp_path / "study.py").write_text(GROUPS.format(folds="GroupShuffleSplit(1, test_size=0.1)"))
+    autotune.run(tmp_path / "study.py", run_dir=run_dir)
+    explain("toy", run_dir=run_dir)
+    (fold,) = load_folds(next((run_dir / "toy").glob("folds-*.npz")))
+    assert not set(fold.train // 2) & set(fold.validation // 2)
 
 
 def test_a_plain_objective_has_no_model_to_explain(study_file: StudyFile, run_dir: Path) -> None:
@@ -275,6 +326,55 @@ def test_what_is_missing_is_called_so_and_columns_without_names_are_numbered() -
     assert named["feature 0"] == f"{_row(found.wrong[0])[0]:.4g}"
 
 
+@pytest.mark.parametrize("lengths", [[300] * 4, [300, 250, 280, 300]])
+def test_numbers_of_a_recording_are_not_shown_one_by_one(tmp_path: Path, lengths: list[int]) -> None:
+    x = [np.linspace(-1, number, length, dtype=np.float32) for number, length in enumerate(lengths)]
+    model = keras.Sequential(
+        [
+            keras.Input((None,)),
+            keras.layers.Reshape((-1, 1)),
+            keras.layers.GlobalAveragePooling1D(),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    model.compile(loss="sparse_categorical_crossentropy")
+    data = Dataset(x if len(set(lengths)) > 1 else np.stack(x), np.arange(4) % 2)
+    found = _found(model, data, np.arange(4))
+    assert _pictures(found).keys() == {"confusion"}
+    page, printed = _shown(found, tmp_path)
+    said = "What it looks at is not known: a row is 300 numbers without names, too many to show"
+    assert said in page
+    assert said in printed
+    assert not re.search(r"feature|\d = ", printed)
+
+
+def test_named_columns_are_shown_one_by_one_however_many() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 201)).astype(np.float32)
+    data = Dataset(x, np.arange(4) % 2, feature_names=[f"gene {number}" for number in range(201)])
+    found = _found(_compiled(201, 2, "sparse_categorical_crossentropy"), data, np.arange(4))
+    assert _pictures(found).keys() & {"mistakes", "right"}
+    assert found.why_no_reasons == ""
+
+
+def test_a_missing_word_is_called_so_like_a_missing_number(tmp_path: Path) -> None:
+    job, age = keras.Input((1,), name="job", dtype="string"), keras.Input((1,), name="age")
+    known = keras.layers.StringLookup(vocabulary=["nurse", "clerk"], output_mode="one_hot")(job)
+    outputs = keras.layers.Dense(2, activation="softmax")(keras.layers.Concatenate()([known, Filled()(age)]))
+    model = keras.Model({"job": job, "age": age}, outputs)
+    model.compile(loss="sparse_categorical_crossentropy")
+    frame = pd.DataFrame({"job": ["nurse", None, "clerk", None], "age": [4.0, 5.0, None, None]})
+    found = _found(model, Dataset(frame, np.arange(4) % 2, allow_nan=True), np.arange(4))
+    cells = {
+        one.position: sorted((name, value) for name, value, _ in features_of(one))
+        for one in (*found.right, *found.wrong)
+    }
+    assert cells[1] == [("age", "5"), ("job", "missing")]
+    assert cells[2] == [("age", "missing"), ("job", "clerk")]
+    assert cells[3] == [("age", "missing"), ("job", "missing")]
+    _, printed = _shown(found, tmp_path)
+    assert " = (" not in printed
+
+
 def test_reasons_that_are_lost_beside_a_missing_value_are_said_to_be() -> None:
     class Lossy(keras.layers.Layer):  # type: ignore[misc]  # reason: Keras ships no types
         def call(self, x: Any) -> Any:  # the slope of its logarithm is NaN, whatever is chosen
@@ -391,6 +491,20 @@ def test_texts_are_printed_with_the_words_that_misled(tmp_path: Path, capsys: py
     assert "2 of 3 right (66.67%)" in printed
     assert "negative read as positive: 1 of 3 rows" in printed
     assert re.search(r"row 0: negative read as positive \(82%\)\n +good film\n +by good \+0\.\d\d$", printed, re.M)
+
+
+def test_sequences_are_counted_in_steps_and_not_called_masks(tmp_path: Path) -> None:
+    text = keras.Input((), dtype="string")
+    tokens = keras.layers.TextVectorization(vocabulary=["good", "film"], output_sequence_length=3)(text)
+    model = keras.Model(text, keras.layers.Embedding(4, 2, name="scores")(tokens))
+    model.get_layer("scores").set_weights([np.array([[1.0, 0.0]] * 4)])
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    found = _found(model, Dataset(np.array(["good film", "a film"]), np.array([[0, 1, 0], [0, 1, 1]])), np.arange(2))
+    page, printed = _shown(found, tmp_path)
+    assert "\n  1 read as 0: 3 of 3 steps\nThe worst sequences:\n" in printed
+    assert "<h3>The worst sequences</h3>" in page
+    assert "<h3>Typical rows, from the median to the best</h3>" in page
+    assert not re.search("pixel|mask|right about|surest", printed + page)
 
 
 def test_one_hot_targets_are_classes_too() -> None:

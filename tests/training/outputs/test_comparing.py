@@ -12,6 +12,7 @@ import pytest
 from autotune.data.rows import Dataset
 from autotune.data.sources import windows
 from autotune.training.outputs.comparing import compare, rows_to_compare, typical_rows, worst_rows
+from autotune.training.outputs.predicting import confusion_matrix, mask_scores
 
 RNG = np.random.default_rng(0)
 
@@ -205,11 +206,9 @@ def test_one_value_for_each_row(y: Any, loss: str, activation: str | None, kind:
         assert found.predicted.argmax(axis=1).tolist() == (x[:, 0] > 0).astype(int).tolist()
 
 
-def test_a_mask_with_numbers_below_zero_is_no_mask_of_classes() -> None:
-    (found,) = compare(
-        _passing((4, 5, 3), "sparse_categorical_crossentropy", "softmax"), Dataset(_floats(6, 4, 5, 3), CLASSES - 1)
-    )
-    assert found.kind == "nothing"
+def test_a_mask_of_minus_one_and_one_is_no_mask_of_classes() -> None:
+    (found,) = compare(_passing((4, 5, 1), "hinge", "tanh"), Dataset(_floats(6, 4, 5, 1), 2 * MASK - 1))
+    assert found.kind == "image"
 
 
 def test_one_output_for_all_rows_cannot_be_compared() -> None:
@@ -223,10 +222,63 @@ def test_one_output_for_all_rows_cannot_be_compared() -> None:
     assert (found.kind, found.why) == ("nothing", "for 6 rows it has the shape (): no output for each row.")
 
 
-@pytest.mark.parametrize("ignored", [-1, 255])
-def test_masks_with_pixels_of_no_class_are_said_to_have_them(ignored: int) -> None:
+class Own(keras.losses.Loss):  # type: ignore[misc]  # reason: Keras ships no types
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return keras.ops.zeros(4)
+
+
+IGNORING = {label: keras.losses.SparseCategoricalCrossentropy(ignore_class=label) for label in (255, -1, 0)}
+
+
+@pytest.mark.parametrize("shape", [(6, 4, 5), (6, 20), (6, 4, 5, 1)])
+@pytest.mark.parametrize(
+    ("label", "loss", "metrics"),
+    [
+        *((label, loss, []) for label, loss in IGNORING.items()),
+        (-1, "sparse_categorical_crossentropy", []),
+        (-100, "sparse_categorical_crossentropy", []),
+        (255, Own(), [keras.metrics.MeanIoU(3, ignore_class=255, sparse_y_pred=False)]),
+    ],
+)
+def test_places_with_the_ignored_label_are_left_out(
+    label: int, loss: Any, metrics: list[Any], shape: tuple[int, ...]
+) -> None:
     y = CLASSES.copy()
-    y[0, 0, 0] = ignored
-    model = _passing((4, 5, 3), keras.losses.SparseCategoricalCrossentropy(ignore_class=ignored))
+    y[:, 0] = label
+    y = y.reshape(shape).astype(np.uint8 if label >= 0 else np.int32)
+    x = _floats(*shape[: 2 + (len(shape) > 2)], 3)
+    model = _passing(x.shape[1:], loss)
+    model.compile(loss=loss, metrics=metrics)
+    (found,) = compare(model, Dataset(x, y))
+    assert (found.kind, found.n_classes) == ("mask", 3)
+    assert found.true.tolist() == np.where(y == label, -1, y.astype(int)).reshape(x.shape[:-1]).tolist()
+    counted = (found.true >= 0).sum()
+    assert confusion_matrix(found.true, found.predicted, 3).sum() == counted < found.true.size
+    perfect = np.where(found.true >= 0, found.true, 1)
+    assert mask_scores(found.true, perfect, 3).tolist() == [1.0] * 6
+    assert mask_scores(found.true, 1 - perfect % 2, 3).max() < 1
+
+
+def test_each_output_has_its_own_ignored_label() -> None:
+    row = keras.Input((20, 3))
+    model = keras.Model(row, {name: keras.layers.Activation("softmax", name=name)(row) for name in ("a", "b")})
+    model.compile(loss={"a": IGNORING[255], "b": IGNORING[0]})
+    y = CLASSES.reshape(6, 20)
+    a, b = compare(model, Dataset(_floats(6, 20, 3), {"a": np.where(y == 2, 255, y), "b": y}))
+    assert a.true.tolist() == np.where(y == 2, -1, y).tolist()
+    assert b.true.tolist() == np.where(y == 0, -1, y).tolist()
+
+
+def test_a_metric_of_the_foreground_leaves_the_background_in_its_place() -> None:
+    model = _passing((4, 5, 3), "sparse_categorical_crossentropy", "softmax")
+    model.compile(loss=model.loss, metrics=[keras.metrics.MeanIoU(3, ignore_class=0, sparse_y_pred=False)])
+    (found,) = compare(model, Dataset(_floats(6, 4, 5, 3), CLASSES))
+    assert found.true.tolist() == CLASSES.tolist()
+
+
+def test_masks_with_pixels_of_no_class_are_said_to_have_them() -> None:
+    y = CLASSES.copy()
+    y[0, 0, 0] = 255
+    model = _passing((4, 5, 3), "sparse_categorical_crossentropy")
     (found,) = compare(model, Dataset(_floats(6, 4, 5, 3), y))
     assert found.why == "its 3 outputs stand for the classes 0 to 2, and some targets are no such."

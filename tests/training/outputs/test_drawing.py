@@ -18,7 +18,7 @@ from autotune.training.outputs.finding import find
 from autotune.training.outputs.findings import Findings
 
 
-def _found(shape: tuple[int, ...], loss: str, data: Dataset, activation: str | None = None) -> Findings:
+def _found(shape: tuple[int, ...], loss: Any, data: Dataset, activation: str | None = None) -> Findings:
     model = keras.Sequential([keras.Input(shape), keras.layers.Activation(activation)])
     model.compile(loss=loss)
     (found,) = find(model, data, 100 + np.arange(len(data)))
@@ -66,6 +66,25 @@ def test_a_mask_is_drawn_beside_its_image() -> None:
     assert "Intersection over union of each class: 0 0.996, 1 0.969." in in_numbers(found)
 
 
+def test_what_is_ignored_of_a_mask_is_grey_in_it() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 6, 6, 2)).astype(np.float32)
+    y = x.argmax(axis=-1)
+    y[:, 0] = 255
+    loss = keras.losses.SparseCategoricalCrossentropy(ignore_class=255, from_logits=True)
+    found = _found((6, 6, 2), loss, Dataset(x, y))
+    figures = _figures(found)
+    assert "120 of 120 pixels right" in figures["confusion"].axes[0].get_title()
+    assert described(found.wrong[0], found) == "IoU 1.00"
+    true, predicted = (np.asarray(one.images[0].get_array()) for one in figures["pictures"].axes[1:3])
+    assert (true[0] == true[0, 0]).all()
+    assert (true[1:] == predicted[1:]).all()
+    colours = {
+        handle.get_label(): handle.get_facecolor()[:3] for handle in figures["pictures"].legends[0].get_patches()
+    }
+    assert list(colours) == ["0", "1", "ignored"]
+    assert colours["ignored"] == tuple(true[0, 0])
+
+
 def test_images_that_are_predicted_are_drawn_beside_their_targets() -> None:
     x = np.random.default_rng(0).random((4, 5, 5)).astype(np.float32)
     found = _found((5, 5), "mse", Dataset(x, x + np.float32(0.5)))
@@ -81,6 +100,7 @@ def test_a_sequence_of_classes_has_a_confusion_matrix_and_no_picture() -> None:
     assert found.kind == "mask"
     assert found.n_right == 42
     assert _figures(found).keys() == {"confusion"}
+    assert _figures(found)["confusion"].axes[0].get_title() == "42 of 42 steps right (100.0%)"
 
 
 def test_each_of_a_few_columns_has_its_own_panel() -> None:
