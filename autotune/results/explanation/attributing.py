@@ -12,7 +12,7 @@ import numpy.typing as npt
 from autotune.data.rows import Dataset, RaggedArray, leaves, padded
 from autotune.errors import UsageError
 from autotune.failures import summary_of
-from autotune.training.outputs import Example, Findings, Given, Reasons, most_wrong
+from autotune.training.outputs import Example, Findings, InputRow, Reasons, most_wrong
 
 if TYPE_CHECKING:
     import keras
@@ -94,7 +94,7 @@ def _target(example: Example, findings: Findings) -> int:
     return int(example.predicted) if findings.kind == "classes" else 0
 
 
-def _as_read(given: Given, found: Attribution, at: int, number: int) -> Given:
+def _as_read(given: InputRow, found: Attribution, at: int, number: int) -> InputRow:
     """Return what a row gives to an input, with the words that the model reads."""
     words = found.inputs[number].words
     return dataclasses.replace(given, words=tuple(filter(None, words[at])), features=()) if words else given
@@ -125,7 +125,7 @@ def _why_not(examples: Sequence[Example], found: Attribution) -> str:
     return f"of the inputs {', '.join(held)}." if held else ""
 
 
-def _is_recording(given: Given) -> bool:
+def _is_recording(given: InputRow) -> bool:
     return given.row.ndim == 1 and given.row.size > 0 and not given.features and not given.words
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autotune.training.outputs import Example, Findings, Given, Reasons
+from autotune.training.outputs import Example, Findings, InputRow, Reasons
 
 _DAMAGED = zipfile.BadZipFile, zlib.error
 _ARRAY = "$array"  # no metric has this name
@@ -103,7 +103,7 @@ def _packed(value: Any, arrays: dict[str, npt.NDArray[Any]]) -> Any:
         name = f"array_{len(arrays)}"
         arrays[name] = np.asarray(value)
         return {_ARRAY: name}
-    if isinstance(value, (Findings, Example, Given, Reasons)):
+    if isinstance(value, (Findings, Example, InputRow, Reasons)):
         return {field.name: _packed(getattr(value, field.name), arrays) for field in fields(value)}
     if isinstance(value, tuple):
         return [_packed(one, arrays) for one in value]
@@ -126,4 +126,4 @@ def _findings(found: Mapping[str, Any]) -> Findings:
 
 def _example(found: Mapping[str, Any]) -> Example:
     views = {name: found[name] and Reasons(**found[name]) for name in ("for_predicted", "for_true")}
-    return Example(**{**found, **views, "inputs": tuple(Given(**one) for one in found["inputs"])})
+    return Example(**{**found, **views, "inputs": tuple(InputRow(**one) for one in found["inputs"])})

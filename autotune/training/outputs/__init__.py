@@ -16,7 +16,7 @@ from autotune.training.outputs.comparing import named_outputs
 from autotune.training.outputs.describing import COLOURS, described, in_features, in_numbers, most_wrong
 from autotune.training.outputs.drawing import Picture, example_pictures, main_pictures
 from autotune.training.outputs.finding import find
-from autotune.training.outputs.findings import Example, Findings, Given, Reasons
+from autotune.training.outputs.findings import Example, Findings, InputRow, Reasons
 from autotune.training.outputs.shown import HISTORY, leave_history, leave_pictures, leaving_history
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     "HISTORY",
     "Example",
     "Findings",
-    "Given",
+    "InputRow",
     "Picture",
     "Reasons",
     "described",

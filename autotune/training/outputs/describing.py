@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autotune.training.outputs.findings import Example, Findings, Given, Reasons
+from autotune.training.outputs.findings import Example, Findings, InputRow, Reasons
 from autotune.training.outputs.predicting import intersection_over_union, mask_scores
 
 MOST_FEATURES = 8
@@ -117,7 +117,7 @@ def in_features(example: Example) -> str:
     return ", ".join(shown) + others
 
 
-def _is_table(given: Given) -> bool:
+def _is_table(given: InputRow) -> bool:
     return bool(given.features) or (given.row.ndim == 0 and bool(given.name) and len(given.words) <= 1)
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from autotune.data.rows import Dataset, leaves
 from autotune.data.sources import axes_of, class_names_of
 from autotune.training.outputs.comparing import Compared, compare, rows_to_compare, typical_rows, worst_rows
-from autotune.training.outputs.findings import Example, Findings, Given
+from autotune.training.outputs.findings import Example, Findings, InputRow
 from autotune.training.outputs.predicting import confusion_matrix, counts_of_labels
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _examples(
     return tuple(found)
 
 
-def given_at(data: Dataset, chosen: npt.NDArray[np.int64]) -> list[tuple[Given, ...]]:
+def given_at(data: Dataset, chosen: npt.NDArray[np.int64]) -> list[tuple[InputRow, ...]]:
     """Return what some rows give to each input, in the order of `leaves`; texts are split at spaces.
 
     Args:
@@ -128,10 +128,12 @@ def name_of(leaf: str) -> str:
     return f"input {name}" if name.isdigit() else name
 
 
-def _given(name: str, row: _Array, features: Any) -> Given:
+def _given(name: str, row: _Array, features: Any) -> InputRow:
     if row.dtype.kind in "US":
         words = tuple(str(row).split()) if row.ndim == 0 else tuple(map(str, row.ravel()))
-        return Given(name, row, words)
+        return InputRow(name, row, words)
     if row.ndim != 1 or row.dtype.kind not in "fiub" or (not features and len(row) > _MOST_UNNAMED):
-        return Given(name, row)
-    return Given(name, row, features=features or tuple(f"{name or 'feature'} {number}" for number in range(len(row))))
+        return InputRow(name, row)
+    return InputRow(
+        name, row, features=features or tuple(f"{name or 'feature'} {number}" for number in range(len(row)))
+    )

@@ -37,7 +37,7 @@ class Reasons:
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class InputRow:
     """What one row gives to one input of the model.
 
     Attributes:
@@ -73,7 +73,7 @@ class Example:
     true: _Array
     predicted: _Array
     probability: float | None
-    inputs: tuple[Given, ...]
+    inputs: tuple[InputRow, ...]
     for_predicted: Reasons | None = None
     for_true: Reasons | None = None
 
