@@ -19,7 +19,7 @@ import numpy.typing as npt
 from autotune.data.rows.arrays import read_arrays
 from autotune.data.rows.labels import count_classes, labels_of, names_of_columns, read_column
 from autotune.data.rows.nests import Arrays, Leaf, Nest, mapped, padded, shape_of
-from autotune.data.rows.ragged import RaggedArray
+from autotune.data.rows.ragged import RaggedArray, starts_of
 from autotune.data.rows.row_source import SourceArrays, is_source, read_source
 from autotune.data.rows.windows import WindowArray
 from autotune.errors import DataError
@@ -172,7 +172,7 @@ class Dataset:
             return leaf if self._rows is None else WindowArray(leaf.series, leaf.starts[self._rows], leaf.length)
         if isinstance(leaf, RaggedArray):
             lengths = leaf.lengths if self._rows is None else leaf.lengths[self._rows]
-            return RaggedArray(leaf.values[:0], np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
+            return RaggedArray(leaf.values[:0], starts_of(lengths))
         return leaf[:0]
 
     @property

@@ -9,6 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 
+def starts_of(lengths: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return where rows of these lengths, (n,), start in one array, and where the last one ends: shape (n + 1,)."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+
+
 @final
 class RaggedArray:
     """Rows that differ in the length of their first axis.
@@ -31,9 +36,7 @@ class RaggedArray:
     @classmethod
     def of(cls, rows: Sequence[npt.NDArray[Any]]) -> RaggedArray:
         """Return the ragged array of some rows of shape (length, ...), at least one, which differ in length only."""
-        starts = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(row) for row in rows], out=starts[1:])
-        return cls(np.concatenate(rows), starts)
+        return cls(np.concatenate(rows), starts_of([len(row) for row in rows]))
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -55,7 +58,7 @@ class RaggedArray:
             return self.values[self.starts[row] : self.starts[row + 1]]
         chosen = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows, dtype=np.int64)
         lengths = self.lengths[chosen]
-        starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        starts = starts_of(lengths)
         at = np.arange(starts[-1]) + np.repeat(self.starts[:-1][chosen] - starts[:-1], lengths)
         return RaggedArray(self.values[at], starts)
 

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from autotune.data.rows.frames import is_column, is_frame
 from autotune.data.rows.leaf import without_objects
 from autotune.data.rows.nests import Arrays, Leaf, leaves, mapped
-from autotune.data.rows.ragged import RaggedArray
+from autotune.data.rows.ragged import RaggedArray, starts_of
 from autotune.errors import DataError
 from autotune.failures import summary_of
 
@@ -330,4 +330,4 @@ class _LeafFile:
             )
         if not is_ragged:
             return values
-        return RaggedArray(values, np.concatenate([np.zeros(1, np.int64), np.cumsum(self._lengths)]))
+        return RaggedArray(values, starts_of(self._lengths))

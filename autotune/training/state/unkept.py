@@ -124,7 +124,7 @@ def cannot_be_kept(names: Sequence[str], what: str) -> TrainingError:
 
 
 def has_own_code(model: keras.Model) -> bool:
-    """Tell whether a model is, or contains, an object of the study file's own; Keras's objects hold variables only."""
+    """Tell whether a model is, or contains, an object of the study file's own, which may keep state where it likes."""
     return any(is_own(value.__class__) for _, value in walk(model, ""))
 
 
