@@ -7,10 +7,12 @@ Optuna (see docs/architecture.md).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
     from optuna.study._frozen import FrozenStudy
     from optuna.trial import FrozenTrial
@@ -49,3 +51,9 @@ def system_attrs_of(study: optuna.Study) -> dict[str, Any]:
 def set_system_attr(study: optuna.Study, key: str, value: Any) -> None:
     """Set a system attribute of a study."""
     storage_of(study).set_study_system_attr(id_of_study(study), key, value)
+
+
+def fixed_by(sampler: BaseSampler) -> Mapping[str, Any]:
+    """Return the parameters that a `PartialFixedSampler` fixes; none for other samplers."""
+    fixed: Mapping[str, Any] = getattr(sampler, "_fixed_params", {})
+    return fixed

@@ -29,6 +29,10 @@ def _numbers(text: str) -> list[float]:
         raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers like 0.1,0.3,1") from None
 
 
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
 def _option(shown: str, text: str | None = None, **how: Any) -> Option:
     """State an option as it is shown, say `--epochs N`; `dest` is the keyword of the public function that takes it."""
     flags = [word for word in shown.split() if word.startswith("-")]
@@ -52,6 +56,7 @@ _OVERRIDES = (
 )
 _ENGINE = "where trials run: here, or on the Ray cluster at RAY_ADDRESS (default: %(default)s)"
 _CPUS = "Ray's CPUs for each slot (default: the number of threads that the study remembers, else 1)"
+_LEARN = "begin with the best configurations of earlier studies: names, URL#NAME in another storage, or all of this one"
 _SEARCH = (
     _option("--trials N", "total of finished trials; remembered by the study", type=int, dest="n_trials"),
     _option("--engine", _ENGINE, choices=["local", "ray"], default="local"),
@@ -92,7 +97,13 @@ _STORES = "show files of this store, too, where studies keep theirs outside of t
 _COMMANDS: Mapping[str, tuple[str, Sequence[Option]]] = {
     "run": (
         "Run a study file until it has all its trials, going on where it was.",
-        [_option("STUDY_FILE"), *_OVERRIDES, *_SEARCH, *_TRAINING],
+        [
+            _option("STUDY_FILE"),
+            *_OVERRIDES,
+            _option("--learn-from NAME,...", _LEARN, type=_names),
+            *_SEARCH,
+            *_TRAINING,
+        ],
     ),
     "resume": (
         "Go on with a study by its name; the study file is remembered.",

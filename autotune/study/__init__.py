@@ -7,11 +7,12 @@ record   The `StudySpec` that a study file declares, and the options of the comm
 loading  Load a study file: parse it, run it, and return the study that it declares
 """
 
-from autotune.study.checks import Cost, Direction, EpochPolicy
+from autotune.study.checks import EVERY_STUDY, Cost, Direction, EpochPolicy
 from autotune.study.loading import check_study_file, imports_keras, load_study_file, refuse_while_loading
 from autotune.study.record import Overrides, StudySpec
 
 __all__ = [
+    "EVERY_STUDY",
     "Cost",
     "Direction",
     "EpochPolicy",

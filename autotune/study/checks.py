@@ -18,6 +18,8 @@ from autotune.study_name import EXPECTED, cut, is_study_name
 Direction = Literal["maximize", "minimize"]
 EpochPolicy = Literal["best", "last"]
 Cost = Literal["parameters", "latency"]
+EVERY_STUDY = "all"
+"""In `learn_from`: all searches of the storage."""
 FOLDS = (Holdout, KFold, GroupKFold, Latest, Given)
 
 
@@ -93,6 +95,13 @@ def _check_parts(spec: Any) -> None:
             f"enqueue={spec.enqueue!r} is no list of dicts.",
             "Expected a dict from hyperparameters to values for each of the first trials.",
             'Write, for example, enqueue=[{"blocks": 3, "dropout": 0.2}].',
+        )
+    names = [spec.learn_from] if isinstance(spec.learn_from, str) else spec.learn_from
+    if not isinstance(names, (list, tuple)) or not all(isinstance(one, str) and one for one in names):
+        raise StudyFileError(
+            f"learn_from={spec.learn_from!r} is no list of names.",
+            'Expected the names of earlier studies, or "all" for all studies of the storage.',
+            'Write, for example, learn_from=["mnist-cnn"].',
         )
     if isinstance(spec.folds, type) or not isinstance(spec.folds, (*FOLDS, Splitter)):
         raise StudyFileError(

@@ -71,6 +71,10 @@ class StudySpec:
             article's. `autotune finalize` trains it together with the candidates. None for none.
         enqueue: Configurations of the first trials of a new study, a dict for each trial, e.g. the best of an earlier
             study. Hyperparameters that a dict does not give are suggested.
+        learn_from: Names of earlier studies whose best configurations are the first trials of a new study, after those
+            in `enqueue`: studies of the same storage, "URL#NAME" for one of another storage, or "all" for all searches
+            of the storage. Hyperparameters are compared by their names; values are moved into the ranges of this study,
+            and what an earlier study does not have is suggested.
         test_dataset: A function that returns the test rows, like `dataset`, if that is a function too. Only
             `autotune finalize` calls it, once. Named datasets have their own test rows.
         pruner: An Optuna pruner; reports are made after each epoch, counted from 1. None for
@@ -116,6 +120,7 @@ class StudySpec:
     pruner: optuna.pruners.BasePruner | None = None
     baseline: Mapping[str, Any] | None = None
     enqueue: Sequence[Mapping[str, Any]] = ()
+    learn_from: Sequence[str] | str = ()
     test_dataset: RowsFunction | None = None
     keep_models: int = 3
     max_failures_in_a_row: int = 5

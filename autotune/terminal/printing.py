@@ -50,6 +50,7 @@ def print_result(status: StudyStatus, where: str, may_go_on: bool) -> None:
     )
     if status.best is not None:
         print_best(status.best)
+    _print_taken_over(status)
     if may_go_on:
         is_short = status.n_trials is not None and finished < status.n_trials
         more = "" if is_short else f" --trials {finished * 2}"
@@ -344,6 +345,14 @@ def print_statuses(statuses: list[StudyStatus]) -> None:
             say(f"{s.study}: the last failure is of {s.last_failure}")
         if s.why_over is not None:
             say(f"{s.study}: {s.why_over}")
+        _print_taken_over(s, f"{s.study}: ")
+
+
+def _print_taken_over(status: StudyStatus, before: str = "") -> None:
+    from autotune.search.transfer import worth
+
+    if said := worth(status.taken_over, status.best.trial if status.best else None):
+        say(before + said)
 
 
 def _time_left(status: StudyStatus) -> str:

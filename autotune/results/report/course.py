@@ -13,6 +13,7 @@ from autotune.results.advice import Story
 from autotune.results.report.page import Section, paragraph, picture, table
 from autotune.running.tracking import failure_reason, last_words
 from autotune.search.history import first_value
+from autotune.search.transfer import taken_over, worth
 from autotune.training.records import seconds_of
 
 _N_BEST = 4
@@ -36,7 +37,9 @@ def course(story: Story) -> Section:
         f"{story.metric} of {len(trials)} finished trials, {pruned} of them pruned (at their last report), and the "
     )
     caption += f"best so far; {trials[-1].epochs:,} {steps} in all."
-    return Section("History", picture(figure, "history", caption))
+    best = story.best[0].number if story.best else None
+    learned = worth(taken_over(story.trials), best)
+    return Section("History", picture(figure, "history", caption) + (paragraph(learned) if learned else ""))
 
 
 def _in_order_of_their_end(story: Story) -> list[Finished]:

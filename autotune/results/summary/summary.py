@@ -15,13 +15,17 @@ from autotune.errors import UsageError
 from autotune.optuna_inside import id_of, id_of_study, storage_of
 from autotune.parsing import parsed_or_none
 from autotune.running.claims import is_foreign, is_tried_again, mark_of, parents_at_work
+from autotune.running.planning import read_learning
 from autotune.running.storages import PatientStorage, open_existing_storage, open_to_look, saved_storage
 from autotune.running.study import WHY_OVER, Places, StudySettings, folder_to_look_at, read_settings
 from autotune.running.tracking import failure_reason, last_words, mean_seconds
 from autotune.search.history import best_complete, best_first, first_value
+from autotune.search.transfer import TakenOver, taken_over
 from autotune.study_name import check_name
 from autotune.training.checkpoints import trial_folder
 from autotune.training.records import best_epoch
+
+_MOST_ENQUEUED = 50  # trials that a study file may enqueue before those of earlier studies
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class StudyStatus:
         workers: Number of living parents, on any machine, that run trials of this study now.
         why_over: Why it ended before its last trial; None if it did not.
         tried_again: Number of waiting trials that will be retried after an error.
+        taken_over: The trials that began with configurations of earlier studies.
     """
 
     study: str
@@ -88,6 +93,7 @@ class StudyStatus:
     workers: int
     why_over: str | None
     tried_again: int = 0
+    taken_over: tuple[TakenOver, ...] = ()
 
 
 def best_trial(study: optuna.Study, places: Places | None = None) -> BestTrial | None:
@@ -169,7 +175,16 @@ def study_status(study: optuna.Study, places: Places | None = None) -> StudyStat
         workers=len(living),
         why_over=parsed_or_none(str, study.user_attrs.get(WHY_OVER)),
         tried_again=sum(map(is_tried_again, trials_in(study, TrialState.WAITING))),
+        taken_over=_taken_over(study, trials),
     )
+
+
+def _taken_over(study: optuna.Study, outlined: Sequence[FrozenTrial]) -> tuple[TakenOver, ...]:
+    """Return the trials with configurations of earlier studies: of these few only, whole trials are read."""
+    if (learning := read_learning(study)) is None:
+        return ()
+    first = outlined[: len(learning.origins) + _MOST_ENQUEUED]
+    return tuple(taken_over(storage_of(study).get_trial(id_of(trial)) for trial in first))
 
 
 def outlines(study: optuna.Study) -> list[FrozenTrial]:

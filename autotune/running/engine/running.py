@@ -43,6 +43,7 @@ def run(
     artifacts: str | None = None,
     tensorboard: str | Path | None = None,
     mlflow: str | None = None,
+    learn_from: Sequence[str] | str = (),
     observer: Observer | None = None,
 ) -> optuna.Study:
     """Run a study until it has all its finished trials, going on where it was.
@@ -75,6 +76,8 @@ def run(
             name; "run-dir" for `RUN_DIR/NAME/tensorboard`; remembered by the study. "none" for no longer.
         mlflow: A tracking URI of MLflow, to which each finished trial is logged as a run; remembered by the study.
             "none" for no longer.
+        learn_from: In place of the study's own: the earlier studies whose best configurations are its first trials, if
+            it begins now. "all" for all searches of the storage, "URL#NAME" for one of another storage.
         observer: Called with each `Event`, from several threads.
 
     Returns:
@@ -95,7 +98,8 @@ def run(
     if isinstance(study, (str, Path)) and source.path is not None:  # named by the user himself
         record_trust(source.path, source.digest)
     places = find_places(storage, run_dir, data_dir)
-    options = RunOptions(source, places, Tracking(artifacts, tensorboard, mlflow), observer or ignore)
+    asked = (learn_from,) if isinstance(learn_from, str) else tuple(learn_from)
+    options = RunOptions(source, places, Tracking(artifacts, tensorboard, mlflow), observer or ignore, asked)
     return (_run_on_ray if engine == "ray" else _run_here)(options, machine, n_trials)
 
 

@@ -10,14 +10,24 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial
 
+from autotune.running.planning.learning import Learning, begin_learning, read_learning
 from autotune.running.planning.preparer import Preparer
 from autotune.running.planning.queued import QueuedTrial
 from autotune.running.planning.ready import make_ready
-from autotune.running.planning.stored_study import forget_refused, forget_unbegun, known_space, open_study, remember
+from autotune.running.planning.stored_study import (
+    forget_refused,
+    forget_unbegun,
+    known_space,
+    open_study,
+    remember,
+    seeded,
+)
 from autotune.running.study import FINISHED, Budget, KnownSpace, StudySettings, StudySource, leave_token
-from autotune.running.tracking import Note
+from autotune.running.tracking import Note, Observer
 from autotune.running.trial import Assignment, Declaration, Rows
 from autotune.search.pruners import pruning_note
+from autotune.search.samplers import SeededSampler
+from autotune.seeds import derive_seed
 
 
 def _nothing() -> None:
@@ -76,6 +86,10 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
     if known.before is None or not n_finished:
         for params in declared.enqueue:  # again: the study file may have been corrected
             study.enqueue_trial(dict(params), skip_if_exists=True)
+        begin_learning(study, known.folder, _learnable(study, ready.learning, preparer.options.observer))
+    if (learning := read_learning(study)) is not None and learning.origins:
+        # An earlier study with the same seed would have had the same first suggestions.
+        study.sampler = seeded(declared, derive_seed(declared.seed, "learned"))
     leave_token(known.folder, settings.token)
     n_folds = rows.design.n_folds if rows else 1
     if note := _pruning_note(declared, settings.n_trials, n_folds):
@@ -99,6 +113,14 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
         known_space=known_space(known.stored) if known.stored and is_edited and not rows else None,
         forget=forget,
     )
+
+
+def _learnable(study: optuna.Study, learning: Learning | None, observer: Observer) -> Learning | None:
+    """Return what a study can learn with its sampler."""
+    if learning is None or not (isinstance(study.sampler, SeededSampler) and study.sampler.tries_all):
+        return learning
+    observer(Note(None, "the sampler tries every configuration anyway, so the study learns nothing from earlier ones"))
+    return Learning(learning.studies, [])
 
 
 def _pruning_note(declared: Declaration, n_trials: int, n_folds: int) -> str | None:

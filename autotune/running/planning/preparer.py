@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,14 @@ class RunOptions:
         places: Its storage and folders.
         tracking: The artifact store, TensorBoard and MLflow.
         observer: Receives events.
+        learn_from: The earlier studies to learn from, in place of those of the study file; empty for those.
     """
 
     source: StudySource
     places: Places
     tracking: Tracking = Tracking()  # noqa: RUF009 -- reason: frozen, and equal to every other Tracking()
     observer: Observer = ignore
+    learn_from: Sequence[str] = ()
 
     def checked(self) -> RunOptions:
         """Return these options after a check that their folders can be written.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import optuna
 
 from autotune.errors import UsageError
+from autotune.running.planning.learning import Learning, earlier_studies, learn, read_learning
 from autotune.running.planning.preparer import Preparer, RunOptions
 from autotune.running.planning.queued import LEARNING_CURVE
 from autotune.running.planning.recovery import recover_lost_trials
@@ -65,11 +67,13 @@ class Ready:
         known: The study before its data were prepared.
         prepared: Its prepared data.
         settings: The settings to store.
+        learning: What it learns from earlier studies, if it begins now; None for nothing.
     """
 
     known: Known
     prepared: Preparation
     settings: StudySettings
+    learning: Learning | None = None
 
 
 def make_ready(
@@ -88,17 +92,31 @@ def make_ready(
     """
     options, known = preparer.options, _look_up(preparer)
     past = past_trials(known.stored) if known.stored else []
+    asked = _asked_to_learn(options, known) if not repeats else ()
+    earlier = earlier_studies(known.storage, known.declared.name, asked)
+    names = frozenset(name for study in earlier for params in study.configurations for name in params)
     prepared: Preparation = preparer.ask(
-        Prepare(known.source, known.data_dir, options.places.run_dir, known.folder, past, repeats, fractions)
+        Prepare(known.source, known.data_dir, options.places.run_dir, known.folder, past, repeats, fractions, names)
     )
     for text in prepared.notes:
         options.observer(Note(None, text))
     if prepared.given_problems:
         raise refusal(prepared.given_problems, _EXPECTED_OF_GIVEN)
-    ready = Ready(known, prepared, settings_of_run(preparer, known, prepared, n_trials))
+    learning = learn(earlier, prepared.space, asked) if asked else None
+    ready = Ready(known, prepared, settings_of_run(preparer, known, prepared, n_trials), learning)
     leave_elsewhere(known.folder, ready.settings, vars(options.tracking))
     _refuse_other_study(ready)
     return ready
+
+
+def _asked_to_learn(options: RunOptions, known: Known) -> Sequence[str]:
+    """Return the earlier studies to learn from; none if the study has begun."""
+    asked = options.learn_from or known.declared.learn_from
+    if known.stored is None or not (asked and (read_learning(known.stored) or has_results(known.stored))):
+        return asked
+    if options.learn_from and read_learning(known.stored) is None:
+        options.observer(Note(None, "the study has begun before: it learns from other studies only when it begins"))
+    return ()
 
 
 def _look_up(preparer: Preparer) -> Known:

@@ -49,7 +49,7 @@ def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> o
         study_name=declared.name,
         directions=_directions(declared),
         load_if_exists=True,
-        sampler=SeededSampler(declared.sampler or tpe, declared.seed),
+        sampler=seeded(declared, declared.seed),
         pruner=by_folds(declared.pruner or NoiseAwarePruner()),
     )
     names = [declared.monitor or "value", *declared.minimize]
@@ -60,6 +60,11 @@ def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> o
             warnings.simplefilter("ignore", ExperimentalWarning)  # from Optuna, about its own method
             study.set_metric_names(names)
     return study
+
+
+def seeded(declared: Declaration, seed: int) -> SeededSampler:
+    """Return the declared sampler with a seed."""
+    return SeededSampler(declared.sampler or tpe, seed)
 
 
 def _name_on_dashboard(study: optuna.Study, names: list[str]) -> None:

@@ -20,7 +20,8 @@ from autotune.escaping import escaped, one_line
 from autotune.optuna_inside import set_system_attr, system_attrs_of
 from autotune.parsing import parsed_or_none
 from autotune.running.study import StudySettings, read_settings
-from autotune.search.history import describe
+from autotune.search.history import best_complete, best_first, describe
+from autotune.search.transfer import taken_over, worth
 
 _VERSION, _PART = "dashboard:note_ver", "dashboard:note_str:"  # the attributes in which optuna-dashboard stores a note
 _OWN = "autotune:note"
@@ -64,7 +65,8 @@ def note_text(study: optuna.Study, advice: Sequence[str]) -> str:
         advice: Advice for the next search, one line each.
     """
     settings = read_settings(study)
-    parts = [_question(settings), _space(study), _data(settings), _commands(study.study_name, settings)]
+    parts = [_question(settings), _space(study), _data(settings), _learned(study)]
+    parts.append(_commands(study.study_name, settings))
     parts += ["**Advice**\n\n" + "\n".join(f"- {_plain(line)}" for line in advice)] if advice else []
     return escaped("\n\n".join(part for part in parts if part))
 
@@ -92,6 +94,13 @@ def _space(study: optuna.Study) -> str:
 
 def _data(settings: StudySettings | None) -> str:
     return f"**Data** {_plain(settings.data)}" if settings and settings.data else ""
+
+
+def _learned(study: optuna.Study) -> str:
+    """Return from which earlier studies the first trials came."""
+    taken = taken_over(study.get_trials(deepcopy=False))
+    best = best_first(study, best_complete(study)) if taken else []
+    return _plain(worth(taken, best[0].number if best else None))
 
 
 def _commands(name: str, settings: StudySettings | None) -> str:

@@ -32,7 +32,15 @@ from autotune.running.trial.doubts import doubts_about
 from autotune.running.trial.given_configurations import configurations
 from autotune.running.trial.piped_trial import PipedTrial
 from autotune.running.trial.rows import Rows, load_data
-from autotune.running.trial.search_space import PastTrial, choice_changes, given_problems, replayed, space_changes
+from autotune.running.trial.search_space import (
+    Distributions,
+    PastTrial,
+    choice_changes,
+    given_problems,
+    replayed,
+    space_changes,
+    space_with,
+)
 from autotune.seeds import derive_seed
 from autotune.study import StudySpec
 
@@ -51,6 +59,7 @@ class Preparation:
         description: A text that describes the data and their split; empty for a plain objective.
         notes: Notes for the user about the data, one or two sentences each.
         leaks: A warning about validation rows that are also training rows; empty if there are none, or with repeats.
+        space: The search space, if it was asked for; None for a plain objective.
     """
 
     rows: Rows | None
@@ -62,6 +71,7 @@ class Preparation:
     description: str = ""
     notes: tuple[str, ...] = ()
     leaks: str = ""
+    space: Distributions | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,7 @@ class Prepare:
         past: The stored trials whose search space is compared.
         repeats: The number of additional splits, each with its own seed.
         fractions: The fractions of the training rows for which each additional split is made.
+        names: Hyperparameters of earlier studies, for which the search space is asked; empty if it is not.
     """
 
     source: StudySource
@@ -85,6 +96,7 @@ class Prepare:
     past: list[PastTrial]
     repeats: int = 0
     fractions: tuple[float, ...] = (1.0,)
+    names: frozenset[str] = frozenset()
 
     def __call__(self, connection: Connection) -> None:
         send_result(connection, self._prepare, self.run_dir)
@@ -129,8 +141,16 @@ class Prepare:
         is_unknown = self.repeats or data.is_read_each_time  # reading all rows may take as long as to train on them
         leaks = "" if is_unknown else self._leaks(declared, data, folds, spec.seed, rows)
         notes += [leaks] if leaks else []
+        space = space_with(spec, data.subset(folds[0].train), self.names) if self.names else None
         return Preparation(
-            rows, *changes, repeats=anew, whole=whole, description=described, notes=tuple(notes), leaks=leaks
+            rows,
+            *changes,
+            repeats=anew,
+            whole=whole,
+            description=described,
+            notes=tuple(notes),
+            leaks=leaks,
+            space=space,
         )
 
     def _leaks(self, declared: Folds, data: Dataset, folds: tuple[Fold, ...], seed: int, rows: Rows) -> str:

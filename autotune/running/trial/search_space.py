@@ -6,7 +6,7 @@ The parameters come from stored trials, or from the study file's own `baseline` 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,8 @@ def given_problems(spec: StudySpec, data: Dataset) -> list[str]:
         if error is None:
             is_whole = label == BASELINE
             missing = [name for name in asked if name not in params]
-            unknown = _unknown(spec, data, params, asked) if missing and not is_whole else params.keys() - asked.keys()
+            reached = _in_branches(spec, data, params, asked, params) if missing and not is_whole else asked
+            unknown = params.keys() - reached.keys()
             found += [f"{name} is missing: {describe(asked[name])}" for name in missing if is_whole]
             found += [f"{name} is not asked for; there is {', '.join(asked) or 'nothing'}" for name in sorted(unknown)]
         elif not found:
@@ -110,19 +111,33 @@ def _asked(
     return replay.distributions, None
 
 
-def _unknown(spec: StudySpec, data: Dataset, params: Mapping[str, Any], asked: Distributions) -> set[str]:
-    """Return the given names that the study file never asks for, whichever values the parameters not given have."""
-    unknown = params.keys() - asked.keys()
+def space_with(spec: StudySpec, data: Dataset, names: Collection[str]) -> Distributions:
+    """Return the distributions that the study file asks for, in all branches until it has asked for these names."""
+    asked, _ = _asked(spec, data, {})
+    return _in_branches(spec, data, {}, asked, names)
+
+
+def _in_branches(
+    spec: StudySpec, data: Dataset, params: Mapping[str, Any], asked: Distributions, names: Collection[str]
+) -> Distributions:
+    """Return the distributions that the study file asks for if parameters that are not given have other values.
+
+    Args:
+        spec: The study.
+        data: Its training rows.
+        params: The given parameters.
+        asked: The distributions that it asks for with these.
+        names: Once all of these have been asked for, no more values are tried.
+    """
     waiting = deque(_branches({}, params, asked))
     for _ in range(_MOST_BRANCHES):
-        if not unknown or not waiting:
+        if asked.keys() >= set(names) or not waiting:
             break
         values = waiting.popleft()
         now, _ = _asked(spec, data, {**params, **values})
-        unknown = unknown - now.keys()
         waiting.extend(_branches(values, params, {n: d for n, d in now.items() if n not in asked}))
         asked = {**now, **asked}
-    return unknown
+    return asked
 
 
 def _branches(values: Mapping[str, Any], params: Mapping[str, Any], asked: Distributions) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,28 @@ looks               The value of training a trial further: expected improvement 
 sampler_and_pruner  `CurveSampler` and `CurvePruner`, which use the model of learning curves
 """
 
-from autotune.search.curves.sampler_and_pruner import CurvePruner, CurveSampler, predicted_best, with_epoch_policy
+from autotune.search.curves.belief import Belief, believe
+from autotune.search.curves.one_thread import one_thread
+from autotune.search.curves.sampler_and_pruner import (
+    CurvePruner,
+    CurveSampler,
+    by_predicted_end,
+    predicted_best,
+    with_epoch_policy,
+)
 from autotune.search.curves.space import CurveSpace, searched
+from autotune.search.curves.training import Training
 
-__all__ = ["CurvePruner", "CurveSampler", "CurveSpace", "predicted_best", "searched", "with_epoch_policy"]
+__all__ = [
+    "Belief",
+    "CurvePruner",
+    "CurveSampler",
+    "CurveSpace",
+    "Training",
+    "believe",
+    "by_predicted_end",
+    "one_thread",
+    "predicted_best",
+    "searched",
+    "with_epoch_policy",
+]

@@ -21,6 +21,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BruteForceSampler, GridSampler, PartialFixedSampler, QMCSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from autotune.optuna_inside import fixed_by
 from autotune.search.curves import CurveSampler
 from autotune.search.history import (
     FinishedTrials,
@@ -39,6 +40,7 @@ from autotune.search.history import (
 from autotune.search.samplers.feasibility import Feasibility, never
 from autotune.search.samplers.infeasible import show_to_sampler
 from autotune.search.samplers.thinning import Thinned, with_trials
+from autotune.search.transfer import fitted, origin_of
 from autotune.seeds import derive_seed
 
 _ATTEMPTS = 10  # attempts to get a whole configuration that has not been tried
@@ -65,7 +67,7 @@ class _Past:
         study: The view of the study for the inner sampler, with the trials that it can learn from.
         space: The view of the study from which the inner sampler infers the search space.
         tried: The trials whose configurations must not be suggested again.
-        given: The values that the trial was enqueued with; they replace suggestions.
+        given: The values that the trial was enqueued with, or has from an earlier study; they replace suggestions.
         chance_of_failure: The probability that a configuration runs out of memory or time.
     """
 
@@ -100,6 +102,9 @@ class SeededSampler(optuna.samplers.BaseSampler):
     time, it is asked again with another seed. If all its proposals were tried, one of the untried values is drawn. If
     all are likely to fail, the one with the lowest probability is used.
 
+    A trial whose configuration comes from an earlier study gets its values, moved into the ranges that the trial asks
+    for. Samplers that try every configuration (`tries_all`) decide by themselves.
+
     Args:
         factory: A function from a seed to a sampler.
         seed: The study's seed.
@@ -113,6 +118,11 @@ class SeededSampler(optuna.samplers.BaseSampler):
         self._kind = self._plan()  # only its class is used
         self._has_stopped = False
         self._relative: dict[int, dict[str, Any]] = {}  # the result of `sample_relative`, by trial number
+
+    @property
+    def tries_all(self) -> bool:
+        """Whether the inner sampler tries every configuration once, in an order of its own."""
+        return isinstance(self._kind, (GridSampler, BruteForceSampler))
 
     def is_done(self, study: optuna.Study) -> bool:
         """Tell whether every configuration has been tried, so that a new trial could only repeat one."""
@@ -148,7 +158,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        params = self._propose(study, trial, search_space)
+        params = {**self._propose(study, trial, search_space), **self._from_earlier(trial, search_space)}
         self._relative[trial.number] = params
         return params
 
@@ -158,6 +168,8 @@ class SeededSampler(optuna.samplers.BaseSampler):
         use = f"parameter {param_name}"
         if isinstance(self._kind, BruteForceSampler):
             return self._by_brute_force(study, trial, param_name, param_distribution)
+        if learned := self._from_earlier(trial, {param_name: param_distribution}):
+            return learned[param_name]
         past = self._past(study, trial)
         known = {**self._relative.get(trial.number, {}), **past.given, **trial.params}
         nearby = below(past.tried, known)
@@ -230,6 +242,14 @@ class SeededSampler(optuna.samplers.BaseSampler):
         sampler.infer_relative_search_space(past.space, trial)
         return sampler.sample_relative(past.study, trial, search_space)
 
+    def _from_earlier(self, trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+        """Return the values that a trial has from an earlier study, as a search space can have them."""
+        origin = origin_of(trial)
+        if origin is None or self.tries_all:
+            return {}
+        fixed = fixed_by(self._kind)
+        return fitted({name: value for name, value in origin.params.items() if name not in fixed}, space)
+
     def _plan(self) -> optuna.samplers.BaseSampler:
         return self._factory(derive_seed(self._seed, "plan"))
 
@@ -245,7 +265,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
 
     def _past(self, study: optuna.Study, trial: FrozenTrial) -> _Past:
         """Return the inputs of a suggestion for `trial`."""
-        if isinstance(self._kind, (GridSampler, BruteForceSampler)):
+        if self.tries_all:
             return _Past(study, study, [], {})  # these track tried configurations themselves
         trials = all_trials(study)  # not `study.get_trials`: under Hyperband `study` is only one bracket
         with self._learned.look(trials) as (learned, unfinished):
@@ -259,7 +279,10 @@ class SeededSampler(optuna.samplers.BaseSampler):
             elif not isinstance(self._kind, QMCSampler):  # QMCSampler takes its space from the first unfailed trial
                 shown = space = show_to_sampler(study, trials)
             chance = learned.feasibility.fitted()
-        given = trials[trial.number].system_attrs.get("fixed_params", {}) if trial.number < len(trials) else {}
+        own = trials[trial.number] if trial.number < len(trials) else trial
+        given = dict(own.system_attrs.get("fixed_params", {}))
+        if origin := origin_of(own):
+            given |= origin.params
         return _Past(shown, space, avoided, given, chance)
 
     def _thinned(

@@ -1,0 +1,28 @@
+"""Configurations of earlier studies, with which a new study begins.
+
+fitting     Configurations as another search space can have them: by name, with the nearest values
+origin      The origin of a trial whose configuration comes from an earlier study
+earlier     An earlier study: its configurations, the best first, and what it expects of others
+taken_over  The trials of a study that began with configurations of earlier studies, and what these were worth
+portfolio   The choice of a few configurations that are good in many earlier studies, and cover them
+"""
+
+from autotune.search.transfer.earlier import Earlier, earlier_of
+from autotune.search.transfer.fitting import fitted
+from autotune.search.transfer.origin import LEARNED_FROM, Origin, origin_of
+from autotune.search.transfer.portfolio import MOST_LEARNED, portfolio
+from autotune.search.transfer.taken_over import TakenOver, taken_over, worth
+
+__all__ = [
+    "LEARNED_FROM",
+    "MOST_LEARNED",
+    "Earlier",
+    "Origin",
+    "TakenOver",
+    "earlier_of",
+    "fitted",
+    "origin_of",
+    "portfolio",
+    "taken_over",
+    "worth",
+]

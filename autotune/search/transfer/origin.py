@@ -1,0 +1,34 @@
+"""The origin of a trial whose configuration comes from an earlier study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from autotune.parsing import parsed_or_none
+
+LEARNED_FROM = "learned_from"
+"""The user attribute of such a trial: its `Origin`."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A configuration of an earlier study.
+
+    Attributes:
+        study: The name of the study; for a study of another storage with its URL, "URL#NAME".
+        trial: The number of its trial.
+        params: Its values. Those that the new search space cannot have are moved when they are suggested.
+    """
+
+    study: str
+    trial: int
+    params: Mapping[str, Any]
+
+
+def origin_of(trial: FrozenTrial) -> Origin | None:
+    """Return the origin of a trial; None if its configuration does not come from an earlier study."""
+    return parsed_or_none(Origin, trial.user_attrs.get(LEARNED_FROM))
