@@ -5,6 +5,7 @@ method may spend the same number of epochs, counted one by one as they are repor
 train asynchronously on a simulated clock (scripts/simulated_search.py); an epoch takes as long as the surrogate says
 for the configuration. With --start-epochs beginning a trial costs as much as so many of its epochs, which only ours is
 told: the others cannot be. With --noise each report has a deviation that (task, configuration, epoch, seed) decide.
+With --earlier K ours learn from K earlier searches on other development tasks (scripts/earlier_searches.py).
 
 Reported is the normalised regret: 0 for the best final accuracy of 10,000 random configurations, 1 for their median;
 below 0 is better than all of these. Once for the final accuracy, without noise, of the configuration that the method
@@ -16,7 +17,8 @@ code (scripts/search_methods.py, scripts/search_peers.py). A method whose librar
 `pip install 'autotune[benchmarks]'` brings all but PyTorch, for Optuna's Gaussian process.
 
 Usage: python scripts/benchmark_search.py --data-dir DIR [--tasks development|judging] [--methods random,...]
-           [--seeds 1] [--budget 1000] [--workers 1] [--noise 0.0] [--start-epochs 0] [--json FILE]
+           [--seeds 1] [--budget 1000] [--workers 1] [--noise 0.0] [--start-epochs 0] [--earlier 0] [--worst]
+           [--json FILE]
 
 DIR/lcbench has the surrogate (default: AUTOTUNE_DATA). Methods are developed on the development tasks, every second
 one; the judging tasks are for the end. FILE gets a line of JSON for each run as soon as it is done, and a run that is
@@ -42,6 +44,7 @@ from typing import Any
 import optuna
 import search_methods
 import search_peers
+from earlier_searches import EarlierSearches
 from lcbench import LCBench, Surrogate, Task
 from simulated_search import NotHereError, Setting, Standing, simulate
 
@@ -89,7 +92,10 @@ def main() -> int:
         )
         return 2
     settings = [
-        Setting(options.budget, checkpoints, options.workers, options.noise, seed, options.start_epochs)
+        Setting(
+            *(options.budget, checkpoints, options.workers, options.noise, seed),
+            *(options.start_epochs, options.earlier, options.worst),
+        )
         for seed in range(options.seeds)
     ]
     print(_heading(options, len(tasks)), flush=True)
@@ -113,6 +119,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", metavar="N", type=int, default=1)
     parser.add_argument("--noise", metavar="POINTS", type=float, default=0.0)
     parser.add_argument("--start-epochs", metavar="N", type=int, default=0, help="that beginning a trial takes")
+    parser.add_argument("--earlier", metavar="K", type=int, default=0, help="earlier searches to learn from")
+    parser.add_argument("--worst", action="store_true", help="learn the worst trials of the earlier searches")
     parser.add_argument("--json", metavar="FILE", type=Path)
     return parser
 
@@ -137,7 +145,9 @@ def _data_dir(given: Path | None) -> Path:
 def _heading(options: argparse.Namespace, n_tasks: int) -> str:
     noise = f"noise of {options.noise:g} points" if options.noise else "no noise"
     start = f", {options.start_epochs} epochs to begin a trial" if options.start_epochs else ""
-    what = f"{n_tasks} {options.tasks} tasks, {options.seeds} seeds, {options.workers} workers, {noise}{start}"
+    worst = " whose worst trials count as their best" if options.worst else ""
+    earlier = f", {options.earlier} earlier searches{worst}" if options.earlier else ""
+    what = f"{n_tasks} {options.tasks} tasks, {options.seeds} seeds, {options.workers} workers, {noise}{start}{earlier}"
     where = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     return f"{what}; {where}, Optuna {optuna.__version__}"
 
@@ -152,18 +162,26 @@ def _runs(
     """Give each method's runs; those that are known are not done again."""
     done = {(run.method, run.task, run.setting): run for run in known}
     opened = {name: Task(surrogate, name) for name in tasks}  # they remember curves, for all methods
+    known_tasks = {name: opened.get(name) or Task(surrogate, name) for name in surrogate.tasks[::2]}
+    earlier = EarlierSearches(known_tasks | opened)
     for method in methods:
         try:
             for name, task in opened.items():
                 for setting in settings:
-                    yield done.get((method, name, setting)) or run_search(method, task, setting)
+                    yield done.get((method, name, setting)) or run_search(method, task, setting, earlier)
                 print(f"{method}: task {name} is done", file=sys.stderr, flush=True)
         except NotHereError as error:
             print(f"{method} is skipped: {error}", flush=True)
 
 
-def run_search(method: str, task: Task, setting: Setting) -> Run:
+def run_search(method: str, task: Task, setting: Setting, earlier: EarlierSearches | None = None) -> Run:
     """Run one search.
+
+    Args:
+        method: The method's name.
+        task: The task.
+        setting: How it is run.
+        earlier: The earlier searches, where the setting has some.
 
     Raises:
         NotHereError: If the method needs what is not here.
@@ -172,6 +190,9 @@ def run_search(method: str, task: Task, setting: Setting) -> Run:
     make = METHODS[method]
     if make is search_methods.curves and setting.start_epochs:
         make = partial(search_methods.curves, start_epochs=setting.start_epochs)
+    if setting.earlier and earlier and method in search_methods.LEARNING:
+        origins = earlier.origins(task.name, setting.seed, setting.earlier, setting.worst)
+        make = partial(search_methods.LEARNING[method], origins=origins)
     searching = make(task.space, derive_seed(setting.seed, "method", task.name))
     standings = simulate(searching, task, setting)
     return Run(method, task.name, setting, tuple(standings))

@@ -9,7 +9,9 @@ two rules differed by less than 0.01 for each method.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
 
 import optuna
 from lcbench import EPOCHS, Config, Space
@@ -20,7 +22,8 @@ from simulated_search import Job, Method, NotHereError
 
 from autotune.search.curves import CurvePruner, CurveSampler, predicted_best
 from autotune.search.pruners import NoiseAwarePruner
-from autotune.search.samplers import tpe
+from autotune.search.samplers import SeededSampler, tpe
+from autotune.search.transfer import LEARNED_FROM, Origin
 
 
 def random(space: Space, seed: int) -> Method:
@@ -68,6 +71,21 @@ def curves(space: Space, seed: int, start_epochs: float = 1.0) -> Method:
     return OptunaMethod(space, seed, sampler, pruner, lambda study: predicted_best(study, EPOCHS, start_epochs))
 
 
+def learning_curves(space: Space, seed: int, origins: Sequence[Origin] = ()) -> Method:
+    """The same, begun with configurations of earlier searches, as a study file with `learn_from` does it."""
+    sampler = SeededSampler(partial(_curve_sampler, EPOCHS), seed)
+    return OptunaMethod(space, seed, sampler, CurvePruner(EPOCHS), lambda study: predicted_best(study, EPOCHS), origins)
+
+
+def learning_tpe(space: Space, seed: int, origins: Sequence[Origin] = ()) -> Method:
+    """What a study file has that names neither sampler nor pruner, begun with configurations of earlier searches."""
+    return OptunaMethod(space, seed, SeededSampler(tpe, seed), NoiseAwarePruner(), origins=origins)
+
+
+def _curve_sampler(epochs: int, seed: int) -> CurveSampler:
+    return CurveSampler(epochs, seed)
+
+
 class OptunaMethod:
     """A sampler and a pruner in a study of Optuna in memory.
 
@@ -77,6 +95,7 @@ class OptunaMethod:
         sampler: Suggests configurations.
         pruner: Stops trials.
         best: Chooses the trial to hand over; None for the one whose last report is the best.
+        origins: The configurations of earlier searches for its first trials.
     """
 
     def __init__(
@@ -86,6 +105,7 @@ class OptunaMethod:
         sampler: BaseSampler,
         pruner: BasePruner,
         best: Callable[[optuna.Study], FrozenTrial] | None = None,
+        origins: Sequence[Origin] = (),
     ) -> None:
         self._space = dict(space)
         self._best = best
@@ -93,6 +113,13 @@ class OptunaMethod:
             study_name=f"benchmark-{seed}", direction="maximize", sampler=sampler, pruner=pruner
         )
         self._trials: dict[int, optuna.Trial] = {}
+        for origin in origins:
+            self._study.enqueue_trial({}, user_attrs={LEARNED_FROM: asdict(origin)})
+
+    @property
+    def ended(self) -> list[FrozenTrial]:
+        """The trials that have ended."""
+        return self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
 
     def ask(self, worker: int) -> Job:
         trial = self._study.ask(self._space)
@@ -123,3 +150,8 @@ METHODS: dict[str, Callable[[Space, int], Method]] = {
     "optuna-gp": optuna_gp,
     "autotune-curves": curves,
 }
+LEARNING: dict[str, Callable[[Space, int, Sequence[Origin]], Method]] = {
+    "autotune-curves": learning_curves,
+    "autotune-defaults": learning_tpe,
+}
+"""Those that learn from earlier searches."""

@@ -64,6 +64,8 @@ class Setting:
         noise: Standard deviation of the noise on the curves, in points of accuracy.
         seed: Of the noise; that of the method is derived from it.
         start_epochs: How many epochs of the configuration it takes as long as to begin a job with it.
+        earlier: From how many earlier searches on other tasks a method learns that can.
+        worst: Whether the worst trials of these count as their best.
     """
 
     budget: int
@@ -72,6 +74,8 @@ class Setting:
     noise: float = 0.0
     seed: int = 0
     start_epochs: int = 0
+    earlier: int = 0
+    worst: bool = False
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ class CurvePruner(BasePruner):
         with one_thread():
             belief = believe(study, self.training, None, trial.number)
             if belief is None:
-                return "fixed_params" not in trial.system_attrs  # an enqueued trial is not stopped
+                return not trial.system_attrs.get("fixed_params")  # an enqueued trial is not stopped
             if curve.epochs[-1] == self.training.max_epochs:
                 return _expects_less_than_of_new(belief, curve)
             return self._is_worth_less_than_new(belief, curve)
