@@ -82,6 +82,7 @@ FIELDS = [
             ),
             "autotune:test_rows": ("models", "opened"),
             "autotune:queue": ("0/candidate", "0/params", "0/repeat", "0/refit"),
+            "autotune:learned": ("studies", "studies/0", "origins", "origins/0/study", "origins/0/trial"),
         },
     ),
     *_attributes(
@@ -109,6 +110,7 @@ FIELDS = [
             **dict.fromkeys(("failure", "failure_message", "best_epoch", "fold_values", "learning_rates"), ()),
             **dict.fromkeys(("fit_seconds", "process_seconds", "n_parameters", "copy_of", "monitored_loss"), ()),
             **dict.fromkeys(("candidate", "repeat", "fraction", "refit"), ()),
+            "learned_from": ("study", "trial", "params", "params/rate"),
         },
     ),
     *_attributes(
@@ -123,10 +125,12 @@ FIELDS = [
 ]
 
 
+_ORIGIN = {"study": "an earlier one", "trial": 7, "params": {"rate": 0.01}}
 TEXTS = (
     *("question", "autotune/data", "monitor", "study_digest", "why_over", "dashboard:note_str:0", "digest"),
     *("param_name", "choices/0", "failure", "failure_message", "candidate", "filename", "mimetype", "opened"),
     *("provenance/versions", "objective_names", "metric_names", "monitored_loss"),
+    *("studies/0", "learned_from/study", "origins/0/study"),
 )
 """The ends of the names of fields that may hold any text, so that it is gone on with to be shown."""
 
@@ -159,6 +163,7 @@ def _honest_trials() -> Iterator[Any]:
                     "fraction": 1.0,
                     "refit": {"epochs": 3, "learning_rates": []},
                 },
+                **({"learned_from": _ORIGIN} if number < 2 else {}),
             },
             system_attrs={**noted, **({"autotune:owner": _OWNER} if state == TrialState.RUNNING else {})},
         )
@@ -217,6 +222,7 @@ def honest_study(trap: Trap, name: str = "honest") -> optuna.Study:
         "autotune:final": _final(name),
         "autotune:test_rows": {"models": ["abc"], "opened": "2020-01-01T00:00:00+00:00"},
         "autotune:queue": queue,
+        "autotune:learned": {"studies": ["an earlier one"], "origins": [_ORIGIN]},
         "why_over": "all has been tried",
     }
     for key, value in attributes.items():

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import search_methods
 from benchmark_search import METHODS, Run, run_search
+from earlier_searches import EarlierSearches
 from lcbench import EPOCHS, Config, Curves, LCBench, Surrogate, Task, draw
 from optuna.distributions import FloatDistribution, IntDistribution
 from simulated_search import Job, NotHereError, Setting, Standing, simulate
@@ -122,6 +123,27 @@ def test_our_search_is_told_how_long_it_takes_to_begin(task: Task) -> None:
     alone = simulate(search_methods.curves(task.space, derive_seed(0, "method", task.name), 12.0), task, told.setting)
     assert without_cost(told) == without_cost(dataclasses.replace(told, standings=tuple(alone)))
     assert told.standings[0].trials < not_told.standings[0].trials
+
+
+@pytest.mark.parametrize("method", ["autotune-curves", "autotune-defaults"])
+def test_a_search_begins_with_what_it_learns_from_searches_of_other_tasks(method: str) -> None:
+    tasks = {name: Task(Toy(), name) for name in Toy.tasks}
+    earlier = EarlierSearches(tasks)
+    origins = earlier.origins("one", 0, 2, worst=False)
+    assert {origin.study for origin in origins} == {"two", "three"}
+    assert origins == EarlierSearches(tasks).origins("one", 0, 2, worst=False)
+    searching = search_methods.LEARNING[method](tasks["one"].space, 0, origins)
+    assert [searching.ask(0).config for _ in origins] == [origin.params for origin in origins]
+    setting = Setting(12, (12,), earlier=2)
+    learned, alone = (run_search(method, tasks["one"], setting, searches) for searches in (earlier, None))
+    assert learned.standings[0].chosen < alone.standings[0].chosen
+
+
+def test_the_worst_of_earlier_searches_are_worse_than_their_best() -> None:
+    tasks = {name: Task(Toy(), name) for name in Toy.tasks}
+    earlier = EarlierSearches(tasks)
+    best, worst = (earlier.origins("one", 0, 2, worst)[0].params for worst in (False, True))
+    assert abs(best["x"] - 0.3) + 0.2 < abs(worst["x"] - 0.3)
 
 
 def test_regret_is_0_for_the_best_random_configuration_and_1_for_the_median(task: Task) -> None:

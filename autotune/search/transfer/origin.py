@@ -13,6 +13,8 @@ from autotune.parsing import parsed_or_none
 LEARNED_FROM = "learned_from"
 """The user attribute of such a trial: its `Origin`."""
 
+_LONGEST = 1_000  # characters of a URL and a name
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -27,6 +29,10 @@ class Origin:
     study: str
     trial: int
     params: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if len(self.study) > _LONGEST:
+            raise ValueError(f"the name of its study has {len(self.study)} characters")
 
 
 def origin_of(trial: FrozenTrial) -> Origin | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from textwrap import dedent
 
 import optuna
 import pytest
+from optuna_dashboard import get_note
 
 import autotune
+from autotune.cli import main
 from autotune.search.transfer import origin_of
 
 OBJECTIVE = """
@@ -84,6 +87,32 @@ def test_values_are_moved_into_the_ranges_and_what_the_earlier_one_lacks_is_sugg
         assert origin.params == there
         assert trial.params["x"] == min(there["x"], 0.4)
         assert trial.params["kind"] == there["kind"]
+
+
+def test_status_note_and_report_say_what_was_learned_from_whom(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    storage = f"sqlite:///{tmp_path}/runs/autotune.db"
+    autotune.run(written(tmp_path, "old"), workers=1, run_dir=tmp_path / "runs")
+    new = autotune.run(written(tmp_path, "new"), workers=1, run_dir=tmp_path / "runs", learn_from="old", n_trials=5)
+    origin = origin_of(new.trials[0])
+    assert origin is not None
+    words = f"Learned from earlier studies: trial 0 (trial {origin.trial} of old), trial 1"
+    assert main(["status", "new", "--storage", storage]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert words in shown
+    assert f"The best trial so far, {new.best_trial.number}, is " in shown
+    assert main(["status", "new", "--storage", storage, "--json"]) == 0
+    taken = json.loads(capsys.readouterr().out)["taken_over"]
+    assert taken[0] == {"trial": 0, "value": new.trials[0].value, "study": "old", "trial_there": origin.trial}
+    assert [one["trial"] for one in taken] == [0, 1, 2]
+    assert words in get_note(new).replace("\\", "")
+    page = tmp_path / "page.html"
+    assert main(["report", "new", "--storage", storage, "-o", str(page)]) == 0
+    capsys.readouterr()
+    assert words in page.read_text()
+    assert main(["status", "old", "--storage", storage, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["taken_over"] == []
 
 
 def test_a_sampler_that_tries_every_configuration_tries_each_once(tmp_path: Path) -> None:
