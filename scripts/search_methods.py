@@ -21,9 +21,10 @@ from optuna.trial import FrozenTrial, TrialState
 from simulated_search import Job, Method, NotHereError
 
 from autotune.search.curves import CurvePruner, CurveSampler, predicted_best
+from autotune.search.history import LEARNED_FROM
 from autotune.search.pruners import NoiseAwarePruner
 from autotune.search.samplers import SeededSampler, tpe
-from autotune.search.transfer import LEARNED_FROM, Origin
+from autotune.search.transfer import Origin
 
 
 def random(space: Space, seed: int) -> Method:

@@ -16,8 +16,7 @@ from autotune.running.claims import errors_of
 from autotune.running.engine.supervising import NotOursError, Supervisor
 from autotune.running.tracking import EndState, TrialArtifacts, leave_log
 from autotune.running.trial import Outcome
-from autotune.search.history import COPY_OF, first_value, report
-from autotune.search.transfer import LEARNED_FROM
+from autotune.search.history import COPY_OF, LEARNED_FROM, first_value, report
 from autotune.training.checkpoints import TrialFolder
 
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}

@@ -28,8 +28,8 @@ from autotune.running.planning.stored_study import find_study, study_names
 from autotune.running.storages import open_to_look, shown_url
 from autotune.running.study import read_record, read_settings
 from autotune.search.curves import Training
-from autotune.search.history import first_value
-from autotune.search.transfer import LEARNED_FROM, Earlier, Origin, earlier_of, origin_of, portfolio
+from autotune.search.history import LEARNED_FROM, first_value
+from autotune.search.transfer import Earlier, Origin, earlier_of, origin_of, portfolio
 from autotune.study import EVERY_STUDY, EpochPolicy
 from autotune.study_name import PARTS
 

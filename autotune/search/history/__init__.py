@@ -31,6 +31,7 @@ from autotune.search.history.exhaustion import (
 from autotune.search.history.finished_trials import FinishedTrials
 from autotune.search.history.objectives import (
     COPY_OF,
+    LEARNED_FROM,
     best_complete,
     best_first,
     direction_sign,
@@ -44,6 +45,7 @@ from autotune.search.history.tried_trials import Tried
 __all__ = [
     "COPY_OF",
     "FAULTS_OF_CONFIGURATION",
+    "LEARNED_FROM",
     "Change",
     "FinishedTrials",
     "GivenTrials",

@@ -22,6 +22,9 @@ from autotune.search.history.storage_view import MappedTrials, StorageView
 COPY_OF = "copy_of"
 """The user attribute of a trial whose results were copied from another trial with the same configuration."""
 
+LEARNED_FROM = "learned_from"
+"""The user attribute of a trial whose configuration comes from an earlier study: its `Origin`."""
+
 
 def first_value(trial: FrozenTrial) -> float | None:
     """Return a trial's first value; None if it has none."""

@@ -9,12 +9,11 @@ portfolio   The choice of a few configurations that are good in many earlier stu
 
 from autotune.search.transfer.earlier import Earlier, earlier_of
 from autotune.search.transfer.fitting import fitted
-from autotune.search.transfer.origin import LEARNED_FROM, Origin, origin_of
+from autotune.search.transfer.origin import Origin, origin_of
 from autotune.search.transfer.portfolio import MOST_LEARNED, portfolio
 from autotune.search.transfer.taken_over import TakenOver, taken_over, worth
 
 __all__ = [
-    "LEARNED_FROM",
     "MOST_LEARNED",
     "Earlier",
     "Origin",

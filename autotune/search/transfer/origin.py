@@ -9,9 +9,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from autotune.parsing import parsed_or_none
-
-LEARNED_FROM = "learned_from"
-"""The user attribute of such a trial: its `Origin`."""
+from autotune.search.history import LEARNED_FROM
 
 _LONGEST = 1_000  # characters of a URL and a name
 

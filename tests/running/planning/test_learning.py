@@ -14,7 +14,8 @@ from autotune.errors import UsageError
 from autotune.running.planning.learning import Learning, begin_learning, earlier_studies, learn, read_learning
 from autotune.running.planning.plan import plan_search
 from autotune.running.planning.queued import Queue, QueuedTrial
-from autotune.search.transfer import LEARNED_FROM, Origin, origin_of
+from autotune.search.history import LEARNED_FROM
+from autotune.search.transfer import Origin, origin_of
 
 X: dict[str, BaseDistribution] = {"x": FloatDistribution(0.0, 1.0)}
 GOOD = 0.6

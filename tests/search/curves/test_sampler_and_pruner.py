@@ -21,6 +21,7 @@ from autotune.search.curves import CurvePruner, CurveSampler, predicted_best
 from autotune.search.curves.belief import believe
 from autotune.search.curves.proposals import expected_improvement
 from autotune.search.curves.training import Training
+from autotune.search.history import LEARNED_FROM
 from autotune.search.samplers import SeededSampler
 from autotune.study import EpochPolicy
 
@@ -291,6 +292,25 @@ def test_the_first_trials_are_stopped_at_the_first_rung_but_not_those_that_were_
     training = Training(EPOCHS)
     lengths = [len(trial.intermediate_values) for trial in study.trials[: training.n_start]]
     assert lengths == [EPOCHS, *[training.rungs[0]] * (training.n_start - 1)]
+
+
+@pytest.mark.parametrize(("n_learned", "n_before"), [(0, 8), (3, 8), (5, 10)])
+def test_the_model_waits_for_some_that_are_spread_and_those_of_earlier_studies_are_stopped_too(
+    n_learned: int, n_before: int
+) -> None:
+    study = new_study(seed=0)
+    for number in range(n_learned):
+        study.enqueue_trial({}, user_attrs={LEARNED_FROM: {"study": "old", "trial": number, "params": {}}})
+    training = Training(EPOCHS)
+    for _ in range(n_before):
+        assert believe(study, training) is None
+        trial = study.ask()
+        values = curve(trial)[: training.rungs[0]]
+        for epoch, value in enumerate(values, 1):
+            trial.report(value, epoch)
+        assert trial.should_prune()
+        study.tell(trial, state=TrialState.PRUNED)
+    assert believe(study, training) is not None
 
 
 def test_the_longer_a_trial_takes_to_begin_the_fewer_are_begun() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from autotune.search.transfer import LEARNED_FROM, Origin, TakenOver, origin_of, taken_over, worth
+from autotune.search.history import LEARNED_FROM
+from autotune.search.transfer import Origin, TakenOver, origin_of, taken_over, worth
 
 
 def trial(number: int, noted: Any, state: TrialState = TrialState.COMPLETE) -> FrozenTrial:
