@@ -7,7 +7,16 @@ import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState, create_trial
 
-from autotune.optuna_inside import id_of, id_of_study, set_id, set_system_attr, storage_of, stored, system_attrs_of
+from autotune.optuna_inside import (
+    fixed_by,
+    id_of,
+    id_of_study,
+    set_id,
+    set_system_attr,
+    storage_of,
+    stored,
+    system_attrs_of,
+)
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -67,3 +76,9 @@ def test_trial_storage(study: optuna.Study, storage: InMemoryStorage) -> None:
 def test_study_system_attrs(study: optuna.Study, storage: InMemoryStorage) -> None:
     set_system_attr(study, "a", [1])
     assert system_attrs_of(study) == storage.get_study_system_attrs(1) == {"a": [1]}
+
+
+def test_values_that_a_sampler_fixes() -> None:
+    inner = optuna.samplers.RandomSampler()
+    assert fixed_by(optuna.samplers.PartialFixedSampler({"x": 0.5}, inner)) == {"x": 0.5}
+    assert fixed_by(inner) == {}

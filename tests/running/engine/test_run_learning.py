@@ -135,6 +135,19 @@ def test_a_sampler_that_tries_every_configuration_tries_each_once(tmp_path: Path
     assert sorted(trial.params["x"] for trial in study.trials) == [1, 2, 3, 4]
 
 
+def test_what_a_sampler_fixes_stays_fixed(tmp_path: Path) -> None:
+    fixing = (
+        "sampler=lambda seed: optuna.samplers.PartialFixedSampler({'x': 0.5}, optuna.samplers.TPESampler(seed=seed))"
+    )
+    autotune.run(written(tmp_path, "old"), workers=1, run_dir=tmp_path / "runs")
+    file = written(tmp_path, "new", more=fixing)
+    study = autotune.run(file, workers=1, run_dir=tmp_path / "runs", learn_from="old", n_trials=3)
+    assert {trial.params["x"] for trial in study.trials} == {0.5}
+    assert [trial.params["kind"] for trial in study.trials if (origin := origin_of(trial))] == [
+        origin.params["kind"] for trial in study.trials if (origin := origin_of(trial))
+    ]
+
+
 @pytest.mark.trains
 def test_the_space_of_a_keras_study_is_found_in_all_its_branches_before_it_begins(tmp_path: Path) -> None:
     build = """
