@@ -42,11 +42,18 @@ def python(script: str, *arguments: str, cwd: Path, **environment: str) -> subpr
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("storage", ["sqlite", "postgresql", "journal"])
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.slow),  # chaos.py, below, has three parents on it
+        pytest.param("journal", marks=pytest.mark.slow),  # tests/running/engine/test_run_ray.py has two nodes on it
+    ],
+)
 def test_several_parents_and_a_dashboard_share_a_storage(tmp_path: Path, storage: str, request: Any) -> None:
     if storage == "postgresql":
         request.getfixturevalue("postgres_url")  # skips where there is none
-    options = ["--storage", storage, "--slots", "4", "--parents", "2", "--trials", "40", "--seconds", "0.1"]
+    options = ["--storage", storage, "--slots", "4", "--parents", "2", "--trials", "24", "--seconds", "0.1"]
     result = python("stress_storage.py", *options, "--machines", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "NOT SO" not in result.stdout
@@ -54,7 +61,7 @@ def test_several_parents_and_a_dashboard_share_a_storage(tmp_path: Path, storage
 
 @pytest.mark.long
 def test_the_cost_of_a_study_is_measured(tmp_path: Path) -> None:
-    options = ["--storages", "sqlite", "--trials", "30", "--reports", "3", "--measured", "3"]
+    options = ["--storages", "sqlite", "--trials", "10", "--reports", "3", "--measured", "2"]
     result = python("benchmark_study_size.py", *options, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     for part in ("ask", "reports", "tell", "whole", "autotune status", "autotune best", "autotune report"):
@@ -180,8 +187,8 @@ def note(event):
 
 
 if __name__ == "__main__":
-    autotune.run(sys.argv[1], n_trials=200, workers=4, observer=note)
-    print(seen[20], seen[200])
+    autotune.run(sys.argv[1], n_trials=110, workers=4, observer=note)
+    print(seen[20], seen[110])
 """
 
 
@@ -192,7 +199,7 @@ def test_the_parent_does_not_grow_from_trial_to_trial(tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     early, late = map(int, result.stdout.split())
-    assert abs(late - early) < 0.1 * early, f"{early} bytes after 20 trials, {late} after 200"
+    assert abs(late - early) < 0.05 * early, f"{early} bytes after 20 trials, {late} after 110"
 
 
 def test_versions_are_checked_by_tests_that_are_there(tmp_path: Path) -> None:

@@ -163,7 +163,10 @@ def _notes(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("node-*.json"))]
 
 
-@pytest.mark.parametrize("kind", ["journal", "postgres_url"])
+@pytest.mark.parametrize(
+    "kind",
+    ["journal", pytest.param("postgres_url", marks=pytest.mark.slow)],  # scripts/chaos.py has three parents on the latter
+)
 def test_the_nodes_of_a_cluster_share_a_study_and_keep_its_budget(
     start: Callable[..., subprocess.Popen[str]],
     study_file: StudyFile,
