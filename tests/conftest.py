@@ -104,6 +104,15 @@ def _records_of_study_files(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _what_scikit_learn_sets() -> Iterator[None]:
+    """Set from the beginning what scikit-learn sets when it is imported, so that servers are kept beyond that."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (("KMP_DUPLICATE_LIB_OK", "True"), ("KMP_INIT_AT_FORK", "FALSE")):
+            patch.setenv(name, os.environ.get(name, value))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _migrations_are_read_once() -> Iterator[None]:
     """Read Optuna's migrations once: else each database that a test opens reads them all, three times if it is new."""
     from alembic.config import Config

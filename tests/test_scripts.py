@@ -107,7 +107,7 @@ def test_the_scaling_benchmark_prints_each_storage_beside_the_ideal(tmp_path: Pa
 @pytest.mark.long
 @pytest.mark.trains
 def test_a_search_killed_and_stopped_at_random_moments_ends_with_the_same_numbers(tmp_path: Path) -> None:
-    options = ["--times", "2", "--trials", "2", "--epochs", "30", "--seed", "5"]
+    options = ["--times", "1", "--trials", "2", "--epochs", "20", "--seed", "5"]
     result = python("check_interruptions.py", *options, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Equal, bit for bit." in result.stdout
@@ -135,7 +135,7 @@ def test_the_overhead_benchmark_prints_every_share(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.trains
 def test_quickstart_beats_the_baseline_and_says_where_to_look(tmp_path: Path) -> None:
-    result = python("quickstart.py", "--trials", "6", cwd=tmp_path, AUTOTUNE_RUN_DIR=str(tmp_path / "runs"))
+    result = python("quickstart.py", "--trials", "4", cwd=tmp_path, AUTOTUNE_RUN_DIR=str(tmp_path / "runs"))
     assert result.returncode == 0, result.stderr
     assert re.search(r"Best val_accuracy: 0\.9\d+|Best val_accuracy: 1\.0", result.stdout)
     assert re.search(r"same split: 0\.9\d+ \(beaten\)", result.stdout)

@@ -113,7 +113,7 @@ def test_a_trial_that_is_killed_in_each_stage_ends_with_the_same_table(
 def test_the_winner_is_confirmed_tested_exported_and_reported(tmp_path: Path, run_dir: Path) -> None:
     file = tmp_path / "study.py"
     file.write_text(STUDY.replace("FOLDS", "Latest(0.2, gap=2)").replace("KILLS", ""))
-    autotune.run(file, run_dir=run_dir, workers=2)
+    autotune.run(file, run_dir=run_dir, workers=2, n_trials=1)
     result = autotune.finalize("whole", run_dir=run_dir, workers=2, top=1, repeats=2, trust=True)
     assert isinstance(result, FinalResult)
     assert result.confirmation.remark.startswith("Each repeat moves the split back in time")
