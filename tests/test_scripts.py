@@ -104,10 +104,11 @@ def test_the_scaling_benchmark_prints_each_storage_beside_the_ideal(tmp_path: Pa
     assert len(re.findall(r"^ +2 +\d+\.\d +\d+\.\d +\d+\.\d%$", result.stdout, re.M)) == 2
 
 
-@pytest.mark.long
-@pytest.mark.trains
+# test_run_folds.py and test_run_any_rows.py of tests/running/engine kill and stop trials of Keras, and
+# test_run_interruptions.py kills and stops commands.
+@pytest.mark.slow
 def test_a_search_killed_and_stopped_at_random_moments_ends_with_the_same_numbers(tmp_path: Path) -> None:
-    options = ["--times", "1", "--trials", "2", "--epochs", "20", "--seed", "5"]
+    options = ["--times", "2", "--trials", "2", "--epochs", "30", "--seed", "5"]
     result = python("check_interruptions.py", *options, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "Equal, bit for bit." in result.stdout

@@ -309,7 +309,7 @@ def test_on_labels_that_are_noise_no_candidate_beats_the_baseline_beyond_noise(t
     file = tmp_path / "study.py"
     file.write_text(DIGITS.format(dataset="noise", folds="Holdout(0.25)", epochs=2, trials=4))
     search = autotune.run(file, run_dir=run_dir, workers=2)
-    result = _finalized(run_dir, top=2, repeats=2)
+    result = _finalized(run_dir, top=1, repeats=2)
     assert not result.confirmation.beats_baseline
     best = result.confirmation.candidate(str(search.best_trial.number))
     assert best.optimism is not None

@@ -188,7 +188,10 @@ def _notes(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "kind",
-    ["journal", pytest.param("postgres_url", marks=pytest.mark.slow)],  # scripts/chaos.py has three parents on the latter
+    [
+        "journal",
+        pytest.param("postgres_url", marks=pytest.mark.slow),
+    ],  # scripts/chaos.py has three parents on the latter
 )
 def test_the_nodes_of_a_cluster_share_a_study_and_keep_its_budget(
     start: Callable[..., subprocess.Popen[str]],
@@ -289,6 +292,7 @@ def test_a_mistake_that_shows_on_the_nodes_only_ends_the_command_as_any_other(
     assert "Traceback" not in output
 
 
+@pytest.mark.slow  # the test before it has a failure on a node, test_run_failures.py studies that keep failing
 def test_a_study_that_keeps_failing_on_the_nodes_fails(
     start: Callable[..., subprocess.Popen[str]], study_file: StudyFile, journal: str
 ) -> None:
