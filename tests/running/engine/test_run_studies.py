@@ -13,8 +13,8 @@ pytestmark = [pytest.mark.trains, pytest.mark.long]
 
 STUDIES = Path(__file__).parents[3] / "studies"
 NEED_FILES = ("digit_strings_ctc", "many_labels", "reviews_two_outputs")
-# Rows without targets, as the autoencoder's, go on in tests/training/trials/test_any_rows.py too; rows of a series, as the
-# forecast's, are rows as any others once they are stored.
+# Rows without targets, as the autoencoder's, go on in tests/training/trials/test_any_rows.py too; those of a series, as
+# the forecast's, are rows as any others once they are stored.
 SLOW = [
     pytest.param(name, marks=pytest.mark.slow)
     for name in ("autoencoder", "forecast", "digit_masks", "finetune_digits", *NEED_FILES)
