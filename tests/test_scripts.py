@@ -46,7 +46,7 @@ def python(script: str, *arguments: str, cwd: Path, **environment: str) -> subpr
     "storage",
     [
         "sqlite",
-        pytest.param("postgresql", marks=pytest.mark.slow),  # chaos.py, below, has three parents on it
+        "postgresql",
         pytest.param("journal", marks=pytest.mark.slow),  # tests/running/engine/test_run_ray.py has two nodes on it
     ],
 )
@@ -82,7 +82,10 @@ def test_sixteen_slots_make_exactly_320_trials(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.long
+# What it does at random is done one by one in tests/running/engine: a parent, a trial or a server is killed
+# (test_run_interruptions.py, test_run_failures.py), stands still (test_run_leases.py), or loses its database
+# (test_run_databases.py, test_run_lost_storage.py). tests/running/processes/test_descendants.py has what trials leave.
+@pytest.mark.slow
 def test_a_study_survives_a_little_chaos(tmp_path: Path, postgres_url: str) -> None:
     result = python("chaos.py", "--seconds", "12", "--trials", "12", "--seed", "1", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -95,7 +95,9 @@ def _table(study: optuna.Study) -> list[object]:
     return [(t.number, t.state.name, t.params, t.value, t.intermediate_values) for t in study.get_trials()]
 
 
-@pytest.mark.parametrize("folds", ["Holdout(0.2)", pytest.param("KFold(2)", marks=pytest.mark.slow)])
+# tests/training/trials/test_stages.py interrupts trials in each stage, test_run_folds.py kills them.
+@pytest.mark.slow
+@pytest.mark.parametrize("folds", ["Holdout(0.2)", "KFold(2)"])
 def test_a_trial_that_is_killed_in_each_stage_ends_with_the_same_table(
     tmp_path: Path, run_dir: Path, until_written: str, folds: str
 ) -> None:

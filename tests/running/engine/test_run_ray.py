@@ -190,8 +190,8 @@ def _notes(folder: Path) -> list[dict[str, Any]]:
     "kind",
     [
         "journal",
-        pytest.param("postgres_url", marks=pytest.mark.slow),
-    ],  # scripts/chaos.py has three parents on the latter
+        pytest.param("postgres_url", marks=pytest.mark.slow),  # tests/test_scripts.py has two parents on it
+    ],
 )
 def test_the_nodes_of_a_cluster_share_a_study_and_keep_its_budget(
     start: Callable[..., subprocess.Popen[str]],
