@@ -10,6 +10,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -31,14 +32,28 @@ def module_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-TREES = {path: ast.parse(path.read_text("utf-8"), str(path)) for path in sorted(PACKAGE.rglob("*.py"))}
-MODULES = {module_of(path): tree for path, tree in TREES.items()}
-PACKAGES = {module_of(path) for path in TREES if path.name == "__init__.py"}
-OUTSIDE = {
-    path: ast.parse(path.read_text("utf-8"), str(path))
-    for folder in ("studies", "scripts")
-    for path in sorted((ROOT / folder).rglob("*.py"))
-}
+def parsed(*folders: Path) -> dict[Path, ast.Module]:
+    files = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    return {path: ast.parse(path.read_text("utf-8"), str(path)) for path in files}
+
+
+# Read by the first test that asks: every process of a run in parallel collects this file, and few run it.
+@cache
+def trees() -> dict[Path, ast.Module]:
+    return parsed(PACKAGE)
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    return {module_of(path): tree for path, tree in trees().items()}
+
+
+@cache
+def outside() -> dict[Path, ast.Module]:
+    return parsed(ROOT / "studies", ROOT / "scripts")
+
+
+PACKAGES = {module_of(path) for path in sorted(PACKAGE.rglob("__init__.py"))}
 
 
 def reading_order() -> list[str]:
@@ -52,14 +67,11 @@ def reading_order() -> list[str]:
 
 def modules_in(room: str) -> list[str]:
     """List the modules of a room in the order of its docstring."""
-    return [f"{room}.{name}" for name in LISTED.findall(ast.get_docstring(MODULES[room]) or "")]
+    return [f"{room}.{name}" for name in LISTED.findall(ast.get_docstring(modules()[room]) or "")]
 
 
 ORDER = reading_order()
 ROOMS = [name for name in ORDER if name in PACKAGES]
-PLACES = {module: place for place in ROOMS for module in [place, *modules_in(place)]} | {
-    name: name for name in ORDER if name not in PACKAGES
-}
 OPEN = {"autotune", "autotune.__main__", "autotune.data"}  # they stand behind all others; study files import from them
 
 
@@ -75,18 +87,28 @@ def imports_of(tree: ast.Module, module: str = "") -> list[Import]:
             source = ".".join([*base, *filter(None, [node.module])])
             for alias in node.names:
                 inner = f"{source}.{alias.name}"
-                is_module = inner in MODULES and not offers(source, alias.name)
+                is_module = inner in modules() and not offers(source, alias.name)
                 found.append(Import(inner, "") if is_module else Import(source, alias.name))
     return [one for one in found if one.module.split(".")[0] == "autotune"]
 
 
 def offers(module: str, name: str) -> bool:
     """Say whether a module has a name of its own, be there a module of that name or not."""
-    nodes = MODULES[module].body if module in MODULES else []
+    nodes = modules()[module].body if module in modules() else []
     return any(alias.name == name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names)
 
 
-EDGES = [(here, one) for here, tree in MODULES.items() if here not in OPEN for one in imports_of(tree, here)]
+@cache
+def places() -> dict[str, str]:
+    """Return in which room each module is; one that is in none stands for itself."""
+    return {module: place for place in ROOMS for module in [place, *modules_in(place)]} | {
+        name: name for name in ORDER if name not in PACKAGES
+    }
+
+
+@cache
+def edges() -> list[tuple[str, Import]]:
+    return [(here, one) for here, tree in modules().items() if here not in OPEN for one in imports_of(tree, here)]
 
 
 def calls(tree: ast.Module, name: str) -> bool:
@@ -102,25 +124,27 @@ def mentions(tree: ast.Module, word: str) -> bool:
 
 
 def test_every_module_is_listed_once() -> None:
-    assert {"autotune", "autotune.errors", "autotune.data.splits.folds"} <= MODULES.keys(), "the package was not found"
+    assert {"autotune", "autotune.errors", "autotune.data.splits.folds"} <= modules().keys(), (
+        "the package was not found"
+    )
     halls = {module for module in PACKAGES if any(room.startswith(f"{module}.") for room in ROOMS)}
-    assert MODULES.keys() - PLACES.keys() == OPEN | halls
+    assert modules().keys() - places().keys() == OPEN | halls
     assert len(set(ORDER)) == len(ORDER)
     for room in ROOMS:
-        there = {module for module in MODULES if module.rpartition(".")[0] == room}
+        there = {module for module in modules() if module.rpartition(".")[0] == room}
         assert sorted(modules_in(room)) == sorted(there), room
     for hall in halls - {"autotune"}:
-        code = [node for node in MODULES[hall].body if not isinstance(node, ast.Expr)]
+        code = [node for node in modules()[hall].body if not isinstance(node, ast.Expr)]
         assert not code or hall == "autotune.data", f"{hall} holds rooms alone"
-    passed_on = {one.module for one in imports_of(MODULES["autotune.data"], "autotune.data")}
+    passed_on = {one.module for one in imports_of(modules()["autotune.data"], "autotune.data")}
     assert passed_on <= {room for room in ROOMS if room.startswith("autotune.data.")}
 
 
 def test_a_module_imports_only_from_its_own_room_and_those_above_it() -> None:
     upward = [
         f"{here} imports {one.module}"
-        for here, one in EDGES
-        if ORDER.index(PLACES[one.module]) > ORDER.index(PLACES[here])
+        for here, one in edges()
+        if ORDER.index(places()[one.module]) > ORDER.index(places()[here])
     ]
     assert not upward
 
@@ -128,21 +152,21 @@ def test_a_module_imports_only_from_its_own_room_and_those_above_it() -> None:
 @pytest.mark.parametrize("room", ROOMS)
 def test_in_a_room_a_module_imports_only_from_those_listed_above_it(room: str) -> None:
     order = modules_in(room)
-    within = [(here, one.module) for here, one in EDGES if here in order and PLACES[one.module] == room]
+    within = [(here, one.module) for here, one in edges() if here in order and places()[one.module] == room]
     assert not [f"{here} imports {there}" for here, there in within if there not in order[: order.index(here)]]
 
 
 def offered(room: str) -> set[str]:
     """Return what a room offers, by its `__all__`."""
-    assigned = [node for node in MODULES[room].body if isinstance(node, ast.Assign)]
+    assigned = [node for node in modules()[room].body if isinstance(node, ast.Assign)]
     return {name for node in assigned for name in ast.literal_eval(node.value)}
 
 
 def test_a_room_is_entered_by_its_door() -> None:
     """From outside nothing is imported but what its `__init__.py` offers."""
     inside = {module for room in ROOMS for module in modules_in(room)}
-    callers = [*EDGES, *((str(path), one) for path, tree in OUTSIDE.items() for one in imports_of(tree))]
-    entered = [(here, one) for here, one in callers if PLACES.get(here) != PLACES.get(one.module)]
+    callers = [*edges(), *((str(path), one) for path, tree in outside().items() for one in imports_of(tree))]
+    entered = [(here, one) for here, one in callers if places().get(here) != places().get(one.module)]
     assert not [f"{here} imports {one.module}" for here, one in entered if one.module in inside]
     named = [
         (here, one) for here, one in entered if one.module in ROOMS and one.name and one.name not in offered(one.module)
@@ -151,7 +175,7 @@ def test_a_room_is_entered_by_its_door() -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    graph = {here: {one.module for one in imports_of(tree, here)} for here, tree in MODULES.items()}
+    graph = {here: {one.module for one in imports_of(tree, here)} for here, tree in modules().items()}
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
@@ -178,21 +202,21 @@ def test_what_commands_print_takes_no_time_to_import() -> None:
 def test_only_one_module_opens_the_test_rows() -> None:
     """`load_test` is defined in data/ and used in results/final/opening.py, and so is a study's own `test_dataset`."""
     door = "autotune.results.final.opening"
-    users = {module for module, tree in MODULES.items() if mentions(tree, "load_test")}
+    users = {module for module, tree in modules().items() if mentions(tree, "load_test")}
     assert users == {"autotune.data", "autotune.data.sources", "autotune.data.sources.named", door}
-    callers = {module for module, tree in MODULES.items() if calls(tree, "test_dataset")}
+    callers = {module for module, tree in modules().items() if calls(tree, "test_dataset")}
     assert callers == {door}
     opened = [
-        here for here, tree in MODULES.items() if any(one.name == "OpenTestRows" for one in imports_of(tree, here))
+        here for here, tree in modules().items() if any(one.name == "OpenTestRows" for one in imports_of(tree, here))
     ]
     assert opened == ["autotune.results.final.finalizing"]
     assert not [
-        str(path) for path, tree in OUTSIDE.items() if mentions(tree, "load_test") or calls(tree, "test_dataset")
+        str(path) for path, tree in outside().items() if mentions(tree, "load_test") or calls(tree, "test_dataset")
     ]
 
 
 def test_names_with_a_leading_underscore_stay_in_their_file() -> None:
-    callers = [*MODULES.items(), *((str(path), tree) for path, tree in OUTSIDE.items())]
+    callers = [*modules().items(), *((str(path), tree) for path, tree in outside().items())]
     taken = [
         f"{here} imports {one.module}.{one.name}"
         for here, tree in callers
@@ -268,8 +292,8 @@ def used_insides(tree: ast.Module, everywhere: set[str]) -> set[str]:
 
 
 def test_other_projects_insides_are_used_where_the_page_says() -> None:
-    everywhere = set().union(*map(own_names, TREES.values()))
-    used = {module: found for module, tree in MODULES.items() if (found := used_insides(tree, everywhere))}
+    everywhere = set().union(*map(own_names, trees().values()))
+    used = {module: found for module, tree in modules().items() if (found := used_insides(tree, everywhere))}
     assert used == INSIDES
     page = (ROOT / "docs" / "architecture.md").read_text()
     assert not [module for module in INSIDES if module.removeprefix("autotune.").replace(".", "/") + ".py" not in page]
@@ -279,14 +303,14 @@ def test_nothing_that_others_wrote_is_run() -> None:
     """Keras's safe mode stays on, and pickles come over pipes alone."""
     keywords = [
         (here, one.arg, getattr(one.value, "value", None))
-        for here, tree in MODULES.items()
+        for here, tree in modules().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         for one in node.keywords
     ]
     unsafe = {("safe_mode", False), ("allow_pickle", True), ("shell", True)}
     assert not [here for here, name, value in keywords if (name, value) in unsafe]
-    assert not [here for here, tree in MODULES.items() if mentions(tree, "enable_unsafe_deserialization")]
-    unpickled = {here for here, tree in MODULES.items() if calls(tree, "loads") and mentions(tree, "pickle")}
+    assert not [here for here, tree in modules().items() if mentions(tree, "enable_unsafe_deserialization")]
+    unpickled = {here for here, tree in modules().items() if calls(tree, "loads") and mentions(tree, "pickle")}
     doors = ("trial.answering", "study.source", "processes.child")
     assert unpickled == {f"autotune.running.{name}" for name in doors}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import optuna
 import pytest
 from browser import NoBrowserError, browser, complaints, dashboard  # scripts/browser.py
+from command_line import autotune
 from optuna.trial import TrialState
 
 from autotune import CurvePruner, CurveSampler
@@ -42,8 +41,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("dashboard")
     (folder / "study.py").write_text(STUDY)
     where = ["--run-dir", str(folder / "runs"), "--storage", f"sqlite:///{folder}/study.db"]
-    autotune = [sys.executable, "-m", "autotune"]
-    subprocess.run([*autotune, "run", str(folder / "study.py"), "--workers", "1", *where], check=True)
+    assert autotune("run", folder / "study.py", "--workers", "1", *where).returncode == 0
     search_curves(f"sqlite:///{folder}/study.db")
     with dashboard(*where) as found:
         yield found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -117,9 +118,9 @@ def test_the_best_trial_is_trained_on_nested_parts_and_the_curve_is_recorded(
 def test_a_curve_that_was_interrupted_goes_on_and_ends_with_the_same_numbers(
     digits: Callable[..., Path], tmp_path: Path, run_dir: Path
 ) -> None:
-    file, others = digits(), tmp_path / "others"
-    for folder in (run_dir, others):
-        autotune.run(file, run_dir=folder, workers=1, n_trials=1)
+    others = tmp_path / "others"
+    autotune.run(digits(), run_dir=run_dir, workers=1, n_trials=1)
+    shutil.copytree(run_dir, others)
     ended: list[TrialEnded] = []
 
     def interrupt(event: Event) -> None:
@@ -163,7 +164,7 @@ def test_a_search_on_a_part_is_confirmed_on_all_rows_and_replayed_on_its_part(
     digits: Callable[..., Path], tmp_path: Path, run_dir: Path
 ) -> None:
     part = digits(", train_fraction=0.25")
-    search = autotune.run(part, run_dir=run_dir, workers=2)
+    search = autotune.run(part, run_dir=run_dir, workers=2, n_trials=1)
     assert {trial.user_attrs["rows"] for trial in search.trials} == {288}
     assert replay("toy", 0, run_dir=run_dir).is_same
     result = autotune.finalize("toy", top=1, repeats=2, run_dir=run_dir, workers=2)

@@ -36,10 +36,7 @@ def objective(trial: optuna.Trial) -> float:
     return final
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_section_and_picture_is_shown_without_complaint_or_request(
-    chromium: Any, tmp_path: Path, scheme: str
-) -> None:
+def test_every_section_and_picture_is_shown_without_complaint_or_request(chromium: Any, tmp_path: Path) -> None:
     study = optuna.create_study(
         storage=sqlite_url(tmp_path / "autotune.db"),
         study_name="toy",
@@ -48,25 +45,26 @@ def test_every_section_and_picture_is_shown_without_complaint_or_request(
     )
     study.optimize(objective, n_trials=30)
     path = write_report("toy", run_dir=tmp_path)
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    chromium.get(path.as_uri())
-    assert complaints(chromium) == []
-    fetched = json.loads(chromium.execute_script("return JSON.stringify(performance.getEntriesByType('resource'))"))
-    assert [one["name"] for one in fetched if not one["name"].startswith("data:")] == []
-    shown = chromium.execute_script(
-        "return [...document.querySelectorAll('section, figure svg')].map(e => e.getBoundingClientRect().height)"
-    )
-    assert len(shown) >= 14
-    assert min(shown) > 20
-    wide = chromium.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
-    assert wide <= 0
-    ink, ground = chromium.execute_script(
-        "const s = e => getComputedStyle(e); const text = document.querySelector('figure svg text');"
-        "return [s(text).fill, s(document.body).backgroundColor]"
-    )
-    assert _lightness(ink) < 0.3 < 0.9 < _lightness(ground) or _lightness(ground) < 0.3 < 0.8 < _lightness(ink)
-    assert (_lightness(ground) < 0.5) == (scheme == "dark")
+    for scheme in ("light", "dark"):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        chromium.get(path.as_uri())
+        assert complaints(chromium) == []
+        fetched = json.loads(chromium.execute_script("return JSON.stringify(performance.getEntriesByType('resource'))"))
+        assert [one["name"] for one in fetched if not one["name"].startswith("data:")] == []
+        shown = chromium.execute_script(
+            "return [...document.querySelectorAll('section, figure svg')].map(e => e.getBoundingClientRect().height)"
+        )
+        assert len(shown) >= 14
+        assert min(shown) > 20
+        wide = chromium.execute_script("return document.documentElement.scrollWidth - window.innerWidth")
+        assert wide <= 0
+        ink, ground = chromium.execute_script(
+            "const s = e => getComputedStyle(e); const text = document.querySelector('figure svg text');"
+            "return [s(text).fill, s(document.body).backgroundColor]"
+        )
+        assert _lightness(ink) < 0.3 < 0.9 < _lightness(ground) or _lightness(ground) < 0.3 < 0.8 < _lightness(ink)
+        assert (_lightness(ground) < 0.5) == (scheme == "dark")
 
 
 def test_a_long_word_is_broken_on_a_narrow_page(chromium: Any, tmp_path: Path) -> None:

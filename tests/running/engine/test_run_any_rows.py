@@ -95,7 +95,9 @@ def _table(study: optuna.Study) -> list[object]:
     return [(t.number, t.state.name, t.params, t.value, t.intermediate_values) for t in study.get_trials()]
 
 
-@pytest.mark.parametrize("folds", ["Holdout(0.2)", pytest.param("KFold(2)", marks=pytest.mark.slow)])
+# tests/training/trials/test_stages.py interrupts trials in each stage, test_run_folds.py kills them.
+@pytest.mark.slow
+@pytest.mark.parametrize("folds", ["Holdout(0.2)", "KFold(2)"])
 def test_a_trial_that_is_killed_in_each_stage_ends_with_the_same_table(
     tmp_path: Path, run_dir: Path, until_written: str, folds: str
 ) -> None:
@@ -113,7 +115,7 @@ def test_a_trial_that_is_killed_in_each_stage_ends_with_the_same_table(
 def test_the_winner_is_confirmed_tested_exported_and_reported(tmp_path: Path, run_dir: Path) -> None:
     file = tmp_path / "study.py"
     file.write_text(STUDY.replace("FOLDS", "Latest(0.2, gap=2)").replace("KILLS", ""))
-    autotune.run(file, run_dir=run_dir, workers=2)
+    autotune.run(file, run_dir=run_dir, workers=2, n_trials=1)
     result = autotune.finalize("whole", run_dir=run_dir, workers=2, top=1, repeats=2, trust=True)
     assert isinstance(result, FinalResult)
     assert result.confirmation.remark.startswith("Each repeat moves the split back in time")

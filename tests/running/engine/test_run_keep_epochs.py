@@ -11,7 +11,9 @@ import pytest
 
 import autotune
 
-pytestmark = [pytest.mark.trains, pytest.mark.long]
+# tests/running/trial/test_keep_epochs.py interrupts the same in one process; test_run_keeping.py kills what keeps its
+# epochs without Keras.
+pytestmark = [pytest.mark.trains, pytest.mark.slow]
 
 StudyFile = Callable[..., Path]
 

@@ -103,7 +103,9 @@ def test_what_is_to_be_small_may_not_change(
 
 
 def test_finished_folds_prune_too(tmp_path: Path) -> None:
-    study = autotune.run(write(tmp_path, "['parameters']", "KFold(2)"), run_dir=tmp_path / "runs", workers=1)
+    study = autotune.run(
+        write(tmp_path, "['parameters']", "KFold(2)"), run_dir=tmp_path / "runs", workers=1, n_trials=7
+    )
     complete = study.get_trials(states=(TrialState.COMPLETE,))
     assert all(len(trial.user_attrs["fold_values"]) == 2 for trial in complete)
     assert study.get_trials(states=(TrialState.PRUNED,))

@@ -68,6 +68,29 @@ WAITING_FOR_A_FILE = (
 )
 
 
+KEEPING = (
+    SAYING_WHERE
+    + """
+    import autotune
+
+    def objective(trial):
+        x, first = trial.suggest_float("x", 0, 1), 1
+        if found := autotune.kept(trial):
+            x, first = found.state["x"], found.epoch + 1
+        for epoch in range(first, 4):
+            with (HERE / f"epochs-{trial.number}").open("a") as file:
+                print(epoch, file=file)
+            if epoch == 3:
+                note(trial)
+                while not (HERE / "go on").exists():
+                    time.sleep(0.02)  # reason: a file tells nobody that it is there now
+            x = x / 2 + epoch
+            autotune.keep(trial, epoch, x, state={"x": x})
+        return x
+"""
+)
+
+
 class RayCluster:
     """A cluster of its own, in a process of its own."""
 
@@ -163,7 +186,13 @@ def _notes(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("node-*.json"))]
 
 
-@pytest.mark.parametrize("kind", ["journal", "postgres_url"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "journal",
+        pytest.param("postgres_url", marks=pytest.mark.slow),  # tests/test_scripts.py has two parents on it
+    ],
+)
 def test_the_nodes_of_a_cluster_share_a_study_and_keep_its_budget(
     start: Callable[..., subprocess.Popen[str]],
     study_file: StudyFile,
@@ -192,7 +221,8 @@ def test_a_study_survives_the_death_of_a_node(
     tmp_path: Path,
     until: Until,
 ) -> None:
-    process = start(study_file(WAITING_FOR_A_FILE, "'n_trials': 5"), journal)
+    never_pruned = "'pruner': optuna.pruners.NopPruner()"
+    process = start(study_file(KEEPING, f"'n_trials': 5, {never_pruned}"), journal)
     until(lambda: len(_notes(tmp_path)) == 2)
     lost = _notes(tmp_path)[0]
     cluster.kill_node(lost["node"])
@@ -204,6 +234,10 @@ def test_a_study_survives_the_death_of_a_node(
     trials = _trials(journal)
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 5
     assert lost["node"] not in {trial.user_attrs["node"] for trial in trials}
+    for trial in trials:  # what the lost one had reached was on the disk that the nodes share
+        assert trial.value == ((trial.params["x"] / 2 + 1) / 2 + 2) / 2 + 3
+        again = ["3"] if trial.number == lost["trial"] else []
+        assert (tmp_path / f"epochs-{trial.number}").read_text().split() == ["1", "2", "3", *again]
 
 
 @pytest.mark.slow
@@ -258,6 +292,7 @@ def test_a_mistake_that_shows_on_the_nodes_only_ends_the_command_as_any_other(
     assert "Traceback" not in output
 
 
+@pytest.mark.slow  # the test before it has a failure on a node, test_run_failures.py studies that keep failing
 def test_a_study_that_keeps_failing_on_the_nodes_fails(
     start: Callable[..., subprocess.Popen[str]], study_file: StudyFile, journal: str
 ) -> None:
@@ -337,6 +372,7 @@ study = StudySpec(
 
 
 @pytest.mark.trains
+@pytest.mark.slow
 def test_a_trial_whose_node_dies_goes_on_from_its_checkpoint_on_another(
     start: Callable[..., subprocess.Popen[str]],
     cluster: RayCluster,

@@ -69,7 +69,7 @@ def digits():
 
 study = StudySpec(
     name="digits", dataset=digits, folds=Holdout(0.2), build=build, fit=lambda trial: {"callbacks": [Recorder(trial)]},
-    monitor="val_loss", direction="minimize", epochs=4, n_trials=3, seed=7,
+    monitor="val_loss", direction="minimize", epochs=4, n_trials=2, seed=7,
 )
 """
 
@@ -120,13 +120,13 @@ def test_a_trial_goes_on_elsewhere_from_a_bucket_and_without_one_starts_over(
 
     notes: list[Any] = []
     study = autotune.run(file, run_dir=tmp_path / "b", observer=notes.append, **shared)  # the bucket is remembered
-    assert _trained(tmp_path) == ["1 2", "1 3", *(f"2 {epoch}" for epoch in range(4))]
+    assert _trained(tmp_path) == ["1 2", "1 3"]
     assert [note for note in notes if isinstance(note, Note)] == []
     assert _objects(s3_url) == []
 
     shared["storage"] = f"sqlite:///{tmp_path}/copy.db"
     whole = autotune.run(file, run_dir=tmp_path / "c", artifacts="none", observer=notes.append, **shared)
-    assert _trained(tmp_path) == [f"{trial} {epoch}" for trial in (1, 2) for epoch in range(4)]
+    assert _trained(tmp_path) == [f"1 {epoch}" for epoch in range(4)]
     assert _table(study) == _table(whole)  # in the last run no trial was interrupted
     (note,) = [note for note in notes if isinstance(note, Note)]
     assert note == Note(1, "it has reported before, but there is no checkpoint of it here; it starts over")

@@ -14,6 +14,7 @@ from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.study import StudyDirection
 from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState, create_trial
+from postgres_server import PostgresServer  # scripts/postgres_server.py
 
 from autotune.parsing import NotUnderstoodError
 from autotune.running.storages.patient import PatientStorage
@@ -29,13 +30,23 @@ DISTRIBUTION = FloatDistribution(0, 1)
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def rdb(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QuickStorage]:
+    """Give a storage without studies; on PostgreSQL in one database for all tests, because a new one takes long."""
     storage: QuickStorage
     if request.param == "sqlite":
         storage = SqliteStorage(sqlite_url(tmp_path / "study.db"), busy_timeout_s=60, pool={"pool_size": 8})
     else:
-        storage = PostgresStorage(request.getfixturevalue("postgres_url"), engine_kwargs={"pool_size": 8})
+        url = request.getfixturevalue("_postgres_url_of_the_module")
+        storage = PostgresStorage(url, engine_kwargs={"pool_size": 8})
     yield storage
+    if request.param == "postgresql":
+        with storage.engine.begin() as connection:
+            connection.exec_driver_sql("TRUNCATE studies, trials RESTART IDENTITY CASCADE")
     storage.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def _postgres_url_of_the_module(_postgres_of_the_session: PostgresServer) -> str:
+    return _postgres_of_the_session.new_database()
 
 
 @pytest.fixture
