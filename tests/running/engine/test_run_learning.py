@@ -58,7 +58,8 @@ def table(study: optuna.Study) -> list[object]:
     return [(t.number, t.state.name, t.params, t.value, t.intermediate_values, origin_of(t)) for t in study.trials]
 
 
-@pytest.mark.parametrize("how", ["", CURVES], ids=["TPE", "curves"])
+# With TPE the same is slow: a sampler has no part in it but to suggest the same again, which test_seeded.py shows.
+@pytest.mark.parametrize("how", [pytest.param("", marks=pytest.mark.slow), CURVES], ids=["TPE", "curves"])
 def test_one_that_is_killed_goes_on_to_the_same_numbers_when_the_earlier_one_is_gone(tmp_path: Path, how: str) -> None:
     tables = []
     for kills in (False, True):
