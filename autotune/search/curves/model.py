@@ -17,7 +17,8 @@ from autotune.search.curves.scale import Scale
 # Log-normal priors of the hyperparameters (mean and standard deviation of the logarithm), for distances in the unit
 # cube and targets of about unit size. The fit is the maximum a posteriori, because with few points the maximum of the
 # likelihood has length scales of zero. The means are close to fits with wide priors on 60 random configurations of each
-# of LCBench's development tasks (docs/search.md); the deviations are at least as large as the spread of those fits.
+# of LCBench's development tasks (docs/search_measurements.md); the deviations are at least as large as the spread of
+# those fits.
 _PRIOR_LENGTH = (np.log(0.9), 1.0)
 _PRIOR_SHARED = np.array(
     [
