@@ -18,6 +18,7 @@ from autotune.errors import SearchSpaceError
 from autotune.running.tracking import Note, Observer
 from autotune.running.trial import BASELINE, Configurations, contains, may_contain, outside, place_of, refusal
 from autotune.search.history import describe
+from autotune.search.transfer import origin_of
 
 _EXPECTED = "`baseline` and `enqueue` must give values that the objective's `suggest_*` can return."
 
@@ -99,6 +100,16 @@ class GivenTrials:
             is_new = (label, what) not in self._told
             self._told.add((label, what))
         return is_new
+
+
+def unused_origin(trial: FrozenTrial) -> str | None:
+    """Say that a finished trial has nothing of the earlier study that its configuration comes from; None if it has."""
+    origin = origin_of(trial)
+    if origin is None or origin.params.keys() & trial.params.keys():
+        return None
+    names, asked = (", ".join(map(repr, there)) or "nothing" for there in (origin.params, trial.params))
+    source = f"trial {origin.trial} of {origin.study}"
+    return f"nothing could be learned from {source}: it has {names}, and this one asked for {asked}"
 
 
 def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -14,13 +14,13 @@ from multiprocessing.connection import Connection
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from autotune.errors import DamagedStoreError, TrainingError
 from autotune.failures import last_line
 from autotune.optuna_inside import stored
 from autotune.running.claims import Claims
-from autotune.running.engine.given_trials import GivenTrials, OutsideError
+from autotune.running.engine.given_trials import GivenTrials, OutsideError, unused_origin
 from autotune.running.processes import (
     KILLED,
     Launcher,
@@ -140,6 +140,13 @@ class Supervisor:
             self.observer(StepReported(slot.number, trial.number, step, value))
         return answer(trial, request)
 
+    def note_unused(self, trial: FrozenTrial) -> None:
+        """Send a note about values that a finished trial was given and did not ask for."""
+        if self.given is not None:
+            self.given.note_unused(trial)
+        if text := unused_origin(trial):
+            self.observer(Note(trial.number, text))
+
     def _suggested(self, trial: optuna.Trial, request: Request) -> tuple[str, object]:
         configurations = self.claims.configurations
         if configurations is None:
@@ -213,8 +220,8 @@ class Supervision:
         """
         try:
             outcome = self._until_outcome()
-            if outcome is not None and outcome.kind in ("complete", "pruned") and self._supervisor.given is not None:
-                self._supervisor.given.note_unused(stored(self._trial))
+            if outcome is not None and outcome.kind in ("complete", "pruned"):
+                self._supervisor.note_unused(stored(self._trial))
         except OutsideError as problem:
             error = problem.error if problem.ends_run else None
             summary = last_line(problem.error.happened)

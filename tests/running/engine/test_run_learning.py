@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from optuna_dashboard import get_note
 
 import autotune
 from autotune.cli import main
+from autotune.running.tracking.events import Event, Note
 from autotune.search.transfer import origin_of
 
 OBJECTIVE = """
@@ -134,6 +136,20 @@ def test_a_sampler_that_tries_every_configuration_tries_each_once(tmp_path: Path
     autotune.run(tmp_path / "old.py", workers=1, run_dir=tmp_path / "runs")
     study = autotune.run(tmp_path / "new.py", workers=1, run_dir=tmp_path / "runs", learn_from=["old"])
     assert sorted(trial.params["x"] for trial in study.trials) == [1, 2, 3, 4]
+
+
+def test_a_trial_with_nothing_of_the_earlier_study_says_so(tmp_path: Path) -> None:
+    autotune.run(written(tmp_path, "old"), workers=1, run_dir=tmp_path / "runs")
+    file = written(tmp_path, "new")
+    file.write_text(re.sub(r"\((\"(x|kind|width)\")", r"(\1.upper()", file.read_text()))
+    notes: list[Event] = []
+    study = autotune.run(
+        file, workers=1, run_dir=tmp_path / "runs", learn_from="old", n_trials=4, observer=notes.append
+    )
+    assert "X" in study.trials[0].params
+    told = [event.text for event in notes if isinstance(event, Note) and "nothing could be learned" in event.text]
+    assert len(told) == 3
+    assert "of old: it has 'x', 'kind'" in told[0]
 
 
 def test_what_a_sampler_fixes_stays_fixed(tmp_path: Path) -> None:
