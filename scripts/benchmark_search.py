@@ -6,6 +6,7 @@ train asynchronously on a simulated clock (scripts/simulated_search.py); an epoc
 for the configuration. With --start-epochs beginning a trial costs as much as so many of its epochs, which only ours is
 told: the others cannot be. With --noise each report has a deviation that (task, configuration, epoch, seed) decide.
 With --earlier K ours learn from K earlier searches on other development tasks (scripts/earlier_searches.py).
+With --guess ours are told a guess (scripts/guessing.py).
 
 Reported is the normalised regret: 0 for the best final accuracy of 10,000 random configurations, 1 for their median;
 below 0 is better than all of these. Once for the final accuracy, without noise, of the configuration that the method
@@ -18,7 +19,7 @@ code (scripts/search_methods.py, scripts/search_peers.py). A method whose librar
 
 Usage: python scripts/benchmark_search.py --data-dir DIR [--tasks development|judging] [--methods random,...]
            [--seeds 1] [--budget 1000] [--workers 1] [--noise 0.0] [--start-epochs 0] [--earlier 0] [--worst]
-           [--json FILE]
+           [--guess good|bad] [--json FILE]
 
 DIR/lcbench has the surrogate (default: AUTOTUNE_DATA). Methods are developed on the development tasks, every second
 one; the judging tasks are for the end. FILE gets a line of JSON for each run as soon as it is done, and a run that is
@@ -45,6 +46,7 @@ import optuna
 import search_methods
 import search_peers
 from earlier_searches import EarlierSearches
+from guessing import guess_of
 from lcbench import LCBench, Surrogate, Task
 from simulated_search import NotHereError, Setting, Standing, simulate
 
@@ -94,7 +96,7 @@ def main() -> int:
     settings = [
         Setting(
             *(options.budget, checkpoints, options.workers, options.noise, seed),
-            *(options.start_epochs, options.earlier, options.worst),
+            *(options.start_epochs, options.earlier, options.worst, options.guess),
         )
         for seed in range(options.seeds)
     ]
@@ -121,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--start-epochs", metavar="N", type=int, default=0, help="that beginning a trial takes")
     parser.add_argument("--earlier", metavar="K", type=int, default=0, help="earlier searches to learn from")
     parser.add_argument("--worst", action="store_true", help="learn the worst trials of the earlier searches")
+    parser.add_argument("--guess", choices=["good", "bad"], default="", help="what the author guesses, for ours")
     parser.add_argument("--json", metavar="FILE", type=Path)
     return parser
 
@@ -148,6 +151,7 @@ def _heading(options: argparse.Namespace, n_tasks: int) -> str:
     worst = " whose worst trials count as their best" if options.worst else ""
     earlier = f", {options.earlier} earlier searches{worst}" if options.earlier else ""
     what = f"{n_tasks} {options.tasks} tasks, {options.seeds} seeds, {options.workers} workers, {noise}{start}{earlier}"
+    what += f", a {options.guess} guess" if options.guess else ""
     where = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     return f"{what}; {where}, Optuna {optuna.__version__}"
 
@@ -190,9 +194,11 @@ def run_search(method: str, task: Task, setting: Setting, earlier: EarlierSearch
     make = METHODS[method]
     if make is search_methods.curves and setting.start_epochs:
         make = partial(search_methods.curves, start_epochs=setting.start_epochs)
-    if setting.earlier and earlier and method in search_methods.LEARNING:
-        origins = earlier.origins(task.name, setting.seed, setting.earlier, setting.worst)
-        make = partial(search_methods.LEARNING[method], origins=origins)
+    if method in search_methods.LEARNING and (setting.earlier or setting.guess):
+        n, worst = setting.earlier, setting.worst
+        origins = earlier.origins(task.name, setting.seed, n, worst) if n and earlier else ()
+        guesses = [guess_of(task, setting.guess, setting.seed)] if setting.guess else ()
+        make = partial(search_methods.LEARNING[method], origins=origins, guesses=guesses)
     searching = make(task.space, derive_seed(setting.seed, "method", task.name))
     standings = simulate(searching, task, setting)
     return Run(method, task.name, setting, tuple(standings))

@@ -146,6 +146,10 @@ class Task:
         chance = derive_seed(seed, "noise", self.name, repr(self._key(config)))
         return np.random.default_rng(chance).normal(0.0, points, EPOCHS)
 
+    def finals(self, configs: Sequence[Config]) -> np.ndarray:
+        """Return the final accuracies of n configurations, without noise, (n,)."""
+        return self._surrogate.curves(self.name, configs, [EPOCHS]).accuracy[:, 0]
+
     def regret(self, accuracy: float) -> float:
         """Return 0 for the best final accuracy of 10,000 random configurations, and 1 for their median."""
         best, median = self._reference
@@ -154,7 +158,7 @@ class Task:
     @cached_property
     def _reference(self) -> tuple[float, float]:
         configs = draw(self.space, N_REFERENCE, np.random.default_rng(derive_seed("reference", self.name)))
-        finals = self._surrogate.curves(self.name, configs, [EPOCHS]).accuracy
+        finals = self.finals(configs)
         return float(finals.max()), float(np.median(finals))
 
     def _key(self, config: Config) -> tuple[float, ...]:

@@ -21,10 +21,10 @@ from optuna.trial import FrozenTrial, TrialState
 from simulated_search import Job, Method, NotHereError
 
 from autotune.search.curves import CurvePruner, CurveSampler, predicted_best
-from autotune.search.history import LEARNED_FROM
+from autotune.search.history import GUESS, LEARNED_FROM
 from autotune.search.pruners import NoiseAwarePruner
 from autotune.search.samplers import SeededSampler, tpe
-from autotune.search.transfer import Origin
+from autotune.search.transfer import Guess, Origin
 
 
 def random(space: Space, seed: int) -> Method:
@@ -72,15 +72,21 @@ def curves(space: Space, seed: int, start_epochs: float = 1.0) -> Method:
     return OptunaMethod(space, seed, sampler, pruner, lambda study: predicted_best(study, EPOCHS, start_epochs))
 
 
-def learning_curves(space: Space, seed: int, origins: Sequence[Origin] = ()) -> Method:
-    """The same, begun with configurations of earlier searches, as a study file with `learn_from` does it."""
-    sampler = SeededSampler(partial(_curve_sampler, EPOCHS), seed)
-    return OptunaMethod(space, seed, sampler, CurvePruner(EPOCHS), lambda study: predicted_best(study, EPOCHS), origins)
+def learning_curves(space: Space, seed: int, origins: Sequence[Origin] = (), guesses: Sequence[Guess] = ()) -> Method:
+    """The same, begun with configurations of earlier searches or guesses, as a study file does it."""
+    sampler = SeededSampler(partial(_curve_sampler, EPOCHS), seed, guesses)
+    best = partial(_predicted_best, EPOCHS)
+    return OptunaMethod(space, seed, sampler, CurvePruner(EPOCHS), best, origins, guesses)
 
 
-def learning_tpe(space: Space, seed: int, origins: Sequence[Origin] = ()) -> Method:
+def learning_tpe(space: Space, seed: int, origins: Sequence[Origin] = (), guesses: Sequence[Guess] = ()) -> Method:
     """What a study file has that names neither sampler nor pruner, begun with configurations of earlier searches."""
-    return OptunaMethod(space, seed, SeededSampler(tpe, seed), NoiseAwarePruner(), origins=origins)
+    sampler = SeededSampler(tpe, seed, guesses)
+    return OptunaMethod(space, seed, sampler, NoiseAwarePruner(), origins=origins, guesses=guesses)
+
+
+def _predicted_best(epochs: int, study: optuna.Study) -> FrozenTrial:
+    return predicted_best(study, epochs)
 
 
 def _curve_sampler(epochs: int, seed: int) -> CurveSampler:
@@ -107,6 +113,7 @@ class OptunaMethod:
         pruner: BasePruner,
         best: Callable[[optuna.Study], FrozenTrial] | None = None,
         origins: Sequence[Origin] = (),
+        guesses: Sequence[Guess] = (),
     ) -> None:
         self._space = dict(space)
         self._best = best
@@ -114,6 +121,8 @@ class OptunaMethod:
             study_name=f"benchmark-{seed}", direction="maximize", sampler=sampler, pruner=pruner
         )
         self._trials: dict[int, optuna.Trial] = {}
+        for guess in guesses:
+            self._study.enqueue_trial({}, user_attrs={GUESS: dict(guess)})
         for origin in origins:
             self._study.enqueue_trial({}, user_attrs={LEARNED_FROM: asdict(origin)})
 

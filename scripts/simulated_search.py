@@ -66,6 +66,7 @@ class Setting:
         start_epochs: How many epochs of the configuration it takes as long as to begin a job with it.
         earlier: From how many earlier searches on other tasks a method learns that can.
         worst: Whether the worst trials of these count as their best.
+        guess: What the author guesses, "good" or "bad"; "" for nothing.
     """
 
     budget: int
@@ -76,6 +77,7 @@ class Setting:
     start_epochs: int = 0
     earlier: int = 0
     worst: bool = False
+    guess: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from autotune.running.claims import errors_of
 from autotune.running.engine.supervising import NotOursError, Supervisor
 from autotune.running.tracking import EndState, TrialArtifacts, leave_log
 from autotune.running.trial import Outcome
-from autotune.search.history import COPY_OF, LEARNED_FROM, first_value, report
+from autotune.search.history import COPY_OF, GUESS, LEARNED_FROM, first_value, report
 from autotune.training.checkpoints import TrialFolder
 
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -79,7 +79,7 @@ class Ending:
             return Outcome("lost", reason=reason), "interrupted"
         for step, value in twin.intermediate_values.items():
             report(trial, value, step)
-        results = {key: value for key, value in twin.user_attrs.items() if key != LEARNED_FROM}
+        results = {key: value for key, value in twin.user_attrs.items() if key not in (GUESS, LEARNED_FROM)}
         for key, value in {**results, COPY_OF: twin.number}.items():
             trial.set_user_attr(key, value)
         values = twin.values if twin.state == TrialState.COMPLETE else None

@@ -131,7 +131,7 @@ class Session:
 
 def _given_trials(plan: Plan, claims: Claims, observer: Observer) -> GivenTrials | None:
     """Return the check of given configurations; None for Keras studies, whose check comes before the run."""
-    given = configurations(plan.declared.baseline, plan.declared.enqueue)
+    given = configurations(plan.declared.baseline, plan.declared.enqueue, plan.declared.guesses)
     if plan.rows is not None or not given:
         return None
     return GivenTrials(given, lambda: claims.census.n_finished() > 0, observer)

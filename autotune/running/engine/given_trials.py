@@ -18,9 +18,9 @@ from autotune.errors import SearchSpaceError
 from autotune.running.tracking import Note, Observer
 from autotune.running.trial import BASELINE, Configurations, contains, may_contain, outside, place_of, refusal
 from autotune.search.history import describe
-from autotune.search.transfer import origin_of
+from autotune.search.transfer import guess_of, origin_of
 
-_EXPECTED = "`baseline` and `enqueue` must give values that the objective's `suggest_*` can return."
+_EXPECTED = "`baseline`, `enqueue` and `guess` must give values that the objective's `suggest_*` can return."
 
 
 class OutsideError(Exception):
@@ -61,7 +61,7 @@ class GivenTrials:
             SearchSpaceError: If another configuration has a value that no such suggestion can return.
         """
         own = self._label_of(trial)
-        if own is not None and (problems := outside(_fixed(trial), {name: distribution})):
+        if own is not None and (problems := outside(_given_to(trial), {name: distribution})):
             problem = refusal([f"{own}: {problems[0]}"], _EXPECTED)
             ends_run = not self._has_results()
             if not ends_run:
@@ -92,8 +92,8 @@ class GivenTrials:
             self._observer(Note(number, f"{problem}, which this trial asks for"))
 
     def _label_of(self, trial: FrozenTrial) -> str | None:
-        fixed = _fixed(trial)
-        return next((label for label, params in self._given.items() if fixed and _are_same(params, fixed)), None)
+        own = _given_to(trial)
+        return next((label for label, params in self._given.items() if own and _are_same(params, own)), None)
 
     def _is_new(self, label: str, what: str) -> bool:
         with self._lock:
@@ -117,6 +117,7 @@ def _are_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return one.keys() == other.keys() and all(place_of(one[name], [other[name]]) is not None for name in one)
 
 
-def _fixed(trial: FrozenTrial) -> Mapping[str, Any]:
+def _given_to(trial: FrozenTrial) -> Mapping[str, Any]:
+    """Return the values that the study file gives to a trial; none for most trials."""
     fixed: Mapping[str, Any] = trial.system_attrs.get("fixed_params", {})
-    return fixed
+    return fixed or guess_of(trial) or {}

@@ -25,8 +25,10 @@ from autotune.running.planning.stored_study import (
 from autotune.running.study import FINISHED, Budget, KnownSpace, StudySettings, StudySource, leave_token
 from autotune.running.tracking import Note, Observer
 from autotune.running.trial import Assignment, Declaration, Rows
+from autotune.search.history import GUESS
 from autotune.search.pruners import pruning_note
 from autotune.search.samplers import SeededSampler
+from autotune.search.transfer import guess_of
 from autotune.seeds import derive_seed
 
 
@@ -84,6 +86,7 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
     settings = remember(study, known.folder, ready.settings, known.before)
     n_finished = len(study.get_trials(deepcopy=False, states=FINISHED))
     if known.before is None or not n_finished:
+        _enqueue_guesses(study, declared)
         for params in declared.enqueue:  # again: the study file may have been corrected
             study.enqueue_trial(dict(params), skip_if_exists=True)
         begin_learning(study, known.folder, _learnable(study, ready.learning, preparer.options.observer))
@@ -113,6 +116,16 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
         known_space=known_space(known.stored) if known.stored and is_edited and not rows else None,
         forget=forget,
     )
+
+
+def _enqueue_guesses(study: optuna.Study, declared: Declaration) -> None:
+    """Make a trial for each guess that has none yet."""
+    if isinstance(study.sampler, SeededSampler) and study.sampler.tries_all:
+        return
+    there = [guess_of(trial) for trial in study.get_trials(deepcopy=False)]
+    for guess in declared.guesses:
+        if guess not in there:
+            study.enqueue_trial({}, user_attrs={GUESS: dict(guess)})
 
 
 def _learnable(study: optuna.Study, learning: Learning | None, observer: Observer) -> Learning | None:

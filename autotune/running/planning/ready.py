@@ -32,7 +32,7 @@ from autotune.running.trial import Declaration, Declare, Preparation, Prepare, r
 
 _EXPECTED_OF_GIVEN = (
     "`baseline` gives a value to each hyperparameter that `build` and `fit` ask for with those values, and no\n"
-    "others; the dicts in `enqueue` to some of them."
+    "others; the dicts in `enqueue` and `guess` to some of them."
 )
 
 

@@ -64,7 +64,7 @@ def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> o
 
 def seeded(declared: Declaration, seed: int) -> SeededSampler:
     """Return the declared sampler with a seed."""
-    return SeededSampler(declared.sampler or tpe, seed)
+    return SeededSampler(declared.sampler or tpe, seed, declared.guesses)
 
 
 def _name_on_dashboard(study: optuna.Study, names: list[str]) -> None:

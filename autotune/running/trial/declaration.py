@@ -55,6 +55,7 @@ class Declaration:
     devices_per_trial: int
     baseline: Mapping[str, Any] | None
     enqueue: Sequence[Mapping[str, Any]]
+    guesses: Sequence[Mapping[str, Any]]
     learn_from: Sequence[str]
     has_test_rows: bool
     needs_keras: bool
@@ -104,6 +105,7 @@ def _declaration(spec: StudySpec) -> Declaration:
     given = {label: dict(params) for label, params in configurations(spec.baseline, spec.enqueue).items()}
     named["baseline"] = given.pop(BASELINE, None)
     named["enqueue"] = tuple(given.values())
+    named["guesses"] = tuple(map(dict, configurations(None, (), spec.guess).values()))
     named["learn_from"] = (spec.learn_from,) if isinstance(spec.learn_from, str) else tuple(spec.learn_from)
     return Declaration(
         **named,

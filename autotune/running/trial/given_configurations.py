@@ -1,4 +1,4 @@
-"""The configurations that a study file gives: its baseline, and the first trials in `enqueue`."""
+"""The configurations that a study file gives: its baseline, its guesses, and the first trials in `enqueue`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from autotune.search.history import describe
 
 BASELINE = "baseline"
 Configurations = Mapping[str, Mapping[str, Any]]
-"""From the label of a configuration, "baseline" or e.g. "enqueue[0]", to its parameters."""
+"""From the label of a configuration, "baseline" or e.g. "enqueue[0]" or "guess[0]", to its parameters."""
 
 
 def plain_configuration(label: str, params: Mapping[Any, Any]) -> dict[str, Any]:
@@ -36,10 +36,16 @@ def plain_configuration(label: str, params: Mapping[Any, Any]) -> dict[str, Any]
     return kept
 
 
-def configurations(baseline: Mapping[str, Any] | None, enqueue: Sequence[Mapping[str, Any]]) -> Configurations:
+def configurations(
+    baseline: Mapping[str, Any] | None,
+    enqueue: Sequence[Mapping[str, Any]],
+    guess: Mapping[str, Any] | Sequence[Mapping[str, Any]] = (),
+) -> Configurations:
     """Return all configurations of a study file in plain values, by their labels."""
+    guesses = [guess] if isinstance(guess, Mapping) else guess
     given = {BASELINE: baseline} if baseline is not None else {}
     given |= {f"enqueue[{number}]": params for number, params in enumerate(enqueue)}
+    given |= {f"guess[{number}]": params for number, params in enumerate(guesses)}
     return {label: plain_configuration(label, params) for label, params in given.items()}
 
 

@@ -31,6 +31,7 @@ from autotune.search.history.exhaustion import (
 from autotune.search.history.finished_trials import FinishedTrials
 from autotune.search.history.objectives import (
     COPY_OF,
+    GUESS,
     LEARNED_FROM,
     best_complete,
     best_first,
@@ -45,6 +46,7 @@ from autotune.search.history.tried_trials import Tried
 __all__ = [
     "COPY_OF",
     "FAULTS_OF_CONFIGURATION",
+    "GUESS",
     "LEARNED_FROM",
     "Change",
     "FinishedTrials",

@@ -25,6 +25,9 @@ COPY_OF = "copy_of"
 LEARNED_FROM = "learned_from"
 """The user attribute of a trial whose configuration comes from an earlier study: its `Origin`."""
 
+GUESS = "guess"
+"""The user attribute of a trial that tries a guess of the study file: the guess."""
+
 
 def first_value(trial: FrozenTrial) -> float | None:
     """Return a trial's first value; None if it has none."""

@@ -40,7 +40,7 @@ from autotune.search.history import (
 from autotune.search.samplers.feasibility import Feasibility, never
 from autotune.search.samplers.infeasible import show_to_sampler
 from autotune.search.samplers.thinning import Thinned, with_trials
-from autotune.search.transfer import fitted, origin_of
+from autotune.search.transfer import Guess, Leaning, fitted, guess_of, origin_of
 from autotune.seeds import derive_seed
 
 _ATTEMPTS = 10  # attempts to get a whole configuration that has not been tried
@@ -108,11 +108,15 @@ class SeededSampler(optuna.samplers.BaseSampler):
     Args:
         factory: A function from a seed to a sampler.
         seed: The study's seed.
+        guesses: Configurations that early suggestions lean towards.
     """
 
-    def __init__(self, factory: Callable[[int], optuna.samplers.BaseSampler], seed: int) -> None:
+    def __init__(
+        self, factory: Callable[[int], optuna.samplers.BaseSampler], seed: int, guesses: Sequence[Guess] = ()
+    ) -> None:
         self._factory = factory
         self._seed = seed
+        self._leaning = Leaning(guesses, seed)
         self._thins = factory is tpe
         self._learned = FinishedTrials(_Learned)
         self._kind = self._plan()  # only its class is used
@@ -158,7 +162,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        params = {**self._propose(study, trial, search_space), **self._from_earlier(trial, search_space)}
+        params = {**self._propose(study, trial, search_space), **self._given_values(trial, search_space)}
         self._relative[trial.number] = params
         return params
 
@@ -168,8 +172,8 @@ class SeededSampler(optuna.samplers.BaseSampler):
         use = f"parameter {param_name}"
         if isinstance(self._kind, BruteForceSampler):
             return self._by_brute_force(study, trial, param_name, param_distribution)
-        if learned := self._from_earlier(trial, {param_name: param_distribution}):
-            return learned[param_name]
+        if given := self._given_values(trial, {param_name: param_distribution}):
+            return given[param_name]
         past = self._past(study, trial)
         known = {**self._relative.get(trial.number, {}), **past.given, **trial.params}
         nearby = below(past.tried, known)
@@ -242,13 +246,14 @@ class SeededSampler(optuna.samplers.BaseSampler):
         sampler.infer_relative_search_space(past.space, trial)
         return sampler.sample_relative(past.study, trial, search_space)
 
-    def _from_earlier(self, trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-        """Return the values that a trial has from an earlier study, as a search space can have them."""
-        origin = origin_of(trial)
-        if origin is None or self.tries_all:
+    def _given_values(self, trial: FrozenTrial, space: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+        """Return the values that a trial has from an earlier study or a guess, or that are drawn around a guess."""
+        if self.tries_all:
             return {}
         fixed = fixed_by(self._kind)
-        return fitted({name: value for name, value in origin.params.items() if name not in fixed}, space)
+        free = {name: distribution for name, distribution in space.items() if name not in fixed}
+        known = _known_values(trial)
+        return self._leaning.drawn(trial.number, free) if known is None else fitted(known, free)
 
     def _plan(self) -> optuna.samplers.BaseSampler:
         return self._factory(derive_seed(self._seed, "plan"))
@@ -280,9 +285,7 @@ class SeededSampler(optuna.samplers.BaseSampler):
                 shown = space = show_to_sampler(study, trials)
             chance = learned.feasibility.fitted()
         own = trials[trial.number] if trial.number < len(trials) else trial
-        given = dict(own.system_attrs.get("fixed_params", {}))
-        if origin := origin_of(own):
-            given |= origin.params
+        given = {**own.system_attrs.get("fixed_params", {}), **(_known_values(own) or {})}
         return _Past(shown, space, avoided, given, chance)
 
     def _thinned(
@@ -294,6 +297,12 @@ class SeededSampler(optuna.samplers.BaseSampler):
             show_to_sampler(with_trials(study, shown), shown),
             show_to_sampler(with_trials(study, kinds), kinds),
         )
+
+
+def _known_values(trial: FrozenTrial) -> Guess | None:
+    """Return the values that a trial has from an earlier study or a guess; None if it has none."""
+    origin = origin_of(trial)
+    return origin.params if origin is not None else guess_of(trial)
 
 
 def _countable(study: optuna.Study) -> optuna.Study:

@@ -48,9 +48,21 @@ def test_a_new_study_begins_with_them_once(tmp_path: Path) -> None:
     assert len(study.trials) == 5
 
 
+def test_a_guess_is_tried_first_and_once(tmp_path: Path) -> None:
+    given = '[{"x": 0.75}], guess=[{"x": 0.25, "y": 0.5}, {"y": 0.125}]'
+    file = study_file(tmp_path, TOY, given)
+    autotune.run(file, n_trials=3, workers=1, run_dir=tmp_path / "runs")
+    study = autotune.run(file, n_trials=5, workers=1, run_dir=tmp_path / "runs")
+    assert study.trials[0].params == {"x": 0.25, "y": 0.5}
+    assert study.trials[1].params["y"] == 0.125
+    assert study.trials[2].params["x"] == 0.75
+    assert [trial.user_attrs.get("guess") for trial in study.trials].count(None) == 3
+
+
 def test_what_is_no_list_of_dicts_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StudyFileError, match="no list of dicts"):
-        autotune.run(study_file(tmp_path, TOY, '{"x": 1}'), run_dir=tmp_path / "runs")
+    for given in ('{"x": 1}', '[], guess="x"', "[], guess=[{}]"):
+        with pytest.raises(StudyFileError, match="no list of dicts"):
+            autotune.run(study_file(tmp_path, TOY, given), run_dir=tmp_path / "runs")
 
 
 def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
@@ -68,6 +80,8 @@ def test_numbers_of_numpy_are_numbers(tmp_path: Path) -> None:
         ),
         ('[{"y": 0.5}, {"x": 99}, {"x": "a"}]', r"enqueue\[2\]: x='a' is not a float from 0 to 1"),
         ('[{"x": 99}]', r"enqueue\[0\]: x=99 is not a float from 0 to 1"),
+        ('[], guess={"x": 99}', r"guess\[0\]: x=99 is not a float from 0 to 1"),
+        ('[], guess=[{"y": 0.5}, {"x": "a"}]', r"guess\[1\]: x='a' is not a float from 0 to 1"),
         ('[], baseline={"y": "a"}', r"baseline: y='a' is not a float from 0 to 1"),
     ],
 )

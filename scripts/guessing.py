@@ -1,0 +1,26 @@
+"""What the author of a search guesses, for the benchmark of searches: something good, or something bad."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from lcbench import Task, draw
+
+from autotune.search.curves import CurveSpace
+from autotune.seeds import derive_seed
+
+_N_KNOWN = 1_000  # random configurations of which the author knows the best, and the worst
+_OFF = 0.1  # standard deviation, as a share of the range, by which a good guess is off in each hyperparameter
+
+
+def guess_of(task: Task, kind: str, seed: int) -> Mapping[str, float]:
+    """Return a guess: near the best of 1,000 random configurations ("good"), or the worst of them ("bad")."""
+    chance = np.random.default_rng(derive_seed(seed, "guess", task.name))
+    known = draw(task.space, _N_KNOWN, chance)
+    finals = task.finals(known)
+    if kind == "bad":
+        return known[int(finals.argmin())]
+    space = CurveSpace(dict(task.space), {})
+    u = space.to_cube([known[int(finals.argmax())]])[0]
+    return space.to_params(np.clip(u + chance.normal(0.0, _OFF, u.shape), 0.0, 1.0))
