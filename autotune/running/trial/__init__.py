@@ -9,7 +9,7 @@ piped_trial           The trial object in a trial process: it has the methods of
 keeping               `kept` and `keep`: what an objective keeps of its trial, to go on where it was
 keep_epochs           `KeepEpochs`: a callback that keeps and reports each epoch of `Model.fit`; it loads Keras
 kept_result           The result of a plain objective, kept on disk until it is in the storage
-given_configurations  The configurations that a study file gives: its baseline, and the first trials in `enqueue`
+given_configurations  The configurations that a study file gives: its baseline, guesses, and first trials
 search_space          The search space of `build`, `fit` and `batch`, found by calling them with given parameters
 doubts                Warnings about settings that are allowed but look like mistakes, given before the first trial
 declaration           The settings of a study file in a record that its parent can read without Keras

@@ -1,4 +1,4 @@
-"""The configurations that a study file gives: its baseline, its guesses, and the first trials in `enqueue`."""
+"""The configurations that a study file gives: its baseline, guesses, and first trials."""
 
 from __future__ import annotations
 

@@ -67,6 +67,21 @@ def test_the_trial_that_tries_it_has_its_values_and_another_process_suggests_the
     assert {name: tables[0][0][name] for name in GUESS_OF_AUTHOR} == GUESS_OF_AUTHOR
 
 
+def test_a_sampler_leans_towards_it_in_parameters_that_it_models_and_in_others() -> None:
+    near = 0
+    for seed in range(8):
+        study = optuna.create_study(sampler=SeededSampler(tpe, seed, [GUESS_OF_AUTHOR]))
+        for number in range(16):
+            trial = study.ask()
+            assert trial.suggest_float("x", 1e-4, 1.0, log=True) <= 1.0
+            trial.suggest_categorical("kind", ["a", "b", "c"])
+            study.tell(trial, float(number))
+            drawn_here = Leaning([GUESS_OF_AUTHOR], seed).drawn(number, {"x": SPACE["x"], "kind": SPACE["kind"]})
+            assert trial.params == drawn_here or not drawn_here
+            near += bool(drawn_here)
+    assert near > 20
+
+
 @pytest.mark.parametrize("noted", ["a", [1], 3, None])
 def test_what_no_version_of_ours_wrote_is_no_guess(noted: object) -> None:
     assert guess_of(optuna.trial.create_trial(value=0.0, user_attrs={GUESS: noted})) is None
