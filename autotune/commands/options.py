@@ -30,7 +30,10 @@ def _numbers(text: str) -> list[float]:
 
 
 def _names(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError("a name is empty; give names of studies like first,second")
+    return names
 
 
 def _option(shown: str, text: str | None = None, **how: Any) -> Option:

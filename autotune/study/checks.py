@@ -99,14 +99,14 @@ def _check_parts(spec: Any) -> None:
     guesses = [spec.guess] if isinstance(spec.guess, Mapping) else spec.guess
     if not isinstance(guesses, (list, tuple)) or not all(isinstance(one, Mapping) and one for one in guesses):
         raise StudyFileError(
-            f"guess={spec.guess!r} is no dict and no list of dicts.",
-            "Expected a dict from hyperparameters to the values that you expect to be good.",
+            f"guess={spec.guess!r} is no dict of values, and no list of such dicts.",
+            "Expected a dict from hyperparameters, at least one, to the values that you expect to be good.",
             'Write, for example, guess={"learning_rate": 1e-3, "dropout": 0.2}.',
         )
     names = [spec.learn_from] if isinstance(spec.learn_from, str) else spec.learn_from
     if not isinstance(names, (list, tuple)) or not all(isinstance(one, str) and one for one in names):
         raise StudyFileError(
-            f"learn_from={spec.learn_from!r} is no list of names.",
+            f"learn_from is a {type(spec.learn_from).__name__}, and no list of names.",
             'Expected the names of earlier studies, or "all" for all studies of the storage.',
             'Write, for example, learn_from=["mnist-cnn"].',
         )

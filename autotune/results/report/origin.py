@@ -8,6 +8,7 @@ from typing import Any
 from autotune.results.advice import Story
 from autotune.results.report.page import Section, commands, paragraph, table
 from autotune.results.summary import versions
+from autotune.running.planning import read_learning
 
 
 def origin(story: Story) -> Section:
@@ -28,12 +29,14 @@ def origin(story: Story) -> Section:
 def _commands(story: Story) -> list[str]:
     settings = story.settings
     assert settings is not None
+    learning = read_learning(story.study)
     given = {
         "--name": settings.overrides.name,
         "--epochs": settings.overrides.epochs,
         "--folds": settings.overrides.folds,
         "--seed": settings.overrides.seed,
         "--trials": settings.n_trials if settings.n_trials_given else None,
+        "--learn-from": ",".join(learning.studies) if learning is not None and learning.origins else None,
     }
     options = "".join(f" {option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None)
     lines = [f"autotune run {shlex.quote(str(settings.study_file))}{options}{story.where}"]

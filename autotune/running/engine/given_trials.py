@@ -18,7 +18,7 @@ from autotune.errors import SearchSpaceError
 from autotune.running.tracking import Note, Observer
 from autotune.running.trial import BASELINE, Configurations, contains, may_contain, outside, place_of, refusal
 from autotune.search.history import describe
-from autotune.search.transfer import guess_of, origin_of
+from autotune.search.transfer import fitted, guess_of, origin_of
 
 _EXPECTED = "`baseline`, `enqueue` and `guess` must give values that the objective's `suggest_*` can return."
 
@@ -105,7 +105,7 @@ class GivenTrials:
 def unused_origin(trial: FrozenTrial) -> str | None:
     """Say that a finished trial has nothing of the earlier study that its configuration comes from; None if it has."""
     origin = origin_of(trial)
-    if origin is None or origin.params.keys() & trial.params.keys():
+    if origin is None or fitted(origin.params, trial.distributions):
         return None
     names, asked = (", ".join(map(repr, there)) or "nothing" for there in (origin.params, trial.params))
     source = f"trial {origin.trial} of {origin.study}"

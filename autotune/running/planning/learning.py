@@ -21,7 +21,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 
-from autotune.errors import AutotuneError, UsageError
+from autotune.errors import AutotuneError, StoredStudyError, UsageError
 from autotune.optuna_inside import storage_of
 from autotune.running.planning.queued import begun_with, key_of
 from autotune.running.planning.stored_study import find_study, study_names
@@ -36,6 +36,7 @@ from autotune.study_name import PARTS
 _LEARNING = "autotune:learned"
 _CONFIRM = PARTS[0]
 _MOST_NAMED = 8
+_LONGEST = 1_000  # characters of a name, as in `Origin`
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,14 @@ def begin_learning(study: optuna.Study, folder: Path, found: Learning | None) ->
                 study.enqueue_trial({}, user_attrs={LEARNED_FROM: asdict(origin)})
 
 
-def earlier_studies(storage: optuna.storages.BaseStorage, name: str, asked: Sequence[str]) -> list[Earlier]:
-    """Return the earlier studies that a study learns from; those without a trial that has a value are left out.
+def earlier_studies(storage: optuna.storages.BaseStorage, name: str, asked: Sequence[str]) -> dict[str, Earlier | None]:
+    """Return the earlier studies that a study learns from, by their names; None for one without any value.
 
     Args:
         storage: The study's storage.
         name: The study's name.
         asked: The names of studies of this storage, or "URL#NAME" for one of another storage; "all" stands for all
-            other searches of this storage that can be read.
+            other searches of this storage that can be read and have a value.
 
     Raises:
         UsageError: If one does not exist, or a study cannot learn from it.
@@ -96,35 +97,51 @@ def earlier_studies(storage: optuna.storages.BaseStorage, name: str, asked: Sequ
     found: dict[str, Earlier | None] = {}
     for one in asked:
         if one == EVERY_STUDY:
-            found |= {other: known for other, known in _all_but(storage, name) if other not in found}
+            found |= {other: known for other, known in _all_but(storage, name) if known and other not in found}
         else:
             url, _, named = one.rpartition("#") if find_study(storage, one) is None else ("", "", one)
-            shown = f"{shown_url(url)}#{named}" if url else named
+            shown = f"{shown_url(url)}#{named}"[:_LONGEST] if url else named
             found[shown] = _earlier(_existing(storage, name, url, named), shown)
-    return [one for one in found.values() if one is not None]
+    return found
 
 
-def learn(earlier: Sequence[Earlier], space: Mapping[str, BaseDistribution] | None, asked: Sequence[str]) -> Learning:
+def learn(
+    found: Mapping[str, Earlier | None], space: Mapping[str, BaseDistribution] | None, asked: Sequence[str]
+) -> Learning:
     """Return what a study learns from earlier ones; nothing, if it was to learn from all and there are none.
 
     Args:
-        earlier: The earlier studies.
+        found: The earlier studies, by their names; None for one without any value.
         space: The search space of the new study; None for a plain objective, whose space shows when it runs.
         asked: The names that the user gave.
 
     Raises:
         UsageError: If nothing can be taken over from studies that were named.
     """
+    earlier = [study for study in found.values() if study is not None]
     origins = portfolio(earlier, space)
     if not origins and EVERY_STUDY not in asked:
-        there = sorted({name for study in earlier for params in study.configurations[:1] for name in params})
-        raise UsageError(
-            f"nothing can be learned from {_listed([study.name for study in earlier] or asked)}.",
-            "An earlier study needs a trial with a value, and a hyperparameter of the same name.\n"
-            f"There: {_listed(there)}. Here: {_listed(sorted(space or {}))}.",
-            "Give hyperparameters that mean the same the same name, or leave learn_from (--learn-from) out.",
-        )
+        raise _nothing_in(found, space)
     return Learning([study.name for study in earlier], origins)
+
+
+def _nothing_in(found: Mapping[str, Earlier | None], space: Mapping[str, BaseDistribution] | None) -> UsageError:
+    happened = f"nothing can be learned from {_listed([*found])}."
+    leave_out = "leave learn_from (--learn-from) out."
+    earlier = [study for study in found.values() if study is not None]
+    if not earlier:
+        return UsageError(
+            happened,
+            "An earlier study needs a trial that has a value, or has reported one, and has not failed.",
+            f"Run it first, name another study, or {leave_out}",
+        )
+    there = sorted({name for study in earlier for params in study.configurations[:1] for name in params})
+    return UsageError(
+        happened,
+        "An earlier study needs a hyperparameter that this study has, too, by the same name.\n"
+        f"There: {_listed(there)}. Here: {_listed(sorted(space or {}))}.",
+        f"Give hyperparameters that mean the same the same name, or {leave_out}",
+    )
 
 
 def _all_but(storage: optuna.storages.BaseStorage, name: str) -> Iterator[tuple[str, Earlier | None]]:
@@ -140,6 +157,12 @@ def _all_but(storage: optuna.storages.BaseStorage, name: str) -> Iterator[tuple[
 
 
 def _existing(storage: optuna.storages.BaseStorage, name: str, url: str, named: str) -> optuna.Study:
+    if not url and "://" in named:
+        raise UsageError(
+            f"learn_from names the storage {shown_url(named)}, and no study in it.",
+            "A study of another storage is URL#NAME, and one of this storage is NAME.",
+            "Add # and the name of the study to the URL; on the command line in quotes.",
+        )
     if named.endswith(PARTS):
         raise UsageError(
             f"a study cannot learn from {named!r}, which trains configurations of another study again.",
@@ -153,9 +176,15 @@ def _existing(storage: optuna.storages.BaseStorage, name: str, url: str, named: 
             "Leave it out of learn_from (--learn-from), or give the new study another name: --name NEW_NAME.",
         )
     there = open_to_look(url) if url else storage
-    study = find_study(there, named) if there is not None else None
+    if there is None:
+        raise UsageError(
+            f"there is no storage {shown_url(url)} to learn from.",
+            f"It was to have the study {named!r}.",
+            "Correct the URL in learn_from (--learn-from).",
+        )
+    study = find_study(there, named)
     if study is None:
-        others = [other for other in study_names(there) if other != name and not other.endswith(PARTS)] if there else []
+        others = [other for other in study_names(there) if other != name and not other.endswith(PARTS)]
         raise UsageError(
             f"there is no study {named!r} to learn from{f' in {shown_url(url)}' if url else ''}.",
             f"There are: {_listed(others)}." if others else "There is no other study.",
@@ -165,7 +194,10 @@ def _existing(storage: optuna.storages.BaseStorage, name: str, url: str, named: 
 
 
 def _earlier(study: optuna.Study, name: str) -> Earlier | None:
-    settings = read_settings(study)
+    try:
+        settings = read_settings(study)
+    except StoredStudyError as error:
+        raise UsageError(error.happened, error.expected, "Leave it out of learn_from (--learn-from).") from error
     epochs = settings.epochs if settings and settings.monitor else 0
     steps = (trial.last_step or 0 for trial in study.get_trials(deepcopy=False))
     policy: EpochPolicy = "best" if epochs and settings and settings.epoch_policy == "best" else "last"

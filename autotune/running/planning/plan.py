@@ -85,8 +85,9 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
     study = open_study(known.storage, declared)
     settings = remember(study, known.folder, ready.settings, known.before)
     n_finished = len(study.get_trials(deepcopy=False, states=FINISHED))
+    if n_finished < settings.n_trials:
+        _enqueue_guesses(study, declared, preparer.options.observer)
     if known.before is None or not n_finished:
-        _enqueue_guesses(study, declared)
         for params in declared.enqueue:  # again: the study file may have been corrected
             study.enqueue_trial(dict(params), skip_if_exists=True)
         begin_learning(study, known.folder, _learnable(study, ready.learning, preparer.options.observer))
@@ -118,13 +119,15 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
     )
 
 
-def _enqueue_guesses(study: optuna.Study, declared: Declaration) -> None:
-    """Make a trial for each guess that has none yet."""
-    if isinstance(study.sampler, SeededSampler) and study.sampler.tries_all:
+def _enqueue_guesses(study: optuna.Study, declared: Declaration, observer: Observer) -> None:
+    """Make a trial for each guess that has none yet, also for one that was added after the study had begun."""
+    if declared.guesses and isinstance(study.sampler, SeededSampler) and study.sampler.tries_all:
+        observer(Note(None, "the sampler tries every configuration anyway, so `guess` changes nothing"))
         return
-    there = [guess_of(trial) for trial in study.get_trials(deepcopy=False)]
+    there = [guess_of(trial) for trial in study.get_trials(deepcopy=False)] if declared.guesses else []
     for guess in declared.guesses:
         if guess not in there:
+            there.append(guess)
             study.enqueue_trial({}, user_attrs={GUESS: dict(guess)})
 
 

@@ -29,6 +29,7 @@ from autotune.running.study import (
 )
 from autotune.running.tracking import Note
 from autotune.running.trial import Declaration, Declare, Preparation, Prepare, refusal
+from autotune.study import EVERY_STUDY
 
 _EXPECTED_OF_GIVEN = (
     "`baseline` gives a value to each hyperparameter that `build` and `fit` ask for with those values, and no\n"
@@ -94,7 +95,7 @@ def make_ready(
     past = past_trials(known.stored) if known.stored else []
     asked = _asked_to_learn(options, known) if not repeats else ()
     earlier = earlier_studies(known.storage, known.declared.name, asked)
-    names = frozenset(name for study in earlier for params in study.configurations for name in params)
+    names = frozenset(name for study in earlier.values() if study for params in study.configurations for name in params)
     prepared: Preparation = preparer.ask(
         Prepare(known.source, known.data_dir, options.places.run_dir, known.folder, past, repeats, fractions, names)
     )
@@ -103,6 +104,10 @@ def make_ready(
     if prepared.given_problems:
         raise refusal(prepared.given_problems, _EXPECTED_OF_GIVEN)
     learning = learn(earlier, prepared.space, asked) if asked else None
+    for name in (name for name, study in earlier.items() if study is None):
+        options.observer(Note(None, f"nothing can be learned from {name}: no trial of it has a value"))
+    if learning is not None and not learning.studies:
+        options.observer(Note(None, "there is no earlier study to learn from"))
     ready = Ready(known, prepared, settings_of_run(preparer, known, prepared, n_trials), learning)
     leave_elsewhere(known.folder, ready.settings, vars(options.tracking))
     _refuse_other_study(ready)
@@ -114,7 +119,8 @@ def _asked_to_learn(options: RunOptions, known: Known) -> Sequence[str]:
     asked = options.learn_from or known.declared.learn_from
     if known.stored is None or not (asked and (read_learning(known.stored) or has_results(known.stored))):
         return asked
-    if options.learn_from and read_learning(known.stored) is None:
+    learned = read_learning(known.stored)
+    if options.learn_from and (learned is None or not {*options.learn_from} <= {EVERY_STUDY, *learned.studies}):
         options.observer(Note(None, "the study has begun before: it learns from other studies only when it begins"))
     return ()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from optuna.trial import FrozenTrial, TrialState
 
 from autotune.search.history import first_value
+from autotune.search.transfer.fitting import fitted
 from autotune.search.transfer.origin import origin_of
 
 
@@ -29,11 +30,11 @@ class TakenOver:
 
 
 def taken_over(trials: Iterable[FrozenTrial]) -> list[TakenOver]:
-    """Return those of the trials that began with configurations of earlier studies."""
+    """Return those of the trials that have values of earlier studies; one that waits has none yet."""
     return [
         TakenOver(trial.number, _value(trial), origin.study, origin.trial)
         for trial in trials
-        if (origin := origin_of(trial)) is not None
+        if (origin := origin_of(trial)) is not None and fitted(origin.params, trial.distributions)
     ]
 
 

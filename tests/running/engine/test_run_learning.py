@@ -114,6 +114,7 @@ def test_status_note_and_report_say_what_was_learned_from_whom(
     assert main(["report", "new", "--storage", storage, "-o", str(page)]) == 0
     capsys.readouterr()
     assert words in page.read_text()
+    assert "--learn-from old" in page.read_text()
     assert main(["status", "old", "--storage", storage, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["taken_over"] == []
 
@@ -194,3 +195,11 @@ def test_the_space_of_a_keras_study_is_found_in_all_its_branches_before_it_begin
     study = autotune.run(tmp_path / "new.py", workers=1, run_dir=tmp_path / "runs", storage=url)
     assert origin_of(study.trials[0]) is not None
     assert origin_of(study.trials[0]).params == {"sgd_rate": 1.0}
+
+
+@pytest.mark.parametrize("names", ["", "old,", " , "])
+def test_an_empty_name_on_the_command_line_is_refused(names: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "study.py", "--learn-from", names])
+    assert ended.value.code == 2
+    assert "a name is empty" in capsys.readouterr().err

@@ -114,6 +114,7 @@ def test_all_are_the_searches_of_the_storage_that_have_something_to_say(bench: A
 def test_the_first_study_of_a_storage_learns_from_all_of_none(bench: Any) -> None:
     study = plan_search(bench.preparer(learn_from=("all",)), None).study
     assert read_learning(study) == Learning([], [])
+    assert bench.notes == ["there is no earlier study to learn from"]
     earlier(bench.places.storage)
     assert learned(plan_search(bench.preparer(learn_from=("all",)), None).study) == []
 
@@ -139,7 +140,8 @@ def test_what_was_confirmed_comes_first(bench: Any) -> None:
     queue.fill(again)
     for value in (0.1, 0.1, 0.0):  # the second repeat of trial 4 is missing
         again.tell(again.ask(), value)
-    (found,) = earlier_studies(study._storage, "toy", ["old"])
+    found = earlier_studies(study._storage, "toy", ["old"])["old"]
+    assert found is not None
     assert found.numbers[:2] == [3, 10]
 
 
@@ -149,18 +151,56 @@ def test_what_was_confirmed_comes_first(bench: Any) -> None:
         ("nosuch", "no study 'nosuch' to learn from.*There are: old"),
         ("toy", "cannot learn from itself"),
         ("old.confirm", "Name the search: old"),
-        ("sqlite:////nowhere/at/all.db#old", "no study 'old' to learn from in sqlite:////nowhere/at/all.db"),
+        ("sqlite:////nowhere/at/all.db#old", "no storage sqlite:////nowhere/at/all.db to learn from"),
+        ("damaged", "study 'damaged'.*Leave it out of learn_from"),
         ("failed", "nothing can be learned from failed"),
     ],
 )
 def test_what_a_study_cannot_learn_from_is_refused_before_it_begins(bench: Any, asked: str, words: str) -> None:
     url = bench.places.storage
     earlier(url)
+    optuna.create_study(study_name="damaged", storage=url).set_user_attr("autotune", "garbled")
     failed = optuna.create_study(study_name="failed", storage=url)
     failed.add_trial(create_trial(state=TrialState.FAIL, params={"x": 0.5}, distributions=X))
     with pytest.raises(UsageError, match=f"(?s){words}"):
         plan_search(bench.preparer(learn_from=(asked,)), None)
     assert "toy" not in optuna.get_all_study_names(url)
+
+
+@pytest.mark.parametrize(
+    "asked", ["postgresql://joe:sEcret9@127.0.0.1:1/db", "postgresql://joe:sEcret9@127.0.0.1:1/db#old"]
+)
+def test_no_password_is_shown(bench: Any, asked: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan_search(bench.preparer(learn_from=(asked,)), None)
+    assert "sEcret9" not in str(caught.value)
+    assert "postgresql" in str(caught.value)
+
+
+def test_what_was_named_and_gave_nothing_is_told(bench: Any) -> None:
+    earlier(bench.places.storage)
+    optuna.create_study(study_name="empty", storage=bench.places.storage)
+    study = plan_search(bench.preparer(learn_from=("old", "empty")), None).study
+    assert {origin.study for origin in learned(study)} == {"old"}
+    assert bench.notes == ["nothing can be learned from empty: no trial of it has a value"]
+    study.tell(study.ask(X), 0.5)
+    plan_search(bench.preparer(learn_from=("old",)), None)
+    assert len(bench.notes) == 1
+    plan_search(bench.preparer(learn_from=("another",)), None)
+    assert "only when it begins" in bench.notes[1]
+
+
+def test_a_guess_is_tried_once_also_if_it_is_added_later(bench: Any) -> None:
+    bench.declares(guess="[{'x': 0.25}, {'x': 0.25}]")
+    study = plan_search(bench.preparer(), None).study
+    assert [trial.user_attrs for trial in study.trials] == [{"guess": {"x": 0.25}}]
+    study.tell(study.ask(X), 0.5)
+    bench.declares(guess="[{'x': 0.25}, {'x': 0.75}]")
+    plan_search(bench.preparer(), None)
+    assert plan_search(bench.preparer(), None).study.ask(X).params == {"x": 0.75}
+    bench.declares(name="'grid'", guess="{'x': 0.25}", sampler="lambda seed: optuna.samplers.GridSampler({'x': [0.5]})")
+    assert plan_search(bench.preparer(), None).study.trials == []
+    assert "`guess` changes nothing" in bench.notes[-1]
 
 
 def test_a_study_of_thousands_of_trials_is_taken_over_as_any_other(bench: Any) -> None:
