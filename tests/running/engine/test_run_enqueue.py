@@ -61,7 +61,7 @@ def test_a_guess_is_tried_first_and_once(tmp_path: Path) -> None:
 
 def test_what_is_no_list_of_dicts_is_told(tmp_path: Path) -> None:
     for given in ('{"x": 1}', '[], guess="x"', "[], guess=[{}]"):
-        with pytest.raises(StudyFileError, match="no list of (such )?dicts"):
+        with pytest.raises(StudyFileError, match=r"no list of (such )?dicts"):
             autotune.run(study_file(tmp_path, TOY, given), run_dir=tmp_path / "runs")
 
 
