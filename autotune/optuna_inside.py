@@ -55,5 +55,5 @@ def set_system_attr(study: optuna.Study, key: str, value: Any) -> None:
 
 def fixed_by(sampler: BaseSampler) -> Mapping[str, Any]:
     """Return the parameters that a `PartialFixedSampler` fixes; none for other samplers."""
-    fixed: Mapping[str, Any] = getattr(sampler, "_fixed_params", {})
-    return fixed
+    fixed = getattr(sampler, "_fixed_params", None)
+    return fixed if isinstance(fixed, Mapping) else {}
