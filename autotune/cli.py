@@ -251,20 +251,17 @@ def _run(study: str | StudySource, options: argparse.Namespace, run_dir: str | P
     from autotune.progress import new_console, new_progress
     from autotune.results.summary import study_status
     from autotune.running.engine import run
-    from autotune.running.tracking import Note, RunStarted
+    from autotune.running.tracking import RunStarted
     from autotune.terminal import print_result, print_stopped
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     begun: list[RunStarted] = []
-    exhausted: list[Note] = []
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(new_progress(new_console()))
 
         def observe(event: Event) -> None:
             if isinstance(event, RunStarted):
                 begun.append(event)
-            if isinstance(event, Note) and event.number is None:
-                exhausted.append(event)
             progress(event)
 
         try:
@@ -277,7 +274,7 @@ def _run(study: str | StudySource, options: argparse.Namespace, run_dir: str | P
     was_complete = bool(begun) and begun[0].finished >= begun[0].n_trials
     if was_complete:
         say(f"Nothing to do: {status.study} has the trials that were asked for. For more: --trials N")
-    print_result(status, where(options), may_go_on=not exhausted)
+    print_result(status, where(options), may_go_on=status.why_over is None)
     if not was_complete:
         from autotune.results.advice import note_advice
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from command_line import autotune as command_line
 
 import autotune
 from autotune.running.tracking.events import Event, Note, TrialEnded
@@ -60,6 +61,13 @@ def test_the_command_says_that_the_space_is_exhausted(study_file: StudyFile, run
     assert "every configuration of the search space has been tried" in done.stdout
     assert "12 of 40 trials finished" in done.stdout
     assert "Go on" not in done.stdout
+
+
+def test_the_command_says_how_to_go_on_also_after_a_note(study_file: StudyFile, run_dir: Path) -> None:
+    never = "'n_trials': 2, 'pruner': optuna.pruners.MedianPruner(n_startup_trials=100)"
+    result = command_line("run", study_file(SMALL, never), "--run-dir", run_dir, "--workers", "1")
+    assert "MedianPruner stops no trial" in result.stdout
+    assert "More:   autotune resume toy --trials 4" in result.stdout
 
 
 def test_a_configuration_that_was_tried_and_is_asked_for_again_is_copied(
