@@ -88,6 +88,8 @@ def declaration(n_trials: int, n_reports: int) -> Declaration:
         devices_per_trial=1,
         baseline=None,
         enqueue=(),
+        guesses=(),
+        learn_from=(),
         has_test_rows=True,
         needs_keras=True,
     )

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from autotune.errors import DamagedStoreError, TrainingError
 from autotune.failures import last_line
@@ -42,6 +42,7 @@ from autotune.running.trial import (
     asked_distribution,
     shorten,
 )
+from autotune.search.history import LEARNED_FROM
 from autotune.training.checkpoints import TrialFolder
 from autotune.training.records import FOLD_VALUES, MONITORED_LOSS, n_finished_folds
 
@@ -140,11 +141,11 @@ class Supervisor:
             self.observer(StepReported(slot.number, trial.number, step, value))
         return answer(trial, request)
 
-    def note_unused(self, trial: FrozenTrial) -> None:
+    def note_unused(self, trial: optuna.Trial) -> None:
         """Send a note about values that a finished trial was given and did not ask for."""
         if self.given is not None:
-            self.given.note_unused(trial)
-        if text := unused_origin(trial):
+            self.given.note_unused(stored(trial))
+        if LEARNED_FROM in trial.user_attrs and (text := unused_origin(stored(trial))):
             self.observer(Note(trial.number, text))
 
     def _suggested(self, trial: optuna.Trial, request: Request) -> tuple[str, object]:
@@ -221,7 +222,7 @@ class Supervision:
         try:
             outcome = self._until_outcome()
             if outcome is not None and outcome.kind in ("complete", "pruned"):
-                self._supervisor.note_unused(stored(self._trial))
+                self._supervisor.note_unused(self._trial)
         except OutsideError as problem:
             error = problem.error if problem.ends_run else None
             summary = last_line(problem.error.happened)

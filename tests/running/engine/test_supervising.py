@@ -39,6 +39,7 @@ class World:
         self.number = 0
         self.pid = 1
         self.said: list[Any] = []
+        self.user_attrs: dict[str, Any] = {}
 
     def poll(self, timeout_s: float) -> bool:
         happens = next(self.script, None)
