@@ -74,23 +74,14 @@ def curves(space: Space, seed: int, start_epochs: float = 1.0) -> Method:
 
 def learning_curves(space: Space, seed: int, origins: Sequence[Origin] = (), guesses: Sequence[Guess] = ()) -> Method:
     """The same, begun with configurations of earlier searches or guesses, as a study file does it."""
-    sampler = SeededSampler(partial(_curve_sampler, EPOCHS), seed, guesses)
-    best = partial(_predicted_best, EPOCHS)
-    return OptunaMethod(space, seed, sampler, CurvePruner(EPOCHS), best, origins, guesses)
+    sampler, pruner = SeededSampler(partial(CurveSampler, EPOCHS), seed, guesses), CurvePruner(EPOCHS)
+    return OptunaMethod(space, seed, sampler, pruner, lambda study: predicted_best(study, EPOCHS), origins, guesses)
 
 
 def learning_tpe(space: Space, seed: int, origins: Sequence[Origin] = (), guesses: Sequence[Guess] = ()) -> Method:
     """What a study file has that names neither sampler nor pruner, begun with configurations of earlier searches."""
     sampler = SeededSampler(tpe, seed, guesses)
     return OptunaMethod(space, seed, sampler, NoiseAwarePruner(), origins=origins, guesses=guesses)
-
-
-def _predicted_best(epochs: int, study: optuna.Study) -> FrozenTrial:
-    return predicted_best(study, epochs)
-
-
-def _curve_sampler(epochs: int, seed: int) -> CurveSampler:
-    return CurveSampler(epochs, seed)
 
 
 class OptunaMethod:
@@ -103,6 +94,7 @@ class OptunaMethod:
         pruner: Stops trials.
         best: Chooses the trial to hand over; None for the one whose last report is the best.
         origins: The configurations of earlier searches for its first trials.
+        guesses: What the author guesses, for trials before these.
     """
 
     def __init__(
@@ -160,8 +152,8 @@ METHODS: dict[str, Callable[[Space, int], Method]] = {
     "optuna-gp": optuna_gp,
     "autotune-curves": curves,
 }
-LEARNING: dict[str, Callable[[Space, int, Sequence[Origin]], Method]] = {
+LEARNING: dict[str, Callable[..., Method]] = {
     "autotune-curves": learning_curves,
     "autotune-defaults": learning_tpe,
 }
-"""Those that learn from earlier searches."""
+"""Those that learn from earlier searches and from guesses, which their functions take besides space and seed."""

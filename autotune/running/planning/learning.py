@@ -9,7 +9,6 @@ trials; the second of two equal ones then becomes a copy of the first.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -69,11 +68,12 @@ def begin_learning(study: optuna.Study, folder: Path, found: Learning | None) ->
         folder: Its folder in the run dir, which parents on one machine share.
         found: What it learns; None for nothing. What is stored already comes first.
     """
+    if found is None and read_learning(study) is None:
+        return
     with filelock.FileLock(folder / "learning.lock"):
-        if (learning := read_learning(study)) is None:
-            if found is None:
-                return
-            learning = found
+        learning = read_learning(study) or found
+        assert learning is not None
+        if read_learning(study) is None:
             study.set_user_attr(_LEARNING, asdict(learning))
         trials = study.get_trials(deepcopy=False)
         there = {(origin.study, origin.trial) for trial in trials if (origin := origin_of(trial))}
@@ -202,8 +202,7 @@ def _earlier(study: optuna.Study, name: str) -> Earlier | None:
     steps = (trial.last_step or 0 for trial in study.get_trials(deepcopy=False))
     policy: EpochPolicy = "best" if epochs and settings and settings.epoch_policy == "best" else "last"
     training = Training(epochs or max(steps, default=1) or 1, epoch_policy=policy)
-    found = earlier_of(study, training, _confirmed(study))
-    return dataclasses.replace(found, name=name) if found else None
+    return earlier_of(study, training, _confirmed(study), name)
 
 
 def _confirmed(study: optuna.Study) -> dict[int, float]:

@@ -51,10 +51,8 @@ def worth(taken: Sequence[TakenOver], best: int | None) -> str:
     found = f"Learned from earlier studies: {came}."
     if best is None:
         return found
-    winner = next((one for one in taken if one.trial == best), None)
-    if winner is not None:
-        return f"{found} The best trial so far, {best}, is one of these."
-    return f"{found} The best trial so far, {best}, is none of these."
+    which = "one" if any(one.trial == best for one in taken) else "none"
+    return f"{found} The best trial so far, {best}, is {which} of these."
 
 
 def _value(trial: FrozenTrial) -> float | None:
