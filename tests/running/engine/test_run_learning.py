@@ -139,6 +139,23 @@ def test_a_sampler_that_tries_every_configuration_tries_each_once(tmp_path: Path
     assert sorted(trial.params["x"] for trial in study.trials) == [1, 2, 3, 4]
 
 
+def test_trials_that_become_equal_are_copies_and_keep_their_own_origins_and_guesses(tmp_path: Path) -> None:
+    for name, high, more in (("old", 1.0, ""), ("new", 0.25, "guess={'x': 0.25},")):
+        (tmp_path / f"{name}.py").write_text(
+            f"from autotune import StudySpec\n"
+            f"study = StudySpec(name='{name}', objective=lambda trial: -trial.suggest_float('x', 0.0, {high}), {more} "
+            f"direction='minimize', n_trials=12, seed=0)\n"
+        )
+    autotune.run(tmp_path / "old.py", workers=1, run_dir=tmp_path / "runs")
+    study = autotune.run(tmp_path / "new.py", workers=1, run_dir=tmp_path / "runs", learn_from="old", n_trials=4)
+    first, *others = study.trials
+    assert [trial.params["x"] for trial in study.trials] == [0.25] * 4
+    assert (first.user_attrs["guess"], origin_of(first)) == ({"x": 0.25}, None)
+    assert [trial.user_attrs["copy_of"] for trial in others] == [0, 0, 0]
+    assert len({origin.trial for trial in others if (origin := origin_of(trial))}) == 3
+    assert ["guess" in trial.user_attrs for trial in others] == [False] * 3
+
+
 def test_a_trial_with_nothing_of_the_earlier_study_says_so(tmp_path: Path) -> None:
     autotune.run(written(tmp_path, "old"), workers=1, run_dir=tmp_path / "runs")
     file = written(tmp_path, "new")
