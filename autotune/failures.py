@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sysconfig
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 from autotune.errors import AutotuneError
@@ -45,6 +46,16 @@ def summary_of(error: BaseException, study_file: Path | None = None) -> str:
     return f"{summary}, from {type(root).__name__}: {_text(root)}" if _text(root) else summary
 
 
+def place_of(frames: Iterable[traceback.FrameSummary]) -> str:
+    """Return the innermost place in the user's own code, e.g. "net.py:12"; "" if all frames are those of libraries.
+
+    Args:
+        frames: The frames of a stack, the innermost one last.
+    """
+    frame = _users_frame(frames)
+    return f"{Path(frame.filename).name}:{frame.lineno}" if frame else ""
+
+
 def message_of(error: BaseException) -> str:
     """Return the text of an error. `str(error)` may itself fail, because its class may come from the study file."""
     try:
@@ -61,7 +72,7 @@ def last_line(text: str) -> str:
 
 def _described(error: BaseException, study_file: Path | None) -> str:
     name, text = type(error).__name__, _text(error)
-    frame = _users_frame(error)
+    frame = _users_frame(traceback.extract_tb(error.__traceback__))
     if frame is None:
         return f"{name}: {text}" if text else name
     where = f"{_short(frame.filename, study_file)}:{frame.lineno}"
@@ -103,10 +114,9 @@ def _root(error: BaseException) -> BaseException:
         error = before
 
 
-def _users_frame(error: BaseException) -> traceback.FrameSummary | None:
-    """Return the innermost frame of the traceback that is in the user's own code, not in a library; None if none is."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return next((frame for frame in reversed(frames) if not _is_of_library(frame.filename)), None)
+def _users_frame(frames: Iterable[traceback.FrameSummary]) -> traceback.FrameSummary | None:
+    """Return the innermost frame that is in the user's own code, not in a library; None if none is."""
+    return next((frame for frame in reversed([*frames]) if not _is_of_library(frame.filename)), None)
 
 
 def _is_of_library(file: str) -> bool:

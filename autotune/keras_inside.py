@@ -70,6 +70,14 @@ def strategy_of(optimizer: keras.optimizers.Optimizer) -> Any:
     return optimizer._distribution_strategy
 
 
+def seeds_of_keras() -> list[keras.Variable]:
+    """Return the state of the generator that `keras.random` uses without a seed; none before its first use."""
+    from keras.src.backend.common import global_state
+
+    generator = global_state.get_global_attribute("global_seed_generator")
+    return [] if generator is None else [generator.state]
+
+
 def writers_of(callback: keras.callbacks.TensorBoard) -> list[Any]:
     """Return the writers of event files of a callback."""
     return list(callback._writers.values())

@@ -230,7 +230,7 @@ def test_names_with_a_leading_underscore_stay_in_their_file() -> None:
 INSIDES = {
     "autotune.keras_inside": {
         *("_distribution_strategy", "_flatten_layers", "_fn", "_fn_kwargs", "_preprocess", "_writers"),
-        *("_distributed_dataset", "_initial_epoch"),
+        *("_distributed_dataset", "_initial_epoch", "keras.src.backend.common"),
     },
     "autotune.optuna_inside": {"_storage", "_study_id", "_trial_id", "optuna.study._frozen"},
     "autotune.results.dashboard.serving": {"optuna_dashboard._bottle_util"},

@@ -16,6 +16,7 @@ from autotune.keras_inside import (
     begin_fit_at,
     callbacks_of_fit,
     rows_of,
+    seeds_of_keras,
     strategy_of,
     tokens_of,
     writers_of,
@@ -50,6 +51,17 @@ def test_metric_fn() -> None:
     assert rows.shape == (3,)
     assert float(metric(np.array([0, 0, 1]), logits)) == pytest.approx(rows.mean())
     assert rows[0] == pytest.approx(np.log1p(np.exp(1.0)))  # with its argument from_logits
+
+
+def test_global_seed_generator() -> None:
+    keras.utils.clear_session()
+    assert seeds_of_keras() == []
+    keras.random.uniform(())
+    (state,) = seeds_of_keras()
+    before = np.array(state)
+    numbers = np.array(keras.random.uniform((3,)))
+    state.assign(before)
+    assert np.array(keras.random.uniform((3,))).tolist() == numbers.tolist()
 
 
 def test_text_vectorization_preprocess() -> None:

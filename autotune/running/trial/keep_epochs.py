@@ -8,8 +8,8 @@ and of `keras.random` without a seed. docs/objectives.md says which data have an
 
 from __future__ import annotations
 
-import contextlib
 import random
+from functools import partial
 from typing import Any
 
 import keras
@@ -22,7 +22,7 @@ from autotune.errors import KeepingError, TrainingError
 from autotune.keras_inside import batch_of_fit, begin_fit_at, callbacks_of_fit
 from autotune.running.trial.keeping import keeper_of
 from autotune.training.checkpoints import KeptState, UnusableCheckpointError
-from autotune.training.fitting import assign, made_of, value_of
+from autotune.training.fitting import MadeOf, assign, make_variables, value_of
 from autotune.training.state import (
     Watch,
     callback_variables,
@@ -71,7 +71,7 @@ class KeepEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ker
         self._before = 0  # the last step before this `fit`
         self._is_pruned = False
         self._is_whole = True
-        self._made_of: tuple[Any, ...] = ()
+        self._made_of: MadeOf
         self._watch: Watch
 
     def set_model(self, model: keras.Model) -> None:
@@ -93,7 +93,7 @@ class KeepEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ker
         if self._is_pruned:
             begin_fit_at(self.model, self.params["epochs"])
         if self._keeper.keeps:
-            self._made_of, self._watch = made_of(self.model), Watch(self.model, self._others)
+            self._made_of, self._watch = MadeOf.now(self.model), Watch(self.model, self._others)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         begin_fit_at(self.model, None)  # the next `fit` of this model begins where it is told to
@@ -142,7 +142,7 @@ class KeepEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ker
     def _restore(self, kept: KeptState) -> None:
         """Restore the state after a kept epoch; the other callbacks have created theirs by now."""
         state = kept.state
-        _train_on_nothing(self.model)
+        make_variables(self.model, len(state["variables"]), partial(_train_on_nothing, self.model))
         try:
             variables = training_variables(self.model)
             assign(variables, state["variables"])
@@ -177,10 +177,8 @@ class KeepEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ker
         lost = self._watch.changed()
         if self._watch.is_refused(lost, epoch):
             raise cannot_be_kept(lost, f"changed in epoch {epoch} of trial {self._trial.number}")
-        made = made_of(self.model)
-        if len(made[-1]) != len(self._made_of[-1]):
-            self._made_of = made  # the model has made its layers and variables in the first batch
-        elif made != self._made_of:
+        before, self._made_of = self._made_of, MadeOf.now(self.model)
+        if not self._made_of.continues(before):
             lost.append("the optimizer, the training function or the frozen layers")
         if lost:
             self._is_whole = False
@@ -207,9 +205,8 @@ def _train_on_nothing(model: keras.Model) -> None:
 
     Everything that the step changes is restored then. No rows are read, because an iterator would lose them.
     """
-    with contextlib.suppress(Exception):  # if the step fails, some variables are still missing
-        model.train_step(keras.tree.map_structure(_zeros, batch_of_fit()))
-        model.reset_metrics()
+    model.train_step(keras.tree.map_structure(_zeros, batch_of_fit()))
+    model.reset_metrics()
 
 
 def _zeros(spec: tf.TensorSpec) -> tf.Tensor:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import operator
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from autotune.errors import KeepingError
 from autotune.running.trial.piped_trial import KeepingPlace, PipedTrial
 from autotune.running.trial.plain_values import as_float
 from autotune.training.checkpoints import (
+    ClaimedPaths,
     KeptHead,
     KeptState,
     UnkeptError,
@@ -114,7 +115,10 @@ def keep(
     number = _checked_epoch(epoch, keeper.step)
     if keeper.keeps:
         _refuse_without_kept(keeper)
-        keeper.save(_LOOP, KeptState(number, number, _checked_state(state)), value, _found_files(files))
+        given = [Path(one) for one in ([files] if isinstance(files, (str, os.PathLike)) else files)]
+        found = _found_files(given)
+        keeper.hold(given)
+        keeper.save(_LOOP, KeptState(number, number, _checked_state(state)), value, found)
     if keeper.report(value, number):
         raise optuna.TrialPruned(f"pruned after epoch {number}")
 
@@ -147,6 +151,7 @@ class TrialKeeper:
         self.step = 0
         self.begun: set[str] = set()
         self.is_pruned = False
+        self._claims: ClaimedPaths | None = None
 
     @property
     def _trial(self) -> Any:
@@ -209,6 +214,22 @@ class TrialKeeper:
             raise _unkept(str(error), error.value) from error
         self._has_file = True
         self._copy(self._place)
+
+    def hold(self, files: Iterable[Path]) -> None:
+        """Claim files until this process ends.
+
+        Raises:
+            KeepingError: If another trial has claimed one: each would keep what the other has written.
+        """
+        assert self._place is not None
+        for path in files:
+            self._claims = self._claims or ClaimedPaths(self._place.folder.path.parent.with_name("files.lock"))
+            if not self._claims.has(path.resolve()):
+                raise KeepingError(
+                    f"trial {self._trial.number} keeps {path}, which another trial keeps at the same time.",
+                    "Trials in several slots run in the same folder, and would overwrite each other's files.",
+                    'Give each trial paths of its own, e.g. f"model-{trial.number}.pt".',
+                )
 
     def report(self, value: float, step: int) -> bool:
         """Report a value, and return whether the pruner stops the trial."""
@@ -345,9 +366,8 @@ def _unkept(at: str, value: Any) -> KeepingError:
     )
 
 
-def _found_files(files: Any) -> dict[str, Path]:
+def _found_files(given: Sequence[Path]) -> dict[str, Path]:
     """Return all files and empty folders at the given paths, by the names that they have in the checkpoint."""
-    given = [Path(one) for one in ([files] if isinstance(files, (str, os.PathLike)) else files)]
     found: dict[str, Path] = {}
     for path in given:
         name = path.absolute().name

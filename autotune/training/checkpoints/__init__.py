@@ -7,6 +7,7 @@ folder      The folder of a trial, and the paths of its files
 values      Conversion of Python values to JSON and arrays for a checkpoint, and back without loss of value or type
 checkpoint  The whole state of a trial after an epoch, written to one file and read from it
 kept_file   The file with what a plain objective keeps of a trial: state and files, under a name for each of its loops
+claimed     Paths that one trial process at a time may write, on one machine
 copies      The two copies of a trial's checkpoint: in the trial's folder and, for other machines, in an artifact store
 saving      A thread that writes checkpoints, by way of `copies`, while training goes on
 """
@@ -29,6 +30,7 @@ from autotune.training.checkpoints.checkpoint import (
     UnusableCheckpointError,
     stored_histories,
 )
+from autotune.training.checkpoints.claimed import ClaimedPaths
 from autotune.training.checkpoints.copies import CheckpointCopies
 from autotune.training.checkpoints.folder import WEIGHTS, TrialFolder, trial_folder
 from autotune.training.checkpoints.kept_file import KeptHead, KeptState, read_head, read_kept, save_kept, unpack_files
@@ -43,6 +45,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointCopies",
     "CheckpointWriter",
+    "ClaimedPaths",
     "FoldHistory",
     "FoldScore",
     "FolderBelow",

@@ -17,7 +17,14 @@ epoch_keeper    The work between two epochs: seeds, history, best epoch, checkpo
 
 from autotune.training.fitting.arguments import Stage, prepare_stage, stages_of
 from autotune.training.fitting.batch_function import BatchFunction
-from autotune.training.fitting.batches import Batches, first_rows, fixed_batch_size, in_tensors, rows_at_a_time
+from autotune.training.fitting.batches import (
+    KERAS_BATCH_SIZE,
+    Batches,
+    first_rows,
+    fixed_batch_size,
+    in_tensors,
+    rows_at_a_time,
+)
 from autotune.training.fitting.building import (
     build_metrics,
     built_model,
@@ -29,8 +36,9 @@ from autotune.training.fitting.building import (
 from autotune.training.fitting.device import configure_tensorflow
 from autotune.training.fitting.epoch_keeper import (
     EpochKeeper,
+    MadeOf,
     assign,
-    made_of,
+    make_variables,
     restore,
     train_step,
     value_of,
@@ -42,9 +50,11 @@ from autotune.training.fitting.scores import Scores, check_scores, scores_of
 from autotune.training.fitting.unvalidated import Unvalidated
 
 __all__ = [
+    "KERAS_BATCH_SIZE",
     "BatchFunction",
     "Batches",
     "EpochKeeper",
+    "MadeOf",
     "Measured",
     "PhaseWatch",
     "Scores",
@@ -63,7 +73,7 @@ __all__ = [
     "group_size",
     "in_groups",
     "in_tensors",
-    "made_of",
+    "make_variables",
     "overrides",
     "prepare_stage",
     "restore",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from autotune.data.rows import Arrays, Dataset, RaggedArray, padded
 
+KERAS_BATCH_SIZE = 32  # of `fit`, if none is given
 # Rows that are measured at one time. Larger batches are no faster on a CPU: 3,000 rows of MNIST take 0.25 s of CPU time
 # with 512 or with 3,000 rows per batch, and 0.45 s with 32. Another size would change the last bits of the metrics.
 _MEASURED_ROWS = 512

@@ -12,8 +12,9 @@ from autotune.data.rows import Dataset
 from autotune.errors import TrainingError
 from autotune.keras_inside import all_layers, strategy_of
 from autotune.study import StudySpec
-from autotune.training.fitting.batches import Batches, first_rows
+from autotune.training.fitting.batches import KERAS_BATCH_SIZE, Batches, first_rows, in_tensors
 from autotune.training.fitting.device import scope_of_devices
+from autotune.training.state import trace_step
 
 
 def built_model(spec: StudySpec, trial: optuna.Trial, rows: Dataset) -> keras.Model:
@@ -35,10 +36,26 @@ def built_model(spec: StudySpec, trial: optuna.Trial, rows: Dataset) -> keras.Mo
     with model.distribute_strategy.scope():  # a model on several devices must create its variables in this scope
         if not model.built and type(model).call is not keras.Model.call:  # a functional or sequential model has no call
             model(Batches(rows, 1)[0][0])
-        if model.optimizer is not None:
+        if (_is_whole(model) or _is_traced(model, spec, rows)) and model.optimizer is not None:
             build_optimizer(model, trial.number)
     _refuse_unsynchronized(model, trial.number)
     return model
+
+
+def _is_whole(model: keras.Model) -> bool:
+    return all(layer.built for layer in all_layers(model) if layer is not model)
+
+
+def _is_traced(model: keras.Model, spec: StudySpec, rows: Dataset) -> bool:
+    """Trace a step, which builds the layers that only training uses; tell whether it can be traced.
+
+    If not, `fit` builds them, and the optimizer, which must not exist before the variables that it trains.
+    """
+    try:
+        trace_step(model, in_tensors(Batches(rows, KERAS_BATCH_SIZE, one_hot=spec.one_hot)[0]))
+    except Exception:
+        return False
+    return True
 
 
 def can_be_evaluated(model: keras.Model) -> bool:

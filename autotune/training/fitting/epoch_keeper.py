@@ -4,9 +4,9 @@ The order at the end of an epoch is: checkpoint, report, question whether to pru
 of the epoch and written while the next epoch trains (see `saving`). If the process is killed at any point, the resumed
 trial finds the epoch in its checkpoint or trains it again. It then reports the epoch again, which changes nothing.
 
-What is covered: row order, Keras's seed generators (dropout, augmentation, any `keras.random` call with a generator
-that its layer holds), Python's and NumPy's global generators. What is not covered: `tf.random`, and `keras.random`
-without a seed, called directly in a model: their hidden counters are not restored.
+What is covered: row order, Keras's seed generators (dropout, augmentation, any call of `keras.random`), Python's and
+NumPy's global generators. What is not covered: `tf.random`, whose hidden counters cannot be restored; the checks before
+the first trial refuse it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import contextlib
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -97,7 +99,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         self.best_weights: list[npt.NDArray[Any]] = before.best_weights if before else []
         self.stage_ends: list[int] = list(before.stage_ends) if before else []
         self.problem: Exception | None = None
-        self._made_of: tuple[Any, ...] = ()
+        self._made_of: MadeOf
         self._watch: Watch
         self._is_whole = True
         self._lost: list[str] = []
@@ -105,7 +107,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._resume is not None:  # the other callbacks have created their variables by now
             restore(self.model, self._callbacks, self._resume, self._batches)
-        self._made_of, self._watch = made_of(self.model), Watch(self.model, self._callbacks)
+        self._made_of, self._watch = MadeOf.now(self.model), Watch(self.model, self._callbacks)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         # TensorFlow's own seed is set once, before the model is built: setting it again clears its kernel caches, and
@@ -196,8 +198,11 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         )
 
     def _note_changes(self, epoch: int) -> None:
-        was_whole, self._is_whole = self._is_whole, made_of(self.model) == self._made_of
-        if was_whole and not self._is_whole:
+        was_whole, made_of = self._is_whole, MadeOf.now(self.model)
+        self._is_whole = made_of.continues(self._made_of)
+        if self._is_whole:
+            self._made_of = made_of
+        elif was_whole:
             self._tell(
                 f"by epoch {epoch} a callback has changed the optimizer, the training function or the frozen layers, "
                 "which no checkpoint holds: if it is interrupted from now on, it trains again from that epoch"
@@ -249,14 +254,34 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         )
 
 
-def made_of(model: keras.Model) -> tuple[Any, ...]:
-    """Return the parts of a model that `build` makes and a callback may replace: optimizer, train function, freezing.
+@dataclass(frozen=True)
+class MadeOf:
+    """The parts of a model that `build` makes and a callback may replace.
 
     A checkpoint holds values only, not another optimizer or which layers are frozen. After such a change no checkpoint
     is written, and an interrupted trial trains again from the epoch before the change, with its callbacks.
+
+    Attributes:
+        optimizer: The optimizer.
+        train_function: Keras's function of a training step.
+        trainable: Each layer and variable, by its `id`, and whether it is trained.
     """
-    frozen = [one.trainable for one in (*all_layers(model), *model.variables)]
-    return model.optimizer, model.train_function, frozen
+
+    optimizer: Any
+    train_function: Any
+    trainable: Mapping[int, tuple[Any, bool]]
+
+    @classmethod
+    def now(cls, model: keras.Model) -> MadeOf:
+        """Return the parts of a model as they are now."""
+        trainable = {id(one): (one, bool(one.trainable)) for one in (*all_layers(model), *model.variables)}
+        return cls(model.optimizer, model.train_function, trainable)
+
+    def continues(self, before: MadeOf) -> bool:
+        """Tell whether nothing of `before` has been replaced; layers and variables may have been added at first use."""
+        if self.optimizer is not before.optimizer or self.train_function is not before.train_function:
+            return False
+        return all(self.trainable.get(key, (one, None))[1] == was for key, (one, was) in before.trainable.items())
 
 
 def restore(
@@ -267,13 +292,26 @@ def restore(
     Raises:
         UnusableCheckpointError: If it is of another model or of other callbacks, e.g. if a callback rebuilds the model.
     """
-    if len(training_variables(model)) != len(checkpoint.variables):
-        with contextlib.suppress(Exception):  # if the step fails, some variables are still missing
-            train_step(model, batches)
+    make_variables(model, len(checkpoint.variables), partial(train_step, model, batches))
     variables = training_variables(model)
     assign(variables, checkpoint.variables)
     assign(callback_variables(callbacks, model, variables), checkpoint.callback_variables)
     put_back(callbacks, checkpoint.callbacks)
+
+
+def make_variables(model: keras.Model, number: int, step: Callable[[], None]) -> None:
+    """Make those variables of a freshly built model that it makes at their first use, if there are any.
+
+    Args:
+        model: The model.
+        number: The number of variables that a checkpoint holds.
+        step: Trains one step.
+    """
+    if len(training_variables(model)) != number:
+        with contextlib.suppress(Exception):  # if the step fails, some variables are still missing
+            step()
+    if len(training_variables(model)) == number - 1:
+        keras.random.uniform(())  # makes the generator of `keras.random`, if no step uses it
 
 
 def train_step(model: keras.Model, batches: Batches) -> None:

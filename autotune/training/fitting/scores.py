@@ -66,14 +66,14 @@ def scores_of(
 
 def check_scores(
     function: Callable[[keras.Model, Dataset], Mapping[str, Any]], model: keras.Model, rows: Dataset
-) -> list[str]:
-    """Call `score` once on a few rows before the first trial, and return the names of the scores.
+) -> dict[str, float]:
+    """Call `score` on a few rows before the first trial, and return the scores.
 
     Raises:
         TrainingError: It stops with an error, or returns something else than numbers.
     """
     try:
-        return list(scores_of(function, model, rows))
+        return scores_of(function, model, rows)
     except TrainingError:
         raise
     except Exception as error:

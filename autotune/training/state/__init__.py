@@ -8,8 +8,22 @@ unkept          State that changes in training but that no checkpoint can hold: 
 """
 
 from autotune.training.state.callback_state import go_on_writing, put_back, state_of
-from autotune.training.state.unkept import Watch, cannot_be_kept, has_own_code, marks_of, refuse_unkept
-from autotune.training.state.variables import callback_variables, is_own, training_variables, variables_elsewhere, walk
+from autotune.training.state.unkept import (
+    Watch,
+    cannot_be_kept,
+    has_own_code,
+    marks_of,
+    refuse_unkept,
+    unkept_draws,
+)
+from autotune.training.state.variables import (
+    callback_variables,
+    is_own,
+    trace_step,
+    training_variables,
+    variables_elsewhere,
+    walk,
+)
 
 __all__ = [
     "Watch",
@@ -22,7 +36,9 @@ __all__ = [
     "put_back",
     "refuse_unkept",
     "state_of",
+    "trace_step",
     "training_variables",
+    "unkept_draws",
     "variables_elsewhere",
     "walk",
 ]

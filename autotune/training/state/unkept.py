@@ -1,7 +1,8 @@
 """State that changes in training but that no checkpoint can hold: found and reported.
 
 What is covered: plain attributes of models, layers and other objects, of classes of the study file and of Keras;
-attributes of callbacks; tables, iterators and generators. `epoch_keeper` notices frozen layers and other optimizers.
+attributes of callbacks; tables, iterators and generators; random operations of TensorFlow in a traced step.
+`epoch_keeper` notices frozen layers and other optimizers.
 What is not covered: state inside functions, inside objects of other packages, and in tensors that a model holds.
 """
 
@@ -17,8 +18,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from autotune.errors import TrainingError
+from autotune.failures import place_of
+from autotune.keras_inside import all_layers
 from autotune.training.checkpoints import fingerprint, is_plain
 from autotune.training.state.callback_state import doomed_attributes, lost_attributes
 from autotune.training.state.variables import TABLES, held_variables, is_own, training_variables, walk
@@ -123,9 +127,31 @@ def cannot_be_kept(names: Sequence[str], what: str) -> TrainingError:
     )
 
 
+def unkept_draws(step: tf.Graph) -> list[str]:
+    """Return the operations of a step that draw random numbers from a hidden counter of TensorFlow, and their places.
+
+    Args:
+        step: The step, from `trace_step`.
+    """
+    functions = step.as_graph_def().library.function  # the bodies of loops and branches
+    inner = [node.op for function in functions for node in function.node_def if _is_draw(node)]
+    return [*dict.fromkeys([_placed(one) for one in step.get_operations() if _is_draw(one.node_def)] + inner)]
+
+
+def _is_draw(node: Any) -> bool:
+    return "seed2" in node.attr  # as all such operations have; those that get their state have none
+
+
+def _placed(operation: tf.Operation) -> str:
+    where = place_of(operation.traceback)
+    return f"{operation.type} ({where})" if where else str(operation.type)
+
+
 def has_own_code(model: keras.Model) -> bool:
-    """Tell whether a model is, or contains, an object of the study file's own, which may keep state where it likes."""
-    return any(is_own(value.__class__) for _, value in walk(model, ""))
+    """Tell whether a model has code of the study file's own, which may keep state where it likes."""
+    wrapped = [one.function for one in all_layers(model) if isinstance(one, keras.layers.Lambda)]
+    functions = [one for one in (*wrapped, *keras.tree.flatten(model.loss)) if isinstance(one, types.FunctionType)]
+    return any(is_own(value.__class__) for _, value in walk(model, "")) or any(map(is_own, functions))
 
 
 def _plain_state(model: keras.Model) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """All variables that change while a network trains, found in the model, its parts and the callbacks.
 
-What is covered: weights, seed generators, and the variables of optimizers, the study file's own metrics, losses,
-callbacks and the study file's own objects, as attributes or in lists, tuples, dicts and closures.
+What is covered: weights, seed generators (Keras's own too), and the variables of optimizers, the study file's own
+metrics, losses, callbacks and the study file's own objects, as attributes or in lists, tuples, dicts and closures.
 What is not covered: metrics of Keras, which are reset before every epoch; sets, because their order differs between
 processes; objects of other packages.
 """
@@ -18,6 +18,8 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+
+from autotune.keras_inside import seeds_of_keras
 
 _OF_KERAS = (
     keras.Layer,
@@ -45,7 +47,8 @@ _INSTALLED = {"site-packages", "dist-packages"}
 def training_variables(model: keras.Model) -> list[Any]:
     """Return all variables that change while `model` trains, in a fixed order: those that Keras lists, then others."""
     optimizer = list(model.optimizer.variables) if model.optimizer is not None else []
-    known = list({id(variable): variable for variable in (*model.variables, *optimizer)}.values())
+    listed = (*model.variables, *optimizer, *seeds_of_keras())
+    known = list({id(variable): variable for variable in listed}.values())
     reset = [variable for metric in _metrics(model) if not is_own(metric.__class__) for variable in metric.variables]
     return [*known, *held_variables(model, [*known, *reset])]
 
@@ -56,20 +59,27 @@ def _metrics(model: keras.Model) -> Iterator[keras.metrics.Metric]:
         yield from getattr(metric, "metrics", None) or [metric]
 
 
-def variables_elsewhere(model: keras.Model, batch: tuple[Any, ...]) -> list[tf.Variable]:
+def variables_elsewhere(model: keras.Model, step: tf.Graph) -> list[tf.Variable]:
     """Return the variables that a step of `model` uses and that `training_variables` does not find.
-
-    Keras's global seed generator is left out, because it belongs to no model (see `epoch_keeper`).
 
     Args:
         model: A model that has trained a step already, so that it has its variables.
-        batch: Inputs, targets if there are any, and weights if there are any, as tensors.
+        step: The step, from `trace_step`.
     """
-    step = tf.function(lambda *batch: model.train_step(batch), autograph=False)  # Keras traces it in the same way
-    graph = step.get_concrete_function(*batch).graph
     known = (*training_variables(model), *model.metrics_variables)
     ids = {id(one) for variable in known for one in _both(variable)}
-    return [v for v in graph.variables if id(v) not in ids and not v.name.endswith("seed_generator_state:0")]
+    return [variable for variable in step.variables if id(variable) not in ids]
+
+
+def trace_step(model: keras.Model, batch: tuple[Any, ...]) -> tf.Graph:
+    """Return the graph of a training step, as Keras traces it. It creates the step's variables, and trains nothing.
+
+    Args:
+        model: A compiled model.
+        batch: Inputs, targets if there are any, and weights if there are any, as tensors.
+    """
+    step = tf.function(lambda *batch: model.train_step(batch), autograph=False)
+    return step.get_concrete_function(*batch).graph
 
 
 def callback_variables(
@@ -80,8 +90,8 @@ def callback_variables(
 
 
 @functools.cache
-def is_own(kind: type) -> bool:
-    """Tell whether a class is from the study file or a file next to it, and not from an installed package."""
+def is_own(kind: type | types.FunctionType) -> bool:
+    """Tell whether a class or function is from the study file or a file next to it, not from an installed package."""
     root = kind.__module__.split(".")[0]
     if root in {"autotune", "keras", "tensorflow"} or root in sys.stdlib_module_names - {"__main__"}:
         return False

@@ -23,6 +23,7 @@ from autotune.training.checkpoints import (
     UnusableCheckpointError,
 )
 from autotune.training.fitting import (
+    KERAS_BATCH_SIZE,
     Batches,
     BatchFunction,
     EpochKeeper,
@@ -54,8 +55,6 @@ from autotune.training.records import (
     is_loss,
 )
 from autotune.training.state import go_on_writing, refuse_unkept
-
-_KERAS_BATCH_SIZE = 32
 
 
 def trial_identity(spec: StudySpec, trial: optuna.Trial, place: tuple[int | str, ...], split: str) -> str:
@@ -301,7 +300,7 @@ def _batches(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) -> tup
 def _batch_sizes(job: FoldJob, model: keras.Model, arguments: dict[str, Any]) -> tuple[int, int]:
     """Remove the batch sizes of training and validation from the arguments of `fit`, and return them."""
     n_devices = model.distribute_strategy.num_replicas_in_sync
-    size = arguments.pop("batch_size", None) or _KERAS_BATCH_SIZE
+    size = arguments.pop("batch_size", None) or KERAS_BATCH_SIZE
     most = max(n_devices, rows_at_a_time(model, job.train))
     default = fixed_batch_size(model) or max(size, most // n_devices * n_devices)
     validation = arguments.pop("validation_batch_size", None) or default

@@ -6,8 +6,10 @@ import difflib
 import inspect
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import keras
+import numpy as np
 import optuna
 
 from autotune.data.rows import Dataset
@@ -49,7 +51,7 @@ def changed_batches(spec: StudySpec, trial: optuna.Trial, model: keras.Model, fe
     function = BatchFunction(spec.batch, trial, partial(derive_seed, spec.seed, "rehearsal"))
     batches = Batches(few, len(few), one_hot=spec.one_hot, change=function)
     try:
-        x, *_ = batches[0]
+        first, again = batches[0], batches[0]
     except TrainingError:
         raise
     except Exception as error:
@@ -58,14 +60,25 @@ def changed_batches(spec: StudySpec, trial: optuna.Trial, model: keras.Model, fe
             "It gets the trial, a batch as (x, y) in NumPy arrays, and a random generator, and returns the batch.",
             "Call it yourself with a batch to see the whole traceback, and correct it.",
         ) from error
-    if predicted(model, plain[0][0]) is not None and predicted(model, x) is None:
-        shapes = [keras.tree.map_structure(lambda leaf: tuple(leaf.shape), one) for one in (x, plain[0][0])]
+    if any(not _is_equal(*pair) for pair in zip(*map(keras.tree.flatten, (first, again)), strict=True)):
+        raise TrainingError(
+            "batch returned another batch when it was called again with the same rows and the same random generator.",
+            "An interrupted trial must see the same batches.",
+            "Draw all random numbers from its third argument: rng.normal(...), rng.permutation(...).",
+        )
+    if predicted(model, plain[0][0]) is not None and predicted(model, first[0]) is None:
+        shapes = [keras.tree.map_structure(lambda leaf: tuple(leaf.shape), one) for one in (first[0], plain[0][0])]
         raise TrainingError(
             f"batch returned x of shape {shapes[0]}, which the network does not take.",
             f"The network takes x of shape {shapes[1]}, as validation has it.",
             "Return x in a shape that the network takes.",
         )
     return batches
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    one, other = np.asarray(one), np.asarray(other)
+    return one.shape == other.shape and bool(np.all((one == other) | ((one != one) & (other != other))))  # NaN is NaN
 
 
 def check_monitor(

@@ -15,23 +15,10 @@ import numpy as np
 import optuna
 
 from autotune.data.rows import Dataset
-from autotune.errors import TrainingError
 from autotune.study import StudySpec
-from autotune.training.fitting import (
-    Batches,
-    built_model,
-    check_scores,
-    in_tensors,
-    train_step,
-)
+from autotune.training.fitting import Batches, built_model
 from autotune.training.inspection import measure_latency_ms
-from autotune.training.state import (
-    cannot_be_kept,
-    has_own_code,
-    marks_of,
-    refuse_unkept,
-    variables_elsewhere,
-)
+from autotune.training.state import has_own_code, refuse_unkept
 from autotune.training.trials.mistakes import (
     changed_batches,
     check_labels,
@@ -41,10 +28,10 @@ from autotune.training.trials.mistakes import (
     check_target_names,
     declared_stages,
 )
+from autotune.training.trials.own_steps import check_score, check_steps
 from autotune.training.trials.reloading import note_on_reloading
 
 _ROWS = 8
-_MOST_NAMED = 5
 
 
 def rehearse(
@@ -83,43 +70,13 @@ def rehearse(
     plain = Batches(few, len(few), one_hot=spec.one_hot)
     batches = changed_batches(spec, trial, model, few, plain) if spec.batch else plain
     if spec.score:
-        check_monitor(spec, model, check_scores(spec.score, model, few), plain, bool(callbacks))
+        check_monitor(spec, model, check_score(spec.score, model, few), plain, bool(callbacks))
     check_target_names(model, rows, plain)
     check_labels(spec, model, rows, plain)
     if has_own_code(model):
-        _check_steps(model, batches)
+        check_steps(model, batches, has_targets=rows.target_shape is not None)
     note = note_on_reloading(model, plain, folder, custom_objects)
     if "latency" in spec.minimize:
         measure_latency_ms(model, few)
     check_stages(stages, trial.number, model)
     return note
-
-
-def _check_steps(model: keras.Model, batches: Batches) -> None:
-    """Train two steps and compare; the first step creates the attributes that a model makes at its first use."""
-    try:
-        train_step(model, batches)
-        before = marks_of(model, ())
-        train_step(model, batches)
-    except Exception:  # `fit` will raise a clearer error, on whole batches
-        return
-    if changed := marks_of(model, ()).changed_since(before):
-        raise cannot_be_kept(changed, "changed from one step of training to the next")
-    if lost := _changed_elsewhere(model, batches):
-        raise TrainingError(
-            f"training changes variables that are nowhere in the model: {', '.join(lost[:_MOST_NAMED])}.",
-            "A resumed trial gives the same numbers only if its checkpoint holds all variables that change. They are\n"
-            "looked for in the model, its optimizer, losses and metrics, and in the objects that these hold.",
-            "Create them, or the optimizer that has them, in `build`, and make it an attribute of the model.",
-        )
-
-
-def _changed_elsewhere(model: keras.Model, batches: Batches) -> list[str]:
-    """Return the names of variables that a step changes and that no checkpoint would hold."""
-    try:
-        found = variables_elsewhere(model, in_tensors(batches[0]))
-        before = [np.array(variable.numpy()) for variable in found]
-        train_step(model, batches)
-    except Exception:  # as above
-        return []
-    return [v.name for v, value in zip(found, before, strict=True) if not np.array_equal(value, v.numpy())]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from autotune.errors import KeepingError
 from autotune.running.trial import keeping
 from autotune.running.trial.answering import Replay
 from autotune.running.trial.piped_trial import PipedTrial
-from autotune.training.checkpoints import artifacts
-from autotune.training.checkpoints.folder import trial_folder
+from autotune.training.checkpoints import ClaimedPaths, artifacts
+from autotune.training.checkpoints.folder import TrialFolder, trial_folder
 
 Bench = Any  # see conftest.py
 
@@ -283,6 +285,31 @@ def test_files_that_are_missing_or_have_one_name_are_named(bench: Bench, tmp_pat
         (tmp_path / folder / "weights").touch()
     with pytest.raises(KeepingError, match="two of the files"):
         autotune.keep(trial, 1, 0.5, files=[tmp_path / "a" / "weights", tmp_path / "b" / "weights"])
+
+
+def claim(lock: Path, path: Path, pipe: Connection) -> None:
+    pipe.send(ClaimedPaths(lock).has(path))
+    pipe.recv()
+
+
+def test_files_that_another_trial_keeps_are_refused_while_it_runs(
+    new_bench: Callable[[TrialFolder], Bench], tmp_path: Path
+) -> None:
+    bench = new_bench(trial_folder(tmp_path / "toy", 3))
+    here, there = multiprocessing.Pipe()
+    lock = tmp_path / "toy" / "files.lock"
+    model = tmp_path / "model.pt"
+    model.write_text("of the other trial")
+    other = multiprocessing.get_context("spawn").Process(target=claim, args=(lock, model, there))
+    other.start()
+    assert here.recv()
+    with pytest.raises(KeepingError, match=r"trial 3 keeps .*model\.pt, which another trial keeps"):
+        bench.keep_epochs(1, files=model)
+    assert not bench.folder.checkpoint.exists()
+    other.kill()
+    other.join()
+    bench.keep_epochs(1, files=model)
+    assert bench.folder.checkpoint.exists()
 
 
 @pytest.mark.parametrize("value", [np.float32(0.5), np.array([0.5]), "0.5"])

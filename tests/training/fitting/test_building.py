@@ -28,6 +28,12 @@ def _network(data: Dataset, loss: Any) -> Any:
     return model
 
 
+def built_model(*given: Any) -> Any:
+    from autotune.training.fitting import built_model
+
+    return built_model(*given)
+
+
 def test_a_step_is_traced_once_for_training_and_once_for_validation(
     bench: Bench, study_of: Callable[..., StudySpec]
 ) -> None:
@@ -41,6 +47,68 @@ def test_a_step_is_traced_once_for_training_and_once_for_validation(
 
     bench.train(study_of(build=lambda trial, data: _network(data, loss)))
     assert len(traces) == 2
+
+
+def _with_parts_for_training(kind: str) -> Any:
+    """Return a network with layers that only a step of training builds, and one that nothing builds."""
+    import keras
+
+    class Own(keras.Model):  # type: ignore[misc]  # reason: Keras ships no types
+        def __init__(self) -> None:
+            super().__init__()
+            self.flat, self.top, self.unused = keras.layers.Flatten(), keras.layers.Dense(10), keras.layers.Dense(3)
+            self.change = keras.Sequential([keras.layers.GaussianNoise(0.1)])
+            self.head = keras.Sequential([keras.layers.Dense(3), keras.layers.Dropout(0.5)])
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            x = self.flat(x)
+            if training:
+                x += keras.random.normal(keras.ops.shape(x), stddev=0.1)  # from Keras's own generator
+            if training and kind == "call":
+                x = self.change(x, training=True)
+                self.add_loss(keras.ops.mean(self.head(x, training=True) ** 2))
+            return self.top(x)
+
+    class Stepping(Own):
+        def train_step(self, data: Any) -> Any:
+            import tensorflow as tf
+
+            x, y = data
+            if kind == "eager step":
+                x = tf.constant(x.numpy())  # TensorFlow cannot trace it
+            with tf.GradientTape() as tape:
+                x = self.change(x, training=True)
+                loss = self.compute_loss(y=y, y_pred=self(x, training=True))
+                loss += keras.ops.mean(self.head(self.flat(x), training=True) ** 2)
+            weights = self.trainable_weights
+            self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+            return {"loss": loss}
+
+    model = Own() if kind == "call" else Stepping()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("adam", loss, metrics=["accuracy"], run_eagerly=kind == "eager step")
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:`build..` was called on layer")  # Keras's remark about unbuilt layers
+@pytest.mark.parametrize("kind", ["call", "step", "eager step"])
+def test_layers_that_only_training_builds_train_as_in_keras_and_go_on(
+    kind: str, new_bench: Callable[[], Bench], study_of: Callable[..., StudySpec], interrupted: type[BaseException]
+) -> None:
+    from autotune.training.inspection import load_trained
+
+    spec = study_of(build=lambda trial, data: _with_parts_for_training(kind))
+    whole, torn = new_bench(), new_bench()
+    score = whole.train(spec)
+    assert whole.told == []
+    with pytest.raises(interrupted):
+        torn.train(spec, interrupt_after=2)
+    assert torn.train(spec).folds == score.folds
+    if kind == "eager step":
+        return  # only Keras can build it, while it trains
+    rows = whole.validation(spec)
+    built = load_trained(whole.folder.kept_model, {}, lambda: built_model(spec, whole.last, rows))
+    assert built.evaluate(rows.x, rows.y, verbose=0, return_dict=True)["accuracy"] == pytest.approx(score.value)
 
 
 def test_metrics_that_are_there_beforehand_change_no_number(

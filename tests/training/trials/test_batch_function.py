@@ -104,6 +104,7 @@ def test_more_rows_than_were_given_are_trained_on(new_bench: Callable[[], Bench]
         (lambda trial, batch, rng: ({"x": batch[0]}, batch[1]), r"batch returned x of shape \{'x'"),
         (lambda trial, batch, rng: (batch[0][:-1], batch[1]), "batch returned x of shape"),
         (lambda trial, batch, rng: (batch[0][:, 1:], batch[1]), "which the network does not take"),
+        (lambda trial, batch, rng: (batch[0] + np.random.normal(), batch[1]), "the same rows and the same random"),
         (lambda trial, batch, rng: batch[2], "batch stopped with IndexError"),
     ],
 )

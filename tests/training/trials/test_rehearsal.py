@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from autotune.running.study.source import objects_of
 from autotune.study import StudySpec
 from autotune.training.fitting.batches import Batches
 from autotune.training.state.unkept import marks_of, unkept_parts
-from autotune.training.trials import rehearsal
+from autotune.training.trials.own_steps import check_steps
 from autotune.training.trials.rehearsal import rehearse
 
 pytestmark = pytest.mark.trains
@@ -54,6 +55,13 @@ class Forgetful(layers.Layer):  # type: ignore[misc]  # reason: Keras ships no t
 class Whole(Forgetful):
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "factor": self.factor}
+
+
+class Calling(Whole):
+    """Calls a function."""
+
+    def call(self, x: Any) -> Any:
+        return self.factor(x)
 
 
 class Dreaming(Whole):
@@ -291,10 +299,10 @@ def test_variables_that_a_step_changes_and_the_model_does_not_hold_are_refused_b
     model.compile("sgd", "sparse_categorical_crossentropy")
     batches = Batches(digits.subset(np.arange(8)), 8)
     if not is_lent:
-        rehearsal._check_steps(model, batches)
+        check_steps(model, batches)
         return
     with pytest.raises(TrainingError, match=r"nowhere in the model: .*adam") as caught:
-        rehearsal._check_steps(model, batches)
+        check_steps(model, batches)
     assert "attribute of the model" in caught.value.fix
 
 
@@ -415,6 +423,78 @@ class Remembering(layers.Layer):  # type: ignore[misc]  # reason: Keras ships no
     def call(self, x: Any) -> Any:
         self.last, self.scores = x + 1, {"all": [x * 2]}
         return self.last
+
+
+def by_tensorflow(x: Any) -> Any:
+    import tensorflow as tf
+
+    return x + tf.random.normal(tf.shape(x))
+
+
+def in_a_loop(x: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.while_loop(lambda i, _: i < 2, lambda i, y: (i + 1, y + tf.random.uniform(tf.shape(y))), [0, x])[1]
+
+
+def dropped(x: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.nn.dropout(x, 0.5)
+
+
+def by_numpy(x: Any) -> Any:
+    return x * np.random.normal()
+
+
+def by_keras(x: Any) -> Any:
+    return x + keras.random.normal(keras.ops.shape(x))
+
+
+def noisy_loss(y_true: Any, y_pred: Any) -> Any:
+    return own_loss(y_true, by_tensorflow(y_pred))
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (lambda: network(layers.Lambda(by_tensorflow)), r"hidden generator: RandomStandardNormal \(test_rehearsal.py:"),
+        (lambda: network(Calling(by_tensorflow)), "RandomStandardNormal"),
+        (lambda: network(loss=noisy_loss), "RandomStandardNormal"),
+        (lambda: network(layers.Lambda(in_a_loop)), "hidden generator: RandomUniform"),
+        (lambda: network(layers.Lambda(dropped)), "hidden generator: RandomUniform"),
+        (lambda: network(layers.Lambda(by_numpy)), "draws random numbers from Python or NumPy"),
+        (lambda: network(layers.Lambda(by_keras)), "^$"),
+    ],
+)
+def test_random_numbers_that_no_checkpoint_can_hold_are_refused(
+    build: Callable[[], Any], said: str, refused: Refused
+) -> None:
+    assert re.search(said, refused(build))
+
+
+class Unpacking(keras.Model):  # type: ignore[misc]  # reason: Keras ships no types
+    """Takes the rows of `fit(x)` as Keras gives them for an array."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = layers.Dense(3)
+
+    def train_step(self, rows: Any) -> Any:
+        return {"loss": keras.ops.mean(self.dense(keras.ops.reshape(rows, (rows.shape[0], -1))))}
+
+
+def test_a_step_that_takes_rows_without_targets_for_a_tensor_is_told_what_it_gets(
+    digits: Dataset, study_of: Callable[..., StudySpec], tmp_path: Path
+) -> None:
+    def build(trial: Any, data: Dataset) -> Any:
+        model = Unpacking()
+        model.compile()
+        return model
+
+    rows = Dataset(digits.x, name="digits without labels")
+    with pytest.raises(TrainingError, match=r"train_step of Unpacking stopped with .*; with x in place of \(x,\) it"):
+        rehearse(study_of(build=build, monitor="loss"), optuna.trial.FixedTrial({}), rows, tmp_path, {})
 
 
 def test_tensors_that_a_layer_remembers_are_no_loss(refused: Refused) -> None:

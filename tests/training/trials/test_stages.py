@@ -229,6 +229,7 @@ def test_a_score_can_stop_training_early_and_is_measured_on_test_rows(
         (lambda model, rows: {"f1": "high"}, "val_loss", "score returned 'high' for 'f1'"),
         (lambda model, rows: {"f1": np.ones(3)}, "val_loss", "for 'f1'"),
         (lambda model, rows: {"f1": 1.0}, "macro_f1", "none that `score` returns or Keras reports"),
+        (lambda model, rows: {"f1": np.random.default_rng().normal()}, "f1", "when it was called again"),
         (lambda model, rows: rows.nothing, "val_loss", "score stopped with AttributeError"),
     ],
 )
