@@ -67,6 +67,7 @@ def check_score(score: Callable[..., Any], model: keras.Model, rows: Dataset) ->
         TrainingError: It stops with an error, returns something else than numbers, or draws random numbers whose
             generator no checkpoint can hold.
     """
+    keras.random.uniform(())  # makes Keras's own generator, which a score may be the first to use
     variables = training_variables(model)
     before = [value_of(one) for one in variables]
     found = []

@@ -204,6 +204,24 @@ def test_a_score_of_ones_own_is_monitored_and_interruptions_do_not_change_it(
     assert torn.train(spec).folds == score.folds
 
 
+def test_a_score_that_draws_from_keras_goes_on_where_its_numbers_were(
+    new_bench: Callable[[], Bench], study_of: StudyOf, interrupted: type[BaseException], digits: Dataset, tmp_path: Path
+) -> None:
+    import keras
+
+    from autotune.training.trials.rehearsal import rehearse
+
+    spec = study(study_of, score=lambda model, rows: {"chance": keras.random.uniform(())}, monitor="chance")
+    whole, torn = new_bench(), new_bench()
+    score = whole.train(spec)
+    with pytest.raises(interrupted):
+        torn.train(spec, interrupt_after=3)
+    assert torn.train(spec).folds == score.folds
+    assert "starts over" not in " ".join(torn.told)
+    trial: Any = optuna.trial.FixedTrial({})
+    rehearse(spec, trial, digits, tmp_path, {})
+
+
 def test_a_score_can_stop_training_early_and_is_measured_on_test_rows(
     new_bench: Callable[[], Bench], study_of: StudyOf
 ) -> None:
