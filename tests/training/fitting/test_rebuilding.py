@@ -65,6 +65,18 @@ def another_optimizer(model: Any) -> None:
     model.optimizer = keras.optimizers.SGD(0.02)
 
 
+def freeze_first(model: Any) -> None:
+    model.layers[0].trainable = False
+
+
+def forget_function(model: Any) -> None:
+    model.train_function = None
+
+
+def add_a_layer(model: Any) -> None:
+    model.add(type(model.layers[0])(3))
+
+
 def make_test_function(model: Any) -> None:
     model.make_test_function(force=True)
 
@@ -113,6 +125,20 @@ def test_what_a_callback_changes_has_the_numbers_of_plain_keras(changes: Mapping
     for weight, same in zip(grouped.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, same)
     assert not {"compile", "make_train_function", "make_test_function"} & vars(grouped).keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "continues"),
+    [(freeze_first, False), (another_optimizer, False), (forget_function, False), (add_a_layer, True)],
+)
+def test_a_checkpoint_fits_a_model_of_which_no_part_was_replaced(change: Change, continues: bool) -> None:
+    from autotune.training.fitting import MadeOf
+
+    model = network()
+    model.make_train_function()
+    before = MadeOf.now(model)
+    change(model)
+    assert MadeOf.now(model).continues(before) is continues
 
 
 def unfreezing(study_of: StudyOf, kind: Callable[[], Any]) -> StudySpec:
