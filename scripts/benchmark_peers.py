@@ -16,9 +16,11 @@ scripts of the others in Keras's default, the batch size: at most some 0.4 s a p
 skipped: `pip install "autotune[benchmarks]"`. The figures are of any epoch of any trial, whether or not the tuner keeps
 that epoch's weights.
 
-Usage: python scripts/benchmark_peers.py [--data digits|mnist] [--budget SECONDS] [--seeds 3] [--methods optuna,ray-1]
+Usage: python scripts/benchmark_peers.py [--data digits|mnist] [--budget SECONDS|Nx] [--seeds 3] [--methods NAMES]
            [--trials N] [--until ACCURACY] [--data-dir DIR] [--json FILE]
 
+With --budget 5x each search has five times as long as the first trial of the plain Optuna script takes here, imports
+included: the median over the seeds, measured before all else. So a slow machine gives as many trials as a quick one.
 With --until 1.0 a search ends as soon as it has classified all rows rightly: there is nothing left to compare. DIR has
 mnist.npz (default: AUTOTUNE_DATA). FILE is written anew after each run. Say with every figure: what the first lines
 say, and this command.
@@ -81,6 +83,7 @@ import json
 import math
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -102,6 +105,8 @@ from autotune.running.processes import available_cores
 
 SCRIPTS = Path(__file__).resolve().parent
 _PACKAGES = ("tensorflow", "keras", "optuna", "optuna-integration", "keras-tuner", "ray")
+_PLAIN = "optuna"  # the script whose first trial is a measure of time
+_MOST_S = 3_600.0  # for that trial
 _WORDS_OF_A_FAILURE = 2_000  # characters of the end of its log
 
 
@@ -144,7 +149,7 @@ def main() -> int:
     try:
         plan = _plan(options)
         PROBLEMS[plan.data].rows(plan.data_dir, seed=0)  # to say now what is missing
-    except UsageError as error:
+    except (UsageError, SearchFailedError, NotHereError) as error:
         print(error, file=sys.stderr)
         return 2
     conditions = _conditions(plan)
@@ -171,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", metavar="DIR", type=Path)
     parser.add_argument("--methods", metavar="NAMES", default=",".join(METHODS), help="default: %(default)s")
     parser.add_argument("--seeds", metavar="N", type=int, default=3, help="the seeds 0 to N - 1")
-    parser.add_argument("--budget", metavar="SECONDS", type=float, help=budgets)
+    parser.add_argument("--budget", metavar="SECONDS|Nx", type=_budget, help=f"default: {budgets}")
     parser.add_argument("--trials", metavar="N", type=int, help="end a search as soon as it has so many: for a try")
     parser.add_argument("--until", metavar="ACCURACY", type=float, default=math.inf, help="end a search then")
     parser.add_argument("--json", metavar="FILE", type=Path)
@@ -184,15 +189,15 @@ def _plan(options: argparse.Namespace) -> Plan:
         raise UsageError(
             f"there is no method {', '.join(unknown)}.", f"There are {', '.join(METHODS)}.", "Correct --methods."
         )
-    budget_s = options.budget or PROBLEMS[options.data].budget_s
+    budget_s, first_trials = options.budget or (PROBLEMS[options.data].budget_s, 0.0)
     if budget_s <= 0 or options.seeds < 1:
         raise UsageError(
-            f"the budget is {budget_s} s and there are {options.seeds} seeds.",
+            f"the budget is {budget_s:g} s and there are {options.seeds} seeds.",
             "Each search has some time, and there is one at least.",
             "Correct --budget or --seeds.",
         )
     data_dir = options.data_dir or os.environ.get("AUTOTUNE_DATA")
-    return Plan(
+    plan = Plan(
         options.data,
         Path(data_dir).absolute() if data_dir else None,
         methods,
@@ -202,6 +207,21 @@ def _plan(options: argparse.Namespace) -> Plan:
         options.until,
         available_cores(),
     )
+    return dataclasses.replace(plan, budget_s=first_trials * _first_trial_s(plan)) if first_trials else plan
+
+
+def _budget(text: str) -> tuple[float, float]:
+    """Return the seconds of each search, and 0; for "5x" the most seconds of one trial, and 5."""
+    number = float(text.removesuffix("x"))
+    return (_MOST_S, number) if text.endswith("x") else (number, 0.0)
+
+
+def _first_trial_s(plan: Plan) -> float:
+    """Return the seconds until the first trial of the plain script has ended, a median over the seeds."""
+    one = dataclasses.replace(plan, enough=1)
+    found = [_run(one, _PLAIN, seed).first_trial_s for seed in range(plan.seeds)]
+    print(f"first trials of {_PLAIN}: {', '.join(f'{seconds:.1f}' for seconds in found)} s", flush=True)
+    return statistics.median(found)
 
 
 def _conditions(plan: Plan) -> list[str]:

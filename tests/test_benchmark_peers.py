@@ -9,16 +9,18 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import benchmark_peers
 import numpy as np
 import optuna
 import psutil
 import pytest
-from benchmark_peers import Plan, _is_enough
+from benchmark_peers import Plan, _is_enough, _parser, _plan
 from peers.journal import EpochDone, Journal, TrialDone
 from peers.measuring import Measured, environment_of_searches, run_for
 from peers.methods import METHODS, Search
@@ -52,7 +54,7 @@ def benchmark(*arguments: str, cwd: Path, **environment: str) -> subprocess.Comp
 
 
 def run(method: str, *improvements: tuple[float, float], seed: int = 0) -> Run:
-    return Run(method, seed, 100.0, improvements, n_trials=4, n_epochs=40, outside=0.25, peak_mib=512.0)
+    return Run(method, seed, 100.0, improvements, 3.0, 9.0, n_trials=4, n_epochs=40, outside=0.25, peak_mib=512.0)
 
 
 def configurations(problem: Problem, n: int) -> list[dict[str, Any]]:
@@ -169,6 +171,7 @@ def test_a_run_counts_what_is_no_epoch_over_all_slots(tmp_path: Path) -> None:
     assert measured.improvements == ((4.0, 0.5), (7.0, 0.9))
     assert measured.outside == pytest.approx(0.5)
     assert (measured.n_trials, measured.n_epochs) == (0, 2.5)
+    assert (measured.first_epoch_s, measured.first_trial_s) == (4.0, math.inf)
 
 
 def test_time_to_quality_is_when_it_is_reached_first() -> None:
@@ -188,9 +191,9 @@ def test_the_table_has_medians_over_seeds_and_says_who_is_fastest() -> None:
     runs = [run("optuna", (40.0 + seed, 0.97), (60.0, 0.99), seed=seed) for seed in range(3)]
     runs += [run("autotune-2", (10.0 + seed, 0.98), (20.0 + seed, 0.99), seed=seed) for seed in range(3)]
     lines = table(runs, (0.97, 0.995))
-    columns = "97.0 % 99.5 % common @25 s @50 s @100 s trials epochs outside MiB"
+    columns = "97.0 % 99.5 % common @25 s @50 s @100 s begins ends trials epochs outside MiB"
     assert " ".join(lines[0].split()) == columns
-    assert " ".join(lines[1].split()) == "optuna 41 s – 60 s 0.00 97.00 99.00 4 40 25 % 512"
+    assert " ".join(lines[1].split()) == "optuna 41 s – 60 s 0.00 97.00 99.00 3 s 9 s 4 40 25 % 512"
     assert lines[2].split()[:6] == ["autotune-2", "11", "s", "–", "21", "s"]
     assert lines[-1] == "Common: autotune-2 needs 21 s, optuna 60 s: 0.35 of it."
 
@@ -297,6 +300,20 @@ def test_a_method_that_is_not_installed_is_skipped_and_ours_is_in_the_table(tmp_
     assert 0 < found["outside"] < 1
     assert found["peak_mib"] > 100
     assert found["improvements"][-1][1] > 0.9
+
+
+def test_a_budget_may_be_a_number_of_first_trials_of_the_plain_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def first_trials(plan: Plan, method: str, seed: int) -> Run:
+        asked.append((method, plan.enough, seed))
+        return replace(run(method), first_trial_s=(7.0, 90.0, 8.0)[seed])
+
+    monkeypatch.setattr(benchmark_peers, "_run", first_trials)
+    plan = _plan(_parser().parse_args(["--budget", "5x", "--seeds", "3"]))
+    assert plan.budget_s == 40.0
+    assert asked == [("optuna", 1, 0), ("optuna", 1, 1), ("optuna", 1, 2)]
+    assert _plan(_parser().parse_args(["--budget", "30"])).budget_s == 30.0
 
 
 @pytest.mark.trains

@@ -24,6 +24,8 @@ class Run:
         seed: With which seed.
         seconds: How long it ran.
         improvements: Each time (seconds) that a validation accuracy was better than all before, and that accuracy.
+        first_epoch_s: When the first epoch of any trial ended; infinity for never.
+        first_trial_s: When the first trial ended; infinity for never.
         n_trials: Trials that ended, complete or stopped early.
         n_epochs: Epochs that ended, of all trials, counted by their share of the rows.
         outside: Share of time times slots that was no epoch of any trial: imports, building, checkpoints, reports,
@@ -35,6 +37,8 @@ class Run:
     seed: int
     seconds: float
     improvements: tuple[tuple[float, float], ...]
+    first_epoch_s: float
+    first_trial_s: float
     n_trials: int
     n_epochs: float
     outside: float
@@ -56,8 +60,9 @@ def new_run(method: str, seed: int, journal: Journal, measured: Measured) -> Run
     in_epochs = sum(epoch.epoch_s for epoch in epochs)
     outside = 1.0 - in_epochs / (measured.seconds * METHODS[method].slots)
     n_epochs = sum(epoch.share for epoch in epochs)
+    firsts = [next((one.seconds for one in done), math.inf) for done in (epochs, ends)]
     improvements = tuple(_improvements(epochs))
-    return Run(method, seed, measured.seconds, improvements, len(ends), n_epochs, outside, measured.peak_mib)
+    return Run(method, seed, measured.seconds, improvements, *firsts, len(ends), n_epochs, outside, measured.peak_mib)
 
 
 def _improvements(epochs: Sequence[EpochDone]) -> Iterator[tuple[float, float]]:
@@ -87,6 +92,8 @@ def table(runs: Sequence[Run], thresholds: Sequence[float]) -> list[str]:
         *((f"{100 * level:.1f} %", _seconds_to(level), _seconds) for level in thresholds),
         ("common", lambda run: run.seconds_to(levels[run.seed]), _seconds),
         *((f"@{share * longest:.0f} s", _best_after(share * longest), _percent) for share in _SHARES),
+        ("begins", lambda run: run.first_epoch_s, _seconds),
+        ("ends", lambda run: run.first_trial_s, _seconds),
         ("trials", lambda run: run.n_trials, _count),
         ("epochs", lambda run: run.n_epochs, _count),
         ("outside", lambda run: run.outside, lambda share: f"{100 * share:.0f} %"),
@@ -133,7 +140,8 @@ def _legend(levels: dict[int, float]) -> list[str]:
     return [
         "Medians over seeds. N %: seconds to that validation accuracy, – where most do not get there; common: to the",
         f"highest that all methods reach, {reached}; @N s: the best until then, in %;",
-        "outside: share of time x slots that is no epoch; MiB: peak memory of all processes.",
+        "begins, ends: when the first epoch and the first trial had ended; outside: share of time x slots that is no",
+        "epoch; MiB: peak memory of all processes.",
     ]
 
 
