@@ -96,11 +96,11 @@ def _check_parts(spec: Any) -> None:
             "Expected a dict from hyperparameters to values for each of the first trials.",
             'Write, for example, enqueue=[{"blocks": 3, "dropout": 0.2}].',
         )
-    guesses = [spec.guess] if isinstance(spec.guess, Mapping) else spec.guess
+    guesses = [spec.guess] if isinstance(spec.guess, Mapping) else spec.guess or ()
     if not isinstance(guesses, (list, tuple)) or not all(isinstance(one, Mapping) and one for one in guesses):
         raise StudyFileError(
             f"guess={spec.guess!r} is no dict of values, and no list of such dicts.",
-            "Expected a dict from hyperparameters, at least one, to the values that you expect to be good.",
+            "Expected a dict from hyperparameters, at least one, to the values that you expect to be good, or None.",
             'Write, for example, guess={"learning_rate": 1e-3, "dropout": 0.2}.',
         )
     names = [spec.learn_from] if isinstance(spec.learn_from, str) else spec.learn_from

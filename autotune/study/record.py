@@ -68,11 +68,13 @@ class StudySpec:
             from (study seed, trial, parameter), so that an interrupted search suggests the same values. None for TPE
             as in `autotune.search.samplers.tpe`.
         baseline: The configuration that the study has to beat, a value for each of its hyperparameters, e.g. the
-            article's. `autotune finalize` trains it together with the candidates. None for none.
+            article's. `autotune finalize` trains it together with the candidates, and it is one of the guesses. None
+            for none.
         enqueue: Configurations of the first trials of a new study, a dict for each trial, e.g. the best of an earlier
             study. Hyperparameters that a dict does not give are suggested.
-        guess: Configurations that you expect to be good, a dict or a list of dicts. The first trials try them, and may
-            be pruned; early suggestions lean towards them. Hyperparameters that a dict does not give are suggested.
+        guess: Configurations that you expect to be good, a dict or a list of dicts; the baseline is one too. The first
+            trials try them, and may be pruned; early suggestions lean towards them. Hyperparameters that a dict does
+            not give are suggested. None for no guess, not even the baseline.
         learn_from: Names of earlier studies whose best configurations are the first trials of a new study, after those
             in `enqueue`: studies of the same storage, "URL#NAME" for one of another storage, or "all" for all searches
             of the storage. Hyperparameters are compared by their names; values are moved into the ranges of this study,
@@ -122,7 +124,7 @@ class StudySpec:
     pruner: optuna.pruners.BasePruner | None = None
     baseline: Mapping[str, Any] | None = None
     enqueue: Sequence[Mapping[str, Any]] = ()
-    guess: Mapping[str, Any] | Sequence[Mapping[str, Any]] = ()
+    guess: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = ()
     learn_from: Sequence[str] | str = ()
     test_dataset: RowsFunction | None = None
     keep_models: int = 3

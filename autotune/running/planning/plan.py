@@ -23,12 +23,12 @@ from autotune.running.planning.stored_study import (
     seeded,
 )
 from autotune.running.study import FINISHED, Budget, KnownSpace, StudySettings, StudySource, leave_token
-from autotune.running.tracking import Note, Observer
+from autotune.running.tracking import Note, Observer, ignore
 from autotune.running.trial import Assignment, Declaration, Rows
 from autotune.search.history import GUESS
 from autotune.search.pruners import pruning_note
 from autotune.search.samplers import SeededSampler
-from autotune.search.transfer import guess_of
+from autotune.search.transfer import Guess, guess_of
 from autotune.seeds import derive_seed
 
 
@@ -82,18 +82,20 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
     """
     ready = make_ready(preparer, n_trials)
     known, declared, rows = ready.known, ready.known.declared, ready.prepared.rows
-    study = open_study(known.storage, declared)
+    guesses = _guesses(declared, ready.settings.guesses_baseline)
+    study = open_study(known.storage, declared, guesses)
     settings = remember(study, known.folder, ready.settings, known.before)
     n_finished = len(study.get_trials(deepcopy=False, states=FINISHED))
+    begins = known.before is None or not n_finished
+    for params in declared.enqueue if begins else ():  # again: the study file may have been corrected
+        study.enqueue_trial(dict(params), skip_if_exists=True)
     if n_finished < settings.n_trials:
-        _enqueue_guesses(study, declared, preparer.options.observer)
-    if known.before is None or not n_finished:
-        for params in declared.enqueue:  # again: the study file may have been corrected
-            study.enqueue_trial(dict(params), skip_if_exists=True)
+        _enqueue_guesses(study, guesses, preparer.options.observer if declared.guesses else ignore)
+    if begins:
         begin_learning(study, known.folder, _learnable(study, ready.learning, preparer.options.observer))
     if (learning := read_learning(study)) is not None and learning.origins:
         # An earlier study with the same seed would have had the same first suggestions.
-        study.sampler = seeded(declared, derive_seed(declared.seed, "learned"))
+        study.sampler = seeded(declared, derive_seed(declared.seed, "learned"), guesses)
     leave_token(known.folder, settings.token)
     n_folds = rows.design.n_folds if rows else 1
     if note := _pruning_note(declared, settings.n_trials, n_folds):
@@ -119,13 +121,18 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
     )
 
 
-def _enqueue_guesses(study: optuna.Study, declared: Declaration, observer: Observer) -> None:
+def _guesses(declared: Declaration, with_baseline: bool) -> Sequence[Guess]:
+    baseline = declared.baseline if with_baseline else None
+    return [*declared.guesses, *([baseline] if baseline and baseline not in declared.guesses else [])]
+
+
+def _enqueue_guesses(study: optuna.Study, guesses: Sequence[Guess], observer: Observer) -> None:
     """Make a trial for each guess that has none yet, also for one that was added after the study had begun."""
-    if declared.guesses and isinstance(study.sampler, SeededSampler) and study.sampler.tries_all:
-        observer(Note(None, "the sampler tries every configuration anyway, so `guess` changes nothing"))
+    if guesses and isinstance(study.sampler, SeededSampler) and study.sampler.tries_all:
+        observer(Note(None, "the sampler tries every configuration anyway, so guesses change nothing"))
         return
-    there = [guess_of(trial) for trial in study.get_trials(deepcopy=False)] if declared.guesses else []
-    for guess in declared.guesses:
+    there = [guess_of(trial) for trial in study.get_trials(deepcopy=False)] if guesses else []
+    for guess in guesses:
         if guess not in there:
             there.append(guess)
             study.enqueue_trial({}, user_attrs={GUESS: dict(guess)})

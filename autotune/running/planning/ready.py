@@ -174,6 +174,8 @@ def settings_of_run(preparer: Preparer, known: Known, prepared: Preparation, n_t
         name: getattr(declared, name) for name in StudySettings.__dataclass_fields__ if hasattr(declared, name)
     }
     declares |= {"n_trials": total or declared.n_trials, "minimize": list(declared.minimize)}
+    if before is not None:
+        declares["guesses_baseline"] = before.guesses_baseline and declared.guesses_baseline
     return StudySettings(
         **declares,
         **vars(preparer.options.tracking.of_study(before, declared.monitor)),

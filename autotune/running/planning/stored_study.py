@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import filelock
@@ -21,6 +22,7 @@ from autotune.running.study import FINISHED, KnownSpace, StudySettings, read_set
 from autotune.running.trial import Declaration, PastTrial
 from autotune.search.pruners import NoiseAwarePruner, by_folds
 from autotune.search.samplers import SeededSampler, tpe
+from autotune.search.transfer import Guess
 from autotune.study import Direction
 
 _MAX_REPLAYS = 8
@@ -42,14 +44,16 @@ def study_names(storage: optuna.storages.BaseStorage) -> list[str]:
     return [study.study_name for study in storage.get_all_studies()]
 
 
-def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> optuna.Study:
+def open_study(
+    storage: optuna.storages.BaseStorage, declared: Declaration, guesses: Sequence[Guess] = ()
+) -> optuna.Study:
     """Create or load the study, with the declared sampler, pruner and names of objectives."""
     study = optuna.create_study(
         storage=storage,
         study_name=declared.name,
         directions=_directions(declared),
         load_if_exists=True,
-        sampler=seeded(declared, declared.seed),
+        sampler=seeded(declared, declared.seed, guesses),
         pruner=by_folds(declared.pruner or NoiseAwarePruner()),
     )
     names = [declared.monitor or "value", *declared.minimize]
@@ -62,9 +66,9 @@ def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> o
     return study
 
 
-def seeded(declared: Declaration, seed: int) -> SeededSampler:
-    """Return the declared sampler with a seed."""
-    return SeededSampler(declared.sampler or tpe, seed, declared.guesses)
+def seeded(declared: Declaration, seed: int, guesses: Sequence[Guess] = ()) -> SeededSampler:
+    """Return the declared sampler with a seed and with guesses that it leans towards."""
+    return SeededSampler(declared.sampler or tpe, seed, guesses)
 
 
 def _name_on_dashboard(study: optuna.Study, names: list[str]) -> None:

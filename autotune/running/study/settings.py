@@ -73,6 +73,7 @@ class StudySettings:
         question: The docstring of the study file.
         data: A text that describes its data and their split.
         leaks: A warning about validation rows that are also training rows; empty if there are none.
+        guesses_baseline: Whether the baseline is a guess; it was none in studies of older versions.
         part_of: The study whose configurations this one trains again; None if this is a search of its own.
     """
 
@@ -100,6 +101,7 @@ class StudySettings:
     question: str = ""
     data: str = ""
     leaks: str = ""
+    guesses_baseline: bool = False
     minimize: list[str] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -56,6 +56,7 @@ class Declaration:
     baseline: Mapping[str, Any] | None
     enqueue: Sequence[Mapping[str, Any]]
     guesses: Sequence[Mapping[str, Any]]
+    guesses_baseline: bool
     learn_from: Sequence[str]
     has_test_rows: bool
     needs_keras: bool
@@ -105,7 +106,8 @@ def _declaration(spec: StudySpec) -> Declaration:
     given = {label: dict(params) for label, params in configurations(spec.baseline, spec.enqueue).items()}
     named["baseline"] = given.pop(BASELINE, None)
     named["enqueue"] = tuple(given.values())
-    named["guesses"] = tuple(map(dict, configurations(None, (), spec.guess).values()))
+    named["guesses"] = tuple(map(dict, configurations(None, (), spec.guess or ()).values()))
+    named["guesses_baseline"] = spec.baseline is not None and spec.guess is not None
     named["learn_from"] = (spec.learn_from,) if isinstance(spec.learn_from, str) else tuple(spec.learn_from)
     return Declaration(
         **named,

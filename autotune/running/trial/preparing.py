@@ -163,7 +163,7 @@ class Prepare:
 def _rehearse(spec: StudySpec, data: Dataset, folder: Path) -> str:
     from autotune.training.trials import rehearse  # only Keras studies need TensorFlow
 
-    given = next(iter(configurations(spec.baseline, spec.enqueue, spec.guess).values()), {})
+    given = next(iter(configurations(spec.baseline, spec.enqueue, spec.guess or ()).values()), {})
     trial: Any = PipedTrial(Replay(dict(given), 0))
     return rehearse(spec, trial, data, folder, objects_of(spec))
 

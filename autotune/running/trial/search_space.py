@@ -75,7 +75,7 @@ def choice_changes(replayed: Replayed) -> list[str]:
 def given_problems(spec: StudySpec, data: Dataset) -> list[str]:
     """Return the problems of the study file's `baseline` and `enqueue`, one line each."""
     problems = []
-    for label, params in configurations(spec.baseline, spec.enqueue, spec.guess).items():
+    for label, params in configurations(spec.baseline, spec.enqueue, spec.guess or ()).items():
         asked, error = _asked(spec, data, params)
         found = outside(params, asked)
         if error is None:

@@ -59,7 +59,7 @@ BROKEN = """
     def disturb(trial):
         raise ValueError("a package is missing")
 """
-OPTIONS = "'n_trials': 10, 'baseline': {'x': 9}"
+OPTIONS = "'n_trials': 10, 'baseline': {'x': 9}, 'guess': None"
 FEW = "'n_trials': 4, 'baseline': {'x': 9}"
 
 

@@ -14,6 +14,7 @@ from autotune.errors import UsageError
 from autotune.running.planning.learning import Learning, begin_learning, earlier_studies, learn, read_learning
 from autotune.running.planning.plan import plan_search
 from autotune.running.planning.queued import Queue, QueuedTrial
+from autotune.running.study import read_settings
 from autotune.search.history import LEARNED_FROM
 from autotune.search.transfer import Origin, origin_of
 
@@ -200,7 +201,34 @@ def test_a_guess_is_tried_once_also_if_it_is_added_later(bench: Any) -> None:
     assert plan_search(bench.preparer(), None).study.ask(X).params == {"x": 0.75}
     bench.declares(name="'grid'", guess="{'x': 0.25}", sampler="lambda seed: optuna.samplers.GridSampler({'x': [0.5]})")
     assert plan_search(bench.preparer(), None).study.trials == []
-    assert "`guess` changes nothing" in bench.notes[-1]
+    assert "guesses change nothing" in bench.notes[-1]
+
+
+def test_the_baseline_is_a_guess_unless_the_study_file_wants_none(bench: Any) -> None:
+    bench.declares(baseline="{'x': 0.75}", guess="{'x': 0.25}")
+    study = plan_search(bench.preparer(), None).study
+    assert [study.ask(X).params["x"] for _ in range(2)] == [0.25, 0.75]
+    bench.declares(name="'none'", baseline="{'x': 0.75}", guess="None")
+    plain = plan_search(bench.preparer(), None).study
+    assert plain.trials == []
+    leaning = [study.ask(X).params["x"] for _ in range(20)]
+    free = [plain.ask(X).params["x"] for _ in range(22)][2:]
+    assert leaning != free  # trials of the same numbers; before ten have ended TPE draws by these alone
+
+
+def test_the_baseline_is_no_guess_in_a_study_that_an_older_version_began(bench: Any) -> None:
+    bench.declares(baseline="{'x': 0.75}", guess="None")
+    study = plan_search(bench.preparer(), None).study
+    study.tell(study.ask(X), 0.5)
+    stored = {**study.user_attrs["autotune"]}
+    del stored["guesses_baseline"]
+    study.set_user_attr("autotune", stored)
+    bench.declares(baseline="{'x': 0.75}")
+    again = plan_search(bench.preparer(), None).study
+    assert len(again.trials) == 1
+    settings = read_settings(again)
+    assert settings is not None
+    assert not settings.guesses_baseline
 
 
 def test_a_study_of_thousands_of_trials_is_taken_over_as_any_other(bench: Any) -> None:
