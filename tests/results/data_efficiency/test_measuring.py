@@ -172,7 +172,7 @@ def test_a_search_on_a_part_is_confirmed_on_all_rows_and_replayed_on_its_part(
     rows = {name: [t.user_attrs["rows"] for t in _load(run_dir, name).trials] for name in ("toy.confirm", "toy.final")}
     assert rows == {"toy.confirm": [1153, 1153], "toy.final": [1442, 1442]}
     assert replay("toy.confirm", 1, run_dir=run_dir).is_same
-    curve = _measure(run_dir, fractions=(0.5, 1))
+    curve = _measure(run_dir, fractions=(1,))
     assert isinstance(curve, LearningCurve)
     assert (curve.is_final, curve.candidate) == (True, result.confirmation.winner)
     confirmed = [trial.value for trial in _load(run_dir, "toy.confirm").trials]

@@ -85,11 +85,9 @@ def _elsewhere(tmp_path: Path, *arguments: object) -> float:
 
 @pytest.mark.trains
 def test_the_winners_model_scores_the_same_without_this_package(
-    tmp_path: Path, run_dir: Path, capsys: pytest.CaptureFixture[str]
+    finalized: tuple[Path, FinalResult], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _run(tmp_path, run_dir, n_trials=1)
-    result = autotune.finalize("toy", top=1, repeats=2, run_dir=run_dir, workers=2)
-    assert isinstance(result, FinalResult)
+    run_dir, result = finalized
     assert result.test is not None
     assert main(["export", "toy", "--run-dir", str(run_dir), "-o", str(tmp_path / "out")]) == 0
     assert str(tmp_path / "out" / "model.keras") in capsys.readouterr().out

@@ -12,6 +12,7 @@ import autotune
 from autotune.cli import main
 from autotune.errors import StudyFailedError, UsageError
 from autotune.results.export.replaying import replay
+from autotune.results.final.record import FinalResult
 
 pytestmark = pytest.mark.usefixtures("no_places_from_outside")
 StudyFile = Callable[..., Path]
@@ -31,20 +32,6 @@ CHANCE = """
         return x + random.random() + (HERE / "moved").exists()
 """
 OPTIONS = "'n_trials': 3"
-DIGITS = """
-import keras
-from autotune import KFold, StudySpec
-
-def build(trial, data):
-    model = keras.Sequential([keras.Input(data.input_shape), keras.layers.Flatten(),
-        keras.layers.Dense(trial.suggest_int("units", 8, 32)), keras.layers.Dropout(0.2),
-        keras.layers.Dense(data.n_classes, activation="softmax")])
-    model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
-
-study = StudySpec(name="toy", dataset="digits", folds=KFold(2), build=build, monitor="val_accuracy",
-    direction="maximize", epochs=2, n_trials=2, seed=0)
-"""
 
 
 def _n_trials(run_dir: Path) -> int:
@@ -108,15 +95,16 @@ def test_a_trial_that_is_not_there_is_plain(study_file: StudyFile, run_dir: Path
 
 
 @pytest.mark.trains
-def test_searched_confirmed_and_refitted_trials_get_the_same_numbers_bit_for_bit(tmp_path: Path, run_dir: Path) -> None:
-    (tmp_path / "study.py").write_text(DIGITS)
-    autotune.run(tmp_path / "study.py", run_dir=run_dir, workers=2)
-    autotune.finalize("toy", top=1, repeats=2, run_dir=run_dir, workers=2)
+def test_searched_confirmed_and_refitted_trials_get_the_same_numbers_bit_for_bit(
+    finalized: tuple[Path, FinalResult],
+) -> None:
+    run_dir, _ = finalized
     studies = {study.study_name: study for study in _studies(run_dir)}
     assert studies.keys() == {"toy", "toy.confirm", "toy.final"}
     for name, study in studies.items():
-        found = replay(name, 1, run_dir=run_dir)
+        last = study.trials[-1]
+        found = replay(name, last.number, run_dir=run_dir)
         assert found.is_same
-        assert found.again == study.trials[1].value
+        assert found.again == last.value
         assert found.steps
-    assert _n_trials(run_dir) == 6
+    assert _n_trials(run_dir) == 5

@@ -1,4 +1,4 @@
-"""Cross-validation from the command line's side: five folds in every trial, however often it is killed."""
+"""Cross-validation from the command line's side: four folds in every trial, however often it is killed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Disturbance(keras.callbacks.Callback):
             signal.pause()
 
 def build(trial, data):
-    units = 3 + int(data.y[:200].sum()) % 9  # as with a vocabulary, the rows decide the size: the second fold's is 10
+    units = 3 + int(data.y[:100].sum()) % 9  # as with a vocabulary, the rows decide the size: the second fold's is 10
     model = keras.Sequential([keras.Input(data.input_shape), keras.layers.Flatten(), keras.layers.Dense(units),
         keras.layers.Dropout(trial.suggest_float("dropout", 0.0, 0.5)),
         keras.layers.Dense(data.n_classes, activation="softmax")])
@@ -55,7 +55,7 @@ def fit(trial):
     disturbance.number = trial.number
     return {"batch_size": 64, "callbacks": [disturbance]}
 
-study = StudySpec(name="folds", dataset="digits", folds=KFold(5), build=build, fit=fit, monitor="val_accuracy",
+study = StudySpec(name="folds", dataset="digits", folds=KFold(4), build=build, fit=fit, monitor="val_accuracy",
     direction="maximize", epochs=2, n_trials=2, seed=0)
 """
 
@@ -92,11 +92,11 @@ def test_trials_killed_in_their_third_fold_go_on_there_and_end_with_the_same_tab
     assert _table(study) == _table(undisturbed)
     for trial in study.get_trials():
         assert trial.user_attrs["n_parameters"] == 65 * 10 + 11 * 10
-        assert len(trial.user_attrs["fold_values"]) == 5
-        assert list(trial.intermediate_values) == [1, 2, 3, 4, 5, 6]  # two epochs of the first fold, then the folds
+        assert len(trial.user_attrs["fold_values"]) == 4
+        assert list(trial.intermediate_values) == [1, 2, 3, 4, 5]  # two epochs of the first fold, then the folds
     logs = [(run_dir / "folds" / "trials" / f"0000{n}" / "log.txt").read_text() for n in (0, 1)]
-    assert [log.count("Epoch 1/2") for log in logs] == [5, 6]
-    assert [log.count("Epoch 2/2") for log in logs] == [6, 5]  # the epoch that was killed, and no other
+    assert [log.count("Epoch 1/2") for log in logs] == [4, 5]
+    assert [log.count("Epoch 2/2") for log in logs] == [5, 4]  # the epoch that was killed, and no other
     assert not [log for log in logs if "already" in log]
 
 

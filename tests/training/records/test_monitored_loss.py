@@ -70,16 +70,16 @@ def _seen() -> set[str]:
 
 @pytest.mark.trains
 @pytest.mark.parametrize(
-    ("loss", "penalty", "words"),
-    [(SMOOTHED, None, "label_smoothing="), ("'categorical_crossentropy'", PENALTY, r"L2\(l2=")],
+    ("loss", "penalty", "words", "workers"),
+    [(SMOOTHED, None, "label_smoothing=", 2), ("'categorical_crossentropy'", PENALTY, r"L2\(l2=", 1)],
 )
 def test_a_study_that_monitors_a_loss_that_trials_choose_is_told(
-    tmp_path: Path, run_dir: Path, loss: str, penalty: str | None, words: str
+    tmp_path: Path, run_dir: Path, loss: str, penalty: str | None, words: str, workers: int
 ) -> None:
     file = tmp_path / "study.py"
     file.write_text(STUDY.format(loss=loss, penalty=penalty, monitor="val_loss", direction="minimize"))
     with pytest.raises(TrainingError, match=rf'(?s)trials have different losses.*{words}.*{words}.*monitor="val_accur'):
-        autotune.run(file, run_dir=run_dir, workers=2)
+        autotune.run(file, run_dir=run_dir, workers=workers)
     states = [
         trial.state for trial in optuna.load_study(study_name="toy", storage=f"sqlite:///{run_dir}/autotune.db").trials
     ]
