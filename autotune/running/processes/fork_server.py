@@ -9,7 +9,7 @@ server kills all trial processes and ends.
 Run as `python -c "from ... import main; main()" SOCKET_FD MODULE ...`. A request is nine bytes on the socket. Either
 b"f" and zeros with three file descriptors: the trial's connection, a pipe to which the server writes the process id and
 later the exit status, or minus the number of an error, and the trial's working directory. Or b"k" and the id of a
-process to kill.
+process to kill. Or b"e" and zeros to end all processes; the answer, `ENDED`, comes when all have ended.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ import warnings
 
 from autotune.running.processes.descendants import adopt_orphans, end_orphans, lead_session, signal_group
 
-REQUEST = struct.Struct("!cq")  # b"f" or b"k", process id
+REQUEST = struct.Struct("!cq")  # b"f", b"k" or b"e", process id
+ENDED = b"e"
 NUMBER = struct.Struct("!q")  # a process id or an exit status
 _PR_SET_PDEATHSIG = 1
 
@@ -79,6 +80,14 @@ def _serve(requests: socket.socket, children: dict[int, int], inherited: tuple[i
     if kind == b"k":
         if pid in children:
             _kill(pid)
+        return True
+    if kind == b"e":
+        for pid in children:
+            _kill(pid)
+        while children:
+            os.waitid(os.P_PID, next(iter(children)), os.WEXITED | os.WNOWAIT)
+            _reap(children)
+        requests.sendall(ENDED)
         return True
     connection, status, folder = descriptors
     server = os.getpid()

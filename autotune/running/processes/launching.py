@@ -87,8 +87,8 @@ def new_launcher(preload: tuple[str, ...], environment: Mapping[str, str]) -> La
 class ForkServer:
     """Starts trial processes by forking a server that has imported the modules that they need.
 
-    If the server dies (e.g. it is killed because memory ran out), the next `start` starts a new one. When it has no
-    trials any more, it is kept for the next run of this process.
+    If the server dies (e.g. it is killed because memory ran out), the next `start` starts a new one. `close` ends its
+    trials, and it is kept for the next run of this process.
     """
 
     def __init__(self, preload: tuple[str, ...], environment: Mapping[str, str]) -> None:
@@ -151,9 +151,11 @@ class ForkServer:
 
     def _leave_server(self) -> None:
         server, self._server = self._server, None
-        if server is not None and not self._n_running and server.is_alive():
+        if server is None:
+            return
+        if server.is_alive() and (not self._n_running or server.end_trials()):
             give_back(server)
-        elif server is not None:
+        else:
             server.stop()
 
     def has_ended(self) -> None:

@@ -114,6 +114,17 @@ class Server:
         with contextlib.suppress(OSError):
             self._requests.sendall(fork_server.REQUEST.pack(b"k", pid))
 
+    def end_trials(self) -> bool:
+        """End all trial processes; return False if the server does not do so within seconds."""
+        self._requests.settimeout(_ENDS_S)
+        try:
+            self._requests.sendall(fork_server.REQUEST.pack(b"e", 0))
+            return self._requests.recv(1) == fork_server.ENDED
+        except OSError:  # it has died, or waits for a process that the kernel cannot end
+            return False
+        finally:
+            self._requests.settimeout(None)
+
     def stop(self) -> None:
         """End the server and all processes below it."""
         self._requests.close()

@@ -114,14 +114,24 @@ def test_servers_that_have_imported_other_modules_wait_side_by_side() -> None:
     assert (_server_of_a_run(("colorsys",)), _server_of_a_run()) == (with_module, without)
 
 
-def test_a_server_whose_trial_still_runs_ends_with_its_run() -> None:
+def test_a_server_whose_trials_still_run_ends_them_and_waits_for_the_next_run() -> None:
+    launcher = ForkServer((), {})
+    processes = [launcher.start(_hang) for _ in range(2)]
+    found = {process.connection.recv() for process in processes}
+    launcher.close()
+    assert [process.exit_status() for process in processes] == [-signal.SIGKILL] * 2
+    assert {_server_of_a_run()} == found
+
+
+def test_a_server_that_does_not_end_its_trials_is_ended_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "_ENDS_S", 0.01)
     launcher = ForkServer((), {})
     process = launcher.start(_hang)
     found = process.connection.recv()
+    os.kill(found, signal.SIGSTOP)
     launcher.close()
     assert _has_ended(found)
     assert process.exit_status() is None
-    assert _server_of_a_run() != found
 
 
 def test_a_server_that_is_killed_while_it_waits_is_replaced(until: Callable[..., None]) -> None:
