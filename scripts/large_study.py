@@ -89,6 +89,7 @@ def declaration(n_trials: int, n_reports: int) -> Declaration:
         baseline=None,
         enqueue=(),
         guesses=(),
+        guesses_baseline=False,
         learn_from=(),
         has_test_rows=True,
         needs_keras=True,

@@ -34,7 +34,7 @@ from autotune.running.engine import Machine, session
 from autotune.running.planning import RunOptions, plan_replay
 from autotune.running.processes import Slot
 from autotune.running.study import StudySettings, StudySource, find_places, objects_of, places_of_study, understanding
-from autotune.running.trial import Rows, open_development, rebuilding, send_result
+from autotune.running.trial import Rows, load_in_slot, open_development, rebuilding, send_result
 from autotune.search.history import best_first, first_value
 from autotune.study import StudySpec
 from autotune.training.checkpoints import trial_folder
@@ -131,11 +131,9 @@ class FindOut:
 
     def _find(self) -> tuple[Findings, ...]:
         from autotune.results.explanation.attributing import with_reasons
-        from autotune.training.fitting import configure_tensorflow
         from autotune.training.inspection import load_trained
 
-        spec = self.source.load()
-        configure_tensorflow(self.slot.threads, self.slot.memory_limit_mib)
+        spec = load_in_slot(self.source, replace(self.slot, devices=1))
         (fold,) = load_folds(self.rows.folds)
         data = open_development(self.rows.dataset, spec, self.rows.data_dir)
         rebuild = rebuilding(spec, self.params, data.subset(fold.train))

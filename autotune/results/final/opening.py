@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from autotune.errors import AutotuneError, DataError, UsageError
 from autotune.failures import summary_of
 from autotune.running.processes import Slot
 from autotune.running.study import StudySource, objects_of
-from autotune.running.trial import folder_for, open_development, rebuilding, rows_of, send_result
+from autotune.running.trial import folder_for, load_in_slot, open_development, rebuilding, rows_of, send_result
 from autotune.study import StudySpec
 
 _FEW = 8
@@ -70,7 +70,7 @@ class OpenTestRows:
         send_result(connection, self._measure)
 
     def _measure(self) -> TestScores:
-        spec = self.source.load()
+        spec = load_in_slot(self.source, replace(self.slot, devices=1))
         development = open_development(self.development, spec, self.data_dir)
         data = _test_rows(spec, self.data_dir, development)
         return _measured(spec, data, development, self)
@@ -103,7 +103,7 @@ class TryModels:
         send_result(connection, self._try)
 
     def _try(self) -> None:
-        spec = self.source.load()
+        spec = load_in_slot(self.source, replace(self.slot, devices=1))
         development = open_development(self.development, spec, self.data_dir)
         few = development.subset(np.arange(min(_FEW, len(development))))
         try:
@@ -120,10 +120,8 @@ class TryModels:
 
 
 def _measured(spec: StudySpec, data: Dataset, development: Dataset, task: OpenTestRows | TryModels) -> TestScores:
-    from autotune.training.fitting import configure_tensorflow
     from autotune.training.inspection import load_trained, measure
 
-    configure_tensorflow(task.slot.threads, task.slot.memory_limit_mib)
     found = []
     for path, params in zip(task.models, task.params, strict=True):
         model = load_trained(path, objects_of(spec), rebuilding(spec, params, development))

@@ -38,7 +38,7 @@ from autotune.running.trial.requests import Request, asked_distribution
 from autotune.running.trial.rows import Rows, folder_for, open_development, rebuilding, rows_of
 from autotune.running.trial.search_space import PastTrial
 from autotune.running.trial.trial_log import KEPT_BYTES, shorten
-from autotune.running.trial.trial_task import Assignment, LeaveHistory, Outcome, RunTrial
+from autotune.running.trial.trial_task import Assignment, LeaveHistory, Outcome, RunTrial, load_in_slot
 
 __all__ = [
     "BASELINE",
@@ -64,6 +64,7 @@ __all__ = [
     "folder_for",
     "keep",
     "kept",
+    "load_in_slot",
     "may_contain",
     "open_development",
     "outside",

@@ -44,7 +44,7 @@ _LARGE_IS_GOOD = {
 
 def doubts_about(spec: StudySpec, data: Dataset) -> list[str]:
     """Return warnings that the user should read before a long run, one or two sentences each."""
-    found = [_of_direction(spec.monitor or "", spec.direction), *_of_targets(data)]
+    found = [_of_direction(spec.monitor or "", spec.direction), *(_of_targets(data) if spec.batch is None else [])]
     return [doubt for doubt in found if doubt]
 
 

@@ -117,7 +117,7 @@ def keep(
         _refuse_without_kept(keeper)
         given = [Path(one) for one in ([files] if isinstance(files, (str, os.PathLike)) else files)]
         found = _found_files(given)
-        keeper.hold(given)
+        keeper.hold(found.values())
         keeper.save(_LOOP, KeptState(number, number, _checked_state(state)), value, found)
     if keeper.report(value, number):
         raise optuna.TrialPruned(f"pruned after epoch {number}")

@@ -130,7 +130,7 @@ class RunTrial:
     def _outcome(self, connection: Connection, timer: Timer) -> Outcome:
         try:
             with timer.spending("study file"):
-                spec = self.source.load()
+                spec = load_in_slot(self.source, self.slot)
         except StudyFileError as error:
             return Outcome("unusable", message=str(error), error=disk_full(error, self.folder.path) or error)
         try:
@@ -167,7 +167,9 @@ class RunTrial:
         random.seed(seed)
         np.random.seed(seed)
         if "tensorflow" in sys.modules:
-            _make_tensorflow_repeatable(seed, self.slot)
+            import keras
+
+            keras.utils.set_random_seed(seed)
         if spec.objective is not None:
             return [self._call(spec, spec.objective, trial)]
         return self._train(spec, trial, timer)
@@ -229,14 +231,31 @@ class LeaveHistory:
         connection.send(None)
 
 
-def _make_tensorflow_repeatable(seed: int, slot: Slot) -> None:
-    import keras
+def load_in_slot(source: StudySource, slot: Slot) -> StudySpec:
+    """Load a study in a process that trains or measures its networks.
 
+    Code at the top level of the study file may use TensorFlow, which takes no settings afterwards. Such code gets the
+    same random numbers in all processes: it may make a layer.
+
+    Raises:
+        StudyFileError: If the study cannot be loaded.
+    """
+    random.seed(0)
+    np.random.seed(0)
+    was_there = "tensorflow" in sys.modules
+    if was_there:
+        _configure(slot)
+    spec = source.load()
+    if not was_there and (spec.objective is None or "tensorflow" in sys.modules):
+        _configure(slot)
+    return spec
+
+
+def _configure(slot: Slot) -> None:
     from autotune.training.fitting import configure_tensorflow
 
     if not configure_tensorflow(slot.threads, slot.memory_limit_mib, slot.devices) and slot.gpu is not None:
         print("TensorFlow cannot use this GPU and uses the CPU. For its CUDA libraries, install tensorflow[and-cuda].")
-    keras.utils.set_random_seed(seed)
 
 
 def _as_number(returned: Any) -> float:

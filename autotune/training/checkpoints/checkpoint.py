@@ -82,6 +82,7 @@ class Checkpoint:
         stage: The number of the stage that this was written in, from 0.
         stage_ends: The number of epochs of this fold after each stage that is over: the stages before this one, and
             this one too if its callbacks have ended the training.
+        study_globals: The values at the top level of the study file that have changed, by module and name.
     """
 
     identity: str
@@ -97,6 +98,7 @@ class Checkpoint:
     callback_variables: list[npt.NDArray[Any]] = field(default_factory=list)
     stage: int = 0
     stage_ends: list[int] = field(default_factory=list)
+    study_globals: dict[str, Any] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:

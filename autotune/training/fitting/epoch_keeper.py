@@ -31,6 +31,7 @@ from autotune.training.checkpoints import Checkpoint, UnusableCheckpointError
 from autotune.training.fitting.batches import Batches, in_tensors
 from autotune.training.fitting.measured import Measured
 from autotune.training.state import (
+    StudyGlobals,
     Watch,
     callback_variables,
     cannot_be_kept,
@@ -49,6 +50,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         seed: The function from names and numbers such as ("epoch", 3) to a seed in this fold.
         batches: The training rows.
         callbacks: The study file's own callbacks, whose state is checkpointed too.
+        study_globals: The values at the top level of the study file; those that have changed are checkpointed too.
         save: Called with the checkpoint of each epoch, and whether it is complete. The checkpoint does not change
             afterwards.
         tell: Called with messages for the user.
@@ -70,6 +72,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         seed: Callable[..., int],
         batches: Batches,
         callbacks: list[keras.callbacks.Callback],
+        study_globals: StudyGlobals,
         save: Callable[[Checkpoint, bool], None],
         tell: Callable[[str], None],
         reports: bool,
@@ -85,6 +88,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
         self._seed = seed
         self._batches = batches
         self._callbacks = callbacks
+        self._study_globals = study_globals
         self._save = save
         self._tell = tell
         self._reports = reports
@@ -106,7 +110,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._resume is not None:  # the other callbacks have created their variables by now
-            restore(self.model, self._callbacks, self._resume, self._batches)
+            restore(self.model, self._callbacks, self._study_globals, self._resume, self._batches)
         self._made_of, self._watch = MadeOf.now(self.model), Watch(self.model, self._callbacks)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -251,6 +255,7 @@ class EpochKeeper(keras.callbacks.Callback):  # type: ignore[misc]  # reason: Ke
             callback_variables=held,
             stage=self._stage,
             stage_ends=list(self.stage_ends),
+            study_globals=self._study_globals.changed(),
         )
 
 
@@ -285,9 +290,13 @@ class MadeOf:
 
 
 def restore(
-    model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], checkpoint: Checkpoint, batches: Batches
+    model: keras.Model,
+    callbacks: Sequence[keras.callbacks.Callback],
+    study_globals: StudyGlobals,
+    checkpoint: Checkpoint,
+    batches: Batches,
 ) -> None:
-    """Restore a freshly built model and its callbacks from a checkpoint.
+    """Restore a freshly built model, its callbacks and the study file's values from a checkpoint.
 
     Raises:
         UnusableCheckpointError: If it is of another model or of other callbacks, e.g. if a callback rebuilds the model.
@@ -297,6 +306,7 @@ def restore(
     assign(variables, checkpoint.variables)
     assign(callback_variables(callbacks, model, variables), checkpoint.callback_variables)
     put_back(callbacks, checkpoint.callbacks)
+    study_globals.put_back(checkpoint.study_globals)
 
 
 def make_variables(model: keras.Model, number: int, step: Callable[[], None]) -> None:

@@ -84,7 +84,10 @@ def _by_row(model: keras.Model, batches: Batches, n_rows: int, name: str) -> npt
     scores = []
     for number in range(len(batches)):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(batches[number])
-        predicted = model(x, training=False)
+        try:
+            predicted = model(x, training=False)
+        except NotImplementedError:  # it has no `call`
+            return None
         if y is None or keras.tree.is_nested(y) or keras.tree.is_nested(predicted):
             return None  # the metric is that of one of several outputs
         scores.append(np.asarray(rows_of(metric, y, predicted), dtype=np.float64))

@@ -18,21 +18,30 @@ import numpy as np
 from autotune.training.checkpoints import WEIGHTS
 from autotune.training.state import is_own
 
+_BUILD_SEED = "build_seed"
+
 
 def is_of_own_class(model: keras.Model) -> bool:
     """Tell whether a model is of a class of the study file, so that its weights are kept beside its file."""
     return is_own(model.__class__)
 
 
-def save_weights(model: keras.Model, path: Path) -> None:
+def save_weights(model: keras.Model, path: Path, build_seed: int) -> None:
     """Write the weights of a model to an `.npz` file, in the order of `model.weights`.
+
+    Args:
+        model: The model.
+        path: The file.
+        build_seed: The seed that `build` made the model with: it may have drawn random constants, which are no weights.
 
     Raises:
         OSError: If the disk is full.
     """
     beside = path.with_name(f"saving-{os.getpid()}.npz")
     try:
-        np.savez(beside, **{f"weight_{number}": weight for number, weight in enumerate(model.get_weights())})
+        arrays = {f"weight_{number}": weight for number, weight in enumerate(model.get_weights())}
+        arrays[_BUILD_SEED] = np.array(build_seed)
+        np.savez(beside, **arrays)
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
@@ -52,9 +61,13 @@ def load_trained(path: Path, custom_objects: Mapping[str, Any], rebuild: Callabl
     kept = path.with_name(WEIGHTS)
     if not kept.is_file():
         return keras.models.load_model(path, custom_objects=dict(custom_objects))
+    with np.load(kept, allow_pickle=False) as archive:
+        weights = [archive[name] for name in archive.files if name != _BUILD_SEED]
+        if _BUILD_SEED in archive.files:  # not in files of older versions
+            keras.utils.set_random_seed(int(archive[_BUILD_SEED]))
+    keras.utils.clear_session()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras's remarks about building
         model = rebuild()
-    with np.load(kept, allow_pickle=False) as archive:
-        model.set_weights([archive[f"weight_{number}"] for number in range(len(archive))])
+    model.set_weights(weights)
     return model

@@ -4,10 +4,12 @@ If all of it is saved when an epoch ends and restored later, training continues 
 
 variables       All variables that change while a network trains, found in the model, its parts and the callbacks
 callback_state  The attributes of callbacks: saved when an epoch ends, restored when a trial is resumed
+study_globals   The values at the top level of a study file that its functions change
 unkept          State that changes in training but that no checkpoint can hold: found and reported
 """
 
 from autotune.training.state.callback_state import go_on_writing, put_back, state_of
+from autotune.training.state.study_globals import StudyGlobals
 from autotune.training.state.unkept import (
     Watch,
     cannot_be_kept,
@@ -26,6 +28,7 @@ from autotune.training.state.variables import (
 )
 
 __all__ = [
+    "StudyGlobals",
     "Watch",
     "callback_variables",
     "cannot_be_kept",

@@ -84,8 +84,13 @@ class Watch:
         return found
 
     def is_refused(self, changed: Sequence[str], epoch: int) -> bool:
-        """Tell whether the checkpoints before `epoch` cannot be used either, because an attribute is not in them."""
-        return bool(changed) and (epoch == 1 or not self._from_the_beginning.issuperset(changed))
+        """Tell whether the checkpoints before `epoch` cannot be used either.
+
+        An attribute may not be in them. Or it is one of the model, of which TensorFlow has traced the first value, and
+        a resumed trial would trace another one.
+        """
+        is_traced = not self._model.run_eagerly and not self._known.model.keys().isdisjoint(changed)
+        return bool(changed) and (epoch == 1 or is_traced or not self._from_the_beginning.issuperset(changed))
 
 
 def refuse_unkept(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> None:

@@ -54,7 +54,7 @@ from autotune.training.records import (
     describe_loss,
     is_loss,
 )
-from autotune.training.state import go_on_writing, refuse_unkept
+from autotune.training.state import StudyGlobals, go_on_writing, refuse_unkept
 
 
 def trial_identity(spec: StudySpec, trial: optuna.Trial, place: tuple[int | str, ...], split: str) -> str:
@@ -83,6 +83,7 @@ class FoldJob:
         events: The writer of the trial's event files; None for none.
         tell: Called with messages for the user.
         n_folds: The number of folds.
+        study_globals: The values at the top level of the study file, since the trial began.
     """
 
     spec: StudySpec
@@ -99,6 +100,7 @@ class FoldJob:
     events: TrialEvents | None
     tell: Callable[[str], None]
     n_folds: int
+    study_globals: StudyGlobals
 
     @property
     def keeps_model(self) -> bool:
@@ -209,7 +211,7 @@ def _train_stage(job: FoldJob, model: keras.Model, stage: Stage, turn: _Turn) ->
     passed = [Unvalidated(callback, job.tell) for callback in callbacks] if job.refit else callbacks
     measured = Measured(passed, validates=validation is not None)
     keeper = EpochKeeper(
-        *(job.spec, job.trial, job.seed, training, callbacks, job.save, job.tell),
+        *(job.spec, job.trial, job.seed, training, callbacks, job.study_globals, job.save, job.tell),
         reports=job.number == 0,
         resume=checkpoint,
         measured=measured,
@@ -243,11 +245,13 @@ def _train_stage(job: FoldJob, model: keras.Model, stage: Stage, turn: _Turn) ->
                     callbacks=[*scores, measured, of_ours[0], *passed, *of_ours[1:], keeper],
                     **{"verbose": 2, **arguments},
                 )
+        elif checkpoint:
+            job.study_globals.put_back(checkpoint.study_globals)
         if keeper.problem is not None:
             raise keeper.problem
         if not turn.is_last:
             if not is_to_fit and checkpoint:
-                _end_again(model, callbacks, checkpoint, training, is_over=turn.is_over)
+                _end_again(job, model, callbacks, checkpoint, training, is_over=turn.is_over)
             if not turn.is_over:
                 keeper.end_stage(max(map(len, keeper.history.values())), model)
             return keeper
@@ -261,6 +265,7 @@ def _train_stage(job: FoldJob, model: keras.Model, stage: Stage, turn: _Turn) ->
 
 
 def _end_again(
+    job: FoldJob,
     model: keras.Model,
     callbacks: list[keras.callbacks.Callback],
     checkpoint: Checkpoint,
@@ -271,7 +276,7 @@ def _end_again(
     ending = keras.callbacks.CallbackList(callbacks, model=model)
     if not is_over:
         ending.on_train_begin()  # callbacks create their variables there
-    restore(model, callbacks, checkpoint, training)
+    restore(model, callbacks, job.study_globals, checkpoint, training)
     if not is_over:
         ending.on_train_end()
 

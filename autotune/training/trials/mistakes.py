@@ -25,9 +25,7 @@ from autotune.training.fitting import (
     prepare_stage,
     stages_of,
 )
-from autotune.training.state import (
-    is_own,
-)
+from autotune.training.state import StudyGlobals, is_own
 from autotune.training.trials.reloading import predicted
 
 _SPARSE = "sparse_categorical_crossentropy"
@@ -50,6 +48,7 @@ def changed_batches(spec: StudySpec, trial: optuna.Trial, model: keras.Model, fe
     assert spec.batch is not None
     function = BatchFunction(spec.batch, trial, partial(derive_seed, spec.seed, "rehearsal"))
     batches = Batches(few, len(few), one_hot=spec.one_hot, change=function)
+    values = StudyGlobals((spec.batch,))
     try:
         first, again = batches[0], batches[0]
     except TrainingError:
@@ -60,11 +59,14 @@ def changed_batches(spec: StudySpec, trial: optuna.Trial, model: keras.Model, fe
             "It gets the trial, a batch as (x, y) in NumPy arrays, and a random generator, and returns the batch.",
             "Call it yourself with a batch to see the whole traceback, and correct it.",
         ) from error
-    if any(not _is_equal(*pair) for pair in zip(*map(keras.tree.flatten, (first, again)), strict=True)):
+    changed = [key.partition("\n")[2] for key in values.changed()]
+    if changed or any(not _is_equal(*pair) for pair in zip(*map(keras.tree.flatten, (first, again)), strict=True)):
         raise TrainingError(
-            "batch returned another batch when it was called again with the same rows and the same random generator.",
-            "An interrupted trial must see the same batches.",
-            "Draw all random numbers from its third argument: rng.normal(...), rng.permutation(...).",
+            f"batch changes {', '.join(changed)}, which is at the top level of the study file."
+            if changed
+            else "batch returned another batch when it was called again with the same rows and the same generator.",
+            "An interrupted trial must see the same batches, and a batch is read before the one before is trained on.",
+            "Let it depend on its arguments alone, and draw all random numbers from the third one: rng.normal(...).",
         )
     if predicted(model, plain[0][0]) is not None and predicted(model, first[0]) is None:
         shapes = [keras.tree.map_structure(lambda leaf: tuple(leaf.shape), one) for one in (first[0], plain[0][0])]

@@ -30,6 +30,7 @@ from autotune.training.records import (
     note_folds,
     noting_time,
 )
+from autotune.training.state import StudyGlobals
 from autotune.training.trials.fold import FoldJob, train_fold, trial_identity
 
 
@@ -87,6 +88,7 @@ def train_trial(
     timer = timer or Timer()
     copies = CheckpointCopies(folder, tell)
     spec = refit.apply(spec) if refit else spec
+    study_globals = StudyGlobals((spec.build, spec.fit, spec.batch, spec.score))
     with (
         noting_time(trial, timer),
         leaving_history(folder, copies, str(spec.monitor), timer),
@@ -105,7 +107,7 @@ def train_trial(
             train, validation = data.subset(folds[number].train), data.subset(folds[number].validation)
             job = FoldJob(
                 *(spec, trial, place, writer, number, train, validation, refit, finished, split.digest, timer, events),
-                *(tell, len(folds)),
+                *(tell, len(folds), study_globals),
             )
             try:
                 model, score = train_fold(job, checkpoint)
@@ -127,7 +129,7 @@ def train_trial(
         # A trial that is not among the best now will never be, but it may be cheaper than all better trials.
         if refit or is_good or (is_kept and spec.minimize):
             with timer.spending("saving"):
-                _save_model(model, folder)
+                _save_model(model, folder, job.seed("build"))
         if is_good:
             with timer.spending("pictures"):
                 leave_pictures(folder, model, validation, spec.one_hot)
@@ -153,7 +155,7 @@ def _report_folds(trial: optuna.Trial, finished: tuple[FoldScore, ...], epochs: 
     trial.report(fmean(score.value for score in finished), epochs + len(finished) - 1)
 
 
-def _save_model(model: keras.Model, folder: TrialFolder) -> None:
+def _save_model(model: keras.Model, folder: TrialFolder, build_seed: int) -> None:
     beside = folder.model.with_name(f"saving-{os.getpid()}.keras")
     try:
         model.save(beside)
@@ -165,4 +167,4 @@ def _save_model(model: keras.Model, folder: TrialFolder) -> None:
     finally:
         beside.unlink(missing_ok=True)
     if is_of_own_class(model):
-        save_weights(model, folder.weights)
+        save_weights(model, folder.weights, build_seed)

@@ -48,14 +48,14 @@ def test_a_new_study_begins_with_them_once(tmp_path: Path) -> None:
     assert len(study.trials) == 5
 
 
-def test_a_guess_is_tried_first_and_once(tmp_path: Path) -> None:
+def test_a_guess_is_tried_after_what_is_enqueued_and_once(tmp_path: Path) -> None:
     given = '[{"x": 0.75}], guess=[{"x": 0.25, "y": 0.5}, {"y": 0.125}]'
     file = study_file(tmp_path, TOY, given)
     autotune.run(file, n_trials=3, workers=1, run_dir=tmp_path / "runs")
     study = autotune.run(file, n_trials=5, workers=1, run_dir=tmp_path / "runs")
-    assert study.trials[0].params == {"x": 0.25, "y": 0.5}
-    assert study.trials[1].params["y"] == 0.125
-    assert study.trials[2].params["x"] == 0.75
+    assert study.trials[0].params["x"] == 0.75
+    assert study.trials[1].params == {"x": 0.25, "y": 0.5}
+    assert study.trials[2].params["y"] == 0.125
     assert [trial.user_attrs.get("guess") for trial in study.trials].count(None) == 3
 
 

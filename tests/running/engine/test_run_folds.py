@@ -27,6 +27,8 @@ from autotune import KFold, StudySpec
 HERE = Path(__file__).parent
 fitted = 0
 
+ONE = keras.ops.ones(())  # the study file uses TensorFlow before it is configured
+
 class Disturbance(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         marks = [f"{trial}-{fold}-{after}" for trial, fold, after in [DISTURBANCES]]

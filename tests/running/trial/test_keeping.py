@@ -298,13 +298,16 @@ def test_files_that_another_trial_keeps_are_refused_while_it_runs(
     bench = new_bench(trial_folder(tmp_path / "toy", 3))
     here, there = multiprocessing.Pipe()
     lock = tmp_path / "toy" / "files.lock"
-    model = tmp_path / "model.pt"
+    model = tmp_path / "models" / "model.pt"
+    model.parent.mkdir()
     model.write_text("of the other trial")
     other = multiprocessing.get_context("spawn").Process(target=claim, args=(lock, model, there))
     other.start()
     assert here.recv()
     with pytest.raises(KeepingError, match=r"trial 3 keeps .*model\.pt, which another trial keeps"):
         bench.keep_epochs(1, files=model)
+    with pytest.raises(KeepingError, match="which another trial keeps"):
+        bench.keep_epochs(1, files=model.parent)
     assert not bench.folder.checkpoint.exists()
     other.kill()
     other.join()

@@ -30,13 +30,14 @@ def two_optimizers(trial: optuna.Trial, data: Dataset) -> Any:
             super().__init__()
             self.first, self.second = first, second
             self.far = keras.metrics.Mean(name="far")
+            self.shift = float(keras.random.uniform(()))  # drawn in `build`, and no weight
 
         def compile(self, first_optimizer: Any, second_optimizer: Any) -> None:
             super().compile()
             self.first_optimizer, self.second_optimizer = first_optimizer, second_optimizer
 
         def call(self, x: Any) -> Any:
-            return self.second(self.first(x))
+            return self.second(self.first(x)) + self.shift
 
         def train_step(self, batch: Any) -> Any:
             x, y = batch
@@ -82,6 +83,26 @@ def test_a_model_that_keras_cannot_load_is_built_anew_with_its_weights(
     assert torn.train(study(study_of)).folds == score.folds
     bench.folder.remove_model()
     assert not bench.folder.kept_model.exists()
+
+
+def test_a_model_without_a_call_is_measured_by_its_test_step(digits: Dataset) -> None:
+    import keras
+
+    from autotune.training.inspection import measure
+
+    class Contrast(keras.Model):  # type: ignore[misc]  # reason: Keras ships no types
+        @property
+        def metrics(self) -> list[Any]:
+            return [self.__dict__.setdefault("right", keras.metrics.SparseCategoricalAccuracy(name="right"))]
+
+        def test_step(self, data: Any) -> Any:
+            self.metrics[0].update_state(data[1], keras.ops.one_hot(data[1], 10))
+            return {"right": self.metrics[0].result()}
+
+    model = Contrast()
+    model.compile()
+    found = measure(model, digits, "right")
+    assert (found.metric, found.value, found.rows) == ("right", 1.0, None)
 
 
 def test_such_a_model_is_not_refused_before_the_first_trial_but_its_layers_are(

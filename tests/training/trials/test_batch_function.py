@@ -18,6 +18,7 @@ pytestmark = pytest.mark.trains
 
 Bench = Any  # see conftest.py
 StudyOf = Callable[..., StudySpec]
+COUNTED: list[int] = []
 
 
 def mixed_up(trial: optuna.Trial, batch: Any, rng: np.random.Generator) -> Any:
@@ -104,7 +105,8 @@ def test_more_rows_than_were_given_are_trained_on(new_bench: Callable[[], Bench]
         (lambda trial, batch, rng: ({"x": batch[0]}, batch[1]), r"batch returned x of shape \{'x'"),
         (lambda trial, batch, rng: (batch[0][:-1], batch[1]), "batch returned x of shape"),
         (lambda trial, batch, rng: (batch[0][:, 1:], batch[1]), "which the network does not take"),
-        (lambda trial, batch, rng: (batch[0] + np.random.normal(), batch[1]), "the same rows and the same random"),
+        (lambda trial, batch, rng: (batch[0] + np.random.normal(), batch[1]), "the same rows and the same"),
+        (lambda trial, batch, rng: [*batch, COUNTED.append(1)][:2], "batch changes COUNTED"),
         (lambda trial, batch, rng: batch[2], "batch stopped with IndexError"),
     ],
 )
