@@ -31,9 +31,35 @@ sys.stdin.read()
 """
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stop-before-training", action="store_true", help="train nothing if another test has failed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    is_worker = hasattr(config, "workerinput")  # of pytest-xdist
+    if config.getoption("--stop-before-training") and not is_worker:
+        config.pluginmanager.register(_StopBeforeTraining())
+
+
+class _StopBeforeTraining:
+    """Ends the tests where those that train begin, if another one has failed."""
+
+    has_failed = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        trains = "trains" in report.keywords
+        if trains and self.has_failed:
+            pytest.exit("a test without training has failed", returncode=pytest.ExitCode.TESTS_FAILED)
+        self.has_failed |= report.failed and not trains
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the long ones, so that in the end nobody waits for one of them."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """Begin with those that train nothing, and of both with the long ones, so that in the end nobody waits for one."""
+
+    def order(item: pytest.Item) -> tuple[bool, bool]:
+        return item.get_closest_marker("trains") is not None, item.get_closest_marker("long") is None
+
+    items.sort(key=order)
 
 
 @pytest.hookimpl(wrapper=True)
