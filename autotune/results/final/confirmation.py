@@ -107,14 +107,15 @@ def candidates_to_confirm(
 ) -> list[QueuedTrial]:
     """Return the best trials of a study, and its baseline, each to be trained `repeats` times.
 
-    Two trials with the same hyperparameters are one candidate. With several objectives only the first counts, because
-    the trials of the Pareto front are, for their costs, the luckiest ones. With a `CurvePruner` the pruner ranks the
-    trials, because it also stops good trials as soon as it knows that they are good.
+    Two trials with the same hyperparameters are one candidate, and a trial of the baseline is none beside it. With
+    several objectives only the first counts, because the trials of the Pareto front are, for their costs, the luckiest
+    ones. With a `CurvePruner` the pruner ranks the trials, because it also stops good trials as soon as it knows that
+    they are good.
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     chosen: list[FrozenTrial] = []
     for trial in pruner.best_first(study) if isinstance(pruner, CurvePruner) else best_first(study, complete):
-        if len(chosen) < top and not _is_among(chosen, trial.params):
+        if len(chosen) < top and trial.params != baseline and not _is_among(chosen, trial.params):
             chosen.append(trial)
     named: list[tuple[str, Mapping[str, Any]]] = [(str(trial.number), trial.params) for trial in chosen]
     if baseline is not None:

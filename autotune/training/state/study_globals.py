@@ -15,7 +15,7 @@ import numpy as np
 
 from autotune.training.checkpoints import fingerprint, is_plain
 
-_MOST = 100_000  # characters, numbers and items of a value; larger ones are data, and comparing them would take long
+_MOST = 10_000  # characters, numbers and items of a value; larger ones are data, and comparing them would take long
 
 
 class StudyGlobals:

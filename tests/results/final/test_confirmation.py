@@ -78,6 +78,11 @@ def test_a_trial_that_was_stopped_because_it_was_known_well_enough_is_a_candidat
     assert {int(one.candidate) % 4 for one in by_model} != {0}
 
 
+def test_a_trial_of_the_baseline_is_no_candidate_beside_it() -> None:
+    queued = candidates_to_confirm(search_of([0.5, 0.9, 0.8]), 2, 1, {"x": 1})
+    assert [(one.candidate, one.params) for one in queued] == [("2", {"x": 2}), ("0", {"x": 0}), (BASELINE, {"x": 1})]
+
+
 def test_the_best_when_trained_again_wins_and_not_the_luckiest() -> None:
     found = confirmed(search_of([0.5, 0.99, 0.8, 0.7]), steady({1: 0.6, 2: 0.75, 3: 0.7}))
     assert [one.name for one in found.candidates] == ["2", "3", "1"]

@@ -12,6 +12,7 @@ import pytest
 import autotune
 from autotune.data.rows import Dataset
 from autotune.errors import DataError
+from autotune.results.final import opening
 from autotune.results.final.opening import OpenTestRows
 from autotune.running.processes.slots import Slot
 from autotune.running.study.source import study_source
@@ -104,6 +105,13 @@ def test_the_trials_of_finalize_are_begun_without_the_same_words_again(tmp_path:
     assert _notes(tmp_path, repeats=2, direction="maximize") == []
 
 
+@pytest.fixture
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a task load its study here, where TensorFlow takes no settings any more."""
+    monkeypatch.setattr(opening, "load_in_slot", lambda source, slot: source.load())
+
+
+@pytest.mark.usefixtures("_in_this_process")
 def test_test_rows_that_no_network_can_use_are_refused_before_anything_is_measured_on_them(tmp_path: Path) -> None:
     prepared = _prepared(tmp_path, HALVES)
     spec: Any = {"name": "toy", "monitor": "val_loss", "direction": "minimize", "build": lambda trial, data: None}
@@ -117,6 +125,7 @@ def test_test_rows_that_no_network_can_use_are_refused_before_anything_is_measur
     assert "the test rows' x of 'held back' holds 6 times infinity" in error.happened
 
 
+@pytest.mark.usefixtures("_in_this_process")
 def test_functions_of_rows_that_take_an_argument_get_the_data_folder(tmp_path: Path) -> None:
     prepared = _prepared(tmp_path, HALVES)
     (tmp_path / "data").mkdir()
