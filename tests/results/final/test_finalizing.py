@@ -60,7 +60,7 @@ BROKEN = """
         raise ValueError("a package is missing")
 """
 OPTIONS = "'n_trials': 10, 'baseline': {'x': 9}, 'guess': None"
-FEW = "'n_trials': 4, 'baseline': {'x': 9}"
+FEW = "'n_trials': 4, 'baseline': {'x': 9}, 'guess': None"
 
 
 @pytest.fixture
