@@ -98,7 +98,7 @@ def test_a_run_stops_when_its_storage_is_lost_and_another_goes_on_from_what_was_
 
     run_dir.mkdir()
     storage = sqlite_url(run_dir / "autotune.db") if kind == "sqlite" else f"journal:///{run_dir}/study.log"
-    file = study_file(CODE.format(loss="shutil.rmtree(RUNS)"))
+    file = study_file(CODE.format(loss="shutil.rmtree(RUNS, ignore_errors=True)"))
     with pytest.raises(StorageLostError) as caught:
         autotune.run(file, run_dir=run_dir, storage=storage, workers=1, lease_s=0.5)
     saved = _saved_at(caught.value, tmp_path)
@@ -112,7 +112,7 @@ def test_a_run_stops_when_its_storage_is_lost_and_another_goes_on_from_what_was_
 def test_the_command_says_so_in_three_lines_and_shows_no_best_value(
     study_file: StudyFile, run_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = study_file(CODE.format(loss="shutil.rmtree(RUNS)"))
+    file = study_file(CODE.format(loss="shutil.rmtree(RUNS, ignore_errors=True)"))
     assert main(["run", str(file), "--run-dir", str(run_dir), "--workers", "1"]) == 1
     output, errors = capsys.readouterr()
     assert errors.startswith("StorageLostError: the storage ")
