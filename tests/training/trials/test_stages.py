@@ -130,8 +130,9 @@ def test_stages_are_trained_in_every_fold(
 
 def test_a_refit_trains_the_stages_as_long_as_before(new_bench: Callable[[], Bench], study_of: StudyOf) -> None:
     bench = new_bench()
-    score = bench.train(study(study_of), refit=Refit(4, stage_ends=(2,)))
+    score = bench.train(study(study_of, direction="maximize"), refit=Refit(4, stage_ends=(2,)))
     assert len(score.folds[0].history["loss"]) == 4
+    assert score.folds[0].best_epoch == 4  # the last one counts, not the one with the largest loss
     assert score.folds[0].stage_ends == [2]
     short = new_bench().train(study(study_of), refit=Refit(1, stage_ends=(2,)))
     assert (len(short.folds[0].history["loss"]), short.folds[0].stage_ends) == (1, [])
