@@ -35,6 +35,8 @@ def positions(fold: Fold) -> tuple[list[int], list[int]]:
 
 
 def test_the_newest_rows_are_validated_on_and_a_gap_is_left_out() -> None:
+    (part,) = split(Latest(0.251), DATA, seed=5)
+    assert len(part.validation) == len(DATA) // 4 + 1  # at least that part
     (fold,) = split(Latest(0.25, gap=3), DATA, seed=5)
     assert positions(fold) == ([*range(27)], [*range(30, 40)])
 
