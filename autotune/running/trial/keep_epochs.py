@@ -1,9 +1,9 @@
 """`KeepEpochs`: a callback that keeps and reports each epoch of `Model.fit`; it loads Keras.
 
 What is covered: all variables of the model, its optimizers and its callbacks; the state of the other callbacks, with
-Keras's history; Python's and NumPy's global generators. So an interrupted `fit` goes on in the middle.
-What is not covered: the position in a `tf.data.Dataset` or in a Python generator; the hidden counters of `tf.random`
-and of `keras.random` without a seed. docs/objectives.md says which data have an order that survives.
+Keras's history; Python's, NumPy's and Keras's global generators. So an interrupted `fit` goes on in the middle.
+What is not covered: the position in a `tf.data.Dataset` or in a Python generator; the hidden counters of `tf.random`.
+docs/objectives.md says which data have an order that survives.
 """
 
 from __future__ import annotations

@@ -35,11 +35,12 @@ class StudyGlobals:
         return copy.deepcopy({f"{module}\n{name}": self._modules[module][name] for module, name in names})
 
     def put_back(self, values: Mapping[str, Any]) -> None:
-        """Restore what `changed` has returned."""
+        """Restore what `changed` has returned; a checkpoint from elsewhere replaces no function and no class."""
         for key, value in values.items():
             module, _, name = key.partition("\n")
-            if module in self._modules:
-                self._modules[module][name] = value
+            there = self._modules.get(module)
+            if there is not None and not name.startswith("__") and is_plain(there.get(name)):
+                there[name] = value
 
     def _marks(self) -> dict[tuple[str, str], str]:
         return {

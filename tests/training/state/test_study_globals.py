@@ -41,8 +41,9 @@ def test_values_that_change_are_copied_and_put_back(monkeypatch: pytest.MonkeyPa
     assert {key.partition("\n")[2] for key in found} == {"CHANCE", "SEEN"}
     expected = score(None, None)
     as_in_a_new_process(monkeypatch)
-    values.put_back(found)
+    values.put_back({**found, f"{__name__}\nscore": 1, f"{__name__}\n__doc__": "", "os\nname": ""})
     assert score(None, None) == expected
+    assert __doc__
 
 
 def as_in_a_new_process(monkeypatch: pytest.MonkeyPatch) -> None:
