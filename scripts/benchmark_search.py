@@ -7,6 +7,7 @@ for the configuration. With --start-epochs beginning a trial costs as much as so
 told: the others cannot be. With --noise each report has a deviation that (task, configuration, epoch, seed) decide.
 With --earlier K ours learn from K earlier searches on other development tasks (scripts/earlier_searches.py).
 With --guess ours are told a guess (scripts/guessing.py).
+With --curves they are synthetic, of a family that searches find hard (scripts/synthetic_curves.py): all its tasks.
 
 Reported is the normalised regret: 0 for the best final accuracy of 10,000 random configurations, 1 for their median;
 below 0 is better than all of these. Once for the final accuracy, without noise, of the configuration that the method
@@ -18,8 +19,8 @@ code (scripts/search_methods.py, scripts/search_peers.py). A method whose librar
 `pip install 'autotune[benchmarks]'` brings all but PyTorch, for Optuna's Gaussian process.
 
 Usage: python scripts/benchmark_search.py --data-dir DIR [--tasks development|judging] [--methods random,...]
-           [--seeds 1] [--budget 1000] [--workers 1] [--noise 0.0] [--start-epochs 0] [--earlier 0] [--worst]
-           [--guess good|bad] [--json FILE]
+           [--curves FAMILY] [--seeds 1] [--budget 1000] [--workers 1] [--noise 0.0] [--start-epochs 0]
+           [--earlier 0] [--worst] [--guess good|bad] [--json FILE]
 
 DIR/lcbench has the surrogate (default: AUTOTUNE_DATA). Methods are developed on the development tasks, every second
 one; the judging tasks are for the end. FILE gets a line of JSON for each run as soon as it is done, and a run that is
@@ -49,6 +50,7 @@ from earlier_searches import EarlierSearches
 from guessing import guess_of
 from lcbench import LCBench, Surrogate, Task
 from simulated_search import NotHereError, Setting, Standing, simulate
+from synthetic_curves import FAMILIES, Synthetic
 
 from autotune.errors import UsageError
 from autotune.seeds import derive_seed
@@ -80,11 +82,11 @@ def main() -> int:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         methods = _chosen(options.methods)
-        surrogate = LCBench(_data_dir(options.data_dir))
+        surrogate = Synthetic(options.curves) if options.curves else LCBench(_data_dir(options.data_dir))
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
-    tasks = surrogate.tasks[options.tasks == "judging" :: 2]
+    tasks = surrogate.tasks if options.curves else surrogate.tasks[options.tasks == "judging" :: 2]
     checkpoints = tuple(at for at in CHECKPOINTS if at <= options.budget) or (options.budget,)
     if not 0 <= options.start_epochs < checkpoints[0]:
         print(
@@ -114,6 +116,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", metavar="DIR", type=Path)
+    parser.add_argument("--curves", choices=FAMILIES, default="", help="synthetic ones, in place of LCBench's")
     parser.add_argument("--tasks", choices=["development", "judging"], default="development")
     parser.add_argument("--methods", metavar="NAMES", default=",".join(METHODS), help="default: %(default)s")
     parser.add_argument("--seeds", metavar="N", type=int, default=1, help="the seeds 0 to N - 1")
@@ -150,7 +153,8 @@ def _heading(options: argparse.Namespace, n_tasks: int) -> str:
     start = f", {options.start_epochs} epochs to begin a trial" if options.start_epochs else ""
     worst = " whose worst trials count as their best" if options.worst else ""
     earlier = f", {options.earlier} earlier searches{worst}" if options.earlier else ""
-    what = f"{n_tasks} {options.tasks} tasks, {options.seeds} seeds, {options.workers} workers, {noise}{start}{earlier}"
+    kind = f'tasks of "{options.curves}"' if options.curves else f"{options.tasks} tasks"
+    what = f"{n_tasks} {kind}, {options.seeds} seeds, {options.workers} workers, {noise}{start}{earlier}"
     what += f", a {options.guess} guess" if options.guess else ""
     where = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     return f"{what}; {where}, Optuna {optuna.__version__}"
@@ -192,8 +196,9 @@ def run_search(method: str, task: Task, setting: Setting, earlier: EarlierSearch
     """
     # Each task gets a seed of its own: else all would begin with the same, lucky or unlucky, configuration.
     make = METHODS[method]
-    if make is search_methods.curves and setting.start_epochs:
-        make = partial(search_methods.curves, start_epochs=setting.start_epochs)
+    if make is search_methods.curves:
+        start_epochs = float(setting.start_epochs or 1)
+        make = partial(search_methods.curves, start_epochs=start_epochs, epoch_policy=task.epoch_policy)
     if method in search_methods.LEARNING and (setting.earlier or setting.guess):
         n, worst = setting.earlier, setting.worst
         origins = earlier.origins(task.name, setting.seed, n, worst) if n and earlier else ()

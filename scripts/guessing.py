@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from lcbench import Task, draw
+from lcbench import Task
 
 from autotune.search.curves import CurveSpace
 from autotune.seeds import derive_seed
@@ -17,7 +17,7 @@ _OFF = 0.1  # standard deviation, as a share of the range, by which a good guess
 def guess_of(task: Task, kind: str, seed: int) -> Mapping[str, float]:
     """Return a guess: near the best of 1,000 random configurations ("good"), or the worst of them ("bad")."""
     chance = np.random.default_rng(derive_seed(seed, "guess", task.name))
-    known = draw(task.space, _N_KNOWN, chance)
+    known = task.draw(_N_KNOWN, chance)
     finals = task.finals(known)
     if kind == "bad":
         return known[int(finals.argmin())]

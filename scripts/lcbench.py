@@ -10,6 +10,7 @@ for the surrogate, from github.com/slds-lmu/yahpo_data (Apache-2.0).
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,15 +18,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from optuna.distributions import FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from autotune.errors import DataError, UsageError
 from autotune.seeds import derive_seed
+from autotune.study import EpochPolicy
 
 EPOCHS = 50
 N_REFERENCE = 10_000
-Space = Mapping[str, FloatDistribution | IntDistribution]
-Config = Mapping[str, float]
+Space = Mapping[str, FloatDistribution | IntDistribution | CategoricalDistribution]
+Config = Mapping[str, Any]
 _HYPERPARAMETERS = (
     *("batch_size", "learning_rate", "momentum", "weight_decay"),
     *("num_layers", "max_units", "max_dropout"),
@@ -52,13 +54,18 @@ class Surrogate(Protocol):
     Attributes:
         space: The search space, the same for all tasks.
         tasks: The names of the tasks.
+        epoch_policy: Which epoch is the value of a training.
     """
 
     space: Space
     tasks: Sequence[str]
+    epoch_policy: EpochPolicy
 
     def curves(self, task: str, configs: Sequence[Config], epochs: Sequence[int]) -> Curves:
-        """Answer for each configuration and epoch (1 to 50)."""
+        """Answer for each configuration and epoch (1 to 50); NaN from where a training diverges."""
+
+    def draw(self, n: int, chance: np.random.Generator) -> list[Config]:
+        """Draw n configurations uniformly; where the space is logarithmic, uniformly in the logarithm."""
 
 
 class LCBench:
@@ -71,6 +78,8 @@ class LCBench:
         DataError: If the files are not there.
         UsageError: If onnxruntime is not installed.
     """
+
+    epoch_policy: EpochPolicy = "last"
 
     def __init__(self, data_dir: Path) -> None:
         folder = data_dir / "lcbench"
@@ -99,6 +108,9 @@ class LCBench:
             answers[:, _VAL_ACCURACY].astype(float).reshape(shape), answers[:, _TIME].astype(float).reshape(shape)
         )
 
+    def draw(self, n: int, chance: np.random.Generator) -> list[Config]:
+        return draw(self.space, n, chance)
+
 
 @dataclass(frozen=True)
 class Training:
@@ -124,8 +136,9 @@ class Task:
     def __init__(self, surrogate: Surrogate, name: str) -> None:
         self.name = name
         self.space = surrogate.space
+        self.epoch_policy = surrogate.epoch_policy
         self._surrogate = surrogate
-        self._trainings: dict[tuple[float, ...], Training] = {}
+        self._trainings: dict[tuple[float | str, ...], Training] = {}
 
     def training(self, config: Config) -> Training:
         """Return the training of a configuration, as it is without noise.
@@ -146,29 +159,46 @@ class Task:
         chance = derive_seed(seed, "noise", self.name, repr(self._key(config)))
         return np.random.default_rng(chance).normal(0.0, points, EPOCHS)
 
+    def draw(self, n: int, chance: np.random.Generator) -> list[Config]:
+        """Draw n configurations at random."""
+        return self._surrogate.draw(n, chance)
+
+    def final(self, config: Config) -> float:
+        """Return the accuracy that a whole training of a configuration is worth, without noise; NaN if it diverges."""
+        return float(self._worth(self.training(config).accuracy[None])[0])
+
     def finals(self, configs: Sequence[Config]) -> np.ndarray:
-        """Return the final accuracies of n configurations, without noise, (n,)."""
-        return self._surrogate.curves(self.name, configs, [EPOCHS]).accuracy[:, 0]
+        """Return the accuracies that whole trainings of n configurations are worth, without noise, (n,)."""
+        epochs = [EPOCHS] if self.epoch_policy == "last" else range(1, EPOCHS + 1)
+        return self._worth(self._surrogate.curves(self.name, configs, epochs).accuracy)
 
     def regret(self, accuracy: float) -> float:
-        """Return 0 for the best final accuracy of 10,000 random configurations, and 1 for their median."""
-        best, median = self._reference
-        return (best - accuracy) / (best - median)
+        """Return 0 for the best final accuracy of 10,000 random configurations, and 1 for their median.
+
+        A training that diverges counts as the worst of those that do not.
+        """
+        best, median, worst = self._reference
+        return (best - (worst if math.isnan(accuracy) else accuracy)) / (best - median)
+
+    def _worth(self, accuracy: np.ndarray) -> np.ndarray:
+        return np.asarray(accuracy[:, -1] if self.epoch_policy == "last" else accuracy.max(axis=1))
 
     @cached_property
-    def _reference(self) -> tuple[float, float]:
-        configs = draw(self.space, N_REFERENCE, np.random.default_rng(derive_seed("reference", self.name)))
-        finals = self.finals(configs)
-        return float(finals.max()), float(np.median(finals))
+    def _reference(self) -> tuple[float, float, float]:
+        chance = np.random.default_rng(derive_seed("reference", self.name))
+        finals = self.finals(self.draw(N_REFERENCE, chance))
+        return float(np.nanmax(finals)), float(np.nanmedian(finals)), float(np.nanmin(finals))
 
-    def _key(self, config: Config) -> tuple[float, ...]:
-        return tuple(float(config[name]) for name in self.space)
+    def _key(self, config: Config) -> tuple[float | str, ...]:
+        values = (config[name] for name in self.space)
+        return tuple(one if isinstance(one, str) else float(one) for one in values)
 
 
-def draw(space: Space, n: int, chance: np.random.Generator) -> list[dict[str, float]]:
-    """Draw n configurations uniformly; where the space is logarithmic, uniformly in the logarithm."""
+def draw(space: Space, n: int, chance: np.random.Generator) -> list[Config]:
+    """Draw n configurations of numbers uniformly; where the space is logarithmic, uniformly in the logarithm."""
     columns = {}
     for name, one in space.items():
+        assert isinstance(one, FloatDistribution | IntDistribution)
         is_whole = isinstance(one, IntDistribution)
         low, high = (one.low - 0.5, one.high + 0.5) if is_whole else (one.low, one.high)
         values = np.exp(chance.uniform(np.log(low), np.log(high), n)) if one.log else chance.uniform(low, high, n)

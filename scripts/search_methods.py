@@ -9,6 +9,7 @@ two rules differed by less than 0.01 for each method.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -25,6 +26,7 @@ from autotune.search.history import GUESS, LEARNED_FROM
 from autotune.search.pruners import NoiseAwarePruner
 from autotune.search.samplers import SeededSampler, tpe
 from autotune.search.transfer import Guess, Origin
+from autotune.study import EpochPolicy
 
 
 def random(space: Space, seed: int) -> Method:
@@ -66,10 +68,11 @@ def optuna_gp(space: Space, seed: int) -> Method:
     return OptunaMethod(space, seed, GPSampler(seed=seed), MedianPruner())
 
 
-def curves(space: Space, seed: int, start_epochs: float = 1.0) -> Method:
+def curves(space: Space, seed: int, start_epochs: float = 1.0, epoch_policy: EpochPolicy = "last") -> Method:
     """Our sampler and pruner that know learning curves, which hand over what their model predicts to be the best."""
-    sampler, pruner = CurveSampler(EPOCHS, seed, start_epochs), CurvePruner(EPOCHS, start_epochs)
-    return OptunaMethod(space, seed, sampler, pruner, lambda study: predicted_best(study, EPOCHS, start_epochs))
+    told = (start_epochs, epoch_policy)
+    sampler, pruner = CurveSampler(EPOCHS, seed, *told), CurvePruner(EPOCHS, *told)
+    return OptunaMethod(space, seed, sampler, pruner, lambda study: predicted_best(study, EPOCHS, *told))
 
 
 def learning_curves(space: Space, seed: int, origins: Sequence[Origin] = (), guesses: Sequence[Guess] = ()) -> Method:
@@ -130,6 +133,9 @@ class OptunaMethod:
 
     def report(self, job: Job, epoch: int, accuracy: float) -> bool:
         trial = self._trials[job.trial]
+        if math.isnan(accuracy):
+            self._study.tell(trial, state=TrialState.FAIL)
+            return False
         trial.report(accuracy, epoch)
         if trial.should_prune():
             self._study.tell(trial, state=TrialState.PRUNED)

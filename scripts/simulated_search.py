@@ -1,6 +1,7 @@
 """A search on a simulated clock: workers that train asynchronously, and how good the search is as epochs are spent.
 
-Every method, whoever wrote it, sits behind the same three calls. An epoch is spent when its result is reported; the
+Every method, whoever wrote it, sits behind the same three calls. Where the best epoch of a training counts, what is
+reported is the best so far. An epoch is spent when its result is reported; the
 search ends after exactly the budget. Where it takes some epochs' time to begin a job (a process, a network to be
 traced), these are spent with the job's first epoch, and no job is begun without budget left. A worker whose trial has
 ended asks for the next one at once, at its own time.
@@ -9,6 +10,7 @@ ended asks for the next one at once, at its own time.
 from __future__ import annotations
 
 import heapq
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,7 +49,10 @@ class Method(Protocol):
         """Return what the worker is to train, or None if it has to wait for another worker's trial."""
 
     def report(self, job: Job, epoch: int, accuracy: float) -> bool:
-        """Take the validation accuracy (percent) after an epoch, and say whether the job goes on."""
+        """Take the validation accuracy (percent) after an epoch, and say whether the job goes on.
+
+        It is NaN if the training has diverged. The job is over then, whatever the answer is.
+        """
 
     def choose(self) -> Config | None:
         """Return the configuration to hand over now; None for that of the trial whose last report is the best."""
@@ -125,7 +130,7 @@ class _Search:
         self._idle = list(range(setting.workers))
         self._n_begun = self._n_spent = self._n_trials = 0
         self._clock_s = self._method_s = 0.0
-        self._best = (float("-inf"), float("-inf"))  # the best report, and what it is without noise
+        self._best = (-math.inf, math.nan)  # the best report, and what it is without noise
         self._last: dict[Any, tuple[float, Config]] = {}  # each trial's last report
 
     def run(self) -> list[Standing]:
@@ -167,7 +172,9 @@ class _Search:
         self._clock_s, _, running = heapq.heappop(self._running)
         self._n_spent += running.spends
         job, epoch = running.job, running.epoch
-        if self._timed(self._method.report, job, epoch, self._observe(job, epoch)) and epoch < job.epochs:
+        observed = self._observe(job, epoch)
+        goes_on = self._timed(self._method.report, job, epoch, observed)
+        if goes_on and epoch < job.epochs and not math.isnan(observed):
             self._begin_epoch(_Running(running.worker, job, epoch + 1, 1))
         else:
             self._idle.append(running.worker)
@@ -176,15 +183,20 @@ class _Search:
         true = float(self._task.training(job.config).accuracy[epoch - 1])
         noise = self._task.noise(job.config, self._setting.noise, self._setting.seed)
         observed = true + float(noise[epoch - 1])
+        if math.isnan(observed):
+            self._last.pop(job.trial, None)  # what has diverged is not handed over
+            return observed
         self._best = max(self._best, (observed, true))
+        if self._task.epoch_policy == "best":
+            observed = max(observed, self._last.get(job.trial, (observed, job.config))[0])
         self._last[job.trial] = (observed, job.config)
         return observed
 
     def _standing(self, epochs: int) -> Standing:
         config = self._timed(self._method.choose)
-        if config is None:
+        if config is None and self._last:
             _, config = max(self._last.values(), key=lambda last: last[0])
-        chosen, (_, seen) = float(self._task.training(config).accuracy[-1]), self._best
+        chosen, (_, seen) = math.nan if config is None else self._task.final(config), self._best
         regret = self._task.regret
         return Standing(epochs, regret(chosen), regret(seen), self._clock_s, self._n_trials, self._method_s)
 

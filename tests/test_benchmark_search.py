@@ -18,8 +18,10 @@ from earlier_searches import EarlierSearches
 from lcbench import EPOCHS, Config, Curves, LCBench, Surrogate, Task, draw
 from optuna.distributions import FloatDistribution, IntDistribution
 from simulated_search import Job, NotHereError, Setting, Standing, simulate
+from synthetic_curves import FAMILIES, Synthetic
 
 from autotune.seeds import derive_seed
+from autotune.study import EpochPolicy
 
 SHORT = Setting(budget=60, checkpoints=(50, 60), workers=4, noise=0.5)
 
@@ -29,11 +31,15 @@ class Toy:
 
     space: ClassVar = {"x": FloatDistribution(0.0, 1.0), "units": IntDistribution(1, 64, log=True)}
     tasks = ("one", "two", "three")
+    epoch_policy: EpochPolicy = "last"
 
     def curves(self, task: str, configs: Sequence[Config], epochs: Sequence[int]) -> Curves:
         x, units = (np.array([[config[name]] for config in configs]) for name in self.space)
         ends = 90.0 - 40.0 * (x - 0.3) ** 2 - np.log2(units) * (task == "two")
         return Curves(ends * (1.0 - np.exp(-np.asarray(epochs) / 5.0)), (1.0 + 9.0 * x) * np.asarray(epochs))
+
+    def draw(self, n: int, chance: np.random.Generator) -> list[Config]:
+        return draw(self.space, n, chance)
 
 
 class Scripted:
@@ -114,6 +120,57 @@ def test_beginning_a_job_spends_budget_and_time(task: Task) -> None:
     standings = simulate(method, task, setting)
     assert method.told == [("first", 1), ("first", 2), ("second", 1), ("second", 2), ("third", 1)]
     assert [(standing.epochs, standing.clock_s) for standing in standings] == [(5, 5.0), (7, 5.0), (9, 9.0), (11, 10.0)]
+
+
+class Turning(Toy):
+    """Curves that rise to their best epoch, the tenth, and fall; with an x of more than .5 they end there."""
+
+    def curves(self, task: str, configs: Sequence[Config], epochs: Sequence[int]) -> Curves:
+        x = np.array([[config["x"]] for config in configs])
+        after = np.asarray(epochs) - 10.0
+        accuracy = np.where((x > 0.5) & (after > 0), np.nan, 80.0 + x - np.abs(after))
+        return Curves(accuracy, np.broadcast_to(np.asarray(epochs, float), accuracy.shape))
+
+
+def test_a_training_that_diverges_ends_its_job_and_is_not_handed_over() -> None:
+    method = Scripted(job("diverges", x=0.6), job("lives", x=0.4))
+    (standing,) = simulate(method, task := Task(Turning(), "one"), Setting(budget=31, checkpoints=(31,)))
+    assert method.told == [("diverges", n) for n in range(1, 12)] + [("lives", n) for n in range(1, 21)]
+    assert standing.chosen == task.regret(task.final({"x": 0.4, "units": 8}))
+    assert np.isnan(task.final({"x": 0.6, "units": 8}))
+    assert task.regret(np.nan) == pytest.approx(task.regret(40.0), abs=0.01)  # the least that does not diverge
+
+
+def test_where_the_best_epoch_counts_the_best_so_far_is_reported_and_is_a_trainings_worth() -> None:
+    surrogate, reported = Turning(), []
+    surrogate.epoch_policy = "best"
+    method = Scripted(job("first", x=0.4))
+    method.report = lambda job, epoch, accuracy: reported.append(accuracy) or True  # type: ignore[method-assign]
+    task = Task(surrogate, "one")
+    simulate(method, task, Setting(budget=14, checkpoints=(14,)))
+    assert reported[8:] == [79.4, 80.4, 80.4, 80.4, 80.4, 80.4]
+    assert task.final({"x": 0.4, "units": 8}) == 80.4
+    assert task.finals([{"x": 0.4, "units": 8}, {"x": 0.2, "units": 8}]) == pytest.approx([80.4, 80.2])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_searches_get_along_with_each_family_of_synthetic_curves(family: str) -> None:
+    surrogate = Synthetic(family)
+    task = Task(surrogate, surrogate.tasks[0])
+    drawn = surrogate.curves(task.name, task.draw(500, np.random.default_rng(0)), range(1, EPOCHS + 1)).accuracy
+    assert np.nanmin(drawn) >= 40.0
+    assert np.nanmax(drawn) <= 98.0
+    assert np.isnan(drawn[:, -1]).mean() == pytest.approx(0.3 if family == "failing" else 0.0, abs=0.06)
+    run = run_search("random", task, Setting(budget=500, checkpoints=(50, 500)))
+    assert run.standings[0].chosen >= run.standings[1].chosen > 0.0
+    run = run_search("autotune-curves", task, Setting(budget=100, checkpoints=(100,)))
+    assert 0.0 < run.standings[0].chosen < 3.0
+
+
+def test_synthetic_curves_need_no_data(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    command[1:3] = ["--curves", "grid"]
+    assert benchmark_search.main() == 0
+    assert '6 tasks of "grid"' in capsys.readouterr().out
 
 
 def test_our_search_is_told_how_long_it_takes_to_begin(task: Task) -> None:
