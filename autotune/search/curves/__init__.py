@@ -10,6 +10,7 @@ space               The search space as a unit cube, and as the columns between 
 one_thread          Linear algebra on one thread, for matrices of a few hundred rows
 training            The settings of a study's training that the model of its curves needs: epochs, cost of a start
 data                The learning curves of a study's trials, thinned for the model
+feasibility         The probability that a configuration trains without failing
 belief              The state of the model before a decision: curves, Gaussian process, expected final values
 proposals           The configuration with the largest expected improvement on the best curve's final value
 looks               The value of training a trial further: expected improvement for each epoch that it costs

@@ -21,6 +21,7 @@ from optuna.trial import FrozenTrial
 
 from autotune.search.curves.cache import OfFinished, Recent
 from autotune.search.curves.data import Curve, Observations, by_completion, curve_of, rungs_of, scale_of, thinned
+from autotune.search.curves.feasibility import Feasibility, feasibility_of
 from autotune.search.curves.kernel import Array, Points
 from autotune.search.curves.model import CurveModel, Fit, condition, fit
 from autotune.search.curves.scale import Scale
@@ -30,6 +31,7 @@ from autotune.search.history import LEARNED_FROM, all_trials, direction_sign
 
 _GROWTH = 1.15  # of the number of curves between two fits
 _CAUTION = 0.5  # standard deviations by which an expected final value is lowered
+_HOPE = 2.0  # standard deviations above its expected final value that a curve may end with
 _MOST_LEARNED_AT_START = 3  # of the trials before the model, configurations of earlier studies
 _MOST_FITTED = 150  # most points for the fit of the hyperparameters, which takes O(n³) about thirty times
 _MOST_SEEN = 300  # most points that the model is conditioned on
@@ -47,12 +49,13 @@ class Belief:
         space: The search space.
         scale: The scale; all values below are standardized.
         training: The settings of the study's training.
-        curves: The n curves that have a value.
+        curves: The n curves that have a value; trials that failed or diverged are left out.
         cube: Their configurations, shape (n, d).
         model: The model, conditioned on these curves and on fantasies of running trials.
         ends: The expected values of the curves at the last epoch, shape (n,).
         doubts: The standard deviations of `ends`, shape (n,).
         taken: Configurations of finished and running trials, shape (m, d), m >= n.
+        feasibility: Where trials have failed or diverged.
     """
 
     space: CurveSpace
@@ -64,6 +67,7 @@ class Belief:
     ends: Array
     doubts: Array
     taken: Array
+    feasibility: Feasibility
 
     @property
     def leader(self) -> int:
@@ -75,21 +79,40 @@ class Belief:
         return int(self.cautious_ends.argmax())
 
     @property
-    def cautious_ends(self) -> Array:
-        """The expected final values, each lowered by half of its standard deviation, shape (n,)."""
-        return self.ends - _CAUTION * self.doubts
-
-    @property
     def best(self) -> float:
         """The expected final value of the leader."""
-        return float(self.ends[self.leader])
+        return float(max(self.ends[self.leader], self._least_ends[self.leader]))
+
+    @cached_property
+    def cautious_ends(self) -> Array:
+        """The expected final values, each lowered by half of its standard deviation, shape (n,)."""
+        return np.maximum(self.ends - _CAUTION * self.doubts, self._least_ends)
 
     @cached_property
     def best_seen(self) -> float:
-        """The best of all reported values and of the expected final values of running trials."""
-        seen = self.scale.standardized(curve.extremes[1] for curve in self.curves if curve.finite)
+        """The best of all reported values and of the expected final values of running trials.
+
+        Where the last epoch counts, a better value before it is worth no more than the curve may still end with.
+        """
+        seen = self._best_reports
+        if self.training.epoch_policy != "best":
+            ended = np.array([curve.epochs[-1] == self.training.max_epochs for curve in self.curves])
+            seen = np.minimum(seen, np.where(ended, self._last_reports, self.ends + _HOPE * self.doubts))
         runs = [not curve.trial.state.is_finished() for curve in self.curves]
         return float(max([*seen, *self.ends[runs]]))
+
+    @cached_property
+    def _best_reports(self) -> Array:
+        return self.scale.standardized(curve.extremes[1] for curve in self.curves)
+
+    @cached_property
+    def _last_reports(self) -> Array:
+        return self.scale.standardized(curve.values[-1] for curve in self.curves)
+
+    @property
+    def _least_ends(self) -> Array:
+        """The least that curves can end with, shape (n,): their best report, where the best epoch counts."""
+        return self._best_reports if self.training.epoch_policy == "best" else np.full(len(self.curves), -np.inf)
 
     def predict_ends(self, cube: Array, trial: int = -1) -> tuple[Array, Array]:
         """Return mean and standard deviation of configurations at the last epoch, shapes (m,).
@@ -105,14 +128,6 @@ class Belief:
         cube, trials = np.tile(u, (len(epochs), 1)), np.full(len(epochs), trial)
         points = _points(self.space, self.training.max_epochs, cube, trials, np.array(epochs))
         return self.model.predict_together(points)
-
-    def resembles_failure(self, cube: Array) -> np.ndarray:
-        """Tell for configurations, shape (m, d), whether the most similar trial of each has failed or diverged."""
-        failed = np.array([not math.isfinite(curve.values[-1]) for curve in self.curves])
-        if not failed.any():  # a shortcut for most studies, because the rest compares every pair
-            return np.zeros(len(cube), bool)
-        to_come, tried = (_ends(self.space, 1, one, np.full(len(one), -1)) for one in (cube, self.cube))
-        return np.asarray(failed[self.model.kernel.between(to_come, tried).argmax(axis=1)])
 
     def with_curve(self, curve: Curve) -> Belief:
         """Return the belief with one more curve, finished or not."""
@@ -162,29 +177,33 @@ def _believe(
     training: Training,
     distributions: Mapping[str, BaseDistribution],
 ) -> Belief | None:
-    scale = scale_of(over)
+    lasting = [curve for curve in over if curve.lasted]
+    scale = scale_of(lasting)
     if len(over) < training.n_start + _n_extra(over) or scale is None:
         return None
     max_epochs = training.max_epochs
     space = space_of([curve.trial for curve in over], distributions)
-    fitted = _fitted(space, training, over)
+    n_fitted = _n_fitted(training, len(over))
+    tried = space.to_cube([curve.trial.params for curve in over])
+    feasibility = feasibility_of(space, tried, [curve.lasted for curve in over], n_fitted)
+    fitted = _fitted(space, training, [curve for curve in over[:n_fitted] if curve.lasted] or lasting)
     scale = dataclasses.replace(scale, headroom=fitted.headroom)
-    cube = space.to_cube([curve.trial.params for curve in over])
-    seen = thinned(over, scale, _MOST_SEEN)
-    points = _points_of(space, max_epochs, over, cube, seen)
+    cube = space.to_cube([curve.trial.params for curve in lasting])
+    seen = thinned(lasting, scale, _MOST_SEEN)
+    points = _points_of(space, max_epochs, lasting, cube, seen)
     model = condition(fitted.kernel, points, scale.standardized(seen.values))
-    known = [curve for curve in running if curve.epochs]
+    known = [curve for curve in running if curve.epochs and curve.lasted]
     for curve in known:
         model = model.extended(*_seen(space, scale, max_epochs, curve))
-    curves = (*over, *known)
+    curves = (*lasting, *known)
     cube = space.to_cube([curve.trial.params for curve in curves])
     ends, doubts = model.predict(_ends(space, max_epochs, cube, np.array([curve.trial.number for curve in curves])))
     running_cube = space.to_cube([curve.trial.params for curve in running])
     model = _with_fantasies(
         model, _ends(space, max_epochs, running_cube, np.array([curve.trial.number for curve in running]))
     )
-    taken = np.concatenate([cube, running_cube])
-    return Belief(space, scale, training, curves, cube, model, ends, doubts, taken)
+    taken = np.concatenate([tried, running_cube])
+    return Belief(space, scale, training, curves, cube, model, ends, doubts, taken, feasibility)
 
 
 def _n_extra(over: Sequence[Curve]) -> int:
@@ -198,16 +217,18 @@ def _n_extra(over: Sequence[Curve]) -> int:
     return max(0, learned - _MOST_LEARNED_AT_START)
 
 
-def _fitted(space: CurveSpace, training: Training, over: Sequence[Curve]) -> Fit:
-    """Return the last fit that was due, to the first 8, 10, 12 ... finished curves."""
-    n = training.n_start
-    while (more := math.ceil(n * _GROWTH)) <= len(over):
-        n = more
-    first = over[:n]
+def _n_fitted(training: Training, n: int) -> int:
+    """Return the largest of 8, 10, 12 ... that is at most n: the model is fitted to so many of the first curves."""
+    found = training.n_start
+    while (more := math.ceil(found * _GROWTH)) <= n:
+        found = more
+    return found
+
+
+def _fitted(space: CurveSpace, training: Training, first: Sequence[Curve]) -> Fit:
+    """Return the fit to the curves of trials that did not fail, on a scale of their own."""
     scale = scale_of(first)
-    if scale is None:
-        scale = scale_of(over)
-        assert scale is not None  # `_believe` has checked it
+    assert scale is not None  # each of them has a value
     observed = _fewer(thinned(first, scale, _MOST_SEEN))
     cube = space.to_cube([curve.trial.params for curve in first])
     points = _points_of(space, training.max_epochs, first, cube, observed)

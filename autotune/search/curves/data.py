@@ -1,7 +1,7 @@
 """The learning curves of a study's trials, thinned for the model.
 
 What is covered: steps counted from 0 or from 1; trials without reports, for which the value counts; reports that are
-NaN or infinite, and trials that failed or were pruned before any report, which count as the worst value seen; folds,
+NaN or infinite; trials that failed or were pruned before any report, whose curves end with NaN; folds,
 whose means are reported at the steps after the first fold's epochs and replace its last epoch; studies in which the
 best epoch of a trial counts.
 What is not covered: steps that are not epochs, such as batches; `max_epochs` must then be the last step.
@@ -34,12 +34,17 @@ class Curve:
     Attributes:
         trial: The trial.
         epochs: The epochs, from 1, in increasing order, at most `max_epochs`.
-        values: A value for each epoch, larger is better; NaN counts as the worst value of the study.
+        values: A value for each epoch, larger is better; NaN counts as the worst value of the study, if values follow.
     """
 
     trial: FrozenTrial
     epochs: tuple[int, ...]
     values: tuple[float, ...]
+
+    @property
+    def lasted(self) -> bool:
+        """Whether the trial has not failed or diverged so far."""
+        return not self.values or math.isfinite(self.values[-1])
 
     @cached_property
     def finite(self) -> tuple[float, ...]:

@@ -6,6 +6,7 @@ Symbols as in `kernel` and `scale`; targets are standardized values u, shape (n,
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,20 +131,35 @@ def fit(points: Points, values: Array, scale: Scale, parameter_of: NDArray[np.in
         scale: The scale to standardize them; its headroom is fitted.
         parameter_of: The parameter of each column, shape (p,).
     """
+    prior = np.vstack([_prior(parameter_of), _PRIOR_HEADROOM])
+    gradients = Gradients(points, parameter_of)
+    found = _most_probable(lambda theta: loss(theta, gradients, values, scale, prior), prior, [_HEADROOMS])
+    return Fit(Kernel(found[:-1], parameter_of), float(np.exp(found[-1])))
+
+
+def fit_kernel(points: Points, targets: Array, parameter_of: NDArray[np.intp]) -> Kernel:
+    """Return the covariance that is most probable given targets, shape (n,), that are standardized already."""
+    prior = _prior(parameter_of)
+    gradients = Gradients(points, parameter_of)
+
+    def plain_loss(theta: Array) -> tuple[float, Array]:
+        value, slope, _ = _likelihood(theta, gradients, targets)
+        away = (theta - prior[:, 0]) / prior[:, 1]
+        return value + float(0.5 * away @ away), slope + away / prior[:, 1]
+
+    return Kernel(_most_probable(plain_loss, prior, []), parameter_of)
+
+
+def _most_probable(
+    of: Callable[[Array], tuple[float, Array]], prior: Array, bounds_of_others: Sequence[tuple[float, float]]
+) -> Array:
     from scipy.optimize import minimize
 
-    prior = np.vstack([_prior(parameter_of), _PRIOR_HEADROOM])
-    bounds = [(mean - 4.0 * deviation, mean + 4.0 * deviation) for mean, deviation in prior[:-1]]
-    gradients = Gradients(points, parameter_of)
-    found = minimize(
-        lambda theta: loss(theta, gradients, values, scale, prior),
-        prior[:, 0],
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[*bounds, _HEADROOMS],
-        options={"maxiter": _N_ITERATIONS},
-    )
-    return Fit(Kernel(np.asarray(found.x[:-1]), parameter_of), float(np.exp(found.x[-1])))
+    of_kernel = prior[: len(prior) - len(bounds_of_others)]
+    bounds = [(mean - 4.0 * deviation, mean + 4.0 * deviation) for mean, deviation in of_kernel]
+    options = {"maxiter": _N_ITERATIONS}
+    found = minimize(of, prior[:, 0], jac=True, method="L-BFGS-B", bounds=[*bounds, *bounds_of_others], options=options)
+    return np.asarray(found.x)
 
 
 def loss(theta: Array, gradients: Gradients, values: Array, scale: Scale, prior: Array) -> tuple[float, Array]:
@@ -158,22 +174,27 @@ def loss(theta: Array, gradients: Gradients, values: Array, scale: Scale, prior:
         scale: The scale to standardize them; its headroom is ignored.
         prior: Means and standard deviations, shape (d + 7, 2).
     """
+    targets, stretch = _bent(scale, theta[-1], values)
+    value, slope, weights = _likelihood(theta[:-1], gradients, targets)
+    (more, more_stretch), (less, less_stretch) = (_bent(scale, theta[-1] + by, values) for by in (_STEP, -_STEP))
+    of_headroom = (weights @ (more - less) - (more_stretch - less_stretch)) / (2.0 * _STEP)
+    away = (theta - prior[:, 0]) / prior[:, 1]
+    return value - stretch + float(0.5 * away @ away), np.append(slope, of_headroom) + away / prior[:, 1]
+
+
+def _likelihood(theta: Array, gradients: Gradients, targets: Array) -> tuple[float, Array, Array]:
+    """Return the negative log-likelihood of targets, its gradient, shape (d + 6,), and covariance⁻¹ targets."""
     from scipy.linalg import LinAlgError, cho_solve, cholesky
 
-    covariance = gradients.covariance(theta[:-1])
+    covariance = gradients.covariance(theta)
     try:
         factor = cholesky(covariance, lower=True, check_finite=False)
     except LinAlgError:  # rare, at the edge of the bounds; the line search then takes a shorter step
-        return 1e10, np.zeros_like(theta)
-    targets, stretch = _bent(scale, theta[-1], values)
+        return 1e10, np.zeros_like(theta), np.zeros_like(targets)
     inverse = cho_solve((factor, True), np.eye(len(targets)), check_finite=False)
     weights = inverse @ targets
-    away = (theta - prior[:, 0]) / prior[:, 1]
-    value = 0.5 * targets @ weights + np.log(np.diag(factor)).sum() - stretch + 0.5 * away @ away
-    slope = gradients.slope(theta[:-1], 0.5 * (inverse - np.outer(weights, weights)))
-    (more, more_stretch), (less, less_stretch) = (_bent(scale, theta[-1] + by, values) for by in (_STEP, -_STEP))
-    of_headroom = (weights @ (more - less) - (more_stretch - less_stretch)) / (2.0 * _STEP)
-    return float(value), np.append(slope, of_headroom) + away / prior[:, 1]
+    value = 0.5 * targets @ weights + np.log(np.diag(factor)).sum()
+    return float(value), gradients.slope(theta, 0.5 * (inverse - np.outer(weights, weights))), weights
 
 
 def _bent(scale: Scale, log_headroom: float, values: Array) -> tuple[Array, float]:

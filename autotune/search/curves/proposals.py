@@ -2,8 +2,8 @@
 
 A model that is fitted to few trials is too certain: one bad trial makes all similar configurations look bad, and a
 search by expected improvement alone stays close to its first leader. So half of the proposals are bold: they compute
-the expected improvement with larger standard deviations than the model's, which favours unknown regions. Configurations
-that are most similar to a failed or diverged trial are excluded from bold proposals.
+the expected improvement with larger standard deviations than the model's, which favours unknown regions. In both the
+expected improvement is multiplied by the probability that the training does not fail.
 
 References: Bull 2011, "Convergence rates of efficient global optimization algorithms" (with a fitted model it may never
 find the optimum); Wang and de Freitas 2014, "Theoretical analysis of Bayesian optimisation with unknown Gaussian
@@ -26,6 +26,7 @@ _REACHES = (0.03, 0.1, 0.25)  # standard deviations of steps from the leaders, a
 _N_REFINED = 4
 _PER_REFINED = 40
 _FINE_REACH = 0.04
+_LEAST_PROBABLE = 0.67  # success; where all trials fail little is known, and any improvement could be expected
 _BOLDNESS = (1.0, 3.0)  # factors of the model's standard deviations; one is drawn for each proposal
 
 
@@ -35,7 +36,8 @@ class Proposal:
 
     Attributes:
         u: The configuration in the cube, shape (d,).
-        improvement: Its expected improvement at the last epoch with the model's own deviation, standardized.
+        improvement: Its expected improvement at the last epoch with the model's own deviation, standardized; below 0
+            if it has been tried, because nothing new was found.
     """
 
     u: Array
@@ -84,9 +86,9 @@ def _steps(belief: Belief, starts: Array, reach: float, rng: np.random.Generator
 def _gains(belief: Belief, u: Array, boldness: float) -> Array:
     values = belief.space.to_values(u)
     mean, deviation = belief.predict_ends(values)
+    succeeds = belief.feasibility.probability(values)
     gains = expected_improvement(mean, boldness * deviation, belief.best)
-    if boldness > 1.0:
-        gains = np.where(belief.resembles_failure(values), 0.0, gains)
+    gains = np.where(succeeds < _LEAST_PROBABLE, 0.0, succeeds * gains)
     return np.where(_is_taken(values, belief.taken), -1.0, gains)
 
 

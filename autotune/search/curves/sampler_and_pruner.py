@@ -151,7 +151,7 @@ class CurvePruner(BasePruner):
         looks = looks_at(belief.with_curve(curve), u, curve.trial.number, later, [epoch - trained for epoch in later])
         best = belief.best_seen
         own = max([best, *belief.scale.standardized(curve.finite)])
-        return looks.worth(own) < _looks_at_new(belief).worth(best)
+        return looks.worth(own) < _worth_of_new(belief, best)
 
 
 def with_epoch_policy(kind: Kind, epoch_policy: EpochPolicy) -> Kind:
@@ -216,11 +216,20 @@ def _expects_less_than_of_new(belief: Belief, curve: Curve) -> bool:
     return bool(expected_improvement(mean, deviation, belief.best)[0] < _new(belief).improvement)
 
 
+def _worth_of_new(belief: Belief, best: float) -> float:
+    """Return what training the best new configuration is worth, which may fail; 0 if there is no new one."""
+    if _new(belief).improvement < 0.0:
+        return 0.0
+    u = belief.space.to_values(_new(belief).u[None])
+    return _looks_at_new(belief).worth(best) * float(belief.feasibility.probability(u)[0])
+
+
 @functools.lru_cache(maxsize=4)
 def _looks_at_new(belief: Belief) -> Looks:
     looks = belief.training.looks
     costs = [belief.training.start_epochs + epoch for epoch in looks]
-    return looks_at(belief, _new(belief).u, _TO_COME, looks, costs)
+    u = belief.space.to_values(_new(belief).u[None])[0]  # not a point between the steps of a coarse space
+    return looks_at(belief, u, _TO_COME, looks, costs)
 
 
 @functools.lru_cache(maxsize=4)

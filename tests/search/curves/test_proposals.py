@@ -79,7 +79,7 @@ def test_where_everything_has_been_tried_there_is_nothing_to_gain() -> None:
     assert propose(found, np.random.default_rng(0)).improvement == -1.0
 
 
-def test_what_lies_beside_a_failed_trial_resembles_it() -> None:
+def test_a_configuration_beside_failed_trials_will_probably_fail_and_its_values_are_no_bad_ones() -> None:
     study = optuna.create_study(direction="maximize")
     space = {"x": FloatDistribution(0.0, 1.0)}
     for x in (np.arange(12) + 0.5) / 12:
@@ -89,4 +89,7 @@ def test_what_lies_beside_a_failed_trial_resembles_it() -> None:
             study.add_trial(optuna.create_trial(value=x, params={"x": x}, distributions=space))
     found = believe(study, Training(EPOCHS))
     assert found is not None
-    assert found.resembles_failure(np.array([[0.02], [0.48], [0.52], [0.98]])).tolist() == [False, False, True, True]
+    probability = found.feasibility.probability(np.array([[0.02], [0.40], [0.60], [0.98]]))
+    assert (probability > 0.5).tolist() == [True, True, False, False]
+    assert found.predict_ends(np.array([[0.55]]))[0] > found.ends[:-1].max()  # values rise towards the failures
+    assert 0.3 < found.space.to_params(propose(found, np.random.default_rng(0)).u)["x"] < 0.6
