@@ -24,7 +24,7 @@ def study_of(curves: Sequence[Sequence[float]], space: dict[str, FloatDistributi
         reports = dict(enumerate(curve, start=1))
         state = TrialState.COMPLETE if len(curve) == EPOCHS else TrialState.PRUNED
         value = curve[-1] if state == TrialState.COMPLETE else None
-        x = n / (len(curves) - 1) * space["x"].high
+        x = round(n / (len(curves) - 1)) * 0.9 if space["x"].step else n / (len(curves) - 1)
         study.add_trial(
             optuna.create_trial(
                 params={"x": x}, distributions=space, intermediate_values=reports, state=state, value=value
@@ -69,16 +69,16 @@ def test_no_curve_ends_below_its_best_report_if_the_best_epoch_counts() -> None:
     assert found.best >= found.scale.standardized([0.95])[0]
 
 
-def test_a_trial_goes_on_where_no_new_configuration_is_left() -> None:
-    space = {"x": FloatDistribution(0.0, 0.9, step=0.1)}
-    study = study_of([turning(0.9 - 0.05 * n, 0.9 - 0.05 * n) for n in range(10)], space)
+@pytest.mark.parametrize("n", [10, 11, 12, 13])  # numbers of trials, of which the chance of proposals comes
+def test_a_trial_goes_on_where_no_new_configuration_is_left(n: int) -> None:
+    space = {"x": FloatDistribution(0.0, 0.9, step=0.9)}
+    lucky = [turning(0.8 + 0.1 * (k % 3), 0.8 + 0.1 * (k % 3)) for k in range(n)]  # the same, but for their seeds
+    study = study_of(lucky, space)
+    reports = dict(enumerate(turning(0.75, 0.75, n=3), start=1))
     number = study._storage.create_new_trial(
         study._study_id,
         optuna.create_trial(
-            params={"x": 0.9},
-            distributions=space,
-            intermediate_values={1: 0.1, 2: 0.15, 3: 0.2},
-            state=TrialState.RUNNING,
+            params={"x": 0.0}, distributions=space, intermediate_values=reports, state=TrialState.RUNNING
         ),
     )
     trial = study.trials[number]
