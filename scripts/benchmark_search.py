@@ -20,7 +20,7 @@ code (scripts/search_methods.py, scripts/search_peers.py). A method whose librar
 
 Usage: python scripts/benchmark_search.py --data-dir DIR [--tasks development|judging] [--methods random,...]
            [--curves FAMILY] [--seeds 1] [--budget 1000] [--workers 1] [--noise 0.0] [--start-epochs 0]
-           [--earlier 0] [--worst] [--guess good|bad] [--json FILE]
+           [--earlier 0] [--worst] [--guess good|bad|usual] [--json FILE]
 
 DIR/lcbench has the surrogate (default: AUTOTUNE_DATA). Methods are developed on the development tasks, every second
 one; the judging tasks are for the end. FILE gets a line of JSON for each run as soon as it is done, and a run that is
@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--start-epochs", metavar="N", type=int, default=0, help="that beginning a trial takes")
     parser.add_argument("--earlier", metavar="K", type=int, default=0, help="earlier searches to learn from")
     parser.add_argument("--worst", action="store_true", help="learn the worst trials of the earlier searches")
-    parser.add_argument("--guess", choices=["good", "bad"], default="", help="what the author guesses, for ours")
+    parser.add_argument("--guess", choices=["good", "bad", "usual"], default="", help="what the author guesses, for ours")
     parser.add_argument("--json", metavar="FILE", type=Path)
     return parser
 

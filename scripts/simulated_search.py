@@ -71,7 +71,7 @@ class Setting:
         start_epochs: How many epochs of the configuration it takes as long as to begin a job with it.
         earlier: From how many earlier searches on other tasks a method learns that can.
         worst: Whether the worst trials of these count as their best.
-        guess: What the author guesses, "good" or "bad"; "" for nothing.
+        guess: What the author guesses, "good", "bad" or "usual"; "" for nothing.
     """
 
     budget: int
