@@ -1,8 +1,8 @@
 """Optimizers with their own conditional hyperparameters: a trial has only those of the optimizer that it chose.
 
 A tuple is a range to search, and a number is a fixed value. Hyperparameters close to 1 are searched as their distance
-from 1, on a logarithmic scale, as in Google's "Deep Learning Tuning Playbook". "Keras" stands for the default of Keras's
-optimizer.
+from 1, on a logarithmic scale, as in Google's "Deep Learning Tuning Playbook". Where a usual value comes from
+"Keras", it is the default of Keras's optimizer.
 """
 
 from __future__ import annotations
