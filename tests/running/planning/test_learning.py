@@ -262,7 +262,7 @@ def test_early_suggestions_lean_towards_usual_values(bench: Any) -> None:
 def test_a_study_goes_on_with_the_usual_values_that_it_began_with(bench: Any) -> None:
     study = with_usual(bench, 0.5)
     study.tell(study.ask(X), 0.5)
-    bench.declares(baseline="{'x': 0.75}", n_trials="9")
+    bench.declares(guess="{'x': 0.75}", n_trials="9")
     again = with_usual(bench, 0.25)  # a later version, or an edited study file
     assert [trial.user_attrs["guess"]["x"] for trial in again.trials] == [0.5, 0.75]
     settings = read_settings(again)
@@ -272,9 +272,8 @@ def test_a_study_goes_on_with_the_usual_values_that_it_began_with(bench: Any) ->
 
 def test_usual_values_that_a_killed_run_has_not_tried_yet_are_tried_next(bench: Any) -> None:
     study = with_usual(bench, 0.5)
-    whole = tried(study, 8)
+    settings, whole = read_settings(study), tried(study, 8)
     optuna.delete_study(study_name="toy", storage=bench.places.storage)
-    settings = read_settings(study)
     again = optuna.create_study(study_name="toy", storage=bench.places.storage)
     assert settings is not None
     write_settings(again, settings)  # killed before it made a trial
