@@ -268,6 +268,10 @@ def test_a_study_goes_on_with_the_usual_values_that_it_began_with(bench: Any) ->
     settings = read_settings(again)
     assert settings is not None
     assert settings.usual == {"x": 0.5, "of_another_branch": 3}
+    bench.declares(guess="None")
+    settings = read_settings(with_usual(bench, 0.25))
+    assert settings is not None
+    assert settings.usual == {}
 
 
 def test_usual_values_that_a_killed_run_has_not_tried_yet_are_tried_next(bench: Any) -> None:
