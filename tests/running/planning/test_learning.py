@@ -281,6 +281,7 @@ def test_usual_values_that_a_killed_run_has_not_tried_yet_are_tried_next(bench: 
     again = optuna.create_study(study_name="toy", storage=bench.places.storage)
     assert settings is not None
     write_settings(again, settings)  # killed before it made a trial
+    assert whole[0] == 0.5
     assert tried(with_usual(bench, 0.25), 8) == whole
 
 
