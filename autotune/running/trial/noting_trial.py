@@ -1,4 +1,4 @@
-"""A trial that takes note of the usual values of hyperparameters, which the functions of `autotune.spaces` know."""
+"""A trial that takes note of the usual values of hyperparameters, which `autotune.spaces` knows."""
 
 from __future__ import annotations
 
