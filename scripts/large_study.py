@@ -90,6 +90,7 @@ def declaration(n_trials: int, n_reports: int) -> Declaration:
         enqueue=(),
         guesses=(),
         guesses_baseline=False,
+        guesses_usual=False,
         learn_from=(),
         has_test_rows=True,
         needs_keras=True,

@@ -62,4 +62,5 @@ study = StudySpec(
     epoch_policy="last",
     n_trials=20,
     seed=0,
+    guess=None,  # as its result was measured, before the usual values of `spaces` were a guess
 )

@@ -22,4 +22,5 @@ study = StudySpec(
     epoch_policy="last",
     n_trials=10,
     seed=0,
+    guess=None,  # as its result was measured, before the usual values of `spaces` were a guess
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import keras
 import optuna
 
-from autotune.spaces.ranges import Float, suggest_float, suggest_function
+from autotune.spaces.ranges import Float, call_one, suggest_float
 
 
 def cross_entropy(trial: optuna.Trial) -> keras.losses.Loss:
@@ -23,10 +23,10 @@ def smoothed_cross_entropy(trial: optuna.Trial, *, label_smoothing: Float = (0.0
 
     Args:
         trial: Suggests label_smoothing (log).
-        label_smoothing: The share of a target that is spread over all classes, in (0, 1).
+        label_smoothing: The share of a target that is spread over all classes, in (0, 1). Usual: 0.1 (Szegedy et al.).
     """
     return keras.losses.CategoricalCrossentropy(
-        label_smoothing=suggest_float(trial, "label_smoothing", label_smoothing, log=True)
+        label_smoothing=suggest_float(trial, "label_smoothing", label_smoothing, usual=0.1, log=True)
     )
 
 
@@ -40,11 +40,12 @@ def focal(trial: optuna.Trial, *, gamma: Float = (0.5, 5.0), alpha: Float = 1.0)
 
     Args:
         trial: Suggests focal_gamma and focal_alpha.
-        gamma: At least 0; 0 is cross-entropy.
-        alpha: Larger than 0.
+        gamma: At least 0; 0 is cross-entropy. Usual: 2 (Lin et al.).
+        alpha: Larger than 0. Usual: 0.25 (Lin et al.).
     """
     return keras.losses.CategoricalFocalCrossentropy(
-        alpha=suggest_float(trial, "focal_alpha", alpha), gamma=suggest_float(trial, "focal_gamma", gamma)
+        alpha=suggest_float(trial, "focal_alpha", alpha, usual=0.25),
+        gamma=suggest_float(trial, "focal_gamma", gamma, usual=2.0),
     )
 
 
@@ -60,7 +61,8 @@ def loss(
     """Return one of several losses.
 
     Args:
-        trial: Suggests `loss`, the name of a function, and the hyperparameters of that function.
+        trial: Suggests `loss`, the name of a function, and the hyperparameters of that function. Usual: cross_entropy
+            (no source: our choice).
         choices: Functions such as `focal`, or the study file's own.
     """
-    return suggest_function(trial, "loss", choices)(trial)
+    return call_one(trial, "loss", choices, usual="cross_entropy")

@@ -1,7 +1,8 @@
 """Optimizers with their own conditional hyperparameters: a trial has only those of the optimizer that it chose.
 
 A tuple is a range to search, and a number is a fixed value. Hyperparameters close to 1 are searched as their distance
-from 1, on a logarithmic scale, as in Google's "Deep Learning Tuning Playbook".
+from 1, on a logarithmic scale, as in Google's "Deep Learning Tuning Playbook". Where a usual value comes from
+"Keras", it is the default of Keras's optimizer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 import keras
 import optuna
 
-from autotune.spaces.ranges import Choice, Float, suggest_float, suggest_function, suggest_one
+from autotune.spaces.ranges import Choice, Float, call_one, suggest_float, suggest_one
 
 _ONE_MINUS_BETA_1 = (0.02, 0.5)
 _ONE_MINUS_BETA_2 = (1e-4, 0.1)
@@ -29,14 +30,14 @@ def sgd(
 
     Args:
         trial: Suggests sgd_learning_rate, sgd_one_minus_momentum (both log) and sgd_nesterov.
-        learning_rate: Larger than 0.
-        one_minus_momentum: 1 for no momentum, 0.1 for one of 0.9.
-        nesterov: One or both.
+        learning_rate: Larger than 0. Usual: 0.01 (Keras; Krizhevsky et al., 2012).
+        one_minus_momentum: 1 for no momentum, 0.1 for one of 0.9. Usual: 0.1 (Krizhevsky et al., 2012).
+        nesterov: One or both. Usual: True (the Playbook's preference).
     """
     return keras.optimizers.SGD(
-        suggest_float(trial, "sgd_learning_rate", learning_rate, log=True),
-        momentum=1.0 - suggest_float(trial, "sgd_one_minus_momentum", one_minus_momentum, log=True),
-        nesterov=suggest_one(trial, "sgd_nesterov", nesterov),
+        suggest_float(trial, "sgd_learning_rate", learning_rate, usual=0.01, log=True),
+        momentum=1.0 - suggest_float(trial, "sgd_one_minus_momentum", one_minus_momentum, usual=0.1, log=True),
+        nesterov=suggest_one(trial, "sgd_nesterov", nesterov, usual=True),
     )
 
 
@@ -54,18 +55,18 @@ def adam(
     Args:
         trial: Suggests adam_learning_rate, adam_one_minus_beta_1, adam_one_minus_beta_2, adam_epsilon (all log) and
             adam_amsgrad.
-        learning_rate: Larger than 0.
-        one_minus_beta_1: 0.1 is Keras's own.
-        one_minus_beta_2: 0.001 is Keras's own.
-        epsilon: 1e-7 is Keras's own.
-        amsgrad: One or both.
+        learning_rate: Larger than 0. Usual: 0.001 (Keras).
+        one_minus_beta_1: Usual: 0.1 (Keras).
+        one_minus_beta_2: Usual: 0.001 (Keras).
+        epsilon: Usual: 1e-7 (Keras).
+        amsgrad: One or both. Usual: False (Keras).
     """
     return keras.optimizers.Adam(
-        suggest_float(trial, "adam_learning_rate", learning_rate, log=True),
-        beta_1=1.0 - suggest_float(trial, "adam_one_minus_beta_1", one_minus_beta_1, log=True),
-        beta_2=1.0 - suggest_float(trial, "adam_one_minus_beta_2", one_minus_beta_2, log=True),
-        epsilon=suggest_float(trial, "adam_epsilon", epsilon, log=True),
-        amsgrad=suggest_one(trial, "adam_amsgrad", amsgrad),
+        suggest_float(trial, "adam_learning_rate", learning_rate, usual=1e-3, log=True),
+        beta_1=1.0 - suggest_float(trial, "adam_one_minus_beta_1", one_minus_beta_1, usual=0.1, log=True),
+        beta_2=1.0 - suggest_float(trial, "adam_one_minus_beta_2", one_minus_beta_2, usual=0.001, log=True),
+        epsilon=suggest_float(trial, "adam_epsilon", epsilon, usual=1e-7, log=True),
+        amsgrad=suggest_one(trial, "adam_amsgrad", amsgrad, usual=False),
     )
 
 
@@ -83,18 +84,19 @@ def adamw(
     Args:
         trial: Suggests adamw_learning_rate, adamw_weight_decay, adamw_one_minus_beta_1, adamw_one_minus_beta_2 and
             adamw_epsilon, all log.
-        learning_rate: Larger than 0.
-        weight_decay: Share of the weights, times the learning rate, that each step takes away.
-        one_minus_beta_1: 0.1 is Keras's own.
-        one_minus_beta_2: 0.001 is Keras's own.
-        epsilon: 1e-7 is Keras's own.
+        learning_rate: Larger than 0. Usual: 0.001 (Keras).
+        weight_decay: Share of the weights, times the learning rate, that each step takes away. Usual:
+            0.004 (Keras).
+        one_minus_beta_1: Usual: 0.1 (Keras).
+        one_minus_beta_2: Usual: 0.001 (Keras).
+        epsilon: Usual: 1e-7 (Keras).
     """
     return keras.optimizers.AdamW(
-        suggest_float(trial, "adamw_learning_rate", learning_rate, log=True),
-        weight_decay=suggest_float(trial, "adamw_weight_decay", weight_decay, log=True),
-        beta_1=1.0 - suggest_float(trial, "adamw_one_minus_beta_1", one_minus_beta_1, log=True),
-        beta_2=1.0 - suggest_float(trial, "adamw_one_minus_beta_2", one_minus_beta_2, log=True),
-        epsilon=suggest_float(trial, "adamw_epsilon", epsilon, log=True),
+        suggest_float(trial, "adamw_learning_rate", learning_rate, usual=1e-3, log=True),
+        weight_decay=suggest_float(trial, "adamw_weight_decay", weight_decay, usual=0.004, log=True),
+        beta_1=1.0 - suggest_float(trial, "adamw_one_minus_beta_1", one_minus_beta_1, usual=0.1, log=True),
+        beta_2=1.0 - suggest_float(trial, "adamw_one_minus_beta_2", one_minus_beta_2, usual=0.001, log=True),
+        epsilon=suggest_float(trial, "adamw_epsilon", epsilon, usual=1e-7, log=True),
     )
 
 
@@ -110,16 +112,16 @@ def rmsprop(
 
     Args:
         trial: Suggests rmsprop_learning_rate, rmsprop_one_minus_rho, rmsprop_epsilon (log) and rmsprop_momentum.
-        learning_rate: Larger than 0.
-        one_minus_rho: 0.1 is Keras's own.
-        momentum: In [0, 1).
-        epsilon: 1e-7 is Keras's own.
+        learning_rate: Larger than 0. Usual: 0.001 (Keras).
+        one_minus_rho: Usual: 0.1 (Keras).
+        momentum: In [0, 1). Usual: 0 (Keras).
+        epsilon: Usual: 1e-7 (Keras).
     """
     return keras.optimizers.RMSprop(
-        suggest_float(trial, "rmsprop_learning_rate", learning_rate, log=True),
-        rho=1.0 - suggest_float(trial, "rmsprop_one_minus_rho", one_minus_rho, log=True),
-        momentum=suggest_float(trial, "rmsprop_momentum", momentum),
-        epsilon=suggest_float(trial, "rmsprop_epsilon", epsilon, log=True),
+        suggest_float(trial, "rmsprop_learning_rate", learning_rate, usual=1e-3, log=True),
+        rho=1.0 - suggest_float(trial, "rmsprop_one_minus_rho", one_minus_rho, usual=0.1, log=True),
+        momentum=suggest_float(trial, "rmsprop_momentum", momentum, usual=0.0),
+        epsilon=suggest_float(trial, "rmsprop_epsilon", epsilon, usual=1e-7, log=True),
     )
 
 
@@ -135,16 +137,16 @@ def nadam(
 
     Args:
         trial: Suggests nadam_learning_rate, nadam_one_minus_beta_1, nadam_one_minus_beta_2 and nadam_epsilon, all log.
-        learning_rate: Larger than 0.
-        one_minus_beta_1: 0.1 is Keras's own.
-        one_minus_beta_2: 0.001 is Keras's own.
-        epsilon: 1e-7 is Keras's own.
+        learning_rate: Larger than 0. Usual: 0.001 (Keras).
+        one_minus_beta_1: Usual: 0.1 (Keras).
+        one_minus_beta_2: Usual: 0.001 (Keras).
+        epsilon: Usual: 1e-7 (Keras).
     """
     return keras.optimizers.Nadam(
-        suggest_float(trial, "nadam_learning_rate", learning_rate, log=True),
-        beta_1=1.0 - suggest_float(trial, "nadam_one_minus_beta_1", one_minus_beta_1, log=True),
-        beta_2=1.0 - suggest_float(trial, "nadam_one_minus_beta_2", one_minus_beta_2, log=True),
-        epsilon=suggest_float(trial, "nadam_epsilon", epsilon, log=True),
+        suggest_float(trial, "nadam_learning_rate", learning_rate, usual=1e-3, log=True),
+        beta_1=1.0 - suggest_float(trial, "nadam_one_minus_beta_1", one_minus_beta_1, usual=0.1, log=True),
+        beta_2=1.0 - suggest_float(trial, "nadam_one_minus_beta_2", one_minus_beta_2, usual=0.001, log=True),
+        epsilon=suggest_float(trial, "nadam_epsilon", epsilon, usual=1e-7, log=True),
     )
 
 
@@ -160,16 +162,17 @@ def lion(
 
     Args:
         trial: Suggests lion_learning_rate, lion_weight_decay, lion_one_minus_beta_1 and lion_one_minus_beta_2, all log.
-        learning_rate: Larger than 0.
-        weight_decay: Share of the weights, times the learning rate, that each step takes away.
-        one_minus_beta_1: 0.1 is Keras's own.
-        one_minus_beta_2: 0.01 is Keras's own.
+        learning_rate: Larger than 0. Usual: 1e-4, a tenth of AdamW's (Chen et al.: a third to a tenth).
+        weight_decay: Share of the weights, times the learning rate, that each step takes away. Usual:
+            0.04, ten times AdamW's (Chen et al.: three to ten times).
+        one_minus_beta_1: Usual: 0.1 (Keras).
+        one_minus_beta_2: Usual: 0.01 (Keras, and Chen et al.).
     """
     return keras.optimizers.Lion(
-        suggest_float(trial, "lion_learning_rate", learning_rate, log=True),
-        weight_decay=suggest_float(trial, "lion_weight_decay", weight_decay, log=True),
-        beta_1=1.0 - suggest_float(trial, "lion_one_minus_beta_1", one_minus_beta_1, log=True),
-        beta_2=1.0 - suggest_float(trial, "lion_one_minus_beta_2", one_minus_beta_2, log=True),
+        suggest_float(trial, "lion_learning_rate", learning_rate, usual=1e-4, log=True),
+        weight_decay=suggest_float(trial, "lion_weight_decay", weight_decay, usual=0.04, log=True),
+        beta_1=1.0 - suggest_float(trial, "lion_one_minus_beta_1", one_minus_beta_1, usual=0.1, log=True),
+        beta_2=1.0 - suggest_float(trial, "lion_one_minus_beta_2", one_minus_beta_2, usual=0.01, log=True),
     )
 
 
@@ -180,7 +183,8 @@ def optimizer(
     """Return one of several optimizers with hyperparameters of its own.
 
     Args:
-        trial: Suggests `optimizer`, the name of a function, and the hyperparameters of that function.
+        trial: Suggests `optimizer`, the name of a function, and the hyperparameters of that function. Usual: adam (our
+            choice among those that the Playbook likes: SGD with momentum, Adam, Nadam).
         choices: Functions such as `sgd`, or the study file's own `def adam(trial): ...`.
     """
-    return suggest_function(trial, "optimizer", choices)(trial)
+    return call_one(trial, "optimizer", choices, usual="adam")

@@ -1,7 +1,13 @@
-"""The declaration of one hyperparameter: a range to search, or a fixed value."""
+"""The declaration of one hyperparameter: a range to search, or a fixed value.
+
+Each has a usual value: what people take who do not search. Before its first trial a study asks once what is usual, with
+a trial that has two methods more than Optuna's: `note_usual(name, value)`, and `beside()`, which returns such a trial
+for functions that are not chosen. All other trials know nothing of it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import numbers
 from collections.abc import Callable, Sequence
@@ -20,7 +26,7 @@ Int: TypeAlias = int | tuple[int, int]
 """A fixed value, or the smallest and the largest value of a range."""
 
 
-def suggest_float(trial: optuna.Trial, name: str, given: Float, *, log: bool = False) -> float:
+def suggest_float(trial: optuna.Trial, name: str, given: Float, *, usual: float, log: bool = False) -> float:
     """Return a fixed value unchanged; suggest a value if `given` is a range.
 
     Raises:
@@ -30,12 +36,13 @@ def suggest_float(trial: optuna.Trial, name: str, given: Float, *, log: bool = F
         low, high = _ends(name, given, numbers.Real)
         if log and low <= 0:
             raise _no_range(name, given, "low is larger than 0: the search is on a logarithmic scale")
+        _note(trial, name, usual)
         return trial.suggest_float(name, low, high, log=log)
     _check_value(name, given, numbers.Real)
     return given
 
 
-def suggest_int(trial: optuna.Trial, name: str, given: Int, *, step: int = 1) -> int:
+def suggest_int(trial: optuna.Trial, name: str, given: Int, *, usual: int, step: int = 1) -> int:
     """Return a fixed value unchanged; suggest a value if `given` is a range.
 
     Raises:
@@ -43,22 +50,31 @@ def suggest_int(trial: optuna.Trial, name: str, given: Int, *, step: int = 1) ->
     """
     if isinstance(given, tuple):
         low, high = _ends(name, given, numbers.Integral)
+        _note(trial, name, usual)
         return trial.suggest_int(name, low, high, step=step)
     _check_value(name, given, numbers.Integral)
     return given
 
 
-def suggest_one(trial: optuna.Trial, name: str, given: Choice[T]) -> T:
+def suggest_one(trial: optuna.Trial, name: str, given: Choice[T], *, usual: T) -> T:
     """Return a fixed value unchanged; suggest one of the values if `given` is a list or tuple."""
     found: Any = given  # types cannot express that T itself is no list or tuple
     if isinstance(found, (list, tuple)):
+        _note(trial, name, usual)
         found = trial.suggest_categorical(name, list(found))
     chosen: T = found
     return chosen
 
 
-def suggest_function(trial: optuna.Trial, name: str, choices: Sequence[Callable[..., T]]) -> Callable[..., T]:
-    """Suggest one of several functions by its name; a single function is returned without a suggestion.
+def call_one(trial: optuna.Trial, name: str, choices: Sequence[Callable[..., T]], *args: Any, usual: str) -> T:
+    """Return what one of several functions makes, which the trial suggests by its name; a single one is just called.
+
+    Args:
+        trial: The first argument of the function.
+        name: The name of the hyperparameter.
+        choices: The functions.
+        args: More arguments of the function.
+        usual: The name of the usual function, which need not be among the choices.
 
     Raises:
         StudyFileError: If there is none, or two have the same name.
@@ -70,7 +86,28 @@ def suggest_function(trial: optuna.Trial, name: str, choices: Sequence[Callable[
             "Expected at least one function, and a different name for each.",
             f"Give {name} a list like [spaces.adam, spaces.sgd].",
         )
-    return choices[0] if len(choices) == 1 else by_name[trial.suggest_categorical(name, list(by_name))]
+    if len(choices) == 1:
+        return choices[0](trial, *args)
+    _note(trial, name, usual)
+    chosen = by_name[trial.suggest_categorical(name, list(by_name))]
+    _note_of_others(trial, [choice for choice in choices if choice is not chosen], args)
+    return chosen(trial, *args)
+
+
+def _note(trial: optuna.Trial, name: str, usual: object) -> None:
+    note_usual = getattr(trial, "note_usual", None)
+    if note_usual is not None:
+        note_usual(name, usual)
+
+
+def _note_of_others(trial: optuna.Trial, others: Sequence[Callable[..., object]], args: Sequence[Any]) -> None:
+    """Note what is usual for the functions that the trial has not chosen."""
+    beside = getattr(trial, "beside", None)
+    if beside is None:
+        return
+    for other in others:
+        with contextlib.suppress(Exception):  # the trials that choose it will show it
+            other(beside(), *args)
 
 
 def _ends(name: str, given: tuple[Any, ...], kind: type) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import optuna
 
-from autotune.spaces.ranges import Float, Int, suggest_float, suggest_function, suggest_int
+from autotune.spaces.ranges import Float, Int, call_one, suggest_float, suggest_int
 
 _FLOOR = (1e-3, 0.3)
 
@@ -69,11 +69,11 @@ def cosine(
     Args:
         trial: Suggests cosine_warmup and cosine_floor (log, if it is a range).
         epochs: Epochs of the whole training.
-        warmup: Share of the training, in [0, 1).
-        floor: s(1), in [0, 1].
+        warmup: Share of the training, in [0, 1). Usual: 0.05 (Goyal et al., 2017: 5 of 90 epochs).
+        floor: s(1), in [0, 1]. Usual: 0 (Loshchilov and Hutter), so the low end of a range.
     """
-    up = suggest_float(trial, "cosine_warmup", warmup)
-    low = suggest_float(trial, "cosine_floor", floor, log=True)
+    up = suggest_float(trial, "cosine_warmup", warmup, usual=0.05)
+    low = suggest_float(trial, "cosine_floor", floor, usual=0.0, log=True)
 
     def share(t: float) -> float:
         if t < up:
@@ -89,9 +89,9 @@ def exponential(trial: optuna.Trial, epochs: int, *, floor: Float = _FLOOR) -> l
     Args:
         trial: Suggests exponential_floor (log).
         epochs: Epochs of the whole training.
-        floor: s(1), in (0, 1].
+        floor: s(1), in (0, 1]. Usual: 0.01 (no source: our choice).
     """
-    low = suggest_float(trial, "exponential_floor", floor, log=True)
+    low = suggest_float(trial, "exponential_floor", floor, usual=0.01, log=True)
     return [LearningRate(lambda t: low**t, epochs)]
 
 
@@ -109,14 +109,15 @@ def on_plateau(
         trial: Suggests plateau_factor and plateau_patience.
         epochs: Not used; an argument because all schedules have the same arguments.
         monitor: The metric to watch.
-        factor: In (0, 1).
-        patience: Epochs, at least 1.
+        factor: In (0, 1). Usual: 0.2 (the example in Keras's documentation of it).
+        patience: Epochs, at least 1. Usual: 3 (no source: our choice; Keras's default, 10, is more than most searches
+            train).
     """
     return [
         keras.callbacks.ReduceLROnPlateau(
             monitor,
-            factor=suggest_float(trial, "plateau_factor", factor),
-            patience=suggest_int(trial, "plateau_patience", patience),
+            factor=suggest_float(trial, "plateau_factor", factor, usual=0.2),
+            patience=suggest_int(trial, "plateau_patience", patience, usual=3),
         )
     ]
 
@@ -134,8 +135,9 @@ def schedule(
     """Return one of several schedules, as callbacks for `fit`.
 
     Args:
-        trial: Suggests `schedule`, the name of a function, and the hyperparameters of that function.
+        trial: Suggests `schedule`, the name of a function, and the hyperparameters of that function. Usual: cosine (the
+            Playbook prefers it or linear decay).
         epochs: Epochs of the whole training, as the study file declares them.
         choices: Functions such as `cosine`, or the study file's own `def slow(trial, epochs): ...`.
     """
-    return suggest_function(trial, "schedule", choices)(trial, epochs)
+    return call_one(trial, "schedule", choices, epochs, usual="cosine")

@@ -72,9 +72,10 @@ class StudySpec:
             for none.
         enqueue: Configurations of the first trials of a new study, a dict for each trial, e.g. the best of an earlier
             study. Hyperparameters that a dict does not give are suggested.
-        guess: Configurations that you expect to be good, a dict or a list of dicts; the baseline is one too. The first
-            trials try them, and may be pruned; early suggestions lean towards them. Hyperparameters that a dict does
-            not give are suggested. None for no guess, not even the baseline.
+        guess: Configurations that you expect to be good, a dict or a list of dicts; the baseline is one too, and the
+            last one are the usual values that the functions of `autotune.spaces` know, if `build` and `fit` call any.
+            The first trials try them, and may be pruned; early suggestions lean towards them. Hyperparameters that a
+            dict does not give are suggested. None for no guess, neither the baseline nor usual values.
         learn_from: Names of earlier studies whose best configurations are the first trials of a new study, after those
             in `enqueue`: studies of the same storage, "URL#NAME" for one of another storage, or "all" for all searches
             of the storage. Hyperparameters are compared by their names; values are moved into the ranges of this study,

@@ -96,12 +96,12 @@ def test_choices_that_cannot_be_told_apart_are_refused(choices: list[Any]) -> No
 @pytest.mark.parametrize("given", [(1.0,), (2.0, 1.0), ("a", "b"), "0.1", (0.0, math.inf), (0.0, 1.0)])
 def test_what_is_no_range_is_refused(given: Any) -> None:
     with pytest.raises(StudyFileError, match=r"^StudyFileError: sgd_momentum=.* is no range"):
-        suggest_float(FixedTrial({}), "sgd_momentum", given, log=True)
+        suggest_float(FixedTrial({}), "sgd_momentum", given, usual=0.1, log=True)
 
 
 def test_a_number_of_units_is_no_fraction() -> None:
     with pytest.raises(StudyFileError, match="is no range"):
-        suggest_int(FixedTrial({}), "blocks", 1.5)  # type: ignore[arg-type]  # reason: that is the mistake
+        suggest_int(FixedTrial({}), "blocks", 1.5, usual=1)  # type: ignore[arg-type]  # reason: that is the mistake
 
 
 @pytest.mark.parametrize("ask", FUNCTIONS)

@@ -82,9 +82,9 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
     """
     ready = make_ready(preparer, n_trials)
     known, declared, rows = ready.known, ready.known.declared, ready.prepared.rows
-    guesses = _guesses(declared, ready.settings.guesses_baseline)
-    study = open_study(known.storage, declared, guesses)
+    study = open_study(known.storage, declared)
     settings = remember(study, known.folder, ready.settings, known.before)
+    guesses = _guesses(declared, settings)
     n_finished = len(study.get_trials(deepcopy=False, states=FINISHED))
     begins = known.before is None or not n_finished
     for params in declared.enqueue if begins else ():  # again: the study file may have been corrected
@@ -93,9 +93,11 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
         _enqueue_guesses(study, guesses, preparer.options.observer if declared.guesses else ignore)
     if begins:
         begin_learning(study, known.folder, _learnable(study, ready.learning, preparer.options.observer))
-    if (learning := read_learning(study)) is not None and learning.origins:
+    learning, seed = read_learning(study), declared.seed
+    if learning is not None and learning.origins:
         # An earlier study with the same seed would have had the same first suggestions.
-        study.sampler = seeded(declared, derive_seed(declared.seed, "learned"), guesses)
+        seed = derive_seed(declared.seed, "learned")
+    study.sampler = seeded(declared, seed, guesses)
     leave_token(known.folder, settings.token)
     n_folds = rows.design.n_folds if rows else 1
     if note := _pruning_note(declared, settings.n_trials, n_folds):
@@ -121,9 +123,12 @@ def plan_search(preparer: Preparer, n_trials: int | None) -> Plan:
     )
 
 
-def _guesses(declared: Declaration, with_baseline: bool) -> Sequence[Guess]:
-    baseline = declared.baseline if with_baseline else None
-    return [*declared.guesses, *([baseline] if baseline and baseline not in declared.guesses else [])]
+def _guesses(declared: Declaration, settings: StudySettings) -> Sequence[Guess]:
+    baseline = declared.baseline if settings.guesses_baseline else None
+    return [
+        *declared.guesses,
+        *(one for one in (baseline, settings.usual) if one and one not in declared.guesses),
+    ]
 
 
 def _enqueue_guesses(study: optuna.Study, guesses: Sequence[Guess], observer: Observer) -> None:

@@ -176,6 +176,7 @@ def settings_of_run(preparer: Preparer, known: Known, prepared: Preparation, n_t
     declares |= {"n_trials": total or declared.n_trials, "minimize": list(declared.minimize)}
     if before is not None:
         declares["guesses_baseline"] = before.guesses_baseline and declared.guesses_baseline
+    usual = before.usual if before is not None else prepared.usual
     return StudySettings(
         **declares,
         **vars(preparer.options.tracking.of_study(before, declared.monitor)),
@@ -191,6 +192,7 @@ def settings_of_run(preparer: Preparer, known: Known, prepared: Preparation, n_t
         question=source.question or (before.question if before else ""),
         data=prepared.description,
         leaks=prepared.leaks,
+        usual=usual if declared.guesses_usual else {},
     )
 
 

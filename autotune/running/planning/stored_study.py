@@ -44,16 +44,14 @@ def study_names(storage: optuna.storages.BaseStorage) -> list[str]:
     return [study.study_name for study in storage.get_all_studies()]
 
 
-def open_study(
-    storage: optuna.storages.BaseStorage, declared: Declaration, guesses: Sequence[Guess] = ()
-) -> optuna.Study:
+def open_study(storage: optuna.storages.BaseStorage, declared: Declaration) -> optuna.Study:
     """Create or load the study, with the declared sampler, pruner and names of objectives."""
     study = optuna.create_study(
         storage=storage,
         study_name=declared.name,
         directions=_directions(declared),
         load_if_exists=True,
-        sampler=seeded(declared, declared.seed, guesses),
+        sampler=seeded(declared, declared.seed),
         pruner=by_folds(declared.pruner or NoiseAwarePruner()),
     )
     names = [declared.monitor or "value", *declared.minimize]
@@ -124,7 +122,7 @@ def remember(study: optuna.Study, folder: Path, settings: StudySettings, before:
             stack.enter_context(filelock.FileLock(folder / "settings.lock").acquire(timeout=_PATIENCE_S))
         stored = read_settings(study)
         if before is None and stored is not None:  # another parent has started it at the same time
-            settings = dataclasses.replace(settings, threads=stored.threads, token=stored.token)
+            settings = dataclasses.replace(settings, threads=stored.threads, token=stored.token, usual=stored.usual)
         settings = with_total(study, folder, settings, before, stored)
         write_settings(study, settings)
     return settings

@@ -74,6 +74,7 @@ class StudySettings:
         data: A text that describes its data and their split.
         leaks: A warning about validation rows that are also training rows; empty if there are none.
         guesses_baseline: Whether the baseline is a guess; it was none in studies of older versions.
+        usual: The usual values of `autotune.spaces` when the study began, which are a guess; empty for no such guess.
         part_of: The study whose configurations this one trains again; None if this is a search of its own.
     """
 
@@ -102,6 +103,7 @@ class StudySettings:
     data: str = ""
     leaks: str = ""
     guesses_baseline: bool = False
+    usual: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     minimize: list[str] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:

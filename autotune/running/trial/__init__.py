@@ -6,6 +6,7 @@ plain_values          Conversion of a study file's values to plain ones that eve
 requests              The requests that a trial process may send to its parent
 answering             The parent's end of the pipe to a trial process: a real trial or a stored one answers the requests
 piped_trial           The trial object in a trial process: it has the methods of `optuna.Trial` and asks the parent
+noting_trial          A trial that takes note of the usual values of hyperparameters, which `autotune.spaces` knows
 keeping               `kept` and `keep`: what an objective keeps of its trial, to go on where it was
 keep_epochs           `KeepEpochs`: a callback that keeps and reports each epoch of `Model.fit`; it loads Keras
 kept_result           The result of a plain objective, kept on disk until it is in the storage

@@ -57,6 +57,7 @@ class Declaration:
     enqueue: Sequence[Mapping[str, Any]]
     guesses: Sequence[Mapping[str, Any]]
     guesses_baseline: bool
+    guesses_usual: bool
     learn_from: Sequence[str]
     has_test_rows: bool
     needs_keras: bool
@@ -108,6 +109,7 @@ def _declaration(spec: StudySpec) -> Declaration:
     named["enqueue"] = tuple(given.values())
     named["guesses"] = tuple(map(dict, configurations(None, (), spec.guess or ()).values()))
     named["guesses_baseline"] = spec.baseline is not None and spec.guess is not None
+    named["guesses_usual"] = spec.guess is not None
     named["learn_from"] = (spec.learn_from,) if isinstance(spec.learn_from, str) else tuple(spec.learn_from)
     return Declaration(
         **named,

@@ -30,13 +30,14 @@ from autotune.running.trial.answering import Replay
 from autotune.running.trial.declaration import send_result
 from autotune.running.trial.doubts import doubts_about
 from autotune.running.trial.given_configurations import configurations
-from autotune.running.trial.piped_trial import PipedTrial
+from autotune.running.trial.noting_trial import NotingTrial
 from autotune.running.trial.rows import Rows, load_data
 from autotune.running.trial.search_space import (
+    CheckedGiven,
     Distributions,
     PastTrial,
+    check_given,
     choice_changes,
-    given_problems,
     replayed,
     space_changes,
     space_with,
@@ -60,6 +61,8 @@ class Preparation:
         notes: Notes for the user about the data, one or two sentences each.
         leaks: A warning about validation rows that are also training rows; empty if there are none, or with repeats.
         space: The search space, if it was asked for; None for a plain objective.
+        usual: The usual values of `autotune.spaces`, by name, to guess in a new study; empty for no such guess, and for
+            a plain objective.
     """
 
     rows: Rows | None
@@ -72,6 +75,7 @@ class Preparation:
     notes: tuple[str, ...] = ()
     leaks: str = ""
     space: Distributions | None = None
+    usual: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -124,10 +128,13 @@ class Prepare:
         rows = rows_of_folds(folds)
         answers = replayed(spec, data.subset(folds[0].train), self.past)
         has_results = any(trial.is_finished for trial in self.past)
-        problems = given_problems(spec, data.subset(folds[0].train)) if self.repeats or not has_results else []
-        if not (has_results or self.repeats or problems):
-            notes += filter(None, [_rehearse(spec, data.subset(folds[0].train), self.run_dir)])
-        changes = space_changes(answers), choice_changes(answers), problems
+        given = CheckedGiven([], False)
+        if self.repeats or not has_results:
+            given = check_given(spec, data.subset(folds[0].train))
+        usual: dict[str, Any] = {}
+        if not (has_results or self.repeats or given.problems):
+            notes += filter(None, [_rehearse(spec, data.subset(folds[0].train), self.run_dir, usual)])
+        changes = space_changes(answers), choice_changes(answers), given.problems
         seeds = [derive_seed(spec.seed, "repeat", repeat) for repeat in range(self.repeats)]
         again = [split(redrawn(declared), data, seed, 1 + n, self.repeats) for n, seed in enumerate(seeds)]
         anew = {
@@ -151,6 +158,7 @@ class Prepare:
             notes=tuple(notes),
             leaks=leaks,
             space=space,
+            usual={} if given.has_usual or spec.guess is None else usual,
         )
 
     def _leaks(self, declared: Folds, data: Dataset, folds: tuple[Fold, ...], seed: int, rows: Rows) -> str:
@@ -160,11 +168,12 @@ class Prepare:
         return str(found)
 
 
-def _rehearse(spec: StudySpec, data: Dataset, folder: Path) -> str:
+def _rehearse(spec: StudySpec, data: Dataset, folder: Path, usual: dict[str, Any]) -> str:
+    """Check a network of the study, and return a note on it; `usual` receives the usual values of `autotune.spaces`."""
     from autotune.training.trials import rehearse  # only Keras studies need TensorFlow
 
     given = next(iter(configurations(spec.baseline, spec.enqueue, spec.guess or ()).values()), {})
-    trial: Any = PipedTrial(Replay(dict(given), 0))
+    trial: Any = NotingTrial(Replay(dict(given), 0), usual)
     return rehearse(spec, trial, data, folder, objects_of(spec))
 
 

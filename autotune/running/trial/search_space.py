@@ -18,8 +18,10 @@ from autotune.errors import SearchSpaceError
 from autotune.failures import summary_of
 from autotune.running.trial.answering import Replay
 from autotune.running.trial.given_configurations import BASELINE, configurations, outside
+from autotune.running.trial.noting_trial import NotingTrial
 from autotune.running.trial.piped_trial import PipedTrial
 from autotune.search.history import describe, differences, n_values, value_at
+from autotune.search.transfer import fitted
 from autotune.study import StudySpec
 
 _MOST_BRANCHES = 24  # how many networks to build in search of a parameter that depends on other parameters
@@ -41,6 +43,19 @@ class PastTrial:
 
 
 Replayed = list[tuple[PastTrial, Distributions]]
+
+
+@dataclass(frozen=True)
+class CheckedGiven:
+    """The configurations that a study file gives: its `baseline`, `enqueue` and `guess`.
+
+    Attributes:
+        problems: Their problems, one line each.
+        has_usual: Whether one of them gives the usual values of `autotune.spaces`, and no others.
+    """
+
+    problems: list[str]
+    has_usual: bool
 
 
 def replayed(spec: StudySpec, data: Dataset, past: list[PastTrial]) -> Replayed:
@@ -72,11 +87,13 @@ def choice_changes(replayed: Replayed) -> list[str]:
     return []
 
 
-def given_problems(spec: StudySpec, data: Dataset) -> list[str]:
-    """Return the problems of the study file's `baseline` and `enqueue`, one line each."""
-    problems = []
+def check_given(spec: StudySpec, data: Dataset) -> CheckedGiven:
+    """Compare the configurations that the study file gives with its search space."""
+    problems, has_usual = [], False
     for label, params in configurations(spec.baseline, spec.enqueue, spec.guess or ()).items():
-        asked, error = _asked(spec, data, params)
+        usual: dict[str, Any] = {}
+        asked, error = _asked(spec, data, params, usual=usual)
+        has_usual |= fitted(params, asked) == fitted(usual, asked)
         found = outside(params, asked)
         if error is None:
             is_whole = label == BASELINE
@@ -88,15 +105,18 @@ def given_problems(spec: StudySpec, data: Dataset) -> list[str]:
         elif not found:
             found = [f"it cannot be built: {summary_of(error)}"]
         problems += [f"{label}: {problem}" for problem in found]
-    return problems
+    return CheckedGiven(problems, has_usual)
 
 
 def _asked(
-    spec: StudySpec, data: Dataset, params: Mapping[str, Any], number: int = 0
+    spec: StudySpec, data: Dataset, params: Mapping[str, Any], number: int = 0, usual: dict[str, Any] | None = None
 ) -> tuple[Distributions, Exception | None]:
-    """Return the distributions that the study file asks for, given these values, and the error that stopped it."""
+    """Return the distributions that the study file asks for, given these values, and the error that stopped it.
+
+    `usual` receives the usual values of `autotune.spaces`, also those of functions that are not chosen.
+    """
     replay = Replay(dict(params), number)
-    piped: Any = PipedTrial(replay)
+    piped: Any = PipedTrial(replay) if usual is None else NotingTrial(replay, usual)
     try:
         if spec.build is not None:
             spec.build(piped, data)

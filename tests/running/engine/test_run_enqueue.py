@@ -31,6 +31,23 @@ study = StudySpec(name="toy", dataset="digits", build=build, monitor="val_accura
                   n_trials=1, epochs=1, enqueue=[{{"blocks": 7}}])
 """
 
+SPACES = """
+import keras
+from autotune import StudySpec, spaces
+
+def build(trial, data):
+    layers = [keras.Input(data.input_shape), keras.layers.Flatten(), keras.layers.Dropout(spaces.dropout(trial))]
+    model = keras.Sequential([*layers, keras.layers.Dense(data.n_classes, activation="softmax")])
+    model.compile(spaces.optimizer(trial), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+def fit(trial):
+    return {{"batch_size": spaces.batch_size(trial), "callbacks": spaces.schedule(trial, 1)}}
+
+study = StudySpec(name="toy", dataset="digits", build=build, fit=fit, monitor="val_accuracy", direction="maximize",
+                  n_trials=3, epochs=1, enqueue={enqueue})
+"""
+
 
 def study_file(tmp_path: Path, text: str, enqueue: str) -> Path:
     path = tmp_path / "study.py"
@@ -115,3 +132,18 @@ def test_later_ones_fail_alone_and_misspelt_ones_are_told(tmp_path: Path) -> Non
 def test_what_lies_outside_of_the_space_is_told_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"enqueue\[0\]: blocks=7 is not an integer from 1 to 2"):
         autotune.run(study_file(tmp_path, DIGITS, ""), run_dir=tmp_path / "runs")
+
+
+@pytest.mark.trains
+def test_a_study_begins_with_the_usual_values_of_spaces_and_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    file = study_file(tmp_path, SPACES, "[]")
+    whole = autotune.run(file, workers=1, run_dir=tmp_path / "whole")
+    autotune.run(file, n_trials=1, workers=1, run_dir=tmp_path / "runs")
+    parts = autotune.run(file, n_trials=3, workers=1, run_dir=tmp_path / "runs")
+    adam = {"adam_learning_rate": 1e-3, "adam_one_minus_beta_1": 0.1, "adam_one_minus_beta_2": 1e-3}
+    others = {"adam_epsilon": 1e-7, "adam_amsgrad": False, "schedule": "cosine", "cosine_warmup": 0.05}
+    assert whole.trials[0].params == {"dropout": 0.2, "optimizer": "adam", **adam, **others, "batch_size": 32}
+    assert [(trial.params, trial.value) for trial in parts.trials] == [
+        (trial.params, trial.value) for trial in whole.trials
+    ]
+    assert [len(trial.user_attrs.get("guess", ())) for trial in parts.trials] == [31, 0, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from autotune.errors import UsageError
 from autotune.running.planning.learning import Learning, begin_learning, earlier_studies, learn, read_learning
 from autotune.running.planning.plan import plan_search
 from autotune.running.planning.queued import Queue, QueuedTrial
-from autotune.running.study import read_settings
+from autotune.running.planning.stored_study import remember
+from autotune.running.study import read_settings, write_settings
+from autotune.running.trial import Preparation
 from autotune.search.history import LEARNED_FROM
 from autotune.search.transfer import Origin, origin_of
 
@@ -229,6 +232,80 @@ def test_the_baseline_is_no_guess_in_a_study_that_an_older_version_began(bench: 
     settings = read_settings(again)
     assert settings is not None
     assert not settings.guesses_baseline
+
+
+def with_usual(bench: Any, usual: float) -> optuna.Study:
+    """Plan a run of the study; `usual` is what preparing it finds."""
+    bench.launcher.prepared = Preparation(None, [], [], [], usual={"x": usual, "of_another_branch": 3})
+    return plan_search(bench.preparer(), None).study
+
+
+def tried(study: optuna.Study, n: int) -> list[float]:
+    return [study.ask(X).params["x"] for _ in range(n)]
+
+
+def test_usual_values_are_tried_after_all_that_the_study_file_gives_and_once(bench: Any) -> None:
+    bench.declares(enqueue="[{'x': 0.125}]", guess="{'x': 0.25}", baseline="{'x': 0.75}")
+    study = with_usual(bench, 0.5)
+    assert tried(study, 4) == [0.125, 0.25, 0.75, 0.5]
+    bench.declares(name="'none'", guess="None")
+    assert with_usual(bench, 0.5).trials == []
+
+
+def test_early_suggestions_lean_towards_usual_values(bench: Any) -> None:
+    bench.declares()
+    leaning = tried(with_usual(bench, 0.5), 20)
+    bench.declares(name="'none'", guess="None")
+    assert leaning[1:] != tried(with_usual(bench, 0.5), 20)[1:]
+
+
+def test_a_study_goes_on_with_the_usual_values_that_it_began_with(bench: Any) -> None:
+    study = with_usual(bench, 0.5)
+    study.tell(study.ask(X), 0.5)
+    bench.declares(guess="{'x': 0.75}", n_trials="9")
+    again = with_usual(bench, 0.25)  # a later version, or an edited study file
+    assert [trial.user_attrs["guess"]["x"] for trial in again.trials] == [0.5, 0.75]
+    settings = read_settings(again)
+    assert settings is not None
+    assert settings.usual == {"x": 0.5, "of_another_branch": 3}
+    bench.declares(guess="None")
+    settings = read_settings(with_usual(bench, 0.25))
+    assert settings is not None
+    assert settings.usual == {}
+
+
+def test_usual_values_that_a_killed_run_has_not_tried_yet_are_tried_next(bench: Any) -> None:
+    study = with_usual(bench, 0.5)
+    settings, whole = read_settings(study), tried(study, 8)
+    optuna.delete_study(study_name="toy", storage=bench.places.storage)
+    again = optuna.create_study(study_name="toy", storage=bench.places.storage)
+    assert settings is not None
+    write_settings(again, settings)  # killed before it made a trial
+    assert whole[0] == 0.5
+    assert tried(with_usual(bench, 0.25), 8) == whole
+
+
+def test_a_study_that_an_older_version_began_has_no_usual_values(bench: Any) -> None:
+    bench.declares(guess="None")
+    study = with_usual(bench, 0.5)
+    study.tell(study.ask(X), 0.5)
+    stored = {**study.user_attrs["autotune"]}
+    del stored["usual"]
+    study.set_user_attr("autotune", stored)
+    bench.declares()
+    again = with_usual(bench, 0.5)
+    assert len(again.trials) == 1
+    settings = read_settings(again)
+    assert settings is not None
+    assert settings.usual == {}
+
+
+def test_a_parent_that_begins_a_study_a_moment_later_takes_the_usual_values_of_the_first(bench: Any) -> None:
+    first = with_usual(bench, 0.5)
+    settings = read_settings(first)
+    assert settings is not None
+    found = remember(first, bench.places.study_folder("toy"), dataclasses.replace(settings, usual={"x": 0.25}), None)
+    assert found.usual == settings.usual
 
 
 def test_a_study_of_thousands_of_trials_is_taken_over_as_any_other(bench: Any) -> None:

@@ -18,7 +18,7 @@ from autotune.errors import SearchSpaceError
 from autotune.running.engine.given_trials import GivenTrials, OutsideError
 from autotune.running.tracking.events import Event, Note
 from autotune.running.trial.given_configurations import configurations, contains
-from autotune.running.trial.search_space import given_problems
+from autotune.running.trial.search_space import check_given
 from autotune.search.history import describe
 
 DATA = Dataset(np.zeros((4, 2), np.float32), np.zeros(4, np.int64))
@@ -34,7 +34,7 @@ def build(trial: optuna.Trial, data: Dataset) -> None:
 
 def problems(build: Callable[..., Any] = build, **given: Any) -> list[str]:
     spec = StudySpec(name="toy", dataset=lambda: DATA, build=build, monitor="val_loss", direction="minimize", **given)
-    return given_problems(spec, DATA)
+    return check_given(spec, DATA).problems
 
 
 @pytest.mark.parametrize(
