@@ -9,11 +9,11 @@ when its time is up: its processes are ended then.
 Each search is one small module in scripts/peers that says how its tuner is configured: optuna_script.py (TPE,
 MedianPruner, the pruning callback of optuna-integration), keras_tuner_search.py (Hyperband, BayesianOptimization),
 ray_tune.py (OptunaSearch with ASHA, 1 and 2 trials at a time), ours.py (the study file, 1 and 2 slots) and curves.py
-(the same with CurveSampler and CurvePruner). None is told of a configuration to begin with: the study's baseline is
-left out. Of the digits three tenths are held out, 432 rows: with the study's own tenth, 145 rows, most searches came to
-100 %, and which was first was a matter of luck. Ours validates in batches of 512 rows, as it does for everybody, the
-scripts of the others in Keras's default, the batch size: at most some 0.4 s a pass on MNIST. What is not installed is
-skipped: `pip install "autotune[benchmarks]"`. The figures are of any epoch of any trial, whether or not the tuner keeps
+(the same with CurveSampler and CurvePruner). None is told of a configuration to begin with: the study's baseline and
+the usual values of `autotune.spaces` are left out. Of the digits three tenths are held out, 432 rows: with the study's
+own tenth, 145 rows, most searches came to 100 %, and which was first was a matter of luck. Ours validates in batches of
+512 rows, as it does for everybody, the scripts of the others in Keras's default, the batch size: at most some 0.4 s a
+pass on MNIST. What is not installed is skipped: `pip install "autotune[benchmarks]"`. The figures are of any epoch of any trial, whether or not the tuner keeps
 that epoch's weights.
 
 Usage: python scripts/benchmark_peers.py [--data digits|mnist] [--budget SECONDS|Nx] [--seeds 3] [--methods NAMES]

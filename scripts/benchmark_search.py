@@ -126,7 +126,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--start-epochs", metavar="N", type=int, default=0, help="that beginning a trial takes")
     parser.add_argument("--earlier", metavar="K", type=int, default=0, help="earlier searches to learn from")
     parser.add_argument("--worst", action="store_true", help="learn the worst trials of the earlier searches")
-    parser.add_argument("--guess", choices=["good", "bad", "usual"], default="", help="what the author guesses, for ours")
+    parser.add_argument(
+        "--guess", choices=["good", "bad", "usual"], default="", help="what the author guesses, for ours"
+    )
     parser.add_argument("--json", metavar="FILE", type=Path)
     return parser
 

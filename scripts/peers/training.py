@@ -100,8 +100,9 @@ class Trainer:
 def recorded(study: StudySpec, holdout: float, path: str, began: float, epochs_per_pass: int) -> StudySpec:
     """Return a study with that holdout, whose trials note each epoch in the journal at `path`.
 
-    It has no baseline: the other methods are not told of a configuration to begin with either. With several epochs in
-    a pass it trains for as many passes as before for epochs, and callbacks are as patient.
+    It has no baseline and no guess, not even the usual values of `autotune.spaces`: the other methods are not told of a
+    configuration to begin with either. With several epochs in a pass it trains for as many passes as before for epochs,
+    and callbacks are as patient.
     """
     assert study.fit is not None
     fit = _recording(study.fit, Journal(path, began), epochs_per_pass)
@@ -110,6 +111,7 @@ def recorded(study: StudySpec, holdout: float, path: str, began: float, epochs_p
         folds=Holdout(holdout),
         fit=fit,
         baseline=None,
+        guess=None,
         epochs=study.epochs * epochs_per_pass,
         epochs_per_pass=epochs_per_pass,
     )

@@ -31,7 +31,7 @@ from autotune.search.history import LEARNED_FROM, all_trials, direction_sign
 
 _GROWTH = 1.15  # of the number of curves between two fits
 _CAUTION = 0.5  # standard deviations by which an expected final value is lowered
-_HOPE = 2.0  # standard deviations above its expected final value that a curve may end with
+_HOPE = 1.0  # standard deviation above its expected final value that a curve may end with
 _MOST_LEARNED_AT_START = 3  # of the trials before the model, configurations of earlier studies
 _MOST_FITTED = 150  # most points for the fit of the hyperparameters, which takes O(n³) about thirty times
 _MOST_SEEN = 300  # most points that the model is conditioned on
