@@ -1,8 +1,9 @@
 """KerasTuner's, Ray Tune's, SMAC's and Syne Tune's searches, driven by their own code, for benchmarks of search.
 
 Theirs is every decision: which configuration comes next, which trial goes on, is stopped or waits, and which one is
-handed over. Ours are the calls, in the order in which `keras_tuner.Tuner.search`, Ray's `TuneController`,
-SMAC's `SMBO.optimize` and `syne_tune.Tuner` make them; nothing is trained, and Ray itself is not started. Arguments that are not said here have their own defaults.
+handed over. Ours are the calls, in the order in which `keras_tuner.Tuner.search`, Ray's `TuneController`, SMAC's
+`SMBO.optimize` and `syne_tune.Tuner` make them; nothing is trained, and Ray itself is not started. Arguments that are
+not said here have their own defaults.
 
 What is not covered: KerasTuner goes on from the weights of a trial's best epoch; here, from those of its last.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -230,19 +231,16 @@ def watched(name: str, task: Task, budget: int) -> Watched:
 
 
 def test_smac_takes_the_best_third_of_a_round_further_from_where_they_were(task: Task) -> None:
-    method = watched("smac", task, budget=2 * 27 + 9 * (6 - 2) + 3 * (17 - 6) + (50 - 17))
-    assert [(job.trained, job.epochs) for job in method.jobs] == [
-        *[(0, 2)] * 27,
-        *[(2, 6)] * 9,
-        *[(6, 17)] * 3,
-        (17, 50),
-    ]
-    rounds = (method.jobs[:27], method.jobs[27:36], method.jobs[36:39], method.jobs[39:])
+    method = watched("smac", task, budget=150)
+    looks = [(0, 2), (2, 6), (6, 17), (17, 50)]  # its first bracket: 27 configurations, of which it has some twice here
+    rounds = [[job for job in method.jobs if (job.trained, job.epochs) == look] for look in looks]
+    assert 20 <= len(rounds[0]) <= 27
+    assert [len(one) for one in rounds[1:]] == [9, 3, 1]
     ends = {job.trial: task.training(job.config).accuracy for job in method.jobs}
-    for earlier, later in zip(rounds, rounds[1:], strict=False):
+    for earlier, later in itertools.pairwise(rounds):
         best = sorted(earlier, key=lambda job: ends[job.trial][job.epochs - 1])[-len(later) :]
         assert {job.trial for job in later} == {job.trial for job in best}
-    assert method.choose() == method.jobs[-1].config
+    assert method.choose() == rounds[-1][0].config
 
 
 @pytest.mark.parametrize("name", ["syne-tune-asha", "mobster"])
@@ -256,7 +254,7 @@ def test_syne_tune_pauses_trials_at_rungs_and_takes_up_the_best(name: str, task:
         ended[job.trial] = method.told[place][0]
     assert {*ended.values()} <= {1, 3, 9, 27, EPOCHS}
     firsts, taken_up = ([job for job in method.jobs if (job.trained > 0) is later] for later in (False, True))
-    assert len({job.trial for job in firsts}) == len(firsts) > 2 * len({job.trial for job in taken_up}) > 0
+    assert len({job.trial for job in firsts}) == len(firsts) > len({job.trial for job in taken_up}) > 0
 
     def first(job: Job) -> float:
         return float(task.training(job.config).accuracy[0])
