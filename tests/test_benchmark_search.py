@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -17,7 +18,7 @@ from benchmark_search import METHODS, Run, run_search
 from earlier_searches import EarlierSearches
 from lcbench import EPOCHS, Config, Curves, LCBench, Surrogate, Task, draw
 from optuna.distributions import FloatDistribution, IntDistribution
-from simulated_search import Job, NotHereError, Setting, Standing, simulate
+from simulated_search import Job, Method, NotHereError, Setting, Standing, simulate
 from synthetic_curves import FAMILIES, Synthetic
 
 from autotune.seeds import derive_seed
@@ -206,12 +207,12 @@ def test_the_worst_of_earlier_searches_are_worse_than_their_best() -> None:
 def test_regret_is_0_for_the_best_random_configuration_and_1_for_the_median(task: Task) -> None:
     asked: list[Config] = []
 
-    class Watched(Toy):
+    class Asked(Toy):
         def curves(self, task: str, configs: Sequence[Config], epochs: Sequence[int]) -> Curves:
             asked.extend(configs)
             return super().curves(task, configs, epochs)
 
-    watched = Task(Watched(), "one")
+    watched = Task(Asked(), "one")
     watched.regret(0.0)
     assert len(asked) == 10_000
     finals = [watched.training(config).accuracy[-1] for config in asked[:10_000]]
@@ -253,6 +254,71 @@ def test_every_method_searches_with_several_workers_and_repeats_itself(name: str
     assert run.standings[-1].chosen < 2.0
     assert without_cost(run_search(name, task, SHORT)) == without_cost(run)
     assert without_cost(run_search(name, task, dataclasses.replace(SHORT, seed=1))) != without_cost(run)
+
+
+class Watched:
+    """Remembers what a method hands out, and the last accuracy that it was told of each job."""
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        self.jobs: list[Job] = []
+        self.told: dict[int, tuple[int, float]] = {}  # for each job, by its place
+
+    def ask(self, worker: int) -> Job | None:
+        job = self.method.ask(worker)
+        if job is not None:
+            self.jobs.append(job)
+        return job
+
+    def report(self, job: Job, epoch: int, accuracy: float) -> bool:
+        self.told[self.jobs.index(job)] = (epoch, accuracy)
+        return self.method.report(job, epoch, accuracy)
+
+    def choose(self) -> Config | None:
+        return self.method.choose()
+
+
+def watched(name: str, task: Task, budget: int) -> Watched:
+    try:
+        method = Watched(METHODS[name](task.space, 0))
+    except NotHereError as error:
+        pytest.skip(str(error))
+    simulate(method, task, Setting(budget, (budget,)))
+    return method
+
+
+def test_smac_takes_the_best_third_of_a_round_further_from_where_they_were(task: Task) -> None:
+    method = watched("smac", task, budget=150)
+    looks = [(0, 2), (2, 6), (6, 17), (17, 50)]  # its first bracket: 27 configurations, of which it has some twice here
+    rounds = [[job for job in method.jobs if (job.trained, job.epochs) == look] for look in looks]
+    assert 20 <= len(rounds[0]) <= 27
+    assert [len(one) for one in rounds[1:]] == [9, 3, 1]
+    ends = {job.trial: task.training(job.config).accuracy for job in method.jobs}
+    for earlier, later in itertools.pairwise(rounds):
+        best = sorted(earlier, key=lambda job: ends[job.trial][job.epochs - 1])[-len(later) :]
+        assert {job.trial for job in later} == {job.trial for job in best}
+    assert method.choose() == rounds[-1][0].config
+
+
+@pytest.mark.parametrize("name", ["syne-tune-asha", "mobster"])
+def test_syne_tune_pauses_trials_at_rungs_and_takes_up_the_best(name: str, task: Task) -> None:
+    method = watched(name, task, budget=150)
+    ended: dict[object, int] = {}
+    configs: dict[object, Config] = {}
+    for place, job in enumerate(method.jobs[:-1]):
+        assert job.trained == ended.get(job.trial, 0)
+        assert configs.setdefault(job.trial, job.config) == job.config
+        ended[job.trial] = method.told[place][0]
+    assert {*ended.values()} <= {1, 3, 9, 27, EPOCHS}
+    firsts, taken_up = ([job for job in method.jobs if (job.trained > 0) is later] for later in (False, True))
+    assert len({job.trial for job in firsts}) == len(firsts) > len({job.trial for job in taken_up}) > 0
+
+    def first(job: Job) -> float:
+        return float(task.training(job.config).accuracy[0])
+
+    assert np.mean([*map(first, taken_up)]) > np.mean([*map(first, firsts)])
+    best = max(method.told.values(), key=lambda told: told[1])
+    assert any(method.choose() == job.config for place, job in enumerate(method.jobs) if method.told[place] == best)
 
 
 def test_configurations_are_drawn_from_the_whole_space_on_its_scale() -> None:

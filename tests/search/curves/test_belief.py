@@ -54,9 +54,7 @@ def test_an_early_peak_is_not_what_a_trial_has_to_beat_if_the_last_epoch_counts(
 def test_a_stopped_trial_with_an_early_peak_is_hoped_to_end_a_little_better_than_expected() -> None:
     study = study_of([*(turning(0.9, 0.3 + 0.02 * n) for n in range(10)), turning(0.9, 0.3, n=7)])
     found = belief_of(study, "last")
-    assert found.best_seen == pytest.approx(
-        max(found.scale.standardized([0.48])[0], (found.ends + found.doubts)[-1])
-    )
+    assert found.best_seen == pytest.approx(max(found.scale.standardized([0.48])[0], (found.ends + found.doubts)[-1]))
     assert found.best_seen < found.scale.standardized([0.85])[0]
 
 
