@@ -7,7 +7,8 @@ for the configuration. With --start-epochs beginning a trial costs as much as so
 told: the others cannot be. With --noise each report has a deviation that (task, configuration, epoch, seed) decide.
 With --earlier K ours learn from K earlier searches on other development tasks (scripts/earlier_searches.py).
 With --guess ours are told a guess (scripts/guessing.py).
-With --curves they are synthetic, of a family that searches find hard (scripts/synthetic_curves.py): all its tasks.
+With --curves they are synthetic, of a family that searches find hard (scripts/synthetic_curves.py): all its tasks, for
+samplers and pruners of Optuna only, as some have choices, and trainings that diverge.
 
 Reported is the normalised regret: 0 for the best final accuracy of 10,000 random configurations, 1 for their median;
 below 0 is better than all of these. Once for the final accuracy, without noise, of the configuration that the method
@@ -15,8 +16,8 @@ would hand over by its own rule, and once for the best value seen: the accuracy,
 best. Means are over tasks, after the mean over a task's seeds; the standard error is that of the tasks' means.
 
 Ours is the harness: the clock, the budget, the regret, and the calls. The decisions are those of each library's own
-code (scripts/search_methods.py, scripts/search_peers.py). A method whose library is not installed is skipped:
-`pip install 'autotune[benchmarks]'` brings all but PyTorch, for Optuna's Gaussian process, and Syne Tune. Its
+code (scripts/search_methods.py, search_peers.py, multi_fidelity_peers.py). A method whose library is not installed is
+skipped: `pip install 'autotune[benchmarks]'` brings all but PyTorch, for Optuna's Gaussian process, and Syne Tune. Its
 releases with MOBSTER ask for NumPy 1: `pip install --no-deps syne-tune==0.13.0 autograd ujson dill statsmodels patsy`.
 
 Usage: python scripts/benchmark_search.py --data-dir DIR [--tasks development|judging] [--methods random,...]
@@ -38,12 +39,13 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import multi_fidelity_peers
 import optuna
 import search_methods
 import search_peers
@@ -57,7 +59,7 @@ from autotune.errors import UsageError
 from autotune.seeds import derive_seed
 
 CHECKPOINTS = (50, 100, 200, 250, 500, 1000)
-METHODS = {**search_methods.METHODS, **search_peers.METHODS}
+METHODS = {**search_methods.METHODS, **search_peers.METHODS, **multi_fidelity_peers.METHODS}
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def main() -> int:
     options = _parser().parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        methods = _chosen(options.methods)
+        methods = _chosen(options.methods, search_methods.METHODS if options.curves else METHODS)
         surrogate = Synthetic(options.curves) if options.curves else LCBench(_data_dir(options.data_dir))
     except UsageError as error:
         print(error, file=sys.stderr)
@@ -119,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", metavar="DIR", type=Path)
     parser.add_argument("--curves", choices=FAMILIES, default="", help="synthetic ones, in place of LCBench's")
     parser.add_argument("--tasks", choices=["development", "judging"], default="development")
-    parser.add_argument("--methods", metavar="NAMES", default=",".join(METHODS), help="default: %(default)s")
+    parser.add_argument("--methods", metavar="NAMES", default="", help="default: all")
     parser.add_argument("--seeds", metavar="N", type=int, default=1, help="the seeds 0 to N - 1")
     parser.add_argument("--budget", metavar="EPOCHS", type=int, default=CHECKPOINTS[-1])
     parser.add_argument("--workers", metavar="N", type=int, default=1)
@@ -134,11 +136,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _chosen(names: str) -> list[str]:
-    methods = names.split(",")
-    if unknown := sorted({*methods} - {*METHODS}):
+def _chosen(names: str, there: Collection[str]) -> list[str]:
+    methods = names.split(",") if names else list(there)
+    if unknown := sorted({*methods} - {*there}):
         raise UsageError(
-            f"There is no method {', '.join(unknown)}.", f"There are {', '.join(METHODS)}.", "Correct --methods."
+            f"There is no method {', '.join(unknown)}.", f"There are {', '.join(there)}.", "Correct --methods."
         )
     return methods
 

@@ -172,6 +172,9 @@ def test_synthetic_curves_need_no_data(command: list[str], capsys: pytest.Captur
     command[1:3] = ["--curves", "grid"]
     assert benchmark_search.main() == 0
     assert '6 tasks of "grid"' in capsys.readouterr().out
+    command[-1] = "keras-tuner-hyperband"  # which is for numbers only
+    assert benchmark_search.main() == 2
+    assert "no method keras-tuner-hyperband" in capsys.readouterr().err
 
 
 def test_our_search_is_told_how_long_it_takes_to_begin(task: Task) -> None:
