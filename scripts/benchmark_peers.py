@@ -17,13 +17,14 @@ pass on MNIST. What is not installed is skipped: `pip install "autotune[benchmar
 any trial, whether or not the tuner keeps that epoch's weights.
 
 Usage: python scripts/benchmark_peers.py [--data digits|mnist] [--budget SECONDS|Nx] [--seeds 3] [--methods NAMES]
-           [--trials N] [--until ACCURACY] [--data-dir DIR] [--json FILE]
+           [--trials N] [--until ACCURACY] [--earlier SECONDS] [--data-dir DIR] [--json FILE]
 
 With --budget 5x each search has five times as long as the first trial of the plain Optuna script takes here, imports
 included: the median over the seeds, measured before all else. So a slow machine gives as many trials as a quick one.
-With --until 1.0 a search ends as soon as it has classified all rows rightly: there is nothing left to compare. DIR has
-mnist.npz (default: AUTOTUNE_DATA). FILE is written anew after each run. Say with every figure: what the first lines
-say, and this command.
+With --earlier S `autotune-curves-learned` learns from a search of S seconds on the digits, made anew for each seed and
+not counted: what does a team gain on MNIST that has searched other data before? With --until 1.0 a search ends as soon
+as it has classified all rows rightly: there is nothing left to compare. DIR has mnist.npz (default: AUTOTUNE_DATA).
+FILE is written anew after each run. Say with every figure: what the first lines say, and this command.
 
 Measured on a shared virtual machine with two x86-64 cores and no other work, Python 3.11.7, TensorFlow 2.21, Optuna
 5.0, KerasTuner 1.4.8, Ray 2.60. Digits, commit 9b3d9ea, `--seeds 3 --budget 60 --until 1.0` and `--methods` with those
@@ -123,6 +124,7 @@ class Plan:
         enough: How many trials are enough, so that a search is ended before its time; None for any number.
         until: Which validation accuracy is enough, in [0, 1].
         cores: How many cores each search has.
+        earlier_s: Seconds for the earlier search that some learn from; 0 for none.
     """
 
     data: str
@@ -133,6 +135,7 @@ class Plan:
     enough: int | None
     until: float
     cores: int
+    earlier_s: float = 0.0
 
 
 class NotHereError(Exception):
@@ -174,11 +177,15 @@ def _parser() -> argparse.ArgumentParser:
     budgets = ", ".join(f"{name}: {problem.budget_s:g}" for name, problem in PROBLEMS.items())
     parser.add_argument("--data", choices=PROBLEMS, default="digits")
     parser.add_argument("--data-dir", metavar="DIR", type=Path)
-    parser.add_argument("--methods", metavar="NAMES", default=",".join(METHODS), help="default: %(default)s")
+    every = ",".join(name for name, method in METHODS.items() if not method.learns)
+    parser.add_argument("--methods", metavar="NAMES", default=every, help="default: %(default)s")
     parser.add_argument("--seeds", metavar="N", type=int, default=3, help="the seeds 0 to N - 1")
     parser.add_argument("--budget", metavar="SECONDS|Nx", type=_budget, help=f"default: {budgets}")
     parser.add_argument("--trials", metavar="N", type=int, help="end a search as soon as it has so many: for a try")
     parser.add_argument("--until", metavar="ACCURACY", type=float, default=math.inf, help="end a search then")
+    parser.add_argument(
+        "--earlier", metavar="SECONDS", type=float, default=0.0, help="of a search on digits to learn from"
+    )
     parser.add_argument("--json", metavar="FILE", type=Path)
     return parser
 
@@ -188,6 +195,12 @@ def _plan(options: argparse.Namespace) -> Plan:
     if unknown := sorted({*methods} - {*METHODS}):
         raise UsageError(
             f"there is no method {', '.join(unknown)}.", f"There are {', '.join(METHODS)}.", "Correct --methods."
+        )
+    if any(METHODS[method].learns for method in methods) != (options.earlier > 0):
+        raise UsageError(
+            f"--earlier is {options.earlier:g} and the methods are {', '.join(methods)}.",
+            "autotune-curves-learned learns from an earlier search, and no other method does.",
+            "Give both or neither, for example --earlier 120.",
         )
     budget_s, first_trials = options.budget or (PROBLEMS[options.data].budget_s, 0.0)
     if budget_s <= 0 or options.seeds < 1:
@@ -206,6 +219,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         options.trials,
         options.until,
         available_cores(),
+        options.earlier,
     )
     return dataclasses.replace(plan, budget_s=first_trials * _first_trial_s(plan)) if first_trials else plan
 
@@ -245,19 +259,29 @@ def _runs(plan: Plan) -> Iterator[Run | SearchFailedError]:
     """Run each method with one seed, then each with the next; those that are not here or fail only once."""
     left = [method for method in plan.methods if _fits(method, plan.cores)]
     for seed in range(plan.seeds):
-        for method in tuple(left):
-            try:
-                run = _run(plan, method, seed)
-            except NotHereError as error:
-                print(f"{method} is skipped: {error}", flush=True)
-                left.remove(method)
-            except SearchFailedError as error:
-                left.remove(method)
-                yield error
-            else:
-                best = 100 * run.best_after(run.seconds)
-                print(f"{method}, seed {seed}: {best:.2f} % in {run.n_trials} trials", flush=True)
-                yield run
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            learns = any(METHODS[method].learns for method in left)
+            earlier = _search_before(plan, seed, Path(folder)) if learns else ""
+            for method in tuple(left):
+                try:
+                    run = _run(plan, method, seed, earlier if METHODS[method].learns else "")
+                except NotHereError as error:
+                    print(f"{method} is skipped: {error}", flush=True)
+                    left.remove(method)
+                except SearchFailedError as error:
+                    left.remove(method)
+                    yield error
+                else:
+                    best = 100 * run.best_after(run.seconds)
+                    print(f"{method}, seed {seed}: {best:.2f} % in {run.n_trials} trials", flush=True)
+                    yield run
+
+
+def _search_before(plan: Plan, seed: int, folder: Path) -> str:
+    """Search the digits with our curves, and return the study as "URL#NAME"."""
+    on_digits = dataclasses.replace(plan, data="digits", budget_s=plan.earlier_s, enough=None, until=math.inf)
+    _run_in(folder, on_digits, "autotune-curves-2", seed)
+    return f"sqlite:///{folder}/files/autotune.db#digits-cnn"
 
 
 def _fits(method: str, cores: int) -> bool:
@@ -267,30 +291,34 @@ def _fits(method: str, cores: int) -> bool:
     return False
 
 
-def _run(plan: Plan, method: str, seed: int) -> Run:
-    """Run one search.
+def _run(plan: Plan, method: str, seed: int, earlier: str = "") -> Run:
+    """Run one search in a folder of its own.
 
     Raises:
         NotHereError: If what it needs is not installed.
         SearchFailedError: If the search has failed.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        folder, log = Path(name) / "files", Path(name) / "log.txt"
-        folder.mkdir()
-        journal = Journal(f"{name}/journal.jsonl", time.time())
-        command = _command(plan, method, seed, folder, journal)
-        environment = environment_of_searches(SCRIPTS)
-        measured = run_for(command, plan.budget_s, log, folder, environment, partial(_is_enough, plan, journal))
-        words = log.read_text("utf-8", errors="replace").strip()
-        if measured.status == NOT_HERE:
-            raise NotHereError(words.splitlines()[-1])
-        if measured.status is not None:
-            raise SearchFailedError(
-                f"{method} has ended before its time (exit status {measured.status}).",
-                "A search goes on until its time is up.",
-                f"Look at the last that it has said:\n{words[-_WORDS_OF_A_FAILURE:]}",
-            )
-        return new_run(method, seed, journal, measured)
+        return _run_in(Path(name), plan, method, seed, earlier)
+
+
+def _run_in(place: Path, plan: Plan, method: str, seed: int, earlier: str = "") -> Run:
+    folder, log = place / "files", place / "log.txt"
+    folder.mkdir()
+    journal = Journal(f"{place}/journal.jsonl", time.time())
+    command = [*_command(plan, method, seed, folder, journal), *(("--earlier", earlier) if earlier else ())]
+    environment = environment_of_searches(SCRIPTS)
+    measured = run_for(command, plan.budget_s, log, folder, environment, partial(_is_enough, plan, journal))
+    words = log.read_text("utf-8", errors="replace").strip()
+    if measured.status == NOT_HERE:
+        raise NotHereError(words.splitlines()[-1])
+    if measured.status is not None:
+        raise SearchFailedError(
+            f"{method} has ended before its time (exit status {measured.status}).",
+            "A search goes on until its time is up.",
+            f"Look at the last that it has said:\n{words[-_WORDS_OF_A_FAILURE:]}",
+        )
+    return new_run(method, seed, journal, measured)
 
 
 def _is_enough(plan: Plan, journal: Journal) -> bool:

@@ -30,6 +30,7 @@ from peers.table import Run, common_levels, new_run, table
 from autotune import load_study_file
 from autotune.data.sources import load_development
 from autotune.data.splits import split
+from autotune.errors import UsageError
 from autotune.search.curves.training import Training
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -314,6 +315,37 @@ def test_a_budget_may_be_a_number_of_first_trials_of_the_plain_script(monkeypatc
     assert plan.budget_s == 40.0
     assert asked == [("optuna", 1, 0), ("optuna", 1, 1), ("optuna", 1, 2)]
     assert _plan(_parser().parse_args(["--budget", "30"])).budget_s == 30.0
+
+
+def test_ours_may_learn_from_a_search_on_other_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[Any, ...]] = []
+
+    def remembered(place: Path, plan: Plan, method: str, seed: int, earlier: str = "") -> Run:
+        ran.append((plan.data, plan.budget_s, method, earlier and earlier.split("/")[-1]))
+        return run(method)
+
+    monkeypatch.setattr(benchmark_peers, "_run_in", remembered)
+    monkeypatch.setattr(benchmark_peers, "_fits", lambda method, cores: True)
+    arguments = ["--data", "mnist", "--methods", "optuna,autotune-curves-learned", "--budget", "9", "--seeds", "1"]
+    plan = _plan(_parser().parse_args([*arguments, "--earlier", "5"]))
+    assert len([*benchmark_peers._runs(plan)]) == 2
+    before, peer, ours = ran
+    assert before == ("digits", 5.0, "autotune-curves-2", "")
+    assert peer == ("mnist", 9.0, "optuna", "")
+    assert ours == ("mnist", 9.0, "autotune-curves-learned", "autotune.db#digits-cnn")
+    with pytest.raises(UsageError, match="--earlier is 0"):
+        _plan(_parser().parse_args(arguments))
+
+
+def test_what_is_learned_from_stands_in_the_study_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    from peers import curves
+
+    files: list[str] = []
+    monkeypatch.setattr(curves, "run_with", lambda search, lines, many: files.append(lines))
+    for earlier in ("sqlite:///autotune.db#digits-cnn", ""):
+        curves.search(Search(PROBLEMS["mnist"], None, 0, 2, 2, Path(), Journal("", 0.0), earlier))
+    assert "learn_from=['sqlite:///autotune.db#digits-cnn']" in files[0]
+    assert "learn_from=[]" in files[1]
 
 
 @pytest.mark.trains

@@ -18,12 +18,14 @@ class Method:
         function: Its name.
         slots: How many trials it trains at a time; it has all cores.
         is_ours: Whether it is this package's.
+        learns: Whether it begins with what an earlier search on other data has found.
     """
 
     module: str
     function: str
     slots: int
     is_ours: bool = False
+    learns: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Search:
         cores: How many cores there are for all of them.
         folder: An empty folder for its files.
         journal: Where it notes what it reaches.
+        earlier: The earlier study, "URL#NAME", for a method that learns; "" for none.
     """
 
     problem: Problem
@@ -47,6 +50,7 @@ class Search:
     cores: int
     folder: Path
     journal: Journal
+    earlier: str = ""
 
 
 METHODS = {
@@ -59,4 +63,5 @@ METHODS = {
     "autotune-2": Method("peers.ours", "as_declared", 2, is_ours=True),
     "autotune-curves-1": Method("peers.curves", "search", 1, is_ours=True),
     "autotune-curves-2": Method("peers.curves", "search", 2, is_ours=True),
+    "autotune-curves-learned": Method("peers.curves", "search", 2, is_ours=True, learns=True),
 }

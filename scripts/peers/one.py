@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--cores", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--journal", required=True)
+    parser.add_argument("--earlier", default="", help="a study to learn from, URL#NAME")
     parser.add_argument("--began", type=float, required=True, help="as time.time() has it")
     options = parser.parse_args()
     method = METHODS[options.method]
@@ -34,7 +35,8 @@ def main() -> int:
         return NOT_HERE
     journal = Journal(options.journal, options.began)
     problem = PROBLEMS[options.data]
-    function(Search(problem, options.data_dir, options.seed, method.slots, options.cores, options.folder, journal))
+    given = (options.data_dir, options.seed, method.slots, options.cores, options.folder, journal, options.earlier)
+    function(Search(problem, *given))
     return 0
 
 
