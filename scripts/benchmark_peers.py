@@ -26,9 +26,25 @@ not counted: what does a team gain on MNIST that has searched other data before?
 as it has classified all rows rightly: there is nothing left to compare. DIR has mnist.npz (default: AUTOTUNE_DATA).
 FILE is written anew after each run. Say with every figure: what the first lines say, and this command.
 
-Measured on a shared virtual machine with two x86-64 cores and no other work, Python 3.11.7, TensorFlow 2.21, Optuna
-5.0, KerasTuner 1.4.8, Ray 2.60. Digits, commit 9b3d9ea, `--seeds 3 --budget 60 --until 1.0` and `--methods` with those
-named here; seconds and percent, medians over the seeds 0 to 2:
+Measured on a shared virtual machine with two x86-64 cores, Python 3.11.7, TensorFlow 2.21, Optuna 5.0, KerasTuner
+1.4.8, Ray 2.60. Digits, seeds 0 to 4, budgets in first trials of the plain script; seconds to the highest accuracy that all
+reach with a seed (97.5 to 99.5 %), the median, and with each seed; "begins" is when the first epoch had ended:
+
+                           two cores, 5x (25 s)            two cores, 20x (119 s)          one core, 5x (82 s)
+                          begins  common  seeds                begins  common  seeds                begins  common
+   optuna                      4      12  21,  5,  9, 12, 22        4      48   35, 55, 17, 105, 48      4      26
+   keras-tuner-bayesian        4      12  12, 17,  7, 18,  6        8      44   24, 82, 44,  61, 13      5      37
+   ray-2; ray-1                                                    14      34   44, 28, 23,  71, 34     12      28
+   autotune-2; -1              4       6   5,  7,  6,  7,  6        7      13   13,  8,  6,  82, 16      6      12
+   autotune-curves-2; -1       4       8  21,  6,  7, 11,  8        8      23   42,  7, 10,  45, 23      5      19
+
+Two cores at commit cf538c2, one at 08213a6. So with the study's own sampler and pruner ours needs .52, .37 and .49 of
+the time of the fastest peer, with `CurveSampler` and `CurvePruner` .66, .68 and .73. It begins as early as a plain
+script. The machine had no other work in the first case; in the second and third other processes had what these left
+(nice 19). Commands: `--budget 5x --seeds 5`, `--budget 20x --seeds 5`, and the first one under `taskset -c 0`.
+
+Before, on that machine without other work. Digits, commit 9b3d9ea, `--seeds 3 --budget 60 --until 1.0` and `--methods`
+with those named here; seconds and percent, medians over the seeds 0 to 2:
 
                           97.0 %  98.0 %  99.0 %  99.3 %  common  seed 0  seed 1  seed 2    best  epochs outside     MiB
    optuna                      7       8      24      24      24      24      24      22   99.31     243    21 %     770
