@@ -27,8 +27,8 @@ as it has classified all rows rightly: there is nothing left to compare. DIR has
 FILE is written anew after each run. Say with every figure: what the first lines say, and this command.
 
 Measured on a shared virtual machine with two x86-64 cores, Python 3.11.7, TensorFlow 2.21, Optuna 5.0, KerasTuner
-1.4.8, Ray 2.60. Digits, seeds 0 to 4, budgets in first trials of the plain script; seconds to the highest accuracy that all
-reach with a seed (97.5 to 99.5 %), the median, and with each seed; "begins" is when the first epoch had ended:
+1.4.8, Ray 2.60. Digits, seeds 0 to 4, budgets in first trials of the plain script; seconds to the highest accuracy that
+all reach with a seed (97.5 to 99.5 %), the median, and with each seed; "begins" is when the first epoch had ended:
 
                            two cores, 5x (25 s)            two cores, 20x (119 s)          one core, 5x (82 s)
                           begins  common  seeds                begins  common  seeds                begins  common
