@@ -43,7 +43,7 @@ class Feasibility:
 
         if self.model is None:  # as in most studies
             return np.ones(len(cube))
-        mean, deviation = self.model.predict(_points(self.space, cube))
+        mean, deviation = self.model.predict(_points(self.space, cube, np.full(len(cube), -1)))
         return np.asarray(ndtr(mean / np.sqrt(deviation**2 + self.model.kernel.noise)))
 
 
@@ -58,15 +58,14 @@ def feasibility_of(space: CurveSpace, cube: Array, succeeded: Sequence[bool], n_
     """
     if all(succeeded):
         return Feasibility(space, None)
-    labels = np.where(succeeded, 1.0, -1.0)
-    first = slice(max(0, n_fitted - _MOST // 2), n_fitted)
-    points, targets = _points(space, cube[first]), labels[first]
+    labels, trials = np.where(succeeded, 1.0, -1.0), np.arange(len(cube))
+    first, last = slice(max(0, n_fitted - _MOST // 2), n_fitted), slice(-_MOST, None)
+    points, targets = _points(space, cube[first], trials[first]), labels[first]
     key = (points.columns.tobytes(), targets.tobytes(), tuple(space.parameter_of))
     kernel = _FITS.get(key, lambda: fit_kernel(points, targets, space.parameter_of))
-    return Feasibility(space, condition(kernel, _points(space, cube[-_MOST:]), labels[-_MOST:]))
+    return Feasibility(space, condition(kernel, _points(space, cube[last], trials[last]), labels[last]))
 
 
-def _points(space: CurveSpace, cube: Array) -> Points:
-    """Return points without trials and epochs, of which success does not depend."""
-    n = len(cube)
-    return Points(space.to_columns(cube), np.full(n, -1), np.ones(n))
+def _points(space: CurveSpace, cube: Array, trials: np.ndarray) -> Points:
+    """Return points at one time, because success has no curve."""
+    return Points(space.to_columns(cube), trials, np.ones(len(cube)))
