@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +31,10 @@ def test_the_wheel_is_built_from_the_sdist_and_has_the_package_alone(tmp_path: P
     assert done.stdout.splitlines()[-1].startswith(f"autotune-keras {VERSION} of commit ")
     names = {path.name for path in (tmp_path / "built").iterdir()}
     assert names == {f"autotune_keras-{VERSION}-py3-none-any.whl", f"autotune_keras-{VERSION}.tar.gz"}
+    with tarfile.open(tmp_path / "built" / f"autotune_keras-{VERSION}.tar.gz") as sdist:
+        parts = {name.split("/")[1] for name in sdist.getnames() if "/" in name}
+    assert {"autotune", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"} <= parts
+    assert "tests" not in parts
     with zipfile.ZipFile(tmp_path / "built" / f"autotune_keras-{VERSION}-py3-none-any.whl") as wheel:
         there = set(wheel.namelist())
         facts = f"autotune_keras-{VERSION}.dist-info"
