@@ -22,7 +22,7 @@ def install_command(extra: str) -> str:
         extra: The extra's name in pyproject.toml.
 
     Example:
-        >>> install_command("postgres")  # doctest: +SKIP
+        >>> install_command("postgres")
         'pip install "psycopg[binary]>=3.2.1"'
     """
     needed = _requirements(extra)
