@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from autotune.distribution import VERSION
+
 if TYPE_CHECKING:
     from autotune.data.rows import Dataset
     from autotune.data.sources import audio_in, images_in, windows
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from autotune.search.pruners import NoiseAwarePruner
     from autotune.stopping_rule import stop_when_flat
     from autotune.study import StudySpec, load_study_file
+
+__version__ = VERSION
 
 __all__ = [
     "AutotuneError",

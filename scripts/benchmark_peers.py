@@ -13,7 +13,7 @@ ray_tune.py (OptunaSearch with ASHA, 1 and 2 trials at a time), ours.py (the stu
 the usual values of `autotune.spaces` are left out. Of the digits three tenths are held out, 432 rows: with the study's
 own tenth, 145 rows, most searches came to 100 %, and which was first was a matter of luck. Ours validates in batches of
 512 rows, as it does for everybody, the scripts of the others in Keras's default, the batch size: at most some 0.4 s a
-pass on MNIST. What is not installed is skipped: `pip install "autotune[benchmarks]"`. The figures are of any epoch of
+pass on MNIST. What is not installed is skipped: `pip install ".[benchmarks]"`. The figures are of any epoch of
 any trial, whether or not the tuner keeps that epoch's weights.
 
 Usage: python scripts/benchmark_peers.py [--data digits|mnist] [--budget SECONDS|Nx] [--seeds 3] [--methods NAMES]

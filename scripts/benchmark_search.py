@@ -17,7 +17,7 @@ best. Means are over tasks, after the mean over a task's seeds; the standard err
 
 Ours is the harness: the clock, the budget, the regret, and the calls. The decisions are those of each library's own
 code (scripts/search_methods.py, search_peers.py, multi_fidelity_peers.py). A method whose library is not installed is
-skipped: `pip install 'autotune[benchmarks]'` brings all but PyTorch, for Optuna's Gaussian process, and Syne Tune. Its
+skipped: `pip install '.[benchmarks]'` brings all but PyTorch, for Optuna's Gaussian process, and Syne Tune. Its
 releases with MOBSTER ask for NumPy 1: `pip install --no-deps syne-tune==0.13.0 autograd ujson dill statsmodels patsy`.
 
 Usage: python scripts/benchmark_search.py --data-dir DIR [--tasks development|judging] [--methods random,...]

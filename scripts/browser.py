@@ -17,6 +17,7 @@ _FLAGS = (
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",  # containers have 64 MB of it, which pages of pictures may fill
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",

@@ -218,7 +218,7 @@ def _session(file: Path) -> Any:
         raise UsageError(
             "The package onnxruntime is not installed.",
             "LCBench's surrogate is an ONNX model.",
-            "Install the extra: pip install 'autotune[benchmarks]'.",
+            "Install the extra: pip install '.[benchmarks]'.",
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # a query is small; benchmarks run beside each other

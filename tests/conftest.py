@@ -15,6 +15,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+import skips
 from postgres_server import NoPostgresError, PostgresServer  # scripts/postgres_server.py
 
 Until = Callable[[Callable[[], bool]], None]
@@ -36,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(skips)
     is_worker = hasattr(config, "workerinput")  # of pytest-xdist
     if config.getoption("--stop-before-training") and not is_worker:
         config.pluginmanager.register(_StopBeforeTraining())

@@ -352,7 +352,7 @@ def test_what_is_learned_from_stands_in_the_study_file(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("method", PEERS)
 def test_each_peer_trains(tmp_path: Path, method: str) -> None:
     if missing := [name for name in PEERS[method] if find_spec(name) is None]:
-        pytest.skip(f"needs {', '.join(missing)}: pip install 'autotune[benchmarks]'")
+        pytest.skip(f"needs {', '.join(missing)}: pip install '.[benchmarks]'")
     arguments = ["--methods", method, "--trials", "3", "--seeds", "1"]
     result = benchmark(*arguments, "--json", "found.json", cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -399,7 +399,7 @@ def test_beginning_a_trial_may_not_take_until_the_first_look(
 @pytest.fixture(scope="module")
 def lcbench(data_dir: Path) -> Surrogate:
     if find_spec("onnxruntime") is None:
-        pytest.skip("needs onnxruntime: pip install 'autotune[benchmarks]'")
+        pytest.skip("needs onnxruntime: pip install '.[benchmarks]'")
     return LCBench(data_dir)
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from autotune.distribution import VERSION
 from autotune.escaping import say
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
         commands: The function of each command; options that were parsed have it as `command`.
     """
     parser = argparse.ArgumentParser(prog="autotune", description="Tune Keras networks with Optuna.")
-    parser.add_argument("--version", action="version", version=f"autotune {_version()}")
+    parser.add_argument("--version", action="version", version=f"autotune {VERSION}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, (text, options) in _COMMANDS.items():
         sub = subparsers.add_parser(name, help=text, description=text)
@@ -179,15 +180,6 @@ def parser_for(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
         for flags, how in (*_PLACES, *options):
             sub.add_argument(*flags, **how)
     return parser
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("autotune")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 def places_of(options: argparse.Namespace) -> Places:

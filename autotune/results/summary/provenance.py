@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from autotune.data.stored import facts_of_stored
+from autotune.distribution import VERSION
 from autotune.running.processes import Gpu
 from autotune.running.study import StudySettings
 from autotune.running.trial import Rows
 
-_PACKAGES = ("autotune", "keras", "numpy", "optuna", "scikit-learn", "tensorflow")
+_PACKAGES = ("keras", "numpy", "optuna", "scikit-learn", "tensorflow")
 
 
 def provenance(settings: StudySettings, rows: Rows | None, gpus: Sequence[Gpu]) -> dict[str, Any]:
@@ -43,7 +44,8 @@ def provenance(settings: StudySettings, rows: Rows | None, gpus: Sequence[Gpu]) 
 
 def versions() -> dict[str, str | None]:
     """Return the versions of Python and of the packages that decide a result; None for one that is not installed."""
-    return {"python": platform.python_version()} | {name: _version(name) for name in _PACKAGES}
+    own = {"python": platform.python_version(), "autotune": VERSION}
+    return own | {name: _version(name) for name in _PACKAGES}
 
 
 def _version(package: str) -> str | None:

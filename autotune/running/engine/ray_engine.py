@@ -24,6 +24,7 @@ from typing import Any
 
 import sqlalchemy
 
+from autotune.distribution import install_command
 from autotune.errors import AutotuneError, StudyFailedError, UsageError
 from autotune.running.processes import interrupt_runs
 from autotune.running.storages import parse_url, storage_file
@@ -266,7 +267,7 @@ def _import_ray() -> Any:
         raise UsageError(
             "the engine 'ray' needs Ray, which is not installed here.",
             "Ray is an extra of autotune's.",
-            'pip install "autotune[ray]"',
+            install_command("ray"),
         ) from error
 
 

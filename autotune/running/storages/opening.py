@@ -17,6 +17,7 @@ import sqlalchemy
 from optuna.storages import BaseStorage
 
 from autotune.disk import disk_full
+from autotune.distribution import install_command
 from autotune.errors import StorageError
 from autotune.running.storages.journal import open_journal
 from autotune.running.storages.outages import is_taken, is_without_tables, reason
@@ -271,9 +272,9 @@ def _missing_package(url: str, error: ImportError) -> StorageError:
         cause = cause.__cause__
     package = (getattr(cause, "name", None) or str(cause)).partition(".")[0]
     extra = _EXTRAS.get(package)
-    fix = f'pip install "autotune[{extra}]"' if extra else f"Install the package that has {package}."
+    fix = install_command(extra) if extra else f"Install the package that has {package}."
     if package == "psycopg2":
-        fix = 'pip install "autotune[postgres]", and begin the URL with postgresql+psycopg://'
+        fix = f"{install_command('postgres')}, and begin the URL with postgresql+psycopg://"
     return StorageError(
         f"the storage {shown_url(url)} cannot be opened: there is no package {package}.",
         "Storages that are not files need the package of their driver.",

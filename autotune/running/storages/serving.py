@@ -18,6 +18,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 
+from autotune.distribution import install_command
 from autotune.errors import StorageError, StoredStudyError, UsageError
 from autotune.optuna_inside import id_of_study
 from autotune.running.storages.opening import open_storage
@@ -84,7 +85,7 @@ def proxy(storage: optuna.storages.BaseStorage, host: str, port: int) -> Iterato
         raise UsageError(
             f"storages cannot be served: there is no package {error.name or error}.",
             "Optuna's proxy needs grpcio and protobuf.",
-            'pip install "autotune[grpc]"',
+            install_command("grpc"),
         ) from error
     _remember_all_trials(storage)
     # Optuna's `make_server` does not return the port, and would share it with another server on the same port.

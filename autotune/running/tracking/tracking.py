@@ -9,6 +9,7 @@ from pathlib import Path
 
 import optuna
 
+from autotune.distribution import install_command
 from autotune.errors import UsageError
 from autotune.running.storages import sqlite_url
 from autotune.running.study import IN_RUN_DIR, StudySettings
@@ -132,5 +133,5 @@ def _require(package: str, what: str, option: str) -> None:
         raise UsageError(
             f"{what} need the package {package}, which is not installed.",
             "It is an optional dependency of autotune.",
-            f'Install it: pip install "autotune[{package}]"; or use {option} none.',
+            f"Install it: {install_command(package)}; or use {option} none.",
         )

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 from urllib.parse import unquote
 
+from autotune.distribution import install_command
 from autotune.errors import StorageError, UsageError
 
 NOWHERE = "none"  # given in place of a URL to stop using an artifact store
@@ -119,7 +120,7 @@ def check_store(url: str) -> None:
         raise StorageError(
             f"the artifact store {url} needs the package {package}, which is not installed.",
             _KINDS,
-            f'Install it: pip install "autotune[{extra}]"',
+            f"Install it: {install_command(extra)}",
         ) from error
     except Exception as error:
         raise StorageError(

@@ -10,6 +10,7 @@ import pytest
 from browser import NoBrowserError, browser, complaints, dashboard  # scripts/browser.py
 from command_line import autotune
 from optuna.trial import TrialState
+from skips import without_browser
 
 from autotune import CurvePruner, CurveSampler
 
@@ -72,7 +73,7 @@ def _chromium() -> Iterator[Page]:
         with browser() as page:
             yield page
     except NoBrowserError as error:
-        pytest.skip(str(error))
+        without_browser(str(error))
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import optuna
 import pytest
 from command_line import autotune
 from optuna.study._frozen import FrozenStudy
+from skips import without_browser
 
 from autotune.results.dashboard.serving import dashboard_app
 
@@ -53,8 +54,9 @@ def test_it_serves_the_studies_of_the_storage(page: str) -> None:
 def test_it_shows_the_trials_in_a_browser(page: str, tmp_path: Path) -> None:
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     if browser is None:
-        pytest.skip("no Chromium on this machine")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+        without_browser("no Chromium on this machine")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+    flags += ["--disable-quic"]
     flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     flags += [f"--user-data-dir={tmp_path / 'browser'}", "--virtual-time-budget=20000", "--dump-dom"]
     address = f"{page}dashboard/studies/1/trials"

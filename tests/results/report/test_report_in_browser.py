@@ -12,6 +12,7 @@ import numpy as np
 import optuna
 import pytest
 from browser import NoBrowserError, browser, complaints  # scripts/browser.py
+from skips import without_browser
 
 from autotune.figures import coloured_words
 from autotune.results.report.page import Section, paragraph, table, whole_page
@@ -25,7 +26,7 @@ def chromium() -> Iterator[Any]:
         with browser() as page:
             yield page
     except NoBrowserError as error:
-        pytest.skip(str(error))
+        without_browser(str(error))
 
 
 def objective(trial: optuna.Trial) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import autotune
+from autotune.distribution import install_command
 from autotune.errors import StudyFailedError, UsageError
 from autotune.running.engine.ray_engine import Share, Worker, joined_ray, reachable_storage, share_nodes
 from autotune.running.study.places import Places, ray_address
@@ -101,8 +102,9 @@ def test_an_address_at_which_nothing_answers_is_refused_at_once() -> None:
 
 def test_a_ray_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UsageError, match=r'pip install "autotune\[ray\]"'), joined_ray(None):
+    with pytest.raises(UsageError) as error, joined_ray(None):
         pass
+    assert error.value.fix == install_command("ray")
 
 
 def test_a_worker_hands_back_what_the_user_is_to_know_as_itself() -> None:

@@ -10,6 +10,7 @@ import optuna
 import pytest
 
 import autotune
+from autotune.distribution import install_command
 from autotune.errors import UsageError
 from autotune.running.tracking import tracking
 
@@ -73,4 +74,4 @@ def test_a_missing_package_is_named_before_anything_is_trained(
     file.write_text(STUDY)
     with pytest.raises(UsageError, match="tensorboard, which is not installed") as error:
         autotune.run(file, run_dir=run_dir, workers=1, tensorboard="run-dir")
-    assert 'pip install "autotune[tensorboard]"' in error.value.fix
+    assert install_command("tensorboard") in error.value.fix

@@ -21,6 +21,7 @@ import sqlalchemy
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 
+from autotune.distribution import install_command
 from autotune.errors import StorageError
 from autotune.running.storages.opening import open_existing_storage, open_storage, open_to_look, shown_url, sqlite_url
 
@@ -185,11 +186,11 @@ def without_packages() -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.parametrize(
     ("url", "missing", "extra"),
     [
-        ("postgresql+psycopg://u:secret@host/db", ["psycopg"], "autotune[postgres]"),
-        ("postgresql://u:secret@host/db", ["psycopg", "psycopg2"], "autotune[postgres]"),
+        ("postgresql+psycopg://u:secret@host/db", ["psycopg"], install_command("postgres")),
+        ("postgresql://u:secret@host/db", ["psycopg", "psycopg2"], install_command("postgres")),
         ("postgresql+psycopg2://u:secret@host/db", ["psycopg2"], "postgresql+psycopg://"),
-        ("grpc://localhost:1", ["grpc"], "autotune[grpc]"),
-        ("grpc://localhost:1", ["google.protobuf"], "autotune[grpc]"),
+        ("grpc://localhost:1", ["grpc"], install_command("grpc")),
+        ("grpc://localhost:1", ["google.protobuf"], install_command("grpc")),
         ("mysql+pymysql://u:secret@host/db", ["pymysql"], "pymysql"),
     ],
 )

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from autotune.distribution import install_command
 from autotune.errors import StorageError, UsageError
 from autotune.training.checkpoints.artifacts import Artifact, check_store, client_modules, reason, store_url
 
@@ -164,7 +165,7 @@ except Exception as error:
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.startswith("StorageError")
-    assert f'pip install "autotune[{extra}]"' in said
+    assert install_command(extra) in said
     assert package.replace(".", "-") in said
 
 
