@@ -55,7 +55,8 @@ def code_around(error: BaseException, lines: int = 2) -> str:
         lines: How many lines before it and after it are returned, too.
 
     Returns:
-        E.g. "    11 | x = inputs" and ">   12 | x = dens(x)", one below the other; "" if the error comes from no code of the user's own.
+        E.g. "    11 | x = inputs" and ">   12 | x = dens(x)", one below the other; "" if no code of the
+        user's own raised the error.
     """
     frame = _users_frame(traceback.extract_tb(_innermost(error).__traceback__))
     if frame is None or frame.lineno is None:

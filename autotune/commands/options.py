@@ -107,7 +107,7 @@ _STORES = "show files of this store, too, where studies keep theirs outside of t
 
 _COMMANDS: Mapping[str, tuple[str, Sequence[Option]]] = {
     "check": (
-        "Look for mistakes in a study file before it runs: train a few batches, validate, save, load. Nothing is stored.",
+        "Look for mistakes in a study file before it runs: train a few batches, save, load. Nothing is stored.",
         [_option("STUDY_FILE"), *_OVERRIDES, _TRIALS, *_SLOTS, _DATA_DIR, _JSON],
     ),
     "run": (

@@ -31,7 +31,8 @@ def _print_seen(seen: Seen) -> None:
     say(f"Rows:       {seen.data}")
     say(f"Split:      {folds}{seen.train_rows:,} rows to train on, {seen.validation_rows:,} to validate on")
     say(f"Tried:      {', '.join(f'{name}={value!r}' for name, value in seen.params.items()) or 'no hyperparameters'}")
-    say(f"Network:    {seen.n_parameters:,} weights; about {seen.memory_mib:,} MiB of main memory for this trial")
+    memory = "" if seen.memory_mib is None else f"; about {seen.memory_mib:,} MiB of main memory for this trial"
+    say(f"Network:    {seen.n_parameters:,} weights{memory}")
     say(f"Epoch:      {seen.batches:,} batches of {seen.batch_size} rows{_of_step(seen)}")
     resumed = "is loaded again" if seen.is_resumed else "cannot be written: an interrupted trial starts over"
     say(f"Checkpoint: {resumed}")

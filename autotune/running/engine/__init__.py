@@ -12,7 +12,7 @@ machine            The checked options for the resources of a run, on this machi
 execution          Run the trials of a plan on this machine
 ray_engine         Slots on the nodes of a Ray cluster
 running            Run a study: from a study file to an Optuna study with exactly the trials that were asked for
-checking           Look whether a study file works before it runs, or run one trial in a debugger; neither stores anything
+checking           Checks of a study file before it runs, and one trial in a debugger; neither stores anything
 """
 
 from autotune.running.engine.checking import Checked, DebuggedTrial, check, debug

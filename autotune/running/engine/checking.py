@@ -1,4 +1,4 @@
-"""Look whether a study file works before it runs, or run one trial in a debugger; neither stores anything."""
+"""Checks of a study file before it runs, and one trial in a debugger; neither stores anything."""
 
 from __future__ import annotations
 

@@ -25,7 +25,13 @@ class FailuresInARow:
             error, if no trial has reported yet.
     """
 
-    def __init__(self, most: int, has_worked: Callable[[], bool], log_of: Callable[[int], Path], others_work: Callable[[], bool]=lambda: True) -> None:
+    def __init__(
+        self,
+        most: int,
+        has_worked: Callable[[], bool],
+        log_of: Callable[[int], Path],
+        others_work: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._most = most
         self._has_worked = has_worked
         self._log_of = log_of

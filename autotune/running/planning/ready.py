@@ -32,7 +32,6 @@ from autotune.running.trial import EXPECTED_OF_GIVEN, Declaration, Declare, Prep
 from autotune.study import EVERY_STUDY
 
 
-
 @dataclass(frozen=True)
 class Known:
     """A study before its data are prepared.

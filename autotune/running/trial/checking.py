@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from autotune.running.trial.trial_task import load_in_slot
 from autotune.running.trial.trying import Tried, n_batches, try_few_batches
 from autotune.study import StudySpec
 
-_MOST_DRAWS = 4  # other configurations that are tried before a study is given up
+_MOST_DRAWS = 8  # other configurations that are tried before a study is given up
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Seen:
         batches: Batches of an epoch.
         step_s: Seconds of a training step, once TensorFlow has traced it; None if it could not be measured.
         epoch_s: Seconds of an epoch of training and validation, reckoned from those of a batch; None like `step_s`.
-        memory_mib: Main memory of the process at its peak, in MiB, with TensorFlow's own and with the rows.
+        memory_mib: Main memory of the process at its peak, in MiB, TensorFlow's own and rows included; None if unknown.
         is_resumed: Whether the training went on from its checkpoint.
         notes: Notes for the user, one or two sentences each.
     """
@@ -60,7 +59,7 @@ class Seen:
     batches: int
     step_s: float | None
     epoch_s: float | None
-    memory_mib: int
+    memory_mib: int | None
     is_resumed: bool
     notes: tuple[str, ...]
 
@@ -94,6 +93,7 @@ class Check:
             raise refusal(problems, EXPECTED_OF_GIVEN)
         notes += filter(None, [rehearsed(spec, training, self.folder, {})])
         tried = _trained(spec, self.source, data, first)
+        notes += filter(None, [_of_size(tried, len(first.train))])
         batches = n_batches(len(first.train), tried.batch_size)
         checks = n_batches(len(first.validation), tried.batch_size)
         epoch_s = None if tried.step_s is None else batches * tried.step_s + checks * (tried.validation_s or 0.0)
@@ -167,6 +167,16 @@ def _take(slot: Slot) -> None:
     os.environ.update(slot.environment)
 
 
-def _peak_mib() -> int:
+def _peak_mib() -> int | None:
+    try:
+        import resource  # there is none on Windows
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)  # bytes there, KiB elsewhere
+
+
+def _of_size(tried: Tried, n_rows: int) -> str:
+    if tried.batch_size <= n_rows:
+        return ""
+    return f"a batch has {tried.batch_size:,} rows, but there are {n_rows:,} to train on: an epoch is one small batch."

@@ -143,7 +143,7 @@ class _EpochClock:
         self._seen[step] = dict(self.timer.phases)
 
     def seconds_of(self, phase: Phase, count: int) -> float | None:
-        """Return the seconds of one of `count` batches in a phase of the last epoch; None if there was no such epoch."""
+        """Return the seconds of one of `count` batches in a phase of the last epoch; None if it was not reached."""
         if max(self._seen, default=0) < _EPOCHS or not count:
             return None
         before, last = (self._seen[step].get(phase, 0.0) for step in sorted(self._seen)[-2:])
@@ -153,21 +153,20 @@ class _EpochClock:
 def _train(spec: StudySpec, trial: Any, split: Split, folder: TrialFolder, timer: Timer) -> TrialScore:
     from autotune.training.trials import train_trial  # only Keras studies need TensorFlow
 
-    has_reported = folder.has_checkpoint()
     return train_trial(
         spec,
         trial,
         split,
         folder,
         place=("trial", trial.number),
-        has_reported=has_reported,
+        has_reported=folder.has_checkpoint(),
         is_among_best=lambda value: False,
         timer=timer,
     )
 
 
 def _batch_size(spec: StudySpec, trial: Any) -> int:
-    """Return the batch size of the first stage; Keras's own if `fit` gives none, or stops: the training then says why."""
+    """Return the batch size of the first stage; Keras's own if `fit` gives none or stops: the training tells of it."""
     from autotune.training.fitting import KERAS_BATCH_SIZE, stages_of
 
     try:
