@@ -172,7 +172,7 @@ def test_a_mistake_that_every_configuration_meets_costs_one_trial(here: Path, mi
 
 
 def test_a_typo_in_one_branch_does_not_end_a_study_whose_other_branches_work(here: Path) -> None:
-    branch = "{'learn_rate': 1e-3} if trial.suggest_categorical('way', ['a', 'b', 'c']) != 'a' else {}"
+    branch = "{'learn_rate': 1e-3} if trial.suggest_categorical('way', ['a', 'b', 'c']) == 'c' else {}"
     (here / "net.py").write_text(STUDY.replace("Adam(1e-3)", f"Adam(**({branch}))"))
     result = autotune("run", "net.py", "--workers", "1")
     assert result.returncode == 0, result.stderr

@@ -28,7 +28,7 @@ from autotune.training.checkpoints import TrialFolder
 from autotune.training.records import Phase, Timer
 
 if TYPE_CHECKING:
-    from autotune.training.trials.trial import TrialScore
+    from autotune.training.trials import TrialScore
 
 _BATCHES = 4  # of training in an epoch
 _EPOCHS = 3  # the first before the checkpoint, the second traces again, the third is measured
