@@ -108,14 +108,13 @@ class Session:
 
     def _do_others_work(self, plan: Plan, slot: Slot) -> bool:
         """Tell whether other configurations get through their first epoch, or whether a trial has done so already."""
-        trials = plan.study.get_trials(deepcopy=False)
-        if plan.rows is None or plan.queued or any(trial.intermediate_values for trial in trials):
+        if plan.rows is None or plan.queued or _has_reported(plan.study):
             return True
         try:
             works: bool = self.preparer.ask(TryOthers(plan.source, plan.rows, slot))
         except (AutotuneError, LauncherClosedError):  # e.g. the process was killed: nothing is known
             return True
-        return works
+        return works or _has_reported(plan.study)  # a trial of another slot may have, meanwhile
 
     def _ending(self, plan: Plan, claims: Claims, folder: Callable[[int], TrialFolder], observer: Observer) -> Ending:
         declared = plan.declared
@@ -157,6 +156,11 @@ def _damaged_rows(rows: Rows | None) -> DamagedStoreError | None:
     except DamagedStoreError as error:
         return error
     return None
+
+
+def _has_reported(study: optuna.Study) -> bool:
+    """Tell whether any trial of a study has reached the end of an epoch."""
+    return any(trial.intermediate_values for trial in study.get_trials(deepcopy=False))
 
 
 def _do_nothing() -> None:
