@@ -14,6 +14,8 @@ import optuna
 import pytest
 from command_line import Result, autotune, autotune_process
 
+from autotune import check, load_study_file
+
 pytestmark = pytest.mark.trains
 
 STUDY = """
@@ -147,6 +149,15 @@ def test_a_plain_objective_is_loaded_and_not_run(here: Path) -> None:
     assert "no trial was run" in autotune("check", "net.py").stdout
     assert nothing_is_stored(here)
     assert "Value: 1 " in autotune_process("run", "net.py", "--debug").stdout
+
+
+def test_a_study_made_in_python_is_checked(here: Path) -> None:
+    (here / "net.py").write_text(STUDY)
+    found = check(load_study_file("net.py"), workers=2, n_trials=5)
+    assert (found.study, found.n_trials, found.workers) == ("net", 5, 2)
+    assert found.seen is not None
+    assert found.search_s == pytest.approx(3 * (found.trial_s or 0.0))
+    assert nothing_is_stored(here)
 
 
 def test_a_check_says_what_it_has_seen_in_words(here: Path) -> None:
