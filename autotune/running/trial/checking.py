@@ -1,4 +1,4 @@
-"""Tasks of processes that check a study file: does a trial of it get through its first epoch?"""
+"""Tasks of processes that check a study file: does a trial get through its first epoch?"""
 
 from __future__ import annotations
 

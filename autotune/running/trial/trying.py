@@ -1,4 +1,4 @@
-"""Trials that are in no study: a configuration is drawn, and trained on a few batches or, in a debugger, on all rows.
+"""Trials that are in no study, trained on a few batches or, in a debugger, on all rows.
 
 What is covered: everything that a trial of a study does, because the same function trains it. What is not covered: the
 storage, its sampler and its pruner.
