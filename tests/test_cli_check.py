@@ -137,6 +137,19 @@ def test_a_study_without_mistakes_is_described(here: Path) -> None:
     assert nothing_is_stored(here)
 
 
+def test_the_epochs_of_all_stages_count_and_are_measured(here: Path) -> None:
+    stages = '[{"epochs": 3, "batch_size": 16}, {"epochs": 4, "batch_size": 16}]'
+    found = json.loads(checked(here, '{"batch_size": 16}', stages, "--json").stdout)
+    assert found["seen"]["epochs"] == 7
+    assert found["seen"]["step_s"] > 0
+    assert found["trial_s"] == pytest.approx(7 * found["seen"]["epoch_s"])
+
+
+def test_an_epoch_may_be_a_part_of_a_pass(here: Path) -> None:
+    found = json.loads(checked(here, "seed=0,", "seed=0, epochs_per_pass=3,", "--json").stdout)
+    assert found["seen"]["batches"] == 2
+
+
 def test_a_batch_that_is_larger_than_the_rows_is_told(here: Path) -> None:
     assert "a batch has 1,000 rows, but there are 96" in checked(here, '"batch_size": 16', '"batch_size": 1000').stdout
 

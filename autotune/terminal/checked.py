@@ -42,13 +42,19 @@ def _of_step(seen: Seen) -> str:
     return "" if seen.step_s is None else f", {1000 * seen.step_s:.3g} ms each"
 
 
+def _about(seconds: float) -> str:
+    return duration(max(1.0, seconds))  # nobody waits for less
+
+
 def _print_time(checked: Checked) -> None:
     if checked.trial_s is None or checked.search_s is None or checked.seen is None:
         return
     folds = f"{checked.seen.n_folds} folds x " if checked.seen.n_folds > 1 else ""
-    say(f"Time:       about {duration(checked.trial_s)} for a trial: {folds}{checked.epochs} epochs of those batches")
     say(
-        f"            about {duration(checked.search_s)} for {checked.n_trials} trials, {checked.workers} at a time: "
+        f"Time:       about {_about(checked.trial_s)} for a trial: {folds}{checked.seen.epochs} epochs of those batches"
+    )
+    say(
+        f"            about {_about(checked.search_s)} for {checked.n_trials} trials, {checked.workers} at a time: "
         "a rough estimate"
     )
     say("            (from this one configuration while nothing else ran; without starts, and as if none were pruned)")

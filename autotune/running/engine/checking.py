@@ -26,7 +26,6 @@ class Checked:
     Attributes:
         study: Its name.
         n_trials: How many trials it will have.
-        epochs: Epochs of each fold.
         workers: How many trials run at a time.
         has_test_rows: Whether there are test rows; they stay closed.
         seen: What the training of a few batches has shown; None for a plain objective, of which nothing is trained.
@@ -37,7 +36,6 @@ class Checked:
 
     study: str
     n_trials: int
-    epochs: int
     workers: int
     has_test_rows: bool
     seen: Seen | None
@@ -158,12 +156,11 @@ def _source(study: StudySpec | StudySource | str | Path, overrides: Overrides) -
 
 
 def _checked(declared: Declaration, seen: Seen | None, n_trials: int, workers: int) -> Checked:
-    trial_s = seen.n_folds * declared.epochs * seen.epoch_s if seen and seen.epoch_s is not None else None
+    trial_s = seen.n_folds * seen.epochs * seen.epoch_s if seen and seen.epoch_s is not None else None
     search_s = None if trial_s is None else trial_s * -(-n_trials // workers)
     return Checked(
         declared.name,
         n_trials,
-        declared.epochs,
         workers,
         declared.has_test_rows,
         seen,

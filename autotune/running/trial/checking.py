@@ -42,6 +42,7 @@ class Seen:
         n_parameters: The number of weights of its network.
         batch_size: Rows of a batch.
         batches: Batches of an epoch.
+        epochs: Epochs of each fold, over all stages.
         step_s: Seconds of a training step, once TensorFlow has traced it; None if it could not be measured.
         epoch_s: Seconds of an epoch of training and validation, reckoned from those of a batch; None like `step_s`.
         memory_mib: Main memory of the process at its peak, in MiB, TensorFlow's own and rows included; None if unknown.
@@ -57,6 +58,7 @@ class Seen:
     n_parameters: int
     batch_size: int
     batches: int
+    epochs: int
     step_s: float | None
     epoch_s: float | None
     memory_mib: int | None
@@ -94,11 +96,11 @@ class Check:
         notes += filter(None, [rehearsed(spec, training, self.folder, {})])
         tried = _trained(spec, self.source, data, first)
         notes += filter(None, [_of_size(tried, len(first.train))])
-        batches = n_batches(len(first.train), tried.batch_size)
+        batches = n_batches(n_batches(len(first.train), tried.batch_size), spec.epochs_per_pass)
         checks = n_batches(len(first.validation), tried.batch_size)
         epoch_s = None if tried.step_s is None else batches * tried.step_s + checks * (tried.validation_s or 0.0)
         return Seen(
-            described_rows(spec, data),
+            " ".join(described_rows(spec, data).split()),  # a splitter may describe itself in several lines
             len(folds),
             len(first.train),
             len(first.validation),
@@ -106,6 +108,7 @@ class Check:
             tried.n_parameters,
             tried.batch_size,
             batches,
+            tried.epochs,
             tried.step_s,
             epoch_s,
             _peak_mib(),

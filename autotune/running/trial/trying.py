@@ -42,6 +42,7 @@ class Tried:
         params: The hyperparameters.
         n_parameters: The number of weights of the network.
         batch_size: Rows of a batch.
+        epochs: Epochs of all stages of a whole training.
         is_resumed: Whether the training went on from its checkpoint.
         step_s: Seconds of a training step; None if it could not be measured.
         validation_s: Seconds of a batch of validation; None if it could not be measured.
@@ -50,6 +51,7 @@ class Tried:
     params: Mapping[str, Any]
     n_parameters: int
     batch_size: int
+    epochs: int
     is_resumed: bool
     step_s: float | None
     validation_s: float | None
@@ -91,18 +93,20 @@ def try_few_batches(spec: StudySpec, data: Dataset, fold: Fold, draw: int = 0) -
     """
     clock = _EpochClock()
     trial = drawn_trial(spec, draw, clock.timer, clock.note)
-    size = _batch_size(spec, trial)
+    size, epochs = _batch_size_and_epochs(spec, trial)
     few = Fold(_some(fold.train, _BATCHES * size, spec.seed), _some(fold.validation, size, spec.seed))
     split = Split(data, (few,), "a few rows")
     with tempfile.TemporaryDirectory(prefix="autotune-check-") as place:
         folder = TrialFolder(Path(place))
-        first = _train(dataclasses.replace(spec, epochs=1), trial, split, folder, Timer())
+        short = dataclasses.replace(spec, epochs=1, epochs_per_pass=1)
+        first = _train(short, trial, split, folder, clock.timer)
         is_resumed = folder.has_checkpoint()
-        _train(dataclasses.replace(spec, epochs=_EPOCHS), trial, split, folder, clock.timer)
+        _train(dataclasses.replace(short, epochs=_EPOCHS), trial, split, folder, clock.timer)
     return Tried(
         trial.params,
         first.n_parameters,
         size,
+        epochs,
         is_resumed,
         clock.seconds_of("training", n_batches(len(few.train), size)),
         clock.seconds_of("validation", n_batches(len(few.validation), size)),
@@ -140,7 +144,7 @@ class _EpochClock:
 
     def note(self, step: int) -> None:
         """Note that an epoch has ended."""
-        self._seen[step] = dict(self.timer.phases)
+        self._seen.setdefault(step, dict(self.timer.phases))  # who goes on reports its first epochs again
 
     def seconds_of(self, phase: Phase, count: int) -> float | None:
         """Return the seconds of one of `count` batches in a phase of the last epoch; None if it was not reached."""
@@ -165,15 +169,16 @@ def _train(spec: StudySpec, trial: Any, split: Split, folder: TrialFolder, timer
     )
 
 
-def _batch_size(spec: StudySpec, trial: Any) -> int:
-    """Return the batch size of the first stage; Keras's own if `fit` gives none or stops: the training tells of it."""
+def _batch_size_and_epochs(spec: StudySpec, trial: Any) -> tuple[int, int]:
+    """Return the batch size of the first stage, and the epochs of all stages, by default those of Keras and the study."""
     from autotune.training.fitting import KERAS_BATCH_SIZE, stages_of
 
     try:
-        size = stages_of(spec, trial)[0].arguments.get("batch_size")
-    except Exception:
-        return KERAS_BATCH_SIZE
-    return int(size or KERAS_BATCH_SIZE)
+        stages = stages_of(spec, trial)
+    except Exception:  # the training tells of it
+        return KERAS_BATCH_SIZE, spec.epochs
+    size = int(stages[0].arguments.get("batch_size") or KERAS_BATCH_SIZE)
+    return size, sum(stage.epochs for stage in stages)
 
 
 def _some(positions: npt.NDArray[np.int64], count: int, seed: int) -> npt.NDArray[np.int64]:
