@@ -131,7 +131,7 @@ def test_a_study_without_mistakes_is_described(here: Path) -> None:
     assert seen["n_parameters"] == 5 * width + 3 * (width + 1)
     assert seen["is_resumed"]
     assert seen["memory_mib"] > 100
-    assert found["trial_s"] == pytest.approx(5 * seen["epoch_s"])
+    assert found["trial_s"] == pytest.approx(seen["start_s"] + 5 * seen["epoch_s"])
     assert found["search_s"] == pytest.approx(found["trial_s"] * -(-3 // found["workers"]))
     assert "no test rows" in found["cannot"][0]
     assert nothing_is_stored(here)
@@ -142,7 +142,7 @@ def test_the_epochs_of_all_stages_count_and_are_measured(here: Path) -> None:
     found = json.loads(checked(here, '{"batch_size": 16}', stages, "--json").stdout)
     assert found["seen"]["epochs"] == 7
     assert found["seen"]["step_s"] > 0
-    assert found["trial_s"] == pytest.approx(7 * found["seen"]["epoch_s"])
+    assert found["trial_s"] == pytest.approx(found["seen"]["start_s"] + 7 * found["seen"]["epoch_s"])
 
 
 def test_an_epoch_may_be_a_part_of_a_pass(here: Path) -> None:

@@ -57,4 +57,4 @@ def _print_time(checked: Checked) -> None:
         f"            about {_about(checked.search_s)} for {checked.n_trials} trials, {checked.workers} at a time: "
         "a rough estimate"
     )
-    say("            (from this one configuration while nothing else ran; without starts, and as if none were pruned)")
+    say("            (from this one configuration while nothing else ran, and as if no trial were pruned)")

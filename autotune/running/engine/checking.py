@@ -156,7 +156,7 @@ def _source(study: StudySpec | StudySource | str | Path, overrides: Overrides) -
 
 
 def _checked(declared: Declaration, seen: Seen | None, n_trials: int, workers: int) -> Checked:
-    trial_s = seen.n_folds * seen.epochs * seen.epoch_s if seen and seen.epoch_s is not None else None
+    trial_s = seen.n_folds * (seen.start_s + seen.epochs * seen.epoch_s) if seen and seen.epoch_s is not None else None
     search_s = None if trial_s is None else trial_s * -(-n_trials // workers)
     return Checked(
         declared.name,

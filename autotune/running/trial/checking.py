@@ -43,6 +43,7 @@ class Seen:
         batch_size: Rows of a batch.
         batches: Batches of an epoch.
         epochs: Epochs of each fold, over all stages.
+        start_s: Seconds in which the network of a fold is built and traced.
         step_s: Seconds of a training step, once TensorFlow has traced it; None if it could not be measured.
         epoch_s: Seconds of an epoch of training and validation, reckoned from those of a batch; None like `step_s`.
         memory_mib: Main memory of the process at its peak, in MiB, TensorFlow's own and rows included; None if unknown.
@@ -59,6 +60,7 @@ class Seen:
     batch_size: int
     batches: int
     epochs: int
+    start_s: float
     step_s: float | None
     epoch_s: float | None
     memory_mib: int | None
@@ -97,8 +99,6 @@ class Check:
         tried = _trained(spec, self.source, data, first)
         notes += filter(None, [_of_size(tried, len(first.train))])
         batches = n_batches(n_batches(len(first.train), tried.batch_size), spec.epochs_per_pass)
-        checks = n_batches(len(first.validation), tried.batch_size)
-        epoch_s = None if tried.step_s is None else batches * tried.step_s + checks * (tried.validation_s or 0.0)
         return Seen(
             " ".join(described_rows(spec, data).split()),  # a splitter may describe itself in several lines
             len(folds),
@@ -109,8 +109,9 @@ class Check:
             tried.batch_size,
             batches,
             tried.epochs,
+            tried.start_s,
             tried.step_s,
-            epoch_s,
+            tried.epoch_s(batches, len(first.validation)),
             _peak_mib(),
             tried.is_resumed,
             tuple(notes),

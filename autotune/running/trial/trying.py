@@ -44,8 +44,10 @@ class Tried:
         batch_size: Rows of a batch.
         epochs: Epochs of all stages of a whole training.
         is_resumed: Whether the training went on from its checkpoint.
+        start_s: Seconds in which the network is built and traced.
         step_s: Seconds of a training step; None if it could not be measured.
-        validation_s: Seconds of a batch of validation; None if it could not be measured.
+        validation_s: Seconds of the validation on `validated` rows; None if it could not be measured.
+        validated: The number of these rows.
     """
 
     params: Mapping[str, Any]
@@ -53,8 +55,20 @@ class Tried:
     batch_size: int
     epochs: int
     is_resumed: bool
+    start_s: float
     step_s: float | None
     validation_s: float | None
+    validated: int
+
+    def epoch_s(self, n_batches: int, n_validation: int) -> float | None:
+        """Return about how many seconds an epoch takes; None if they could not be measured.
+
+        A row costs a third of a training step's time to predict, because its gradient costs twice as much as itself.
+        """
+        if self.step_s is None:
+            return None
+        more_rows = max(0, n_validation - self.validated)
+        return n_batches * self.step_s + (self.validation_s or 0.0) + more_rows * self.step_s / self.batch_size / 3
 
 
 def drawn_trial(
@@ -108,8 +122,10 @@ def try_few_batches(spec: StudySpec, data: Dataset, fold: Fold, draw: int = 0) -
         size,
         epochs,
         is_resumed,
+        clock.start_s / 2,  # of two trainings
         clock.seconds_of("training", n_batches(len(few.train), size)),
-        clock.seconds_of("validation", n_batches(len(few.validation), size)),
+        clock.seconds_of("validation", 1),
+        len(few.validation),
     )
 
 
@@ -146,8 +162,13 @@ class _EpochClock:
         """Note that an epoch has ended."""
         self._seen.setdefault(step, dict(self.timer.phases))  # who goes on reports its first epochs again
 
+    @property
+    def start_s(self) -> float:
+        """The seconds in which networks were built and traced."""
+        return self.timer.phases.get("build", 0.0) + self.timer.phases.get("tracing", 0.0)
+
     def seconds_of(self, phase: Phase, count: int) -> float | None:
-        """Return the seconds of one of `count` batches in a phase of the last epoch; None if it was not reached."""
+        """Return the seconds of one of `count` parts of a phase of the last epoch; None if it was not reached."""
         if max(self._seen, default=0) < _EPOCHS or not count:
             return None
         before, last = (self._seen[step].get(phase, 0.0) for step in sorted(self._seen)[-2:])
@@ -170,7 +191,7 @@ def _train(spec: StudySpec, trial: Any, split: Split, folder: TrialFolder, timer
 
 
 def _batch_size_and_epochs(spec: StudySpec, trial: Any) -> tuple[int, int]:
-    """Return the batch size of the first stage, and the epochs of all stages, by default those of Keras and the study."""
+    """Return the batch size of the first stage, and the epochs of all stages; defaults if `fit` does not tell them."""
     from autotune.training.fitting import KERAS_BATCH_SIZE, stages_of
 
     try:
