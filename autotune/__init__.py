@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from autotune.errors import AutotuneError, StudyFailedError, UsageError
     from autotune.results.data_efficiency import learning_curve
     from autotune.results.final import finalize
-    from autotune.running.engine import run
+    from autotune.running.engine import check, run
     from autotune.running.trial import keep, kept
     from autotune.running.trial.keep_epochs import KeepEpochs
     from autotune.search.curves import CurvePruner, CurveSampler
@@ -44,6 +44,7 @@ __all__ = [
     "StudySpec",
     "UsageError",
     "audio_in",
+    "check",
     "finalize",
     "images_in",
     "keep",
@@ -71,6 +72,7 @@ _HOMES = {
     "StudySpec": "autotune.study",
     "UsageError": "autotune.errors",
     "audio_in": "autotune.data.sources",
+    "check": "autotune.running.engine",
     "finalize": "autotune.results.final",
     "images_in": "autotune.data.sources",
     "keep": "autotune.running.trial",

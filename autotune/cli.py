@@ -24,6 +24,8 @@ from autotune.commands import (
     FAILED,
     STOPPED,
     USAGE,
+    check_command,
+    debug_command,
     explain_command,
     export_command,
     finalize_command,
@@ -104,6 +106,8 @@ def _end_at_once(number: int, frame: object) -> None:
 
 def run_command(options: argparse.Namespace) -> int:
     """Run a study file."""
+    if options.debug:
+        return debug_command(options)
     return _run(options.study_file, options, options.run_dir)
 
 
@@ -310,6 +314,7 @@ def _watch(options: argparse.Namespace) -> int:
 
 
 _COMMANDS = {
+    "check": check_command,
     "run": run_command,
     "resume": resume_command,
     "finalize": finalize_command,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 import sysconfig
 import traceback
@@ -44,6 +45,27 @@ def summary_of(error: BaseException, study_file: Path | None = None) -> str:
     if root is error:
         return summary
     return f"{summary}, from {type(root).__name__}: {_text(root)}" if _text(root) else summary
+
+
+def code_around(error: BaseException, lines: int = 2) -> str:
+    """Return the lines of the user's own code in which an error was raised, with numbers and a mark at the line itself.
+
+    Args:
+        error: The error that was raised.
+        lines: How many lines before it and after it are returned, too.
+
+    Returns:
+        E.g. "    11 | x = inputs" and ">   12 | x = dens(x)", one below the other; "" if no code of the
+        user's own raised the error.
+    """
+    frame = _users_frame(traceback.extract_tb(_innermost(error).__traceback__))
+    if frame is None or frame.lineno is None:
+        return ""
+    near = range(max(1, frame.lineno - lines), frame.lineno + lines + 1)
+    found = [(number, linecache.getline(frame.filename, number).rstrip()) for number in near]
+    while found and not found[-1][1]:
+        found.pop()
+    return "\n".join(f"{'>' if number == frame.lineno else ' '} {number:>4} | {text}" for number, text in found)
 
 
 def place_of(frames: Iterable[traceback.FrameSummary]) -> str:

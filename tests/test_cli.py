@@ -144,7 +144,7 @@ def test_options_and_environment_say_where_the_study_is(here: Path, monkeypatch:
 
 def test_help_names_every_command() -> None:
     text = autotune_process("--help").stdout
-    for command in ("run", "resume", "status", "best", "dashboard", "serve", "datasets"):
+    for command in ("check", "run", "resume", "status", "best", "dashboard", "serve", "datasets"):
         assert re.search(rf"^ +{command}\b", text, re.MULTILINE)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from autotune.errors import DivergedError
-from autotune.failures import last_line, summary_of
+from autotune.failures import code_around, last_line, summary_of
 
 KERAS = (
     "Exception encountered when calling Sequential.call().\n\n"
@@ -142,6 +142,19 @@ def test_the_place_is_the_last_line_that_is_the_users(
     raised: Callable[[str], tuple[BaseException, Path]], code: str, summary: str
 ) -> None:
     assert summary_of(*raised(code)) == summary
+
+
+def test_the_code_around_an_error_has_numbers_and_a_mark(
+    raised: Callable[[str], tuple[BaseException, Path]],
+) -> None:
+    error, _ = raised("def objective():\n    rate = 1\n    return rat * 2\n\n\n")
+    expected = "     1 | def objective():\n     2 |     rate = 1\n>    3 |     return rat * 2"
+    assert code_around(error) == expected
+    assert code_around(error, lines=0) == ">    3 |     return rat * 2"
+
+
+def test_an_error_of_no_users_code_has_no_code_around_it() -> None:
+    assert code_around(ValueError("never raised")) == ""
 
 
 def test_a_circle_of_causes_has_an_end() -> None:

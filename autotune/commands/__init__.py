@@ -4,8 +4,10 @@ Each command imports slow modules when it needs them, so that `--help` answers a
 
 options          The options of the command line
 result_commands  The commands about results: each parses its options, calls one function, and prints the result
+check_commands   The commands that try a study file before it runs: a check, and one trial in a debugger
 """
 
+from autotune.commands.check_commands import check_command, debug_command
 from autotune.commands.options import (
     DONE,
     FAILED,
@@ -34,6 +36,8 @@ __all__ = [
     "FAILED",
     "STOPPED",
     "USAGE",
+    "check_command",
+    "debug_command",
     "explain_command",
     "export_command",
     "finalize_command",

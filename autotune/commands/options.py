@@ -61,18 +61,22 @@ _OVERRIDES = (
 _ENGINE = "where trials run: here, or on the Ray cluster at RAY_ADDRESS (default: %(default)s)"
 _CPUS = "Ray's CPUs for each slot (default: the number of threads that the study remembers, else 1)"
 _LEARN = "begin with the best configurations of earlier studies: names, URL#NAME in another storage, or all of this one"
+_TRIALS = _option("--trials N", "total of finished trials; remembered by the study", type=int, dest="n_trials")
 _SEARCH = (
-    _option("--trials N", "total of finished trials; remembered by the study", type=int, dest="n_trials"),
+    _TRIALS,
     _option("--engine", _ENGINE, choices=["local", "ray"], default="local"),
     _option("--cpus-per-worker C", _CPUS, type=int),
 )
 _LEASE = "other machines take over this command's trials after not hearing of it for so long (default: 60)"
-_MACHINE = (
-    _option("--timeout SECONDS", "stop after so long; running trials wait", type=float, dest="timeout_s"),
-    _option("--lease SECONDS", _LEASE, type=float, dest="lease_s"),
+_SLOTS = (
     _option("--workers N", "trials at a time (default: the GPUs, else the cores)", type=int),
     _option("--gpus GPUS", "GPUs by position or UUID, e.g. 0,2, or none (default: all)"),
     _option("--workers-per-gpu K", "trials that share each GPU and its memory", type=int),
+)
+_MACHINE = (
+    _option("--timeout SECONDS", "stop after so long; running trials wait", type=float, dest="timeout_s"),
+    _option("--lease SECONDS", _LEASE, type=float, dest="lease_s"),
+    *_SLOTS,
 )
 _ARTIFACTS = _option(
     "--artifacts URL", "copy checkpoints there, for other machines: s3://BUCKET/PREFIX, gs://..., a folder; remembered"
@@ -95,10 +99,18 @@ _TRUST = _option(
 _TOP = _option("--top N", "trials to confirm (default: %(default)s)", type=int, default=5)
 _SEEDS = "seeds for each (default: %(default)s)"
 _FRACTIONS = _option("--fractions F,...", "shares of the training rows (default: 0.1,0.2,0.4,0.7,1)", type=_numbers)
+_DEBUG = (
+    "run one trial in this process, for breakpoint() and debuggers; nothing is stored. Of the other options only "
+    "--epochs, --folds, --seed and --data-dir count"
+)
 _WATCH = "show it live, wherever it runs, until its trials are finished or nobody runs it"
 _STORES = "show files of this store, too, where studies keep theirs outside of the run dir; may be repeated"
 
 _COMMANDS: Mapping[str, tuple[str, Sequence[Option]]] = {
+    "check": (
+        "Look for mistakes in a study file before it runs: train a few batches, save, load. Nothing is stored.",
+        [_option("STUDY_FILE"), *_OVERRIDES, _TRIALS, *_SLOTS, _DATA_DIR, _JSON],
+    ),
     "run": (
         "Run a study file until it has all its trials, going on where it was.",
         [
@@ -107,6 +119,7 @@ _COMMANDS: Mapping[str, tuple[str, Sequence[Option]]] = {
             _option("--learn-from NAME,...", _LEARN, type=_names),
             *_SEARCH,
             *_TRAINING,
+            _option("--debug", _DEBUG, action="store_true"),
         ],
     ),
     "resume": (

@@ -13,5 +13,6 @@ from autotune.progress.console import new_console
 from autotune.progress.lines import LineProgress
 from autotune.progress.live import LiveProgress
 from autotune.progress.showing import Progress, new_progress
+from autotune.progress.words import duration
 
-__all__ = ["LineProgress", "LiveProgress", "Progress", "new_console", "new_progress"]
+__all__ = ["LineProgress", "LiveProgress", "Progress", "duration", "new_console", "new_progress"]

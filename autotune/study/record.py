@@ -87,7 +87,9 @@ class StudySpec:
             epoch, it stops a trial that is worse than the better ones of them by more than noise explains.
         keep_models: How many of the best trials keep their `model.keras`, at least 0.
         max_failures_in_a_row: The study stops when this many trials fail one after another, at least 1. The limit is
-            ten times as high for trials that ran out of memory or time or diverged, if other configurations worked.
+            ten times as high for trials that ran out of memory or time or diverged, if other configurations worked. A
+            Keras study in which no trial has finished an epoch stops after the first error if other configurations, on
+            a few batches, stop with an error, too.
         count_failed: Whether a failed trial counts as one of `n_trials`, unless it was lost with its parent.
         max_retries: How often a trial whose parent or process was killed runs again without a new report in between,
             at least 0; after that it fails with the reason "lost".

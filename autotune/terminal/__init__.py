@@ -2,9 +2,11 @@
 
 asking    Ask the user at the terminal whether to run a study file that the storage names
 printing  Print the results of commands: status, best trial, candidates, data efficiency, explanation
+checked   Print what a check of a study file has found out
 """
 
 from autotune.terminal.asking import asking_for_trust
+from autotune.terminal.checked import print_checked
 from autotune.terminal.printing import (
     print_best,
     print_explanation,
@@ -22,6 +24,7 @@ from autotune.terminal.printing import (
 __all__ = [
     "asking_for_trust",
     "print_best",
+    "print_checked",
     "print_explanation",
     "print_final",
     "print_front",

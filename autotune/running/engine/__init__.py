@@ -12,10 +12,12 @@ machine            The checked options for the resources of a run, on this machi
 execution          Run the trials of a plan on this machine
 ray_engine         Slots on the nodes of a Ray cluster
 running            Run a study: from a study file to an Optuna study with exactly the trials that were asked for
+checking           Checks of a study file before it runs, and one trial in a debugger; neither stores anything
 """
 
+from autotune.running.engine.checking import Checked, DebuggedTrial, check, debug
 from autotune.running.engine.execution import Session, session
 from autotune.running.engine.machine import Machine
 from autotune.running.engine.running import run
 
-__all__ = ["Machine", "Session", "run", "session"]
+__all__ = ["Checked", "DebuggedTrial", "Machine", "Session", "check", "debug", "run", "session"]

@@ -12,7 +12,7 @@ from optuna.exceptions import StorageInternalError
 
 from autotune.data.stored import check_stored
 from autotune.disk import telling_full_disk
-from autotune.errors import DamagedStoreError, SearchSpaceError, StorageError, StudyChangedError
+from autotune.errors import AutotuneError, DamagedStoreError, SearchSpaceError, StorageError, StudyChangedError
 from autotune.running.claims import Claims, Lease, Owner
 from autotune.running.engine.ending import Ending
 from autotune.running.engine.failures_in_a_row import FailuresInARow
@@ -23,6 +23,7 @@ from autotune.running.engine.stopping import stoppable
 from autotune.running.engine.supervising import Supervisor
 from autotune.running.planning import Plan, Preparer, RunOptions, raise_total
 from autotune.running.processes import (
+    LauncherClosedError,
     Sharing,
     Slot,
     available_cores,
@@ -45,7 +46,7 @@ from autotune.running.tracking import (
     run_started,
     write_note,
 )
-from autotune.running.trial import Rows, RunTrial, configurations
+from autotune.running.trial import Rows, RunTrial, TryOthers, configurations
 from autotune.training.checkpoints import TrialFolder, trial_folder
 
 
@@ -96,6 +97,7 @@ class Session:
                 plan.declared.max_failures_in_a_row,
                 lambda: claims.census.n_finished() > 0,
                 lambda number: folder(number).log,
+                lambda: self._do_others_work(plan, slots[0]),
             )
             threads = SlotThreads(ending, failures, lease, slots, self.preparer.stopping)
             _note_why_over(plan.study, claims.census.why_over())  # the stopping rule may have been changed since
@@ -103,6 +105,16 @@ class Session:
         if threads.why_over is not None:  # None also for a run that was stopped
             _note_why_over(plan.study, threads.why_over)
             observer(Note(None, threads.why_over))
+
+    def _do_others_work(self, plan: Plan, slot: Slot) -> bool:
+        """Tell whether other configurations get through their first epoch, or whether a trial has done so already."""
+        if plan.rows is None or plan.queued or _has_reported(plan.study):
+            return True
+        try:
+            works: bool = self.preparer.ask(TryOthers(plan.source, plan.rows, slot))
+        except (AutotuneError, LauncherClosedError):  # e.g. the process was killed: nothing is known
+            return True
+        return works or _has_reported(plan.study)  # a trial of another slot may have, meanwhile
 
     def _ending(self, plan: Plan, claims: Claims, folder: Callable[[int], TrialFolder], observer: Observer) -> Ending:
         declared = plan.declared
@@ -144,6 +156,11 @@ def _damaged_rows(rows: Rows | None) -> DamagedStoreError | None:
     except DamagedStoreError as error:
         return error
     return None
+
+
+def _has_reported(study: optuna.Study) -> bool:
+    """Tell whether any trial of a study has reached the end of an epoch."""
+    return any(trial.intermediate_values for trial in study.get_trials(deepcopy=False))
 
 
 def _do_nothing() -> None:

@@ -21,12 +21,23 @@ class FailuresInARow:
         most: How many failures end the run.
         has_worked: Tells whether any configuration of the study has worked.
         log_of: From a trial's number to its log.
+        others_work: Tells whether other configurations get through their first epoch. It is asked once: after the first
+            error, if no trial has reported yet.
     """
 
-    def __init__(self, most: int, has_worked: Callable[[], bool], log_of: Callable[[int], Path]) -> None:
+    def __init__(
+        self,
+        most: int,
+        has_worked: Callable[[], bool],
+        log_of: Callable[[int], Path],
+        others_work: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._most = most
         self._has_worked = has_worked
         self._log_of = log_of
+        self._others_work = others_work
+        self._do_others_work: bool | None = None  # None until they are tried
+        self._trying = threading.Lock()
         self._lock = threading.Lock()
         self._reasons: list[str] = []
         self._dead_servers: set[int] = set()  # since the last new report of a trial
@@ -53,7 +64,8 @@ class FailuresInARow:
             self._dead_servers.clear()
             self._reasons = [*self._reasons, outcome.reason] if has_failed else []
             reasons = list(self._reasons)
-        if self._are_enough(reasons):
+        is_hopeless = has_failed and outcome.reason == "error" and not came_further and not self._would_others_work()
+        if is_hopeless or self._are_enough(reasons):
             raise self._failed(number, outcome, len(reasons))
 
     def _are_enough(self, reasons: Sequence[str]) -> bool:
@@ -65,6 +77,12 @@ class FailuresInARow:
         if len(reasons) < self._most or len(others) >= self._most or len(reasons) >= self._most * _PATIENCE:
             return len(reasons) >= self._most
         return not self._has_worked()
+
+    def _would_others_work(self) -> bool:
+        with self._trying:  # other slots wait for the answer
+            if self._do_others_work is None:
+                self._do_others_work = self._others_work()
+            return self._do_others_work
 
     def _count_server_death(self, outcome: Outcome) -> None:
         """Count the death of the fork server, if that is why the trial was lost."""
@@ -81,8 +99,9 @@ class FailuresInARow:
 
     def _failed(self, number: int, outcome: Outcome, n_failures: int) -> StudyFailedError:
         one, many = f"trial {number} has failed", f"{n_failures} trials in a row have failed; the last, trial {number}"
+        code = f"{outcome.code}\n" if outcome.code else ""
         return StudyFailedError(
             f"{one if n_failures == 1 else many}, with the reason {outcome.reason!r}: {outcome.why}",
-            f"Its output is in {self._log_of(number)}",
+            f"{code}Its output is in {self._log_of(number)}",
             "Correct the study file and run the same command again: failed trials do not count.",
         )

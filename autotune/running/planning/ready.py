@@ -28,13 +28,8 @@ from autotune.running.study import (
     refuse_elsewhere,
 )
 from autotune.running.tracking import Note
-from autotune.running.trial import Declaration, Declare, Preparation, Prepare, refusal
+from autotune.running.trial import EXPECTED_OF_GIVEN, Declaration, Declare, Preparation, Prepare, refusal
 from autotune.study import EVERY_STUDY
-
-_EXPECTED_OF_GIVEN = (
-    "`baseline` gives a value to each hyperparameter that `build` and `fit` ask for with those values, and no\n"
-    "others; the dicts in `enqueue` and `guess` to some of them."
-)
 
 
 @dataclass(frozen=True)
@@ -102,7 +97,7 @@ def make_ready(
     for text in prepared.notes:
         options.observer(Note(None, text))
     if prepared.given_problems:
-        raise refusal(prepared.given_problems, _EXPECTED_OF_GIVEN)
+        raise refusal(prepared.given_problems, EXPECTED_OF_GIVEN)
     learning = learn(earlier, prepared.space, asked) if asked else None
     for name in (name for name, study in earlier.items() if study is None):
         options.observer(Note(None, f"nothing can be learned from {name}: no trial of it has a value"))

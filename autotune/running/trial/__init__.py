@@ -15,15 +15,19 @@ search_space          The search space of `build`, `fit` and `batch`, found by c
 doubts                Warnings about settings that are allowed but look like mistakes, given before the first trial
 declaration           The settings of a study file in a record that its parent can read without Keras
 rows                  The rows that trials train on, from the study file or from disk
+trying                Trials that are in no study, trained on a few batches or, in a debugger, on all rows
 preparing             The task of a process that stores and splits the data before the first trial
 trial_task            The task of a trial process: load the study, run the trial, send how it ended
+checking              Tasks of processes that check a study file: does a trial get through its first epoch?
 trial_log             The log of a trial, shortened to its beginning and its end
 """
 
 from autotune.running.trial.answering import Replay, answer
+from autotune.running.trial.checking import Check, Seen, TryOthers
 from autotune.running.trial.declaration import Declaration, Declare, send_result
 from autotune.running.trial.given_configurations import (
     BASELINE,
+    EXPECTED_OF_GIVEN,
     Configurations,
     configurations,
     contains,
@@ -34,17 +38,20 @@ from autotune.running.trial.given_configurations import (
 from autotune.running.trial.keeping import keep, kept
 from autotune.running.trial.piped_trial import PipedTrial
 from autotune.running.trial.plain_values import place_of
-from autotune.running.trial.preparing import Preparation, Prepare
+from autotune.running.trial.preparing import Preparation, Prepare, declared_rows
 from autotune.running.trial.requests import Request, asked_distribution
 from autotune.running.trial.rows import Rows, folder_for, open_development, rebuilding, rows_of
 from autotune.running.trial.search_space import PastTrial
 from autotune.running.trial.trial_log import KEPT_BYTES, shorten
 from autotune.running.trial.trial_task import Assignment, LeaveHistory, Outcome, RunTrial, load_in_slot
+from autotune.running.trial.trying import drawn_trial, train_here
 
 __all__ = [
     "BASELINE",
+    "EXPECTED_OF_GIVEN",
     "KEPT_BYTES",
     "Assignment",
+    "Check",
     "Configurations",
     "Declaration",
     "Declare",
@@ -58,10 +65,14 @@ __all__ = [
     "Request",
     "Rows",
     "RunTrial",
+    "Seen",
+    "TryOthers",
     "answer",
     "asked_distribution",
     "configurations",
     "contains",
+    "declared_rows",
+    "drawn_trial",
     "folder_for",
     "keep",
     "kept",
@@ -75,4 +86,5 @@ __all__ = [
     "rows_of",
     "send_result",
     "shorten",
+    "train_here",
 ]

@@ -89,6 +89,35 @@ class Replay:
         return "value", self._params.get(name, edge)
 
 
+class AnsweringHere:
+    """Answers the requests of a `PipedTrial` in its own process, by a trial of a study that is in no storage.
+
+    Args:
+        trial: The trial.
+        on_report: Called with each reported step.
+    """
+
+    def __init__(self, trial: optuna.Trial, on_report: Callable[[int], None] = lambda step: None) -> None:
+        self._trial = trial
+        self._on_report = on_report
+        self._answer: tuple[str, Any] = ("value", None)
+
+    def send(self, request: Request) -> None:
+        """Receive a request, and answer it."""
+        if request.name == "note":
+            self._answer = ("value", print(request.args[0]))
+        elif request.name == "is_among_best":
+            self._answer = ("value", False)  # no model is kept
+        else:
+            self._answer = answer(self._trial, request)
+        if request.name == "report":
+            self._on_report(request.args[1])
+
+    def recv(self) -> tuple[str, Any]:
+        """Return the answer to the last request."""
+        return self._answer
+
+
 def _picklable(error: Exception) -> Exception:
     try:
         pickle.loads(pickle.dumps(error))

@@ -13,6 +13,10 @@ from autotune.running.trial.plain_values import NotPlainError, plain, plain_name
 from autotune.search.history import describe
 
 BASELINE = "baseline"
+EXPECTED_OF_GIVEN = (
+    "`baseline` gives a value to each hyperparameter that `build` and `fit` ask for with those values, and no\n"
+    "others; the dicts in `enqueue` and `guess` to some of them."
+)
 Configurations = Mapping[str, Mapping[str, Any]]
 """From the label of a configuration, "baseline" or e.g. "enqueue[0]" or "guess[0]", to its parameters."""
 

@@ -17,7 +17,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
 from autotune.errors import ParentGoneError, SearchSpaceError
-from autotune.running.trial.answering import Replay
+from autotune.running.trial.answering import AnsweringHere, Replay
 from autotune.running.trial.plain_values import (
     NotPlainError,
     as_float,
@@ -64,7 +64,10 @@ class PipedTrial(BaseTrial):
     """
 
     def __init__(
-        self, connection: Connection | Replay, timer: Timer | None = None, keeping: KeepingPlace | None = None
+        self,
+        connection: Connection | Replay | AnsweringHere,
+        timer: Timer | None = None,
+        keeping: KeepingPlace | None = None,
     ) -> None:
         self.keeping = keeping
         self._connection = connection

@@ -109,11 +109,8 @@ class Prepare:
         spec = self.source.load()
         if spec.objective is not None:
             return Preparation(None, [], [], [])
-        declared, data = with_given_rows(spec.folds, load_data(spec, self.data_dir))
-        refuse_no_numbers(data)
-        _check_one_hot(spec, data)
+        declared, data, folds = declared_rows(spec, self.data_dir)
         notes = doubts_about(spec, data) if not self.repeats else []
-        folds = train_on_part(declared, split(declared, data, spec.seed), spec.train_fraction, data, spec.seed)
         stored = store(data, self.run_dir / "datasets", notes.append)
         if data.version is not None:  # its content was not compared with the stored rows
             data = as_stored(data, stored)
@@ -133,7 +130,7 @@ class Prepare:
             given = check_given(spec, data.subset(folds[0].train))
         usual: dict[str, Any] = {}
         if not (has_results or self.repeats or given.problems):
-            notes += filter(None, [_rehearse(spec, data.subset(folds[0].train), self.run_dir, usual)])
+            notes += filter(None, [rehearsed(spec, data.subset(folds[0].train), self.run_dir, usual)])
         changes = space_changes(answers), choice_changes(answers), given.problems
         seeds = [derive_seed(spec.seed, "repeat", repeat) for repeat in range(self.repeats)]
         again = [split(redrawn(declared), data, seed, 1 + n, self.repeats) for n, seed in enumerate(seeds)]
@@ -144,7 +141,7 @@ class Prepare:
         }
         everything = Fold(np.arange(len(data)), np.arange(0))
         whole = rows_of_folds((everything,)) if self.repeats else None
-        described = _described(spec, data)
+        described = described_rows(spec, data)
         is_unknown = self.repeats or data.is_read_each_time  # reading all rows may take as long as to train on them
         leaks = "" if is_unknown else self._leaks(declared, data, folds, spec.seed, rows)
         notes += [leaks] if leaks else []
@@ -168,7 +165,20 @@ class Prepare:
         return str(found)
 
 
-def _rehearse(spec: StudySpec, data: Dataset, folder: Path, usual: dict[str, Any]) -> str:
+def declared_rows(spec: StudySpec, data_dir: Path | None) -> tuple[Folds, Dataset, tuple[Fold, ...]]:
+    """Return the folds that a Keras study declares, its development rows, and the rows of each fold.
+
+    Raises:
+        UsageError: If the rows are missing, or cannot be used or split.
+    """
+    declared, data = with_given_rows(spec.folds, load_data(spec, data_dir))
+    refuse_no_numbers(data)
+    _check_one_hot(spec, data)
+    folds = train_on_part(declared, split(declared, data, spec.seed), spec.train_fraction, data, spec.seed)
+    return declared, data, folds
+
+
+def rehearsed(spec: StudySpec, data: Dataset, folder: Path, usual: dict[str, Any]) -> str:
     """Check a network of the study, and return a note on it; `usual` receives the usual values of `autotune.spaces`."""
     from autotune.training.trials import rehearse  # only Keras studies need TensorFlow
 
@@ -186,7 +196,8 @@ def _check_one_hot(spec: StudySpec, data: Dataset) -> None:
         )
 
 
-def _described(spec: StudySpec, data: Dataset) -> str:
+def described_rows(spec: StudySpec, data: Dataset) -> str:
+    """Return one line about the development rows of a Keras study and its folds."""
     part = f", searched on {spec.train_fraction:.0%} of the training rows" if spec.train_fraction < 1 else ""
     return (
         f"{data.name}: {len(data):,} development rows of shape {data.input_shape}, {_targets(data)}; "

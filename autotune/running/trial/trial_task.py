@@ -28,7 +28,7 @@ from autotune.errors import (
     StudyFileError,
     TrainingError,
 )
-from autotune.failures import last_line, summary_of
+from autotune.failures import code_around, last_line, summary_of
 from autotune.running.processes import Slot, is_out_of_memory, output_to
 from autotune.running.study import StudySource, digest_of_code
 from autotune.running.trial.kept_result import KeptResult
@@ -55,6 +55,7 @@ class Outcome:
             fork server, or a text.
         message: The message about a failure, with a traceback if there is one.
         summary: The same in one line.
+        code: The lines of the study file in which its error was raised; "" if there is none.
         error: The error that ends the run if the study is unusable: the user's mistake, or a full disk.
         server: The number of the fork server that has died, if that is the reason.
         phases: The seconds that the process has spent in each phase, as far as it has reported them.
@@ -66,6 +67,7 @@ class Outcome:
     reason: str = ""
     message: str = ""
     summary: str = ""
+    code: str = ""
     error: AutotuneError | None = None
     server: int = 0
     phases: Mapping[Phase, float] = field(default_factory=dict)
@@ -149,7 +151,7 @@ class RunTrial:
                 return Outcome("unusable", message=message, error=full)
             reason = "oom" if is_out_of_memory(error) else "error"
             summary = summary_of(error, self.source.path)
-            return Outcome("failed", reason=reason, message=message, summary=summary)
+            return Outcome("failed", reason=reason, message=message, summary=summary, code=code_around(error))
         if math.isfinite(value):
             return Outcome("complete", value, tuple(costs))
         return Outcome("failed", reason="nan", message=f"The objective returned {value}.")

@@ -11,6 +11,6 @@ rehearsal  Checks before the first trial: can its network be checkpointed, saved
 """
 
 from autotune.training.trials.rehearsal import rehearse
-from autotune.training.trials.trial import train_trial
+from autotune.training.trials.trial import TrialScore, train_trial
 
-__all__ = ["rehearse", "train_trial"]
+__all__ = ["TrialScore", "rehearse", "train_trial"]

@@ -66,6 +66,44 @@ def test_faults_of_configurations_end_a_study_soon_only_where_none_has_worked() 
         _count(_failures(), OOM, ERROR, OOM, ERROR, ERROR)
 
 
+def _first_error(*, others_work: bool, outcome: Outcome = ERROR, came_further: bool = False) -> int:
+    """Count one failure in a study that allows three, and return how often other configurations were tried."""
+    asked: list[bool] = []
+
+    def others() -> bool:
+        asked.append(True)
+        return others_work
+
+    failures = FailuresInARow(3, lambda: False, lambda number: Path("log.txt"), others)
+    failures.count(0, outcome, True, came_further)
+    failures.count(1, outcome, True, came_further)
+    return len(asked)
+
+
+def test_the_first_error_ends_a_study_of_which_no_other_configuration_works() -> None:
+    with pytest.raises(StudyFailedError, match="trial 0 has failed, with the reason 'error': KeyError: 'x'"):
+        _first_error(others_work=False)
+
+
+def test_other_configurations_are_tried_once_and_if_one_works_the_study_goes_on() -> None:
+    assert _first_error(others_work=True) == 1
+
+
+@pytest.mark.parametrize("reason", ["oom", "nan", "timeout", "lost"])
+def test_failures_that_lie_in_no_code_let_nothing_be_tried(reason: str) -> None:
+    assert _first_error(others_work=False, outcome=Outcome("failed", reason=reason)) == 0
+
+
+def test_an_error_after_an_epoch_lets_nothing_be_tried() -> None:
+    assert _first_error(others_work=False, came_further=True) == 0
+
+
+def test_the_code_around_an_error_is_shown() -> None:
+    with pytest.raises(StudyFailedError) as caught:
+        _count(_failures(1), Outcome("failed", reason="error", summary="NameError", code=">    3 | x = y"))
+    assert ">    3 | x = y" in str(caught.value)
+
+
 def _deaths(*servers: int) -> list[Outcome]:
     return [Outcome("lost", reason="server", server=server) for server in servers]
 
