@@ -85,7 +85,19 @@ def test_commands_print_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     assert not BAD & set(err)
 
 
-COMMANDS = ["run", "resume", "finalize", "learning-curve", "status", "best", "export", "explain", "replay", "report"]
+COMMANDS = [
+    "check",
+    "run",
+    "resume",
+    "finalize",
+    "learning-curve",
+    "status",
+    "best",
+    "export",
+    "explain",
+    "replay",
+    "report",
+]
 COMMANDS += ["refine", "dashboard", "serve", "datasets"]
 
 
