@@ -39,9 +39,10 @@ all reach with a seed (97.5 to 99.5 %), the median, and with each seed; "begins"
    autotune-curves-2; -1       4       8  21,  6,  7, 11,  8        8      23   42,  7, 10,  45, 23      5      19
 
 Two cores at commit cf538c2, one at 08213a6. So with the study's own sampler and pruner ours needs .52, .37 and .49 of
-the time of the fastest peer, with `CurveSampler` and `CurvePruner` .66, .68 and .73. It begins as early as a plain
-script. The machine had no other work in the first case; in the second and third other processes had what these left
-(nice 19). Commands: `--budget 5x --seeds 5`, `--budget 20x --seeds 5`, and the first one under `taskset -c 0`.
+the time of the fastest peer, with `CurveSampler` and `CurvePruner` .66, .68 and .73. The machine had no other work in
+the first case, where ours begins as early as a plain script; in the second and third, where it begins later, other
+processes had what these left (nice 19). Commands: `--budget 5x --seeds 5`, `--budget 20x --seeds 5`, and the first
+one under `taskset -c 0`.
 
 Before, on that machine without other work. Digits, commit 9b3d9ea, `--seeds 3 --budget 60 --until 1.0` and `--methods`
 with those named here; seconds and percent, medians over the seeds 0 to 2:

@@ -34,8 +34,8 @@ class SmacMultiFidelity:
     the new epochs only, which is better for SMAC. Its budgets, fractions as Hyperband has them, are rounded to epochs.
     What it is told is the error after the last epoch, in percent. What is handed over is its incumbent.
 
-    `n_trials` stays SMAC's default of 100, from which follow 25 random configurations to begin with; no end of the
-    search does, as these calls know of none.
+    `n_trials` stays SMAC's default of 100, from which follow 25 random configurations to begin with. It ends no search
+    here: `ask` goes on without end.
 
     Raises:
         NotHereError: If SMAC is not installed.

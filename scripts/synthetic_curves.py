@@ -106,8 +106,8 @@ class Synthetic:
         return Facts(chance.uniform(0.15, 0.85, d), np.concatenate([weights, idle]), chance.permutation(4) / 3.0)
 
 
-def _quality(u: Array, facts: Facts) -> Array:
-    return np.exp(-(facts.weights * (u - facts.optimum) ** 2).sum(axis=1))
+def _quality(u: Array, optimum: Array, weights: Array) -> Array:
+    return np.exp(-(weights * (u - optimum) ** 2).sum(axis=1))
 
 
 def _shrinking(q: Array, rate: Array, t: Array) -> Array:
@@ -128,7 +128,7 @@ def _rate(learning_rate: Array) -> Array:
 
 
 def _plain(u: Array, t: Array, facts: Facts) -> Array:
-    return _shrinking(_quality(u, facts), _rate(u[:, 0]), t)
+    return _shrinking(_quality(u, facts.optimum, facts.weights), _rate(u[:, 0]), t)
 
 
 def _failing(u: Array, t: Array, facts: Facts) -> Array:
@@ -137,7 +137,7 @@ def _failing(u: Array, t: Array, facts: Facts) -> Array:
     weights = facts.weights.copy()
     weights[:5] = 0.0
     own = facts.optimum[1 + chosen]
-    q = _quality(u, Facts(facts.optimum, weights, facts.merits))
+    q = _quality(u, facts.optimum, weights)
     q = q * np.exp(-4.0 * (rates - own) ** 2) * (0.7 + 0.3 * facts.merits[chosen])
     errors = _shrinking(q, _rate(rates), t)
     limit = 0.85 - 0.3 * u[:, 5]  # with a large sixth parameter a smaller learning rate diverges
@@ -149,7 +149,7 @@ def _late(u: Array, t: Array, facts: Facts) -> Array:
     falls = u[:, 0] >= 0.5
     left = np.where(falls[:, None], 0.5 * (1.0 + np.cos(np.pi * np.clip((t - 0.4) / 0.6, 0.0, 1.0))), 1.0)
     plateau = 25.0 * u[:, 1, None] * left  # what a large learning rate costs as long as it is large
-    q = np.minimum(_quality(u[:, 1:], Facts(facts.optimum[1:], facts.weights[1:], facts.merits)), 1.0)
+    q = _quality(u[:, 1:], facts.optimum[1:], facts.weights[1:])
     q = q * (0.7 + 0.3 * u[:, 1])
     return np.minimum(_shrinking(q, _rate(u[:, 1]), t) + plateau, _MOST)
 
@@ -157,11 +157,11 @@ def _late(u: Array, t: Array, facts: Facts) -> Array:
 def _overfit(u: Array, t: Array, facts: Facts) -> Array:
     turn = 0.1 + 1.2 * (1.0 - u[:, 1, None])  # the less regularized, the earlier the least error
     rising = 30.0 * np.maximum(t - turn, 0.0)
-    return np.minimum(_shrinking(_quality(u, facts), _rate(u[:, 0]), t) + rising, _MOST)
+    return np.minimum(_shrinking(_quality(u, facts.optimum, facts.weights), _rate(u[:, 0]), t) + rising, _MOST)
 
 
 def _jumps(u: Array, t: Array, facts: Facts) -> Array:
-    q = _quality(u, facts)
+    q = _quality(u, facts.optimum, facts.weights)
     errors = np.full((len(u), len(t)), _MOST)
     for part in range(3):  # three sudden falls, each at an epoch of its own
         phase = np.sin(40.0 * (u @ np.cos(np.arange(u.shape[1]) * (part + 1.0))) + part)
@@ -171,8 +171,8 @@ def _jumps(u: Array, t: Array, facts: Facts) -> Array:
 
 
 def _basins(u: Array, t: Array, facts: Facts) -> Array:
-    broad = 0.85 * _quality(u, Facts(facts.optimum, 0.4 * facts.weights, facts.merits))
-    narrow = _quality(u, Facts(1.0 - facts.optimum, 2.0 * facts.weights, facts.merits))
+    broad = 0.85 * _quality(u, facts.optimum, 0.4 * facts.weights)
+    narrow = _quality(u, 1.0 - facts.optimum, 2.0 * facts.weights)
     return _shrinking(np.maximum(broad, narrow), _rate(u[:, 0]), t)
 
 

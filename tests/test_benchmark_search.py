@@ -49,12 +49,14 @@ class Scripted:
     def __init__(self, *jobs: Job | None) -> None:
         self.jobs = list(jobs)
         self.told: list[tuple[object, int]] = []
+        self.accuracies: list[float] = []
 
     def ask(self, worker: int) -> Job | None:
         return self.jobs.pop(0) if self.jobs else None
 
     def report(self, job: Job, epoch: int, accuracy: float) -> bool:
         self.told.append((job.trial, epoch))
+        self.accuracies.append(accuracy)
         return True
 
     def choose(self) -> None:
@@ -143,13 +145,11 @@ def test_a_training_that_diverges_ends_its_job_and_is_not_handed_over() -> None:
 
 
 def test_where_the_best_epoch_counts_the_best_so_far_is_reported_and_is_a_trainings_worth() -> None:
-    surrogate, reported = Turning(), []
+    surrogate, method = Turning(), Scripted(job("first", x=0.4))
     surrogate.epoch_policy = "best"
-    method = Scripted(job("first", x=0.4))
-    method.report = lambda job, epoch, accuracy: reported.append(accuracy) or True  # type: ignore[method-assign]
     task = Task(surrogate, "one")
     simulate(method, task, Setting(budget=14, checkpoints=(14,)))
-    assert reported[8:] == [79.4, 80.4, 80.4, 80.4, 80.4, 80.4]
+    assert method.accuracies[8:] == [79.4, 80.4, 80.4, 80.4, 80.4, 80.4]
     assert task.final({"x": 0.4, "units": 8}) == 80.4
     assert task.finals([{"x": 0.4, "units": 8}, {"x": 0.2, "units": 8}]) == pytest.approx([80.4, 80.2])
 

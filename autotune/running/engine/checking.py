@@ -13,10 +13,9 @@ from autotune.running.engine.execution import preparing
 from autotune.running.engine.machine import Machine, check_positive
 from autotune.running.planning import RunOptions
 from autotune.running.processes import available_cores, share_machine
-from autotune.running.study import Places, StudySource, find_places, study_source
+from autotune.running.study import Places, StudySource, find_places, overridden_source
 from autotune.running.trial import Check, Declaration, Declare, Seen, declared_rows, drawn_trial, train_here
 from autotune.study import Overrides, StudySpec, refuse_while_loading
-from autotune.study_name import check_name
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def check(
     """
     refuse_while_loading()
     check_positive({"trials": n_trials})
-    source = _source(study, Overrides(name, epochs, folds, seed))
+    source = overridden_source(study, Overrides(name, epochs, folds, seed))
     places, machine = find_places(storage, run_dir, data_dir), Machine(workers, gpus, workers_per_gpu)
     sharing = share_machine(machine.usable_gpus(), workers, workers_per_gpu)
     threads = max(1, available_cores() // sharing.workers)
@@ -140,19 +139,13 @@ def debug(
     Raises:
         Exception: Whatever the study file raises.
     """
-    source = _source(study, Overrides(None, epochs, folds, seed))
+    source = overridden_source(study, Overrides(None, epochs, folds, seed))
     spec = source.load()
     if spec.objective is not None:
         trial: Any = drawn_trial(spec)
         return DebuggedTrial(float(spec.objective(trial)), trial.params)
     _, data, split = declared_rows(spec, find_places(data_dir=data_dir).data_dir)
     return DebuggedTrial(*train_here(spec, data, split))
-
-
-def _source(study: StudySpec | StudySource | str | Path, overrides: Overrides) -> StudySource:
-    if overrides.name is not None:
-        check_name(overrides.name)
-    return dataclasses.replace(study_source(study), overrides=overrides)
 
 
 def _checked(declared: Declaration, seen: Seen | None, n_trials: int, workers: int) -> Checked:

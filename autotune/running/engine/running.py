@@ -16,10 +16,9 @@ from autotune.running.engine.execution import announce, preparing, session
 from autotune.running.engine.machine import Machine, check_positive
 from autotune.running.engine.ray_engine import joined_ray, reachable_storage, share_cluster, work_on
 from autotune.running.planning import RunOptions, plan_search
-from autotune.running.study import WHY_OVER, StudySource, find_places, ray_address, record_trust, study_source
+from autotune.running.study import WHY_OVER, StudySource, find_places, overridden_source, ray_address, record_trust
 from autotune.running.tracking import Note, Observer, StudyWatch, Tracking, ignore
 from autotune.study import Overrides, StudySpec, refuse_while_loading
-from autotune.study_name import check_name
 
 
 def run(
@@ -92,9 +91,7 @@ def run(
     refuse_while_loading()
     check_positive({"trials": n_trials})
     machine = Machine(workers, gpus, workers_per_gpu, timeout_s, lease_s, engine, cpus_per_worker)
-    if name is not None:
-        check_name(name)
-    source = dataclasses.replace(study_source(study), overrides=Overrides(name, epochs, folds, seed))
+    source = overridden_source(study, Overrides(name, epochs, folds, seed))
     if isinstance(study, (str, Path)) and source.path is not None:  # named by the user himself
         record_trust(source.path, source.digest)
     places = find_places(storage, run_dir, data_dir)

@@ -26,7 +26,7 @@ from autotune.running.study.settings import (
     understanding,
     write_settings,
 )
-from autotune.running.study.source import StudySource, digest_of_code, objects_of, study_source
+from autotune.running.study.source import StudySource, digest_of_code, objects_of, overridden_source, study_source
 from autotune.running.study.study_files import (
     folder_to_look_at,
     is_store_of_here,
@@ -57,6 +57,7 @@ __all__ = [
     "make_writable",
     "objects_of",
     "options_of_places",
+    "overridden_source",
     "places_of_study",
     "ray_address",
     "read_record",

@@ -20,6 +20,7 @@ import cloudpickle
 from autotune.errors import StudyFileError
 from autotune.running.processes import refuse_other_backend, without_backend
 from autotune.study import Overrides, StudySpec, check_study_file, imports_keras, load_study_file
+from autotune.study_name import check_name
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,18 @@ def study_source(study: StudySpec | StudySource | str | Path) -> StudySource:
             "Its functions must not use objects such as open files, locks or models from outside.",
             "Create such objects inside build or objective, or write the study to a file and give its path.",
         ) from error
+
+
+def overridden_source(study: StudySpec | StudySource | str | Path, overrides: Overrides) -> StudySource:
+    """Return the source of a study with the values that its user gives in place of its own.
+
+    Raises:
+        UsageError: If the name in `overrides` is no name of a study.
+        StudyFileError: As for `study_source`.
+    """
+    if overrides.name is not None:
+        check_name(overrides.name)
+    return dataclasses.replace(study_source(study), overrides=overrides)
 
 
 def digest_of_code(source: StudySource, spec: StudySpec) -> str:

@@ -151,7 +151,8 @@ class CurvePruner(BasePruner):
         looks = looks_at(belief.with_curve(curve), u, curve.trial.number, later, [epoch - trained for epoch in later])
         best = belief.best_seen
         own = max([best, *belief.scale.standardized(curve.finite)])
-        return looks.worth(own) < _worth_of_new(belief, best)
+        new, succeeds = _looks_at_new(belief)
+        return looks.worth(own) < succeeds * new.worth(best)
 
 
 def with_epoch_policy(kind: Kind, epoch_policy: EpochPolicy) -> Kind:
@@ -216,20 +217,14 @@ def _expects_less_than_of_new(belief: Belief, curve: Curve) -> bool:
     return bool(expected_improvement(mean, deviation, belief.best)[0] < _new(belief).improvement)
 
 
-def _worth_of_new(belief: Belief, best: float) -> float:
-    """Return what training the best new configuration is worth, which may fail; 0 if there is no new one."""
-    if _new(belief).improvement < 0.0:
-        return 0.0
-    u = belief.space.to_values(_new(belief).u[None])
-    return _looks_at_new(belief).worth(best) * float(belief.feasibility.probability(u)[0])
-
-
 @functools.lru_cache(maxsize=4)
-def _looks_at_new(belief: Belief) -> Looks:
-    looks = belief.training.looks
+def _looks_at_new(belief: Belief) -> tuple[Looks, float]:
+    """Return the looks at the best new configuration, and its probability of success; 0 if there is no new one."""
+    proposal, looks = _new(belief), belief.training.looks
+    u = belief.space.to_values(proposal.u[None])  # not a point between the steps of a coarse space
+    succeeds = 0.0 if proposal.improvement < 0.0 else float(belief.feasibility.probability(u)[0])
     costs = [belief.training.start_epochs + epoch for epoch in looks]
-    u = belief.space.to_values(_new(belief).u[None])[0]  # not a point between the steps of a coarse space
-    return looks_at(belief, u, _TO_COME, looks, costs)
+    return looks_at(belief, u[0], _TO_COME, looks, costs), succeeds
 
 
 @functools.lru_cache(maxsize=4)
